@@ -1,0 +1,13 @@
+/* The backends of this build. Used only by tools/ and tests/. */
+#ifndef U3D_BACKENDS_BACKENDS_H
+#define U3D_BACKENDS_BACKENDS_H
+
+#include "engine/backend.h"
+
+const u3d_backend_vt *u3d_backend_at(int i); /* NULL past the end */
+
+/* `name`: "auto", "cpu", ... ; "auto" takes a GPU where there is a usable one, else the CPU, and logs which and
+ * why. U3D_E_ARG lists the known names; U3D_E_DEVICE says why a device cannot be used. */
+u3d_status u3d_backend_open(const char *name, const u3d_backend_opts *o, u3d_backend **out);
+
+#endif

@@ -1,0 +1,63 @@
+/* The training cases: read, checked, normalised, with an index of their labelled voxels; kept in memory
+ * while a budget lasts, read again on demand beyond it. Thread-safe after opening. */
+#ifndef U3D_NET_CASES_H
+#define U3D_NET_CASES_H
+
+#include "io/dataset.h"
+#include "net/intensity.h"
+#include "net/labels.h"
+
+typedef struct u3d_cases_opts {
+    bool unlabeled_given;
+    int32_t unlabeled;    /* --unlabeled V */
+    bool dense;           /* --dense: every voxel is labelled, nothing is guessed */
+    uint64_t memory_cap;  /* bytes for resident volumes; 0: half of the machine's */
+} u3d_cases_opts;
+
+/* What prediction checks its input against; stored in the model. */
+typedef struct u3d_data_facts {
+    int32_t channels;
+    double spacing[3];      /* median, z, y, x                                             */
+    int orientation[3];     /* of the first case, as u3d_volume_orientation; zeros unknown */
+    double size[3];         /* median voxels, z, y, x                                      */
+} u3d_data_facts;
+
+typedef struct u3d_case_data {
+    u3d_volume *image; /* f32 normalised                                             */
+    u3d_volume *label; /* u8 classes, U3D_UNLABELED where unlabelled; NULL: none     */
+} u3d_case_data;
+
+typedef struct u3d_cases u3d_cases;
+
+/* Reads every case of `which` (indices into d) once: checks grids, channels and values, decides about unlabelled
+ * voxels, collects label table, class counts, facts and intensity statistics. Stops (U3D_E_ARG) where most slices of
+ * a label volume are all zero, others are not, and nothing was said: asks for --unlabeled 0 or --dense.
+ * Warns once about: no background voxel annotated, label values without a name, grids apart by more than 0.01 voxel. */
+u3d_status u3d_cases_open(const u3d_dataset *d, const int *which, int n, u3d_intensity intensity,
+                          const u3d_cases_opts *o, u3d_cases **out);
+void u3d_cases_free(u3d_cases *c);
+
+int u3d_cases_count(const u3d_cases *c);
+const char *u3d_cases_id(const u3d_cases *c, int i);
+const u3d_labels *u3d_cases_labels(const u3d_cases *c);
+const u3d_data_facts *u3d_cases_facts(const u3d_cases *c);
+const u3d_intensity_stats *u3d_cases_intensity(const u3d_cases *c);
+/* Labelled voxels of class k in case i. */
+int64_t u3d_cases_voxels(const u3d_cases *c, int i, int k);
+const int64_t *u3d_cases_size(const u3d_cases *c, int i);    /* z, y, x */
+const double *u3d_cases_spacing(const u3d_cases *c, int i);  /* z, y, x */
+uint64_t u3d_cases_resident_bytes(const u3d_cases *c);       /* planned: what will be kept in memory */
+
+/* Borrow a case; give it back. */
+u3d_status u3d_cases_acquire(u3d_cases *c, int i, const u3d_case_data **out);
+void u3d_cases_release(u3d_cases *c, int i);
+
+/* Position (z, y, x) of the r-th labelled voxel (class k, or any labelled one where k < 0), in storage order. */
+u3d_status u3d_cases_locate(u3d_cases *c, int i, int k, int64_t r, int64_t pos[3]);
+
+/* Hold out slices for validation where there is one volume: about `share` of the annotated slices of each orientation
+ * (every n-th, in the middle of the annotated range) become unlabelled for training; *held is a u8 class volume that has only
+ * them. Voxels where a held slice crosses a kept one count as held. U3D_E_UNSUPPORTED: too few annotated slices. */
+u3d_status u3d_cases_hold_slices(u3d_cases *c, double share, u3d_volume **held, char *text, size_t cap);
+
+#endif

@@ -1,0 +1,76 @@
+/* Settings: one table (name, type, default, range, help) drives files, --set, --help, validation
+ * and the copy inside every model. Presets ("paper", "paper-bn", "paper2d", "auto") are values of it. */
+#ifndef U3D_NET_CONFIG_H
+#define U3D_NET_CONFIG_H
+
+#include <cjson/cJSON.h>
+
+#include "engine/optim.h"
+
+enum { U3D_MAX_LEVELS = 7, U3D_MAX_LABELS = 254, U3D_MAX_CHANNELS = 64, U3D_LIST_CAP = 256 };
+
+typedef enum u3d_double { U3D_DOUBLE_BEFORE_POOL, U3D_DOUBLE_AT_START } u3d_double;
+typedef enum u3d_norm_kind { U3D_NORM_NONE, U3D_NORM_BATCH, U3D_NORM_INSTANCE } u3d_norm_kind;
+typedef enum u3d_norm_statistics { U3D_STAT_TILE, U3D_STAT_RUNNING } u3d_norm_statistics;
+typedef enum u3d_activation { U3D_ACT_RELU, U3D_ACT_LEAKY } u3d_activation;
+typedef enum u3d_padding { U3D_PAD_VALID, U3D_PAD_SAME } u3d_padding;
+typedef enum u3d_loss_kind { U3D_LOSS_CE, U3D_LOSS_DICE, U3D_LOSS_CE_DICE } u3d_loss_kind;
+typedef enum u3d_intensity { U3D_INTENSITY_AUTO, U3D_INTENSITY_ZSCORE, U3D_INTENSITY_CT, U3D_INTENSITY_NONE } u3d_intensity;
+typedef enum u3d_precision { U3D_PRECISION_FAST, U3D_PRECISION_STRICT } u3d_precision;
+typedef enum u3d_switch { U3D_SWITCH_AUTO, U3D_SWITCH_ON, U3D_SWITCH_OFF } u3d_switch;
+
+typedef struct u3d_config {
+    /* network */
+    int64_t levels, base, convs, max_width;   /* max_width: channels never exceed it (nnU-Net: 320); 0: no limit */
+    u3d_double doubling;                      /* key "double" */
+    u3d_norm_kind norm;
+    u3d_norm_statistics norm_statistics;
+    double norm_momentum, norm_eps;
+    u3d_activation activation;
+    double leaky_slope;
+    u3d_padding padding;
+    int32_t kernel[U3D_MAX_LEVELS][3];        /* z, y, x; key "kernel": "3x3x3" for all, or "1x3x3,3x3x3" finest first; x,y,z in text */
+    int32_t pool[U3D_MAX_LEVELS - 1][3];      /* z, y, x; pool[l] leads from level l to l+1 */
+    int64_t labels, channels;                 /* 0: from the data */
+    /* patches */
+    int64_t patch[3];                         /* network input, z, y, x; text x,y,z */
+    int64_t batch;
+    double foreground_share;
+    u3d_switch turn;                          /* random 90 degree turns */
+    char mirror[16];                          /* auto, none, or axes: x, y, z, xy, ... */
+    u3d_intensity intensity;
+    /* loss */
+    u3d_loss_kind loss;
+    char class_weights[U3D_LIST_CAP];         /* "none", "auto" (from frequencies), or one number per label: "1,2,2" */
+    /* optimizer */
+    u3d_optim_kind optimizer;
+    double lr, momentum, beta2, weight_decay, clip_norm, average;
+    bool nesterov;
+    u3d_schedule schedule;
+    int64_t step_size, warmup;
+    double step_gamma;
+    int64_t iterations;
+    /* execution */
+    u3d_precision precision;
+    u3d_switch fuse;
+} u3d_config;
+
+/* Defaults of the table. */
+void u3d_config_default(u3d_config *c);
+/* "paper", "paper-bn", "paper2d", or a JSON file of keys. "auto" gives the starting point that
+ * u3d_autoplan fills in. U3D_E_ARG names known presets. */
+u3d_status u3d_config_preset(u3d_config *c, const char *net);
+/* One "key=value". U3D_E_ARG: unknown key (nearest known one is named) or value out of range. */
+u3d_status u3d_config_set(u3d_config *c, const char *key_value);
+u3d_status u3d_config_set_key(u3d_config *c, const char *key, const char *value);
+/* Relations between keys: channels wide enough, patch legal for levels, padding and pools (names the nearest legal size). */
+u3d_status u3d_config_check(const u3d_config *c);
+u3d_status u3d_config_to_json(const u3d_config *c, cJSON **out);   /* every key, as text or number */
+u3d_status u3d_config_from_json(u3d_config *c, const cJSON *json, const char *where);
+u3d_status u3d_config_print_help(FILE *f);                         /* the table, for --help */
+char *u3d_config_value_text(const u3d_config *c, const char *key); /* owned by the caller; NULL unknown */
+
+/* "132x132x116" (x,y,z) or "132,132,116" -> z, y, x. */
+u3d_status u3d_parse_size(const char *text, const char *what, int64_t zyx[3]);
+
+#endif

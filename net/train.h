@@ -1,0 +1,40 @@
+/* Training: the loop of design section 14. */
+#ifndef U3D_NET_TRAIN_H
+#define U3D_NET_TRAIN_H
+
+#include "engine/backend.h"
+#include "io/dataset.h"
+#include "net/config.h"
+
+typedef struct u3d_train_opts {
+    const char *out;                    /* RUN folder                                              */
+    bool resume, force;
+    const u3d_dataset *data;
+    const int *train, *report;          /* case indices; report: the fold's validation cases, reported once at the end, never selected on */
+    int n_train, n_report;
+    const char *net;                    /* preset or file; "auto"                                  */
+    const char *const *set;             /* "key=value", n_set of them, after the preset            */
+    int n_set;
+    bool unlabeled_given, dense;
+    int32_t unlabeled;
+    int64_t iterations;                 /* 0: from settings or time                                */
+    double time_s;                      /* 0: none                                                 */
+    double started;                     /* u3d_clock() when the program started                    */
+    int64_t validate_every;             /* 0: default (about ten times a run)                      */
+    uint64_t seed, memory_cap;          /* memory_cap 0: 90 % of the machine's                     */
+    bool bar;                           /* stderr is a terminal                                    */
+    volatile int *stop;                 /* set by a signal handler: write a checkpoint and return U3D_E_CANCELLED */
+    const char *command_json;           /* data source, as stored in config.json so that --resume needs nothing else */
+} u3d_train_opts;
+
+typedef struct u3d_train_result {
+    int64_t iterations, parameters;
+    double seconds, loss;
+    double val_dice, val_iou;   /* last validation; NaN if none                              */
+    uint64_t peak_planned, peak_resident;
+    char fingerprint[24];
+} u3d_train_result;
+
+u3d_status u3d_train(u3d_backend *b, const u3d_train_opts *o, u3d_train_result *out);
+
+#endif
