@@ -48,6 +48,9 @@ const int64_t *u3d_cases_size(const u3d_cases *c, int i);    /* z, y, x */
 const double *u3d_cases_spacing(const u3d_cases *c, int i);  /* z, y, x */
 uint64_t u3d_cases_resident_bytes(const u3d_cases *c);       /* planned: what will be kept in memory */
 
+/* The channels of one case, from one 4D file or one file per channel (same grid), as f32 [z,y,x,c], not normalised. */
+u3d_status u3d_case_read_image(const u3d_case *c, u3d_volume **out);
+
 /* Borrow a case; give it back. */
 u3d_status u3d_cases_acquire(u3d_cases *c, int i, const u3d_case_data **out);
 void u3d_cases_release(u3d_cases *c, int i);
