@@ -1,0 +1,40 @@
+/* The skip connection: the encoder's map cropped about its centre and appended to the up-sampled one,
+ *
+ *   y[.., c] = c < CU ? up[n,z,y,x,c] : skip[n, z+oz, y+oy, x+ox, c-CU],   o = (size(skip) - size(up)) / 2
+ *
+ * Backward splits dy again; what the crop left out gets zero. */
+#include "tests/ref/ref.h"
+
+#include <string.h>
+
+/* Offset in skip of the voxel that meets voxel v of `up`. */
+static int64_t crop_locate(const u3d_type *up, const u3d_type *skip, int64_t v)
+{
+    int64_t x = v % up->dim[3], y = v / up->dim[3] % up->dim[2], zn = v / (up->dim[3] * up->dim[2]);
+    int64_t z = zn % up->dim[1], n = zn / up->dim[1];
+    return u3d_ref_at(skip, n, z + (skip->dim[1] - up->dim[1]) / 2, y + (skip->dim[2] - up->dim[2]) / 2,
+                      x + (skip->dim[3] - up->dim[3]) / 2, 0);
+}
+
+void u3d_ref_CROP_CONCAT(const u3d_op_desc *d, const double *const *in, double *const *out)
+{
+    const u3d_type *up = &d->in[0], *skip = &d->in[1];
+    int64_t cu = up->dim[4], cs = skip->dim[4];
+    for (int64_t v = 0; v < u3d_type_elems(up) / cu; v++) {
+        int64_t s = crop_locate(up, skip, v);
+        for (int64_t c = 0; c < cu; c++) out[0][v * (cu + cs) + c] = in[0][v * cu + c];
+        for (int64_t c = 0; c < cs; c++) out[0][v * (cu + cs) + cu + c] = in[1][s + c];
+    }
+}
+
+void u3d_ref_CROP_CONCAT_BACK(const u3d_op_desc *d, const double *const *in, double *const *out)
+{
+    const u3d_type *up = &d->out[0], *skip = &d->out[1];
+    int64_t cu = up->dim[4], cs = skip->dim[4];
+    memset(out[1], 0, (size_t)u3d_type_elems(skip) * sizeof(double));
+    for (int64_t v = 0; v < u3d_type_elems(up) / cu; v++) {
+        int64_t s = crop_locate(up, skip, v);
+        for (int64_t c = 0; c < cu; c++) out[0][v * cu + c] = in[0][v * (cu + cs) + c];
+        for (int64_t c = 0; c < cs; c++) out[1][s + c] = in[0][v * (cu + cs) + cu + c];
+    }
+}
