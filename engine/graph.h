@@ -24,7 +24,12 @@ typedef enum u3d_role {
     U3D_ROLE_OUTPUT /* placed by the planner, kept until the next run       */
 } u3d_role;
 
-typedef enum u3d_init { U3D_INIT_ZERO, U3D_INIT_ONE, U3D_INIT_HE_NORMAL } u3d_init;
+typedef enum u3d_init {
+    U3D_INIT_ZERO,
+    U3D_INIT_ONE,
+    U3D_INIT_HE_NORMAL,
+    U3D_INIT_RUNNING /* [2, C]: first row (mean) 0, second row (variance) 1 */
+} u3d_init;
 
 typedef struct u3d_value {
     char name[U3D_NAME_CAP]; /* "enc2.conv1.weight", "enc2.conv1.out"                  */

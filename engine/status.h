@@ -25,7 +25,7 @@ typedef enum u3d_status {
  * return u3d_fail(U3D_E_SHAPE, "...", ...);  No trailing newline or full stop. */
 u3d_status u3d_fail(u3d_status code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* Put context in front of the message already recorded: "case 12: " + old. */
+/* Put context in front of the message already recorded: "case 12: " + old. The ": " is added where missing. */
 u3d_status u3d_wrap(u3d_status code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Last message of this thread; never NULL. Valid until the next failure. */
