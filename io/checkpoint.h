@@ -26,6 +26,9 @@ u3d_status u3d_checkpoint_set(u3d_checkpoint *c, const char *key, const char *va
 const char *u3d_checkpoint_get(const u3d_checkpoint *c, const char *key); /* NULL if absent */
 u3d_tensor *u3d_checkpoint_find(const u3d_checkpoint *c, const char *name);
 
+/* xxh64 over all tensors' bytes in the order of their names, as 16 hexadecimal digits. */
+u3d_status u3d_checkpoint_fingerprint(const u3d_checkpoint *c, char text[24]);
+
 /* Complete or absent: written to a temporary file, flushed, renamed. */
 u3d_status u3d_checkpoint_save(const char *path, const u3d_checkpoint *c);
 u3d_status u3d_checkpoint_load(const char *path, u3d_checkpoint **out);

@@ -58,6 +58,10 @@ void u3d_cases_release(u3d_cases *c, int i);
 /* Position (z, y, x) of the r-th labelled voxel (class k, or any labelled one where k < 0), in storage order. */
 u3d_status u3d_cases_locate(u3d_cases *c, int i, int k, int64_t r, int64_t pos[3]);
 
+/* Set the last `n` cases aside for validation: from here on u3d_cases_count, and with it everything that samples,
+ * ends before them; they can still be acquired, as cases count .. count + n - 1. n < count; before sampling starts. */
+void u3d_cases_hold_last(u3d_cases *c, int n);
+
 /* Hold out slices for validation where there is one volume: about `share` of the annotated slices of each orientation
  * (every n-th, in the middle of the annotated range) become unlabelled for training; *held is a u8 class volume that has only
  * them. Voxels where a held slice crosses a kept one count as held. U3D_E_UNSUPPORTED: too few annotated slices. */

@@ -20,11 +20,11 @@ typedef struct u3d_train_opts {
     int64_t iterations;                 /* 0: from settings or time                                */
     double time_s;                      /* 0: none                                                 */
     double started;                     /* u3d_clock() when the program started                    */
-    int64_t validate_every;             /* 0: default (about ten times a run)                      */
+    int64_t validate_every;             /* 0: default (about ten times a run); < 0: nothing is held out, no validation */
     uint64_t seed, memory_cap;          /* memory_cap 0: 90 % of the machine's                     */
     bool bar;                           /* stderr is a terminal                                    */
     volatile int *stop;                 /* set by a signal handler: write a checkpoint and return U3D_E_CANCELLED */
-    const char *command_json;           /* data source, as stored in config.json so that --resume needs nothing else */
+    const char *command_json;           /* data source: JSON object, stored in config.json under "data" so that --resume needs nothing else */
 } u3d_train_opts;
 
 typedef struct u3d_train_result {
