@@ -1,0 +1,259 @@
+/* Reading NIfTI volumes. Station 1 of training and prediction; before: a path, after: an u3d_volume with axes
+ * z, y, x, channel, scaled values, and the place in space.
+ *
+ * The header has been checked against the file (nifti_header.c) when voxels are read. They come in blocks of
+ * block_voxels: stored bytes -> this machine's byte order -> double -> scaled -> float or int32 in its place.
+ * The file is x fastest and channels outermost; in memory channels are innermost, so a 3D file keeps its
+ * order and a 4D file is spread out channel by channel. zlib reads plain files as they are. */
+#include "io/nifti_impl.h"
+
+#include "engine/mem.h"
+
+#include <errno.h>
+#include <math.h>
+#include <nifti2_io.h>
+#include <string.h>
+#include <zlib.h>
+
+enum {
+    BLOCK_VOXELS = 16384,    /* 128 KB of doubles: stays in the second level cache */
+    GZ_BUFFER_BYTES = 262144 /* zlib's default of 8 KB costs a fifth of the speed of a plain file's read */
+};
+
+static const double label_tolerance = 1e-3; /* what a float32 slope leaves of an integer up to 10^4 */
+
+/* What is wrong with a volume's values: how many, and the first. */
+typedef struct read_faults {
+    int64_t count, first; /* file order: x fastest, channel outermost */
+    double value;
+} read_faults;
+
+typedef struct reader {
+    const char *path;
+    const u3d_nifti_info *info;
+    u3d_volume_kind kind;
+    gzFile file;
+    void *stored;   /* BLOCK_VOXELS values as in the file */
+    double *values; /* the same, scaled                   */
+    u3d_volume *volume;
+    read_faults faults;
+} reader;
+
+/* Exactly `bytes` bytes; at_end: of the voxels read so far, for the message. */
+static u3d_status read_exactly(reader *r, void *buffer, size_t bytes, uint64_t before)
+{
+    size_t got = 0;
+    while (got < bytes) {
+        int n = gzread(r->file, (char *)buffer + got, (unsigned)(bytes - got));
+        if (n < 0) {
+            int code = Z_OK;
+            const char *text = gzerror(r->file, &code);
+            if (code == Z_ERRNO)
+                return u3d_fail(U3D_E_IO, "read '%s': %s", r->info->data_path, strerror(errno));
+            return u3d_fail(U3D_E_FORMAT,
+                            "'%s': damaged or cut gzip stream after %llu of %llu bytes of voxels (%s)",
+                            r->info->data_path, (unsigned long long)(before + got),
+                            (unsigned long long)r->info->data_bytes, text);
+        }
+        if (n == 0)
+            return u3d_fail(U3D_E_FORMAT, "'%s': the file ends after %llu bytes of voxels, expected %llu",
+                            r->info->data_path, (unsigned long long)(before + got),
+                            (unsigned long long)r->info->data_bytes);
+        got += (size_t)n;
+    }
+    return U3D_OK;
+}
+
+/* n stored values, already in this machine's byte order, as doubles. Integers beyond 2^53 are rounded. */
+static void read_widen(int datatype, const void *stored, size_t n, double *out)
+{
+    switch (datatype) {
+    case DT_UINT8:
+        for (size_t i = 0; i < n; i++) out[i] = ((const uint8_t *)stored)[i];
+        break;
+    case DT_INT8:
+        for (size_t i = 0; i < n; i++) out[i] = ((const int8_t *)stored)[i];
+        break;
+    case DT_UINT16:
+        for (size_t i = 0; i < n; i++) out[i] = ((const uint16_t *)stored)[i];
+        break;
+    case DT_INT16:
+        for (size_t i = 0; i < n; i++) out[i] = ((const int16_t *)stored)[i];
+        break;
+    case DT_UINT32:
+        for (size_t i = 0; i < n; i++) out[i] = ((const uint32_t *)stored)[i];
+        break;
+    case DT_INT32:
+        for (size_t i = 0; i < n; i++) out[i] = ((const int32_t *)stored)[i];
+        break;
+    case DT_UINT64:
+        for (size_t i = 0; i < n; i++) out[i] = (double)((const uint64_t *)stored)[i];
+        break;
+    case DT_INT64:
+        for (size_t i = 0; i < n; i++) out[i] = (double)((const int64_t *)stored)[i];
+        break;
+    case DT_FLOAT32:
+        for (size_t i = 0; i < n; i++) out[i] = ((const float *)stored)[i];
+        break;
+    case DT_FLOAT64: memcpy(out, stored, n * sizeof *out); break;
+    default: U3D_ASSERT(false, "datatype %d passed the header check", datatype);
+    }
+}
+
+static void read_fault(read_faults *faults, int64_t position, double value)
+{
+    if (faults->count++ > 0) return;
+    faults->first = position;
+    faults->value = value;
+}
+
+/* Put n checked values at positions first... of one channel into the volume. */
+static void read_place(reader *r, int64_t first, int32_t channel, size_t n)
+{
+    const int64_t channels = r->info->channels, voxels = u3d_volume_voxels(r->volume);
+    for (size_t i = 0; i < n; i++) {
+        double value = r->values[i];
+        int64_t at = (first + (int64_t)i) * channels + channel,
+                in_file = channel * voxels + first + (int64_t)i;
+        if (r->kind == U3D_VOLUME_IMAGE) {
+            float narrow = (float)value;
+            ((float *)r->volume->data)[at] = narrow;
+            if (!isfinite(narrow)) read_fault(&r->faults, in_file, value);
+        } else {
+            double whole = nearbyint(value);
+            bool good = fabs(value - whole) <= label_tolerance && whole >= INT32_MIN && whole <= INT32_MAX;
+            ((int32_t *)r->volume->data)[at] = good ? (int32_t)whole : 0;
+            if (!good) read_fault(&r->faults, in_file, value);
+        }
+    }
+}
+
+static u3d_status read_voxels(reader *r)
+{
+    const u3d_nifti_info *info = r->info;
+    const int64_t voxels = u3d_volume_voxels(r->volume);
+    uint64_t before = 0;
+    for (int32_t channel = 0; channel < info->channels; channel++)
+        for (int64_t first = 0; first < voxels; first += BLOCK_VOXELS) {
+            size_t n = (size_t)(voxels - first < BLOCK_VOXELS ? voxels - first : BLOCK_VOXELS);
+            U3D_TRY(read_exactly(r, r->stored, n * info->voxel_bytes, before));
+            before += n * info->voxel_bytes;
+            if (info->swapped && info->voxel_bytes > 1)
+                nifti_swap_Nbytes((int64_t)n, (int)info->voxel_bytes, r->stored);
+            read_widen(info->datatype, r->stored, n, r->values);
+            if (info->slope != 1 || info->inter != 0)
+                for (size_t i = 0; i < n; i++) r->values[i] = r->values[i] * info->slope + info->inter;
+            read_place(r, first, channel, n);
+        }
+    /* A gzip stream ends with a checksum: zlib compares it when it is asked for more than there is. */
+    if (gzread(r->file, r->stored, 1) < 0)
+        return u3d_fail(U3D_E_FORMAT, "'%s': damaged or cut gzip stream: the end does not match its contents",
+                        info->data_path);
+    return U3D_OK;
+}
+
+/* One sentence for the faults met, if any. */
+static u3d_status read_report(const reader *r)
+{
+    const read_faults *faults = &r->faults;
+    if (faults->count == 0) return U3D_OK;
+    const int64_t *size = r->info->size, voxel = faults->first % u3d_volume_voxels(r->volume);
+    long long x = voxel % size[2], y = voxel / size[2] % size[1], z = voxel / size[2] / size[1];
+    if (r->kind == U3D_VOLUME_IMAGE)
+        return u3d_fail(
+            U3D_E_FORMAT,
+            "'%s': %lld voxels are NaN, infinite or beyond float32, the first at x,y,z = %lld,%lld,%lld "
+            "(from 0) with %g; replace them before use",
+            r->path, (long long)faults->count, x, y, z, faults->value);
+    return u3d_fail(
+        U3D_E_FORMAT,
+        "'%s': %lld voxels are no integer labels, the first at x,y,z = %lld,%lld,%lld (from 0) with %.9g; "
+        "expected whole numbers from %d to %d%s",
+        r->path, (long long)faults->count, x, y, z, faults->value, INT32_MIN, INT32_MAX,
+        r->info->slope != 1 || r->info->inter != 0 ? " after scaling by the header's scl_slope" : "");
+}
+
+/* Everything but the data of a volume. */
+static void volume_describe(const u3d_nifti_info *info, u3d_dtype dtype, u3d_volume *v)
+{
+    v->dtype = dtype;
+    v->channels = info->channels;
+    memcpy(v->size, info->size, sizeof v->size);
+    memcpy(v->spacing, info->spacing, sizeof v->spacing);
+    memcpy(v->voxel_to_world, info->voxel_to_world, sizeof v->voxel_to_world);
+    v->grid = info->grid;
+}
+
+/* Memory for the voxels: untouched pages cost nothing, so a gzip stream that ends early fails before it
+ * fills. */
+static u3d_status reader_alloc(reader *r)
+{
+    const u3d_nifti_info *info = r->info;
+    uint64_t values = info->data_bytes / info->voxel_bytes, bytes = 0, machine = u3d_mem_machine();
+    bool fits = !__builtin_mul_overflow(values, sizeof(float), &bytes) && (machine == 0 || bytes <= machine);
+    if (!fits)
+        return u3d_fail(
+            U3D_E_NOMEM,
+            "'%s': %lldx%lldx%lld voxels (x, y, z), %d channels need %.1f GB, the machine has %.1f GB",
+            r->path, (long long)info->size[2], (long long)info->size[1], (long long)info->size[0],
+            info->channels, (double)values * sizeof(float) / 1e9, (double)machine / 1e9);
+    r->volume->data = u3d_new_uninit((size_t)values, sizeof(float));
+    r->stored = u3d_new_uninit(BLOCK_VOXELS, info->voxel_bytes);
+    r->values = u3d_new_uninit(BLOCK_VOXELS, sizeof *r->values);
+    return r->volume->data && r->stored && r->values ? U3D_OK : U3D_E_NOMEM;
+}
+
+/* Open the voxel file at the first voxel. */
+static u3d_status reader_open(reader *r)
+{
+    const u3d_nifti_info *info = r->info;
+    r->file = gzopen(info->data_path, "rb");
+    if (!r->file) return u3d_fail(U3D_E_IO, "open '%s': %s", info->data_path, strerror(errno));
+    if (gzbuffer(r->file, GZ_BUFFER_BYTES) != 0 || gzseek(r->file, (z_off_t)info->offset, SEEK_SET) < 0)
+        return u3d_fail(U3D_E_FORMAT, "'%s': cannot reach its first voxel at byte %llu", info->data_path,
+                        (unsigned long long)info->offset);
+    return U3D_OK;
+}
+
+u3d_status u3d_nifti_read(const char *path, u3d_volume_kind kind, u3d_volume **out)
+{
+    u3d_nifti_info info;
+    reader r = {.path = path, .info = &info, .kind = kind};
+    u3d_status status = U3D_OK;
+    *out = NULL;
+    U3D_GO(u3d_nifti_info_read(path, &info));
+    if (kind == U3D_VOLUME_LABEL && info.channels != 1)
+        U3D_GO(
+            u3d_fail(U3D_E_FORMAT, "'%s': %d channels, expected one label per voxel", path, info.channels));
+    r.volume = u3d_new(1, sizeof *r.volume);
+    if (!r.volume) U3D_GO(U3D_E_NOMEM);
+    volume_describe(&info, kind == U3D_VOLUME_IMAGE ? U3D_F32 : U3D_I32, r.volume);
+    U3D_GO(reader_alloc(&r));
+    U3D_GO(reader_open(&r));
+    U3D_GO(read_voxels(&r));
+    U3D_GO(read_report(&r));
+    *out = r.volume;
+    r.volume = NULL;
+done:
+    if (r.file) gzclose(r.file);
+    u3d_free(r.stored);
+    u3d_free(r.values);
+    u3d_volume_free(r.volume);
+    u3d_nifti_info_done(&info);
+    return status;
+}
+
+u3d_status u3d_nifti_probe(const char *path, u3d_volume **out)
+{
+    u3d_nifti_info info;
+    u3d_status status = U3D_OK;
+    *out = NULL;
+    U3D_GO(u3d_nifti_info_read(path, &info));
+    u3d_volume *v = u3d_new(1, sizeof *v);
+    if (!v) U3D_GO(U3D_E_NOMEM);
+    volume_describe(&info, U3D_F32, v);
+    *out = v;
+done:
+    u3d_nifti_info_done(&info);
+    return status;
+}

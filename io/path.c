@@ -1,0 +1,272 @@
+/* Names of files, and writing them whole or not at all.
+ *
+ * An output is written to DIR/.tmp-PID-N-NAME (hidden, so that listings skip it; the ending is kept) with
+ * O_EXCL, flushed to disk, and renamed over DIR/NAME. A reader sees the old file or the new one, never a
+ * part, and a failure leaves nothing behind. Inputs are only ever regular files: a pipe could block for ever,
+ * and a folder opens but cannot be read. */
+#include "io/path.h"
+
+#include "engine/mem.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { TEMP_TRIES = 1000 }; /* names left over by a killed process of the same number are stepped over */
+
+struct u3d_outfile {
+    char *path, *temp;
+    FILE *stream;
+};
+
+char *u3d_path_join(const char *dir, const char *name)
+{
+    while (name[0] == '.' && name[1] == '/') name += 2;
+    if (dir[0] == '\0' || name[0] == '/') return u3d_strdup(name);
+    if (name[0] == '\0') return u3d_strdup(dir);
+    const char *slash = dir[strlen(dir) - 1] == '/' ? "" : "/";
+    return u3d_format("%s%s%s", dir, slash, name);
+}
+
+bool u3d_path_exists(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0;
+}
+
+bool u3d_path_is_dir(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+/* Create one folder; an existing one is fine. */
+static u3d_status path_make_one(const char *path)
+{
+    if (mkdir(path, 0777) == 0) return U3D_OK;
+    int cause = errno;
+    if (u3d_path_is_dir(path)) return U3D_OK;
+    return u3d_fail(U3D_E_OUTPUT, "create folder '%s': %s", path, strerror(cause));
+}
+
+u3d_status u3d_path_make_dir(const char *path)
+{
+    if (u3d_path_is_dir(path)) return U3D_OK;
+    char *part = u3d_strdup(path);
+    if (!part) return U3D_E_NOMEM;
+    u3d_status status = U3D_OK;
+    for (char *p = part; status == U3D_OK && *p; p++) {
+        if (*p != '/' || p == part) continue;
+        *p = '\0';
+        status = path_make_one(part);
+        *p = '/';
+    }
+    if (status == U3D_OK) status = path_make_one(part);
+    u3d_free(part);
+    return status;
+}
+
+u3d_status u3d_path_size(const char *path, uint64_t *bytes)
+{
+    struct stat info;
+    *bytes = 0;
+    if (stat(path, &info) != 0) return u3d_fail(U3D_E_IO, "open '%s': %s", path, strerror(errno));
+    if (S_ISDIR(info.st_mode)) return u3d_fail(U3D_E_IO, "open '%s': it is a folder, expected a file", path);
+    if (!S_ISREG(info.st_mode)) return u3d_fail(U3D_E_IO, "open '%s': not a regular file", path);
+    *bytes = (uint64_t)info.st_size;
+    return U3D_OK;
+}
+
+static int path_compare(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void u3d_path_list_free(char **names, int n)
+{
+    for (int i = 0; names && i < n; i++) u3d_free(names[i]);
+    u3d_free(names);
+}
+
+u3d_status u3d_path_list(const char *dir, char ***names, int *n)
+{
+    char **list = NULL;
+    int count = 0, room = 0;
+    u3d_status status = U3D_OK;
+    *names = NULL;
+    *n = 0;
+    DIR *d = opendir(dir);
+    if (!d) return u3d_fail(U3D_E_IO, "open folder '%s': %s", dir, strerror(errno));
+    for (;;) {
+        errno = 0;
+        const struct dirent *entry = readdir(d);
+        if (!entry && errno) U3D_GO(u3d_fail(U3D_E_IO, "read folder '%s': %s", dir, strerror(errno)));
+        if (!entry) break;
+        if (entry->d_name[0] == '.') continue;
+        if (count == room) {
+            int more = room ? 2 * room : 64;
+            char **grown = u3d_resize(list, (size_t)room, (size_t)more, sizeof *list);
+            if (!grown) U3D_GO(U3D_E_NOMEM);
+            list = grown;
+            room = more;
+        }
+        list[count] = u3d_strdup(entry->d_name);
+        if (!list[count]) U3D_GO(U3D_E_NOMEM);
+        count++;
+    }
+    if (count) qsort(list, (size_t)count, sizeof *list, path_compare);
+    *names = list;
+    *n = count;
+done:
+    closedir(d);
+    if (status != U3D_OK) u3d_path_list_free(list, count);
+    return status;
+}
+
+/* Create the temporary file of f beside its final name; the file exists when f->stream is set. */
+static u3d_status outfile_create(u3d_outfile *f)
+{
+    static atomic_uint serial;
+    const char *slash = strrchr(f->path, '/');
+    int dir_len = slash ? (int)(slash - f->path) + 1 : 0;
+    for (int i = 0; i < TEMP_TRIES; i++) {
+        unsigned number = atomic_fetch_add(&serial, 1);
+        f->temp =
+            u3d_format("%.*s.tmp-%ld-%u-%s", dir_len, f->path, (long)getpid(), number, f->path + dir_len);
+        if (!f->temp) return U3D_E_NOMEM;
+        int fd = open(f->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0) {
+            f->stream = fdopen(fd, "w+b");
+            if (f->stream) return U3D_OK;
+            int cause = errno;
+            close(fd);
+            unlink(f->temp);
+            return u3d_fail(U3D_E_OUTPUT, "write '%s': %s", f->path, strerror(cause));
+        }
+        if (errno != EEXIST) break;
+        u3d_free(f->temp);
+        f->temp = NULL;
+    }
+    return u3d_fail(U3D_E_OUTPUT, "create '%s': %s", f->path, strerror(errno));
+}
+
+static void outfile_free(u3d_outfile *f)
+{
+    u3d_free(f->path);
+    u3d_free(f->temp);
+    u3d_free(f);
+}
+
+u3d_status u3d_outfile_open(const char *path, u3d_outfile **out)
+{
+    struct stat info;
+    *out = NULL;
+    /* A device or a folder of that name would be replaced by the rename, or would refuse it after all the
+     * work. */
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return u3d_fail(U3D_E_OUTPUT, "write '%s': it exists and is not a regular file", path);
+    u3d_outfile *f = u3d_new(1, sizeof *f);
+    if (!f) return U3D_E_NOMEM;
+    f->path = u3d_strdup(path);
+    u3d_status status = f->path ? outfile_create(f) : U3D_E_NOMEM;
+    if (status != U3D_OK) {
+        outfile_free(f);
+        return status;
+    }
+    *out = f;
+    return U3D_OK;
+}
+
+FILE *u3d_outfile_stream(u3d_outfile *f)
+{
+    return f->stream;
+}
+const char *u3d_outfile_temp(const u3d_outfile *f)
+{
+    return f->temp;
+}
+
+void u3d_outfile_abandon(u3d_outfile *f)
+{
+    if (!f) return;
+    fclose(f->stream);
+    unlink(f->temp);
+    outfile_free(f);
+}
+
+/* Make the rename itself last through a power cut. Some file systems cannot: that is no failure of the write.
+ */
+static void outfile_sync_dir(const u3d_outfile *f)
+{
+    char *dir = u3d_strdup(f->path);
+    if (!dir) return;
+    char *slash = strrchr(dir, '/');
+    if (slash) slash[slash == dir ? 1 : 0] = '\0';
+    int fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)fsync(fd);
+        close(fd);
+    }
+    u3d_free(dir);
+}
+
+u3d_status u3d_outfile_commit(u3d_outfile *f)
+{
+    bool bad = ferror(f->stream) != 0;
+    int cause = bad ? EIO : 0;
+    if (fflush(f->stream) != 0 || (!bad && fsync(fileno(f->stream)) != 0)) {
+        cause = errno;
+        bad = true;
+    }
+    if (fclose(f->stream) != 0 && !bad) {
+        cause = errno;
+        bad = true;
+    }
+    if (!bad && rename(f->temp, f->path) != 0) {
+        cause = errno;
+        bad = true;
+    }
+    u3d_status status = U3D_OK;
+    if (bad) {
+        unlink(f->temp);
+        status = u3d_fail(U3D_E_OUTPUT, "write '%s': %s", f->path, strerror(cause));
+    } else {
+        outfile_sync_dir(f);
+    }
+    outfile_free(f);
+    return status;
+}
+
+u3d_status u3d_path_lock(const char *dir, int *fd)
+{
+    *fd = -1;
+    char *path = u3d_path_join(dir, ".lock");
+    if (!path) return U3D_E_NOMEM;
+    u3d_status status = U3D_OK;
+    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (file < 0) {
+        status = u3d_fail(U3D_E_OUTPUT, "lock folder '%s': %s", dir, strerror(errno));
+    } else if (flock(file, LOCK_EX | LOCK_NB) != 0) {
+        int cause = errno;
+        close(file);
+        status = cause == EWOULDBLOCK
+                     ? u3d_fail(U3D_E_ARG,
+                                "folder '%s' is in use by another u3d; wait for it or choose another", dir)
+                     : u3d_fail(U3D_E_OUTPUT, "lock folder '%s': %s", dir, strerror(cause));
+    } else {
+        *fd = file;
+    }
+    u3d_free(path);
+    return status;
+}
+
+void u3d_path_unlock(int fd)
+{
+    if (fd >= 0) close(fd);
+}
