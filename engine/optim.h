@@ -21,8 +21,8 @@ typedef struct u3d_optim_opts {
     double lr, momentum, beta1, beta2, eps, weight_decay;
     bool nesterov;
     double clip_norm;       /* 0: off */
-    int64_t warmup_steps;   /* linear from 0 */
-    int64_t total_steps;    /* poly (exponent 0.9) and cosine end here */
+    int64_t warmup_steps;   /* linear: (step + 1) / (warmup_steps + 1); the schedule starts behind it */
+    int64_t total_steps;    /* poly (exponent 0.9) and cosine end here, counted with the warmup */
     int64_t step_size;      /* step: every so many steps ... */
     double step_gamma;      /* ... lr *= gamma */
     double average;         /* decay of the running average of the weights (e.g. 0.999); 0: off */
@@ -42,7 +42,7 @@ u3d_status u3d_optim_new(u3d_params *p, const u3d_optim_opts *o, u3d_optim **out
 void u3d_optim_free(u3d_optim *o);
 u3d_status u3d_optim_step(u3d_optim *o, u3d_optim_stats *out);
 
-/* Steps counted so far, applied and skipped; set when a run is resumed. */
+/* Steps counted so far, applied and skipped: the schedule, Adam's t and the average's count. Set when a run is resumed. */
 int64_t u3d_optim_steps(const u3d_optim *o);
 void u3d_optim_set_steps(u3d_optim *o, int64_t steps);
 

@@ -34,11 +34,14 @@ bool u3d_params_has(const u3d_params *p, u3d_block block);
 u3d_status u3d_params_download(u3d_params *p, u3d_block block, int i, u3d_tensor *t);
 u3d_status u3d_params_upload(u3d_params *p, u3d_block block, int i, const u3d_tensor *t);
 
-/* Where a whole block, its decayed segment (0) or the other (1) lies; elems in *n. */
+/* Where a whole block (segment -1), its decayed segment (0) or the other (1) lies; elems in *n (NULL is legal). */
 u3d_span u3d_params_span(const u3d_params *p, u3d_block block, int segment, int64_t *n);
+/* Where one tensor of a block lies now: after u3d_params_swap_average it is elsewhere. */
+u3d_span u3d_params_at(const u3d_params *p, u3d_block block, int i);
 u3d_backend *u3d_params_backend(const u3d_params *p);
 
-/* Exchange values and averages (for validation and saving with averaged weights; call twice). */
+/* Exchange values and averages (for validation and saving with averaged weights; call twice). Without averages
+ * nothing happens. */
 void u3d_params_swap_average(u3d_params *p);
 
 #endif
