@@ -1,0 +1,66 @@
+/* Inside of the op rules (engine/ops): one u3d_op_info per op, and the checks that shape rules share.
+ *
+ * A shape rule opens with u3d_op_begin, which makes counts, input types and the attribute trustworthy, then
+ * checks how the shapes fit each other, fills d->out and closes with u3d_op_end. Messages carry both numbers.
+ */
+#ifndef U3D_ENGINE_OP_RULES_H
+#define U3D_ENGINE_OP_RULES_H
+
+#include "engine/op.h"
+
+/* A missing rule is a link error. */
+#define U3D_RULE_DECLARE(id, text) extern const u3d_op_info u3d_rule_##id;
+U3D_OP_LIST(U3D_RULE_DECLARE)
+#undef U3D_RULE_DECLARE
+
+typedef enum u3d_attr_kind {
+    U3D_ATTR_NONE,
+    U3D_ATTR_CONV,
+    U3D_ATTR_NORM,
+    U3D_ATTR_RELU,
+    U3D_ATTR_FILL,
+    U3D_ATTR_CROP,
+    U3D_ATTR_LOSS
+} u3d_attr_kind;
+
+/* How many inputs and outputs an op takes, and which member of u3d_attr is its own. */
+typedef struct u3d_op_form {
+    u3d_attr_kind attr;
+    int32_t in_min, in_max, out_min, out_max;
+} u3d_op_form;
+
+/* Checks counts, the accumulate bits and that every input has a legal type. Clears outputs, unused inputs and
+ * every attribute byte that is not a field of `form.attr`, so that equal descriptions are equal bytes. */
+u3d_status u3d_op_begin(u3d_op_desc *d, u3d_op_form form);
+/* Outputs are filled: their sizes must be legal, too. */
+u3d_status u3d_op_end(const u3d_op_desc *d);
+
+/* Input i, called `what` in messages ... */
+u3d_status u3d_op_check_map(const u3d_op_desc *d, int i,
+                            const char *what); /* is f32 [N, D, H, W, C], axes < 2^31 */
+u3d_status u3d_op_check_flat(const u3d_op_desc *d, int i, const char *what); /* is f32 [n] */
+u3d_status u3d_op_check_type(const u3d_op_desc *d, int i, const char *what, u3d_type expected);
+u3d_status u3d_op_check_vector(const u3d_op_desc *d, int i, const char *what,
+                               int64_t n); /* is f32 [n], n given */
+
+/* Kernel, stride and padding are possible: kernel, stride >= 1, 0 <= pad < kernel. */
+u3d_status u3d_op_check_window(const u3d_op_desc *d);
+/* The same, and windows tile the map: kernel == stride, pad 0. */
+u3d_status u3d_op_check_tiles(const u3d_op_desc *d);
+/* Input 1 is f32 [KD, KH, KW, CI, CO] with the attribute's kernel. */
+u3d_status u3d_op_check_weight(const u3d_op_desc *d);
+/* Inputs logits (0), labels (1), class_weight (2) of a loss, and its attribute. */
+u3d_status u3d_op_check_loss(const u3d_op_desc *d);
+
+/* Where windows of the attribute land: (in + 2 pad - kernel) / stride + 1, exact division required ... */
+u3d_status u3d_op_window_out(const u3d_op_desc *d, const int64_t in[3], int64_t out[3]);
+/* ... and the other way round: the size of the map that gave `out`. */
+u3d_status u3d_op_window_in(const u3d_op_desc *d, const int64_t out[3], int64_t in[3]);
+
+int64_t u3d_op_kernel_volume(const u3d_op_desc *d); /* KD * KH * KW */
+int u3d_op_text_window(const u3d_op_desc *d, char *buf, size_t cap);
+
+/* Gradient of y = op(x, w, bias): dx by `dx_op`, dw and dbias by `dw_op`. */
+u3d_status u3d_op_grad_conv(u3d_graph *g, const u3d_node *n, u3d_op dx_op, u3d_op dw_op);
+
+#endif
