@@ -1,0 +1,59 @@
+/* The table of backends and what "auto" means.
+ *
+ * One row per backend compiled in; nothing registers itself. A name that this project knows but this build
+ * lacks gets a message of its own, so that nobody searches for a typing error. */
+#include "backends/backends.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/log.h"
+
+extern const u3d_backend_vt u3d_backend_cpu;
+
+static const u3d_backend_vt *const table[] = {&u3d_backend_cpu};
+
+const u3d_backend_vt *u3d_backend_at(int i)
+{
+    return i >= 0 && (size_t)i < sizeof table / sizeof table[0] ? table[i] : NULL;
+}
+
+static const u3d_backend_vt *find_backend(const char *name)
+{
+    const u3d_backend_vt *vt;
+    for (int i = 0; (vt = u3d_backend_at(i)) != NULL; i++)
+        if (strcmp(vt->name, name) == 0) return vt;
+    return NULL;
+}
+
+static u3d_status unknown_backend(const char *name)
+{
+    char known[256] = "auto";
+    const u3d_backend_vt *vt;
+    for (int i = 0; (vt = u3d_backend_at(i)) != NULL; i++) {
+        size_t used = strlen(known);
+        snprintf(known + used, sizeof known - used, ", %s", vt->name);
+    }
+    if (strcmp(name, "opencl") == 0)
+        return u3d_fail(U3D_E_DEVICE,
+                        "open backend 'opencl': this build has no OpenCL backend; use one of %s", known);
+    return u3d_fail(U3D_E_ARG, "open backend '%s': unknown name; known are %s", name, known);
+}
+
+static u3d_status open_auto(const u3d_backend_opts *o, u3d_backend **out)
+{
+    U3D_TRY(u3d_backend_cpu.open(o, out));
+    u3d_caps caps;
+    (*out)->vt->caps(*out, &caps);
+    U3D_INFO("backend", "auto: cpu (%s, %d threads); this build has no GPU backend", caps.device,
+             caps.compute_units);
+    return U3D_OK;
+}
+
+u3d_status u3d_backend_open(const char *name, const u3d_backend_opts *o, u3d_backend **out)
+{
+    *out = NULL;
+    if (strcmp(name, "auto") == 0) return open_auto(o, out);
+    const u3d_backend_vt *vt = find_backend(name);
+    return vt ? vt->open(o, out) : unknown_backend(name);
+}

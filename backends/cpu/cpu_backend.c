@@ -1,0 +1,359 @@
+/* The CPU as a backend: memory, threads, and the way from a description to a function.
+ *
+ * A buffer is host memory, so upload and download are copies and run is a call. Which implementation serves a
+ * description is the first in the op's ordered list that does not refuse it; kernels/ holds the lists, one
+ * copy per instruction set, chosen once when the backend is opened. */
+#include <errno.h>
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "backends/cpu/cpu_impl.h"
+#include "engine/env.h"
+#include "engine/mem.h"
+
+extern const u3d_backend_vt u3d_backend_cpu; /* at the end */
+
+enum {
+    CPU_ALIGN = 64,         /* one cache line, one AVX-512 register */
+    CPU_THREADS_MAX = 1024, /* beyond any machine; catches typing errors */
+    HUGE_PAGE = 2 << 20,    /* transparent huge pages of x86-64 and ARM64 with 4 kB pages */
+    ZERO_BYTES = 1 << 20    /* what one thread clears at a time */
+};
+
+typedef struct cpu_backend {
+    u3d_backend base;
+    const cpu_isa *isa;
+    int threads;
+    char device[128];
+} cpu_backend;
+
+struct u3d_buffer {
+    char *data;
+    uint64_t bytes;
+    bool mapped; /* by mmap, else by u3d_new_uninit */
+};
+
+struct u3d_kernel {
+    u3d_op_desc desc;
+    const cpu_entry *entry;
+    uint64_t work_bytes;
+};
+
+static const cpu_backend *self(const u3d_backend *b)
+{
+    return (const cpu_backend *)b;
+}
+
+/* ---- the device ---- */
+
+/* "model name : AMD EPYC 7763 ..." of the first processor; ARM64 kernels do not print one. */
+static void read_model(char *buf, size_t cap)
+{
+    snprintf(buf, cap, "CPU");
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    if (!f) return;
+    char line[256];
+    while (fgets(line, sizeof line, f)) {
+        const char *colon = strchr(line, ':');
+        if (strncmp(line, "model name", 10) != 0 || !colon) continue;
+        line[strcspn(line, "\n")] = '\0';
+        snprintf(buf, cap, "%.100s", colon + 1 + strspn(colon + 1, " "));
+        break;
+    }
+    fclose(f);
+}
+
+static void describe_device(const cpu_isa *isa, char *buf, size_t cap)
+{
+    char model[104];
+    read_model(model, sizeof model);
+    snprintf(buf, cap, "%s, %s", model, isa->name);
+}
+
+static void fill_caps(const char *device, int threads, u3d_caps *out)
+{
+    uint64_t memory = u3d_mem_machine();
+    *out = (u3d_caps){
+        .mem_bytes = memory,
+        .max_alloc_bytes = memory ? memory : UINT64_MAX / 2,
+        .align = CPU_ALIGN,
+        .compute_units = threads,
+        .host_memory = true,
+        .deterministic = true,
+    };
+    snprintf(out->device, sizeof out->device, "%s", device);
+    snprintf(out->driver, sizeof out->driver, "OpenMP %d, compiler %s", _OPENMP, __VERSION__);
+}
+
+/* `device` is an index (there is only 0) or part of the name. */
+static u3d_status check_device(const char *wanted, const char *device)
+{
+    if (!wanted || strcmp(wanted, "0") == 0 || strcasestr(device, wanted)) return U3D_OK;
+    return u3d_fail(U3D_E_DEVICE, "open backend 'cpu': no device '%s'; the only one is 0, '%s'", wanted,
+                    device);
+}
+
+static u3d_status pick_threads(int32_t wanted, int *out)
+{
+    *out = omp_get_num_procs(); /* those that the affinity mask allows */
+    const char *text = u3d_env_get(U3D_ENV_THREADS);
+    if (wanted == 0 && text) {
+        char *end;
+        errno = 0;
+        long value = strtol(text, &end, 10);
+        if (errno || *end || value < 1 || value > CPU_THREADS_MAX)
+            return u3d_fail(U3D_E_ARG, "U3D_THREADS=%s: expected a number from 1 to %d", text,
+                            CPU_THREADS_MAX);
+        wanted = (int32_t)value;
+    }
+    if (wanted < 0 || wanted > CPU_THREADS_MAX)
+        return u3d_fail(U3D_E_ARG, "open backend 'cpu' with %d threads: expected 1 to %d, or 0 for all cores",
+                        wanted, CPU_THREADS_MAX);
+    if (wanted > 0) *out = wanted;
+    return U3D_OK;
+}
+
+static u3d_status cpu_device_list(u3d_caps *out, int cap, int *n)
+{
+    *n = 0;
+    const cpu_isa *isa;
+    int threads;
+    U3D_TRY(cpu_isa_pick(u3d_env_get(U3D_ENV_CPU_ISA), &isa));
+    U3D_TRY(pick_threads(0, &threads));
+    char device[128];
+    describe_device(isa, device, sizeof device);
+    if (cap > 0) fill_caps(device, threads, out);
+    *n = 1;
+    return U3D_OK;
+}
+
+static u3d_status cpu_open(const u3d_backend_opts *o, u3d_backend **out)
+{
+    *out = NULL;
+    const cpu_isa *isa;
+    int threads;
+    char device[128];
+    U3D_TRY(cpu_isa_pick(u3d_env_get(U3D_ENV_CPU_ISA), &isa));
+    U3D_TRY(pick_threads(o ? o->threads : 0, &threads));
+    describe_device(isa, device, sizeof device);
+    U3D_TRY(check_device(o ? o->device : NULL, device));
+
+    cpu_backend *b = u3d_new(1, sizeof *b);
+    if (!b) return U3D_E_NOMEM;
+    b->base.vt = &u3d_backend_cpu;
+    b->isa = isa;
+    b->threads = threads;
+    memcpy(b->device, device, sizeof device);
+    *out = &b->base;
+    return U3D_OK;
+}
+
+static void cpu_close(u3d_backend *b)
+{
+    u3d_free(b);
+}
+
+static void cpu_caps(const u3d_backend *b, u3d_caps *out)
+{
+    fill_caps(self(b)->device, self(b)->threads, out);
+}
+
+/* ---- memory ---- */
+
+static uint64_t round_up(uint64_t bytes, uint64_t unit)
+{
+    return (bytes + unit - 1) / unit * unit;
+}
+
+/* Address space that begins at a huge page's border. Pages come at first touch: by the kernels, in parallel.
+ */
+static char *map_huge(uint64_t bytes)
+{
+    uint64_t want = round_up(bytes, HUGE_PAGE), mapped = want + HUGE_PAGE;
+    char *base = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (base == MAP_FAILED) return NULL;
+    uint64_t head = round_up((uintptr_t)base, HUGE_PAGE) - (uintptr_t)base;
+    if (head) munmap(base, head);
+    munmap(base + head + want, mapped - head - want);
+    madvise(base + head, want, MADV_HUGEPAGE); /* a wish: slower without, never wrong */
+    return base + head;
+}
+
+static u3d_status cpu_alloc(u3d_backend *b, uint64_t bytes, u3d_buffer **out)
+{
+    (void)b;
+    *out = NULL;
+    if (bytes > UINT64_MAX / 4) return u3d_fail(U3D_E_NOMEM, "allocate %.3g bytes: too many", (double)bytes);
+    u3d_buffer *buf = u3d_new(1, sizeof *buf);
+    if (!buf) return U3D_E_NOMEM;
+    buf->bytes = bytes;
+    buf->mapped = bytes >= HUGE_PAGE;
+    buf->data = buf->mapped ? map_huge(bytes) : u3d_new_uninit(round_up(bytes, CPU_ALIGN), 1);
+    if (!buf->data) {
+        u3d_status status = U3D_E_NOMEM;
+        if (buf->mapped)
+            status = u3d_fail(U3D_E_NOMEM, "allocate %.3f GB of memory: %s", (double)bytes * 1e-9,
+                              strerror(errno));
+        u3d_free(buf);
+        return status;
+    }
+    *out = buf;
+    return U3D_OK;
+}
+
+static void cpu_release(u3d_backend *b, u3d_buffer *buf)
+{
+    (void)b;
+    if (!buf) return;
+    if (buf->mapped)
+        munmap(buf->data, round_up(buf->bytes, HUGE_PAGE));
+    else
+        u3d_free(buf->data);
+    u3d_free(buf);
+}
+
+static u3d_status cpu_upload(u3d_backend *b, u3d_span dst, const void *src, uint64_t bytes)
+{
+    (void)b;
+    memcpy(dst.buf->data + dst.off, src, bytes);
+    return U3D_OK;
+}
+
+static u3d_status cpu_download(u3d_backend *b, void *dst, u3d_span src, uint64_t bytes)
+{
+    (void)b;
+    memcpy(dst, src.buf->data + src.off, bytes);
+    return U3D_OK;
+}
+
+static u3d_status cpu_zero(u3d_backend *b, u3d_span dst, uint64_t bytes)
+{
+    char *data = dst.buf->data + dst.off;
+    int threads = self(b)->threads;
+    (void)threads; /* unused where OpenMP is off */
+#pragma omp parallel for num_threads(threads) schedule(static) if (bytes > ZERO_BYTES)
+    for (uint64_t at = 0; at < bytes; at += ZERO_BYTES)
+        memset(data + at, 0, bytes - at < ZERO_BYTES ? bytes - at : ZERO_BYTES);
+    return U3D_OK;
+}
+
+/* ---- work ---- */
+
+static const char *cpu_impl_name(const u3d_backend *b, u3d_op op, int i)
+{
+    const cpu_entry *list = self(b)->isa->list[op];
+    for (int at = 0; list[at].name; at++)
+        if (at == i) return list[at].name;
+    return NULL;
+}
+
+/* First entry that takes `d`, or the one that d->impl names. */
+static u3d_status pick_entry(const cpu_backend *b, const u3d_op_desc *d, const cpu_entry **out)
+{
+    const char *reason = "no implementation";
+    const char *op = u3d_op_info_get(d->op)->name;
+    bool named = false;
+    for (const cpu_entry *e = b->isa->list[d->op]; e->name; e++) {
+        if (d->impl && strcmp(d->impl, e->name) != 0) continue;
+        named = true;
+        const char *refusal = e->refuses ? e->refuses(d) : NULL;
+        if (!refusal) {
+            *out = e;
+            return U3D_OK;
+        }
+        reason = refusal;
+    }
+    if (d->impl && !named)
+        return u3d_fail(U3D_E_UNSUPPORTED,
+                        "cpu: %s has no implementation '%s'; `u3d devices --ops` lists them", op, d->impl);
+    char text[256];
+    return u3d_fail(U3D_E_UNSUPPORTED, "cpu: cannot run %s: %s", u3d_op_desc_text(d, text, sizeof text),
+                    reason);
+}
+
+static void ask_work(const cpu_backend *b, const cpu_entry *e, const u3d_op_desc *d, uint64_t *min,
+                     uint64_t *best)
+{
+    *min = *best = 0;
+    if (e->work) e->work(d, b->threads, min, best);
+}
+
+static u3d_status cpu_query(const u3d_backend *b, const u3d_op_desc *d, u3d_need *out)
+{
+    const cpu_entry *e;
+    *out = (u3d_need){0};
+    U3D_TRY(pick_entry(self(b), d, &e));
+    snprintf(out->impl, sizeof out->impl, "%s", e->name);
+    ask_work(self(b), e, d, &out->work_min, &out->work_best);
+    return U3D_OK;
+}
+
+static u3d_status cpu_prepare(u3d_backend *b, const u3d_op_desc *d, uint64_t work_bytes, u3d_kernel **out)
+{
+    *out = NULL;
+    const cpu_entry *e;
+    uint64_t min, best;
+    U3D_TRY(pick_entry(self(b), d, &e));
+    ask_work(self(b), e, d, &min, &best);
+    if (work_bytes < min) {
+        char text[256];
+        return u3d_fail(U3D_E_NOMEM, "cpu: %s by '%s' needs %llu bytes of workspace, got %llu",
+                        u3d_op_desc_text(d, text, sizeof text), e->name, (unsigned long long)min,
+                        (unsigned long long)work_bytes);
+    }
+    u3d_kernel *k = u3d_new(1, sizeof *k);
+    if (!k) return U3D_E_NOMEM;
+    k->desc = *d;
+    k->desc.impl = e->name; /* the caller's text may not live as long */
+    k->entry = e;
+    k->work_bytes = work_bytes < best ? work_bytes : best;
+    *out = k;
+    return U3D_OK;
+}
+
+static void cpu_discard(u3d_backend *b, u3d_kernel *k)
+{
+    (void)b;
+    u3d_free(k);
+}
+
+static u3d_status cpu_run(u3d_backend *b, u3d_kernel *k, const u3d_span *in, const u3d_span *out,
+                          u3d_span work)
+{
+    cpu_call call = {.desc = &k->desc, .work_bytes = k->work_bytes, .threads = self(b)->threads};
+    for (int i = 0; i < k->desc.n_in; i++) call.in[i] = in[i].buf->data + in[i].off;
+    for (int i = 0; i < k->desc.n_out; i++) call.out[i] = out[i].buf->data + out[i].off;
+    if (k->work_bytes > 0) call.work = work.buf->data + work.off;
+    k->entry->run(&call);
+    return U3D_OK;
+}
+
+static u3d_status cpu_sync(u3d_backend *b)
+{
+    (void)b;
+    return U3D_OK;
+}
+
+const u3d_backend_vt u3d_backend_cpu = {
+    .api = U3D_BACKEND_API,
+    .name = "cpu",
+    .about = "OpenMP threads and vector units of this machine",
+    .list = cpu_device_list,
+    .open = cpu_open,
+    .close = cpu_close,
+    .caps = cpu_caps,
+    .alloc = cpu_alloc,
+    .release = cpu_release,
+    .upload = cpu_upload,
+    .download = cpu_download,
+    .zero = cpu_zero,
+    .impl = cpu_impl_name,
+    .query = cpu_query,
+    .prepare = cpu_prepare,
+    .discard = cpu_discard,
+    .run = cpu_run,
+    .sync = cpu_sync,
+};

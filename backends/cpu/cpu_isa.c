@@ -1,0 +1,67 @@
+/* Which instruction sets this build has and which of them this machine can run.
+ *
+ * kernels/ exists once per row. A row is usable where the processor has the instructions and the operating
+ * system saves the registers (__builtin_cpu_supports asks for both). The portable copy uses what every
+ * processor of the architecture has: SSE2 on x86-64 ("scalar", for want of a better word), NEON on ARM64. */
+#include "backends/cpu/cpu_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+extern const cpu_entry *const cpu_list__portable[U3D_OP_COUNT];
+
+static bool always(void)
+{
+    return true;
+}
+
+#ifdef CPU_X86
+extern const cpu_entry *const cpu_list__avx2[U3D_OP_COUNT];
+extern const cpu_entry *const cpu_list__avx512[U3D_OP_COUNT];
+
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+
+/* The subsets named in CMakeLists.txt: all of them, since Skylake's servers and Zen 4. */
+static bool has_avx512(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") && has_avx2();
+}
+#endif
+
+static const cpu_isa isas[] = {
+#ifdef CPU_X86
+    {"avx512", has_avx512, cpu_list__avx512},
+    {"avx2", has_avx2, cpu_list__avx2},
+#endif
+#ifdef __aarch64__
+    {"neon", always, cpu_list__portable},
+#else
+    {"scalar", always, cpu_list__portable},
+#endif
+};
+
+const cpu_isa *cpu_isa_at(int i)
+{
+    return i >= 0 && (size_t)i < sizeof isas / sizeof isas[0] ? &isas[i] : NULL;
+}
+
+u3d_status cpu_isa_pick(const char *name, const cpu_isa **out)
+{
+    *out = NULL;
+    char usable[64] = "";
+    const cpu_isa *isa;
+    for (int i = 0; (isa = cpu_isa_at(i)) != NULL; i++) {
+        if (!isa->usable()) continue;
+        if (!name || strcmp(name, isa->name) == 0) {
+            *out = isa;
+            return U3D_OK;
+        }
+        size_t used = strlen(usable);
+        snprintf(usable + used, sizeof usable - used, "%s%s", used ? ", " : "", isa->name);
+    }
+    return u3d_fail(U3D_E_ARG, "U3D_CPU_ISA=%s: this machine cannot run it; usable here: %s", name, usable);
+}

@@ -1,0 +1,55 @@
+/* How kernels split their work: into slices whose number and borders follow from the shape alone, never from
+ * the number of threads, so that every sum is added in the same order on every machine with this code. */
+#ifndef U3D_CPU_SLICE_H
+#define U3D_CPU_SLICE_H
+
+#include "backends/cpu/cpu_impl.h"
+
+enum {
+    CPU_SLICES_MAX = 128,      /* enough for the cores of a large server, few enough to add up in no time */
+    CPU_SLICE_ELEMS = 1 << 14, /* 64 kB of floats: less is not worth another thread */
+    CPU_LINE_ELEMS = 16        /* floats in a cache line */
+};
+
+typedef struct cpu_range {
+    int64_t begin, end;
+} cpu_range;
+
+/* Slices for `items` pieces of work of which a slice should have at least `grain`; at least 1. */
+static inline int64_t cpu_slices(int64_t items, int64_t grain)
+{
+    int64_t slices = items / (grain > 0 ? grain : 1);
+    return slices < 1 ? 1 : slices < CPU_SLICES_MAX ? slices : CPU_SLICES_MAX;
+}
+
+/* Border between slices: items * slice / slices, rounded down to a multiple of `unit`; the last one has the
+ * rest. */
+static inline cpu_range cpu_slice(int64_t items, int64_t slices, int64_t slice, int64_t unit)
+{
+    cpu_range r = {items * slice / slices / unit * unit, items};
+    if (slice + 1 < slices) r.end = items * (slice + 1) / slices / unit * unit;
+    return r;
+}
+
+static inline int64_t cpu_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t cpu_max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static inline int64_t cpu_channels(const u3d_type *map)
+{
+    return map->rank > 0 ? map->dim[map->rank - 1] : 1;
+}
+
+/* For ops whose outputs cannot be added to. */
+static inline const char *cpu_refuse_accumulate(const u3d_op_desc *d)
+{
+    return d->accumulate ? "its result cannot be accumulated" : NULL;
+}
+
+#endif
