@@ -293,3 +293,9 @@ u3d_status u3d_backend_sync(u3d_backend *b)
 {
     return b->vt->sync(b);
 }
+
+u3d_status u3d_backend_peak(u3d_backend *b, double *gflops, double *gbytes_s)
+{
+    *gflops = *gbytes_s = 0;
+    return b->vt->peak(b, gflops, gbytes_s);
+}

@@ -75,6 +75,8 @@ typedef struct u3d_backend_vt {
     void (*discard)(u3d_backend *b, u3d_kernel *k);
     u3d_status (*run)(u3d_backend *b, u3d_kernel *k, const u3d_span *in, const u3d_span *out, u3d_span work);
     u3d_status (*sync)(u3d_backend *b);
+
+    u3d_status (*peak)(u3d_backend *b, double *gflops, double *gbytes_s); /* measures for about a second */
 } u3d_backend_vt;
 
 /* Every backend's own struct starts with this. */
@@ -95,5 +97,8 @@ u3d_status u3d_backend_prepare(u3d_backend *b, const u3d_op_desc *d, uint64_t wo
 void u3d_backend_discard(u3d_backend *b, u3d_kernel *k);
 u3d_status u3d_backend_run(u3d_backend *b, u3d_kernel *k, const u3d_span *in, const u3d_span *out, u3d_span work);
 u3d_status u3d_backend_sync(u3d_backend *b);
+
+/* The device's ceilings, measured now: fused multiply-adds in 10^9 FLOP/s, memory bandwidth in 10^9 bytes/s. */
+u3d_status u3d_backend_peak(u3d_backend *b, double *gflops, double *gbytes_s);
 
 #endif
