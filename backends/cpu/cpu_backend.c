@@ -337,6 +337,18 @@ static u3d_status cpu_sync(u3d_backend *b)
     return U3D_OK;
 }
 
+static u3d_status cpu_peak(u3d_backend *b, double *gflops, double *gbytes_s)
+{
+    enum { FLOATS = 1 << 25 }; /* 134 MB an array: beyond every cache */
+    const cpu_backend *c = self(b);
+    float *data = u3d_new(3, FLOATS * sizeof *data);
+    if (!data) return U3D_E_NOMEM;
+    *gflops = c->isa->peak_flops(c->threads) * 1e-9;
+    *gbytes_s = c->isa->peak_bytes(c->threads, data, data + FLOATS, data + 2 * (size_t)FLOATS, FLOATS) * 1e-9;
+    u3d_free(data);
+    return U3D_OK;
+}
+
 const u3d_backend_vt u3d_backend_cpu = {
     .api = U3D_BACKEND_API,
     .name = "cpu",
@@ -356,4 +368,5 @@ const u3d_backend_vt u3d_backend_cpu = {
     .discard = cpu_discard,
     .run = cpu_run,
     .sync = cpu_sync,
+    .peak = cpu_peak,
 };

@@ -45,6 +45,8 @@ typedef struct cpu_isa {
     const char *name;
     bool (*usable)(void);
     const cpu_entry *const *list; /* [U3D_OP_COUNT] */
+    double (*peak_flops)(int threads);
+    double (*peak_bytes)(int threads, float *a, const float *b, const float *c, int64_t n);
 } cpu_isa;
 
 const cpu_isa *cpu_isa_at(int i);   /* best first; NULL past the end */

@@ -8,7 +8,14 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const cpu_entry *const cpu_list__portable[U3D_OP_COUNT];
+/* What one copy of kernels/ offers. */
+#define COPY(isa)                                                                                            \
+    extern const cpu_entry *const cpu_list__##isa[U3D_OP_COUNT];                                             \
+    double cpu_peak_flops__##isa(int threads);                                                               \
+    double cpu_peak_bytes__##isa(int threads, float *a, const float *b, const float *c, int64_t n);
+#define ROW(name, usable, isa) {name, usable, cpu_list__##isa, cpu_peak_flops__##isa, cpu_peak_bytes__##isa}
+
+COPY(portable)
 
 static bool always(void)
 {
@@ -16,8 +23,8 @@ static bool always(void)
 }
 
 #ifdef CPU_X86
-extern const cpu_entry *const cpu_list__avx2[U3D_OP_COUNT];
-extern const cpu_entry *const cpu_list__avx512[U3D_OP_COUNT];
+COPY(avx2)
+COPY(avx512)
 
 static bool has_avx2(void)
 {
@@ -34,13 +41,13 @@ static bool has_avx512(void)
 
 static const cpu_isa isas[] = {
 #ifdef CPU_X86
-    {"avx512", has_avx512, cpu_list__avx512},
-    {"avx2", has_avx2, cpu_list__avx2},
+    ROW("avx512", has_avx512, avx512),
+    ROW("avx2", has_avx2, avx2),
 #endif
 #ifdef __aarch64__
-    {"neon", always, cpu_list__portable},
+    ROW("neon", always, portable),
 #else
-    {"scalar", always, cpu_list__portable},
+    ROW("scalar", always, portable),
 #endif
 };
 

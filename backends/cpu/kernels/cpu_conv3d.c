@@ -1,0 +1,51 @@
+/* y[n,oz,oy,ox,co] = bias[co] + sum over kz,ky,kx,ci of x[n,oz*sz-pz+kz,oy*sy-py+ky,ox*sx-px+kx,ci] w[kz,ky,kx,ci,co]
+ *
+ * "direct" is cpu_conv_rows; "plain" is the formula. Both accept every kernel, stride, padding and channel count. */
+#include "backends/cpu/kernels/cpu_conv_impl.h"
+
+static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    const cpu_conv g = cpu_conv_of(d, &d->in[0], &d->out[0]);
+    *min = *best = CPU_NAME(cpu_conv_rows_work)(&g, threads);
+}
+
+static void direct(const cpu_call *c)
+{
+    const cpu_conv g = cpu_conv_of(c->desc, &c->desc->in[0], &c->desc->out[0]);
+    const cpu_conv_weights w = cpu_conv_weights_of(c->in[1], g.kernel, g.in_c, g.out_c);
+    CPU_NAME(cpu_conv_rows)(&g, c->in[0], &w, c->desc->n_in > 2 ? c->in[2] : NULL, c->out[0], c->work, c->threads);
+}
+
+/* y[co] += sum over the window at voxel o of sample n. */
+static void plain_voxel(const cpu_conv *g, const float *x, const float *w, int64_t n, const int64_t o[3], float *y)
+{
+    for (int64_t kz = 0; kz < g->kernel[0]; kz++)
+        for (int64_t ky = 0; ky < g->kernel[1]; ky++)
+            for (int64_t kx = 0; kx < g->kernel[2]; kx++, w += g->in_c * g->out_c) {
+                const int64_t i[3] = {o[0] * g->stride[0] - g->pad[0] + kz, o[1] * g->stride[1] - g->pad[1] + ky,
+                                      o[2] * g->stride[2] - g->pad[2] + kx};
+                if (!cpu_conv_inside(i, g->in_size)) continue;
+                const float *xv = x + cpu_conv_voxel(n, i, g->in_size) * g->in_c;
+                for (int64_t ci = 0; ci < g->in_c; ci++)
+                    for (int64_t co = 0; co < g->out_c; co++) y[co] += xv[ci] * w[ci * g->out_c + co];
+            }
+}
+
+static void plain(const cpu_call *c)
+{
+    const cpu_conv g = cpu_conv_of(c->desc, &c->desc->in[0], &c->desc->out[0]);
+    const float *bias = c->desc->n_in > 2 ? c->in[2] : NULL;
+    const int64_t rows = g.n * g.out_size[0] * g.out_size[1];
+
+#pragma omp parallel for num_threads(c->threads) schedule(dynamic, 1)
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t ox = 0; ox < g.out_size[2]; ox++) {
+            const int64_t o[3] = {row / g.out_size[1] % g.out_size[0], row % g.out_size[1], ox};
+            float *y = (float *)c->out[0] + (row * g.out_size[2] + ox) * g.out_c;
+            for (int64_t co = 0; co < g.out_c; co++) y[co] = bias ? bias[co] : 0.0F;
+            plain_voxel(&g, c->in[0], c->in[1], row / g.out_size[1] / g.out_size[0], o, y);
+        }
+}
+
+const cpu_entry CPU_NAME(cpu_CONV3D)[] = {
+    {.name = "direct", .work = direct_work, .run = direct}, {.name = "plain", .run = plain}, {.name = NULL}};

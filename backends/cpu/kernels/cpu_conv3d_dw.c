@@ -1,0 +1,77 @@
+/* dw[kz,ky,kx,ci,co] = sum over n,oz,oy,ox of x[n,oz*sz-pz+kz,oy*sy-py+ky,ox*sx-px+kx,ci] dy[n,oz,oy,ox,co]
+ * dbias[co]          = sum over n,oz,oy,ox of dy[n,oz,oy,ox,co]
+ *
+ * "direct" is cpu_conv_wgrad and cpu_conv_bgrad; "plain" sums the formula in double. */
+#include "backends/cpu/kernels/cpu_conv_impl.h"
+
+static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    const cpu_conv g = cpu_conv_of(d, &d->in[0], &d->in[1]);
+    const uint64_t w = CPU_NAME(cpu_conv_wgrad_work)(&g, threads);
+    const uint64_t b = d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
+    *min = *best = w > b ? w : b;
+}
+
+static void bias_grad(const cpu_call *c)
+{
+    if (c->desc->n_out > 1)
+        CPU_NAME(cpu_conv_bgrad)(&c->desc->in[1], c->in[1], (c->desc->accumulate & 2U) != 0, c->out[1], c->work, c->threads);
+}
+
+static void direct(const cpu_call *c)
+{
+    cpu_conv g = cpu_conv_of(c->desc, &c->desc->in[0], &c->desc->in[1]);
+    g.accumulate = (c->desc->accumulate & 1U) != 0;
+    CPU_NAME(cpu_conv_wgrad)(&g, c->in[0], c->in[1], false, c->out[0], c->work, c->threads);
+    bias_grad(c);
+}
+
+static void plain_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    (void)threads;
+    *min = *best = d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
+}
+
+enum { CHUNK = 32 }; /* output channels summed at once */
+
+/* sum[co] += over all windows, for tap k, input channel ci and the channels [co0, co0 + cols). */
+static void plain_sum(const cpu_conv *g, const float *x, const float *dy, const int64_t k[3], int64_t ci, int64_t co0,
+                      int64_t cols, double *sum)
+{
+    for (int64_t n = 0; n < g->n; n++)
+        for (int64_t oz = 0; oz < g->out_size[0]; oz++)
+            for (int64_t oy = 0; oy < g->out_size[1]; oy++)
+                for (int64_t ox = 0; ox < g->out_size[2]; ox++) {
+                    const int64_t o[3] = {oz, oy, ox};
+                    int64_t i[3];
+                    for (int a = 0; a < 3; a++) i[a] = o[a] * g->stride[a] - g->pad[a] + k[a];
+                    if (!cpu_conv_inside(i, g->in_size)) continue;
+                    const double xv = (double)x[cpu_conv_voxel(n, i, g->in_size) * g->in_c + ci];
+                    const float *dv = dy + cpu_conv_voxel(n, o, g->out_size) * g->out_c + co0;
+                    for (int64_t co = 0; co < cols; co++) sum[co] += xv * (double)dv[co];
+                }
+}
+
+static void plain(const cpu_call *c)
+{
+    const cpu_conv g = cpu_conv_of(c->desc, &c->desc->in[0], &c->desc->in[1]);
+    const bool add = (c->desc->accumulate & 1U) != 0;
+    const int64_t chunks = cpu_ceil_div(g.out_c, CHUNK);
+    const int64_t tasks = g.kernel[0] * g.kernel[1] * g.kernel[2] * g.in_c * chunks;
+
+#pragma omp parallel for num_threads(c->threads) schedule(dynamic, 1)
+    for (int64_t task = 0; task < tasks; task++) {
+        const int64_t co0 = task % chunks * CHUNK, cols = cpu_min(CHUNK, g.out_c - co0);
+        const int64_t ci = task / chunks % g.in_c, tap = task / chunks / g.in_c;
+        const int64_t k[3] = {tap / g.kernel[2] / g.kernel[1], tap / g.kernel[2] % g.kernel[1], tap % g.kernel[2]};
+        float *dw = (float *)c->out[0] + (tap * g.in_c + ci) * g.out_c + co0;
+        double sum[CHUNK] = {0};
+        plain_sum(&g, c->in[0], c->in[1], k, ci, co0, cols, sum);
+        for (int64_t co = 0; co < cols; co++) dw[co] = (float)(sum[co] + (add ? (double)dw[co] : 0.0));
+    }
+    bias_grad(c);
+}
+
+const cpu_entry CPU_NAME(cpu_CONV3D_DW)[] = {{.name = "direct", .work = direct_work, .run = direct},
+                                             {.name = "plain", .work = plain_work, .run = plain},
+                                             {.name = NULL}};

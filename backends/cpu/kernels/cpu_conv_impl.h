@@ -1,0 +1,97 @@
+/* What the convolution ops of the CPU backend share.
+ *
+ * Six ops, two engines. In [N, D, H, W, C] the KW * C floats under one window and one (kz, ky) are contiguous, and so
+ * are the weights [kx, ci, co] that they meet: a convolution is a sum over (kz, ky) of small matrix products.
+ *   cpu_conv_rows    y = bias + conv(x, w), any kernel, stride and padding: CONV3D, UPCONV3D_DX, and by way of
+ *                    cpu_conv_spread (stride phases of the adjoint) CONV3D_DX and UPCONV3D
+ *   cpu_conv_wgrad   sums over voxels of x[m] * dy[n]: CONV3D_DW, UPCONV3D_DW
+ * Neither the split of the work nor the order of any sum depends on the number of threads. */
+#ifndef U3D_CPU_CONV_IMPL_H
+#define U3D_CPU_CONV_IMPL_H
+
+#include "backends/cpu/cpu_impl.h"
+#include "backends/cpu/kernels/cpu_vec.h"
+
+/* Geometry on the axes z, y, x: in = out * stride - pad + k. */
+typedef struct cpu_conv {
+    int64_t n;
+    int64_t in_size[3], in_c;
+    int64_t out_size[3], out_c;
+    int64_t kernel[3], stride[3];
+    int64_t pad[3];      /* zeros before the first voxel; negative: voxels left out */
+    int64_t out_step[4]; /* floats from one output to the next along n, z, y, x     */
+    bool accumulate;     /* add to the output instead of replacing it               */
+} cpu_conv;
+
+/* Where weight (kz, ky, kx, in channel, out channel) lies: w + sum of index * step. */
+typedef struct cpu_conv_weights {
+    const float *w;
+    int64_t step[5];
+} cpu_conv_weights;
+
+static inline int64_t cpu_min(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t cpu_max(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t cpu_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+/* Floats, rounded up to whole cache lines of 64 bytes. */
+static inline int64_t cpu_lines(int64_t floats) { return cpu_ceil_div(floats, 16) * 16; }
+
+/* Steps of a dense feature map along n, z, y, x. */
+static inline void cpu_conv_dense(const int64_t size[3], int64_t c, int64_t step[4])
+{
+    step[3] = c;
+    for (int a = 2; a >= 0; a--) step[a] = step[a + 1] * size[a];
+}
+
+static inline bool cpu_conv_inside(const int64_t i[3], const int64_t size[3])
+{
+    return i[0] >= 0 && i[0] < size[0] && i[1] >= 0 && i[1] < size[1] && i[2] >= 0 && i[2] < size[2];
+}
+
+static inline int64_t cpu_conv_voxel(int64_t n, const int64_t i[3], const int64_t size[3])
+{
+    return ((n * size[0] + i[0]) * size[1] + i[1]) * size[2] + i[2];
+}
+
+/* The convolution of feature map `x` to feature map `y` with the attributes of `d`; dense output. */
+static inline cpu_conv cpu_conv_of(const u3d_op_desc *d, const u3d_type *x, const u3d_type *y)
+{
+    cpu_conv g = {.n = x->dim[0], .in_c = x->dim[4], .out_c = y->dim[4]};
+    for (int a = 0; a < 3; a++) {
+        g.in_size[a] = x->dim[a + 1];
+        g.out_size[a] = y->dim[a + 1];
+        g.kernel[a] = d->attr.conv.kernel[a];
+        g.stride[a] = d->attr.conv.stride[a];
+        g.pad[a] = d->attr.conv.pad[a];
+    }
+    cpu_conv_dense(g.out_size, g.out_c, g.out_step);
+    return g;
+}
+
+/* Steps of dense weights [KD, KH, KW, CI, CO]. */
+static inline cpu_conv_weights cpu_conv_weights_of(const float *w, const int64_t kernel[3], int64_t ci, int64_t co)
+{
+    return (cpu_conv_weights){w, {kernel[1] * kernel[2] * ci * co, kernel[2] * ci * co, ci * co, co, 1}};
+}
+
+/* y = bias (NULL: 0) + conv(x, w). Workspace: cpu_conv_rows_work bytes, 64-byte aligned. */
+uint64_t CPU_NAME(cpu_conv_rows_work)(const cpu_conv *g, int threads);
+void CPU_NAME(cpu_conv_rows)(const cpu_conv *g, const float *x, const cpu_conv_weights *w, const float *bias, float *y,
+                             void *work, int threads);
+
+/* The adjoint: big = bias + sum over windows of small * w, where `g` is the convolution big -> small (its out_step
+ * and accumulate refer to big) and `w` has the steps (kz, ky, kx, small channel, big channel). */
+uint64_t CPU_NAME(cpu_conv_spread_work)(const cpu_conv *g, int threads);
+void CPU_NAME(cpu_conv_spread)(const cpu_conv *g, const float *small, const cpu_conv_weights *w, const float *bias,
+                               float *big, void *work, int threads);
+
+/* dw[kz,ky,kx,a,b] = sum over windows of big[.., a] * small[.., b], g: big -> small. Dense; `transposed`: [.., b, a]. */
+uint64_t CPU_NAME(cpu_conv_wgrad_work)(const cpu_conv *g, int threads);
+void CPU_NAME(cpu_conv_wgrad)(const cpu_conv *g, const float *big, const float *small, bool transposed, float *dw,
+                              void *work, int threads);
+
+/* db[c] (+)= sum over voxels of dy[.., c], in double. */
+uint64_t CPU_NAME(cpu_conv_bgrad_work)(const u3d_type *dy);
+void CPU_NAME(cpu_conv_bgrad)(const u3d_type *type, const float *dy, bool accumulate, float *db, void *work,
+                              int threads);
+
+#endif

@@ -1,0 +1,179 @@
+/* Up-convolution, kernel == stride, no padding: every voxel of x becomes a block of voxels of y.
+ *
+ *   y[n,z*kd+a,y*kh+b,x*kw+c,co]   = bias[co] + sum over ci of x[n,z,y,x,ci] w[a,b,c,ci,co]
+ *   dx[n,z,y,x,ci]                 = sum over a,b,c,co of dy[n,z*kd+a,y*kh+b,x*kw+c,co] w[a,b,c,ci,co]
+ *   dw[a,b,c,ci,co]                = sum over n,z,y,x of x[n,z,y,x,ci] dy[n,z*kd+a,y*kh+b,x*kw+c,co]
+ *
+ * It is the adjoint of the convolution y -> x with that stride, and dx is that convolution: "direct" hands all three
+ * to the convolution engines; "plain" is the formulas. */
+#include "backends/cpu/kernels/cpu_conv_impl.h"
+
+/* ---- direct ---- */
+
+/* The convolution big -> small; `weights` with steps for a sum over big channels. */
+static cpu_conv geometry(const u3d_op_desc *d, const u3d_type *small, const u3d_type *big)
+{
+    cpu_conv g = cpu_conv_of(d, big, small);
+    g.accumulate = (d->accumulate & 1U) != 0;
+    return g;
+}
+
+static cpu_conv forward_geometry(const u3d_op_desc *d)
+{
+    cpu_conv g = geometry(d, &d->in[0], &d->out[0]);
+    cpu_conv_dense(g.in_size, g.in_c, g.out_step);
+    return g;
+}
+
+static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    const cpu_conv g = forward_geometry(d);
+    *min = *best = CPU_NAME(cpu_conv_spread_work)(&g, threads);
+}
+
+static void direct(const cpu_call *c)
+{
+    const cpu_conv g = forward_geometry(c->desc);
+    const cpu_conv_weights w = cpu_conv_weights_of(c->in[1], g.kernel, g.out_c, g.in_c);
+    CPU_NAME(cpu_conv_spread)(&g, c->in[0], &w, c->desc->n_in > 2 ? c->in[2] : NULL, c->out[0], c->work, c->threads);
+}
+
+static void direct_dx_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    const cpu_conv g = geometry(d, &d->out[0], &d->in[0]);
+    *min = *best = CPU_NAME(cpu_conv_rows_work)(&g, threads);
+}
+
+static void direct_dx(const cpu_call *c)
+{
+    const cpu_conv g = geometry(c->desc, &c->desc->out[0], &c->desc->in[0]);
+    cpu_conv_weights w = cpu_conv_weights_of(c->in[1], g.kernel, g.out_c, g.in_c);
+    w.step[3] = 1; /* the sum runs over co, the result over ci */
+    w.step[4] = g.in_c;
+    CPU_NAME(cpu_conv_rows)(&g, c->in[0], &w, NULL, c->out[0], c->work, c->threads);
+}
+
+static uint64_t bias_work(const u3d_op_desc *d)
+{
+    return d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
+}
+
+static void bias_grad(const cpu_call *c)
+{
+    if (c->desc->n_out > 1)
+        CPU_NAME(cpu_conv_bgrad)(&c->desc->in[1], c->in[1], (c->desc->accumulate & 2U) != 0, c->out[1], c->work, c->threads);
+}
+
+static void direct_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    const cpu_conv g = geometry(d, &d->in[0], &d->in[1]);
+    const uint64_t w = CPU_NAME(cpu_conv_wgrad_work)(&g, threads), b = bias_work(d);
+    *min = *best = w > b ? w : b;
+}
+
+static void direct_dw(const cpu_call *c)
+{
+    const cpu_conv g = geometry(c->desc, &c->desc->in[0], &c->desc->in[1]);
+    CPU_NAME(cpu_conv_wgrad)(&g, c->in[1], c->in[0], true, c->out[0], c->work, c->threads);
+    bias_grad(c);
+}
+
+/* ---- plain ---- */
+
+/* Position of voxel `row, ix` of the big map: its voxel in the small map and the tap that joins them. */
+typedef struct join {
+    int64_t small, tap;
+} join;
+
+static join join_of(const cpu_conv *g, int64_t row, int64_t ix)
+{
+    const int64_t y = row % g->in_size[1], z = row / g->in_size[1] % g->in_size[0];
+    const int64_t n = row / g->in_size[1] / g->in_size[0];
+    const int64_t o[3] = {z / g->kernel[0], y / g->kernel[1], ix / g->kernel[2]};
+    const int64_t tap =
+        (z % g->kernel[0] * g->kernel[1] + y % g->kernel[1]) * g->kernel[2] + ix % g->kernel[2];
+    return (join){cpu_conv_voxel(n, o, g->out_size), tap};
+}
+
+static void plain(const cpu_call *c)
+{
+    const cpu_conv g = geometry(c->desc, &c->desc->in[0], &c->desc->out[0]);
+    const int64_t ci_n = g.out_c, co_n = g.in_c, rows = g.n * g.in_size[0] * g.in_size[1];
+    const float *x = c->in[0], *w = c->in[1], *bias = c->desc->n_in > 2 ? c->in[2] : NULL;
+
+#pragma omp parallel for num_threads(c->threads) schedule(dynamic, 1)
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t ix = 0; ix < g.in_size[2]; ix++) {
+            const join j = join_of(&g, row, ix);
+            float *y = (float *)c->out[0] + (row * g.in_size[2] + ix) * co_n;
+            for (int64_t co = 0; co < co_n; co++) y[co] = bias ? bias[co] : 0.0F;
+            for (int64_t ci = 0; ci < ci_n; ci++)
+                for (int64_t co = 0; co < co_n; co++)
+                    y[co] += x[j.small * ci_n + ci] * w[(j.tap * ci_n + ci) * co_n + co];
+        }
+}
+
+static void plain_dx(const cpu_call *c)
+{
+    const cpu_conv g = geometry(c->desc, &c->desc->out[0], &c->desc->in[0]);
+    const int64_t ci_n = g.out_c, co_n = g.in_c, taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
+    const int64_t voxels = g.n * g.out_size[0] * g.out_size[1] * g.out_size[2];
+    const float *dy = c->in[0], *w = c->in[1];
+
+#pragma omp parallel for num_threads(c->threads) schedule(dynamic, 16)
+    for (int64_t v = 0; v < voxels; v++) {
+        const int64_t ox = v % g.out_size[2], oy = v / g.out_size[2] % g.out_size[1];
+        const int64_t oz = v / g.out_size[2] / g.out_size[1] % g.out_size[0];
+        float *dx = (float *)c->out[0] + v * ci_n;
+        if (!g.accumulate) memset(dx, 0, (size_t)ci_n * sizeof(float));
+        for (int64_t tap = 0; tap < taps; tap++) {
+            const int64_t i[3] = {oz * g.kernel[0] + tap / g.kernel[2] / g.kernel[1],
+                                  oy * g.kernel[1] + tap / g.kernel[2] % g.kernel[1],
+                                  ox * g.kernel[2] + tap % g.kernel[2]};
+            const float *dv = dy + cpu_conv_voxel(v / g.out_size[2] / g.out_size[1] / g.out_size[0], i, g.in_size) * co_n;
+            for (int64_t ci = 0; ci < ci_n; ci++)
+                for (int64_t co = 0; co < co_n; co++) dx[ci] += dv[co] * w[(tap * ci_n + ci) * co_n + co];
+        }
+    }
+}
+
+static void plain_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    (void)threads;
+    *min = *best = bias_work(d);
+}
+
+enum { CHUNK = 32 }; /* output channels summed at once */
+
+static void plain_dw(const cpu_call *c)
+{
+    const cpu_conv g = geometry(c->desc, &c->desc->in[0], &c->desc->in[1]);
+    const int64_t ci_n = g.out_c, co_n = g.in_c, taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
+    const int64_t chunks = cpu_ceil_div(co_n, CHUNK), rows = g.n * g.in_size[0] * g.in_size[1];
+    const float *x = c->in[0], *dy = c->in[1];
+
+#pragma omp parallel for num_threads(c->threads) schedule(dynamic, 1)
+    for (int64_t task = 0; task < taps * ci_n * chunks; task++) {
+        const int64_t co0 = task % chunks * CHUNK, cols = cpu_min(CHUNK, co_n - co0);
+        const int64_t ci = task / chunks % ci_n, tap = task / chunks / ci_n;
+        float *dw = (float *)c->out[0] + (tap * ci_n + ci) * co_n + co0;
+        double sum[CHUNK] = {0};
+        for (int64_t row = 0; row < rows; row++)
+            for (int64_t ix = 0; ix < g.in_size[2]; ix++) {
+                const join j = join_of(&g, row, ix);
+                if (j.tap != tap) continue;
+                const float *dv = dy + (row * g.in_size[2] + ix) * co_n + co0;
+                for (int64_t co = 0; co < cols; co++) sum[co] += (double)x[j.small * ci_n + ci] * (double)dv[co];
+            }
+        for (int64_t co = 0; co < cols; co++) dw[co] = (float)(sum[co] + (g.accumulate ? (double)dw[co] : 0.0));
+    }
+    bias_grad(c);
+}
+
+const cpu_entry CPU_NAME(cpu_UPCONV3D)[] = {
+    {.name = "direct", .work = direct_work, .run = direct}, {.name = "plain", .run = plain}, {.name = NULL}};
+const cpu_entry CPU_NAME(cpu_UPCONV3D_DX)[] = {
+    {.name = "direct", .work = direct_dx_work, .run = direct_dx}, {.name = "plain", .run = plain_dx}, {.name = NULL}};
+const cpu_entry CPU_NAME(cpu_UPCONV3D_DW)[] = {{.name = "direct", .work = direct_dw_work, .run = direct_dw},
+                                               {.name = "plain", .work = plain_dw_work, .run = plain_dw},
+                                               {.name = NULL}};

@@ -1,0 +1,90 @@
+/* From options to a network without training it. */
+#include "tools/net_args.h"
+
+#include <string.h>
+
+#include "engine/log.h"
+#include "engine/mem.h"
+#include "net/autoplan.h"
+#include "net/cases.h"
+#include "net/train.h"
+#include "tools/args_data.h"
+
+/* The paper's data: three fluorescence channels; inside tubule, tubule, background. */
+enum { PAPER_CHANNELS = 3, PAPER_LABELS = 3 };
+
+/* Keys that --set names: "base=16" -> "base". `keys` has room for all; their text lives in `pool`. */
+static int set_keys(const args *a, const char **keys, char *pool)
+{
+    const int n = args_set_count(a);
+    for (int i = 0; i < n; i++) {
+        const size_t length = strcspn(a->set[i], "=");
+        memcpy(pool, a->set[i], length);
+        pool[length] = '\0';
+        keys[i] = pool;
+        pool += length + 1;
+    }
+    return n;
+}
+
+static u3d_status autoplan(const args *a, const u3d_cases *cases, u3d_backend *b, u3d_config *c)
+{
+    u3d_status status = U3D_OK;
+    char *why = NULL, *pool = NULL;
+    const char **keys = NULL;
+    size_t bytes = 1;
+    uint64_t memory;
+    double seconds = 0;
+    for (int i = 0; i < args_set_count(a); i++) bytes += strlen(a->set[i]) + 1;
+    keys = u3d_new((size_t)args_set_count(a) + 1, sizeof *keys);
+    pool = u3d_new(bytes, 1);
+    if (!keys || !pool) U3D_GO(U3D_E_NOMEM);
+    U3D_GO(args_memory(a, &memory));
+    if (a->time) U3D_GO(args_seconds("--time", a->time, &seconds));
+    U3D_GO(u3d_autoplan(c, u3d_cases_facts(cases), u3d_cases_labels(cases)->n, keys, set_keys(a, keys, pool),
+                        memory ? memory : u3d_mem_machine() / 10 * 9, seconds, b, &why));
+    U3D_INFO("info", "%s", why);
+done:
+    u3d_free(why);
+    u3d_free(pool);
+    u3d_free(keys);
+    return status;
+}
+
+/* Labels, channels and the automatic plan, as training on these data would have them. */
+static u3d_status config_from_data(const args *a, const char *command_name, bool is_auto, u3d_backend *b, u3d_config *c)
+{
+    u3d_status status = U3D_OK;
+    args_cases found = {0};
+    u3d_cases *cases = NULL;
+    u3d_cases_opts o = {.dense = a->dense};
+    U3D_GO(args_unlabeled(a, &o.unlabeled_given, &o.unlabeled));
+    U3D_GO(args_cases_open(a, command_name, true, &found));
+    U3D_GO(u3d_cases_open(found.data, found.train, found.n_train, c->intensity, &o, &cases));
+    if (!c->labels) c->labels = u3d_cases_labels(cases)->n;
+    if (!c->channels) c->channels = u3d_cases_facts(cases)->channels;
+    if (is_auto) U3D_GO(autoplan(a, cases, b, c));
+done:
+    u3d_cases_free(cases);
+    args_cases_close(&found);
+    return status;
+}
+
+u3d_status net_args_config(const args *a, const char *command_name, const char *net, u3d_backend *b, u3d_config *c)
+{
+    const bool is_auto = strcmp(net, "auto") == 0;
+    U3D_TRY(u3d_config_preset(c, net));
+    for (int i = 0; i < args_set_count(a); i++) U3D_TRY(u3d_config_set(c, a->set[i]));
+    if (a->data || a->image) U3D_TRY(config_from_data(a, command_name, is_auto, b, c));
+    else if (is_auto) return u3d_fail(U3D_E_ARG, "u3d %s: --net auto is planned from data; give --data DIR", command_name);
+    if (!c->labels) c->labels = PAPER_LABELS;
+    if (!c->channels) c->channels = PAPER_CHANNELS;
+    return U3D_OK;
+}
+
+u3d_status net_args_size(const args *a, u3d_config *c)
+{
+    if (a->input) U3D_TRY(u3d_parse_size(a->input, "--input", c->patch));
+    if (a->batch) U3D_TRY(args_int("--batch", a->batch, 1, 4096, &c->batch));
+    return u3d_config_check(c);
+}

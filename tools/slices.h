@@ -1,0 +1,13 @@
+/* Which slices a sparse annotation keeps: n per axis, evenly spaced, at floor((i + 1/2) / n * extent). */
+#ifndef U3D_TOOLS_SLICES_H
+#define U3D_TOOLS_SLICES_H
+
+#include "io/volume.h"
+
+int64_t slice_position(int64_t i, int64_t n, int64_t extent);
+
+/* Set every voxel of an i32 label volume that lies in none of the kept slices (counts across x, y, z) to
+ * `unlabeled`; returns how many were kept. */
+int64_t slices_keep(u3d_volume *label, const int64_t n[3], int32_t unlabeled);
+
+#endif
