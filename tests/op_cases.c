@@ -116,6 +116,8 @@ const u3d_op_case u3d_op_cases[] = {
     CONV("wide_odd",  1,  4,  6,  5, 33, 65, 3, 3, 3, 1, 1, 1, 1, 1, 1, 0),
     CONV("unet",      1,  8, 10, 16, 32, 64, 3, 3, 3, 1, 1, 1, 0, 0, 0, 1),
     CONV("unet_same", 1,  9, 11, 13, 16, 32, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1),
+    CONV("large",     1, 14, 18, 22, 24, 40, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1),
+    CONV("large_n2",  2, 11, 20, 34,  9, 16, 3, 3, 3, 1, 1, 1, 0, 0, 0, 1),
 
     /*     tag        N   D   H   W  CI  CO  kernel  bias */
     UPCONV("one",     1,  1,  1,  1,  1,  1, 2, 2, 2, 1),
@@ -126,6 +128,7 @@ const u3d_op_case u3d_op_cases[] = {
     UPCONV("single",  1,  2,  3,  4,  8,  8, 1, 1, 1, 1),
     UPCONV("unet",    1,  5,  6,  7, 64, 64, 2, 2, 2, 0),
     UPCONV("wide",    1,  4,  4,  4, 70, 17, 2, 2, 2, 1),
+    UPCONV("large",   1,  9, 14, 13, 32, 24, 2, 2, 2, 1),
 
     /*   tag          N   D   H   W   C  window */
     POOL("one",       1,  1,  1,  1,  1, 2, 2, 2, U3D_FILL_DEFAULT),
@@ -136,9 +139,10 @@ const u3d_op_case u3d_op_cases[] = {
     POOL("ties",      1,  4,  4,  5, 16, 2, 2, 2, U3D_FILL_TIES),
     POOL("zero",      1,  2,  2,  2,  3, 2, 2, 2, U3D_FILL_ZERO),
     POOL("unet",      1, 10, 12, 11, 64, 2, 2, 2, U3D_FILL_DEFAULT),
+    POOL("large",     2, 16, 15, 18, 20, 2, 2, 2, U3D_FILL_DEFAULT),
 
     /*   tag            N   D   H   W   C  per sample */
-    NORM("two",         1,  1,  1,  2,  1, false, U3D_FILL_DEFAULT),
+    NORM("three",       1,  1,  1,  3,  1, false, U3D_FILL_DEFAULT), /* of two voxels the gradient cancels to 0 */
     NORM("odd",         1,  5,  7,  9,  7, false, U3D_FILL_DEFAULT),
     NORM("n2",          2,  4,  5,  6, 17, false, U3D_FILL_DEFAULT),
     NORM("n3_instance", 3,  4,  5,  3, 24, true,  U3D_FILL_DEFAULT),
@@ -146,6 +150,8 @@ const u3d_op_case u3d_op_cases[] = {
     NORM("offset",      2,  6,  6,  6,  8, false, U3D_FILL_OFFSET),
     NORM("constant",    1,  3,  4,  5,  3, false, U3D_FILL_ZERO),
     NORM("unet",        1, 14, 16, 15, 64, false, U3D_FILL_DEFAULT),
+    NORM("large",       2, 24, 28, 26, 16, false, U3D_FILL_DEFAULT),
+    NORM("large_each",  2, 24, 28, 26,  3, true,  U3D_FILL_DEFAULT),
     NORM_RUNNING("running_odd",  2, 3, 5, 7, 17),
     NORM_RUNNING("running_unet", 1, 6, 8, 9, 32),
 
@@ -156,6 +162,7 @@ const u3d_op_case u3d_op_cases[] = {
     POINTWISE("ties",     1,  4,  4,  4,  7, 0.0F,  U3D_FILL_TIES),
     POINTWISE("leaky_0",  1,  4,  4,  4,  8, 0.01F, U3D_FILL_TIES),
     POINTWISE("unet",     1, 14, 16, 15, 33, 0.0F,  U3D_FILL_DEFAULT),
+    POINTWISE("large",    1, 30, 32, 31, 16, 0.01F, U3D_FILL_DEFAULT),
 
     /*   tag          N   D   H   W  CU  CS  margin */
     CROP("one",       1,  1,  1,  1,  1,  1, 0, 0, 0),
@@ -174,6 +181,7 @@ const u3d_op_case u3d_op_cases[] = {
     LOSS("extreme",   1,  4,  5,  6,  4, true,  U3D_FILL_EXTREME),
     LOSS("ignored",   1,  3,  3,  4,  3, true,  U3D_FILL_IGNORED),
     LOSS("unet",      1, 28, 22, 21,  3, true,  U3D_FILL_DEFAULT),
+    LOSS("large",     2, 36, 32, 38,  4, true,  U3D_FILL_DEFAULT),
 
     BLOCK("one",      1,     U3D_FILL_DEFAULT),
     BLOCK("seven",    7,     U3D_FILL_DEFAULT),
