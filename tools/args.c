@@ -99,6 +99,8 @@ static struct poptOption sparsify_options[] = {
     STRING(output, "where to write the sparse ones", "FILE|DIR"),
     STRING(slices, "slices to keep, across x, y and z", "NX,NY,NZ"),
     STRING(unlabeled, "value of all other voxels (default 255)", "V"),
+    OPTION("rest", rest_output, "also write the complement: what was left out, for scoring there", "FILE|DIR"),
+    STRING(merge, "first make classes 1, 2, ... of groups of values, 0 of all others", "37-38,77+79"),
     POPT_TABLEEND};
 
 static struct poptOption phantom_options[] = {
@@ -247,7 +249,7 @@ void args_done(args *a)
     char **strings[] = {&a->backend, &a->device, &a->threads, &a->seed, &a->memory, &a->data, &a->image, &a->label, &a->split,
                         &a->fold, &a->unlabeled, &a->out, &a->net, &a->iterations, &a->time, &a->validate_every, &a->model,
                         &a->input, &a->output, &a->step, &a->prediction, &a->reference, &a->batch, &a->plan, &a->dot, &a->repeat,
-                        &a->slices, &a->count, &a->size};
+                        &a->slices, &a->count, &a->size, &a->merge, &a->rest_output};
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++) free(*strings[i]); /* popt's own, from malloc */
     for (int i = 0; a->set && a->set[i]; i++) free(a->set[i]);
     free(a->set);

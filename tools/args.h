@@ -26,7 +26,7 @@ typedef struct args {
     char *batch, *plan, *dot, *repeat;
     int ops, env;
     /* sparsify, phantom */
-    char *slices, *count, *size;
+    char *slices, *count, *size, *merge, *rest_output;
     /* the rest of the line */
     const char **rest; /* NULL-terminated */
     int n_rest;

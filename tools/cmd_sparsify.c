@@ -1,4 +1,8 @@
-/* u3d sparsify: sparse annotation made from dense labels (tools/slices.h says which slices stay). */
+/* u3d sparsify: sparse annotation made from dense labels (tools/slices.h says which slices stay), and, with --rest,
+ * its complement: the reference for scoring away from the annotated slices. --merge first makes classes of groups
+ * of values, as atlases need. */
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/mem.h"
@@ -7,73 +11,158 @@
 #include "tools/args_data.h"
 #include "tools/slices.h"
 
+enum { MAX_RANGES = 256 };
+
+typedef struct range { /* values first..last become `label` */
+    long first, last;
+    int32_t label;
+} range;
+
 typedef struct sparsify {
     int64_t slices[3]; /* across x, y, z */
+    bool all;          /* no --slices: nothing becomes unlabeled */
     int32_t unlabeled;
+    range merge[MAX_RANGES];
+    int n_merge;
     int64_t kept, total;
 } sparsify;
 
-static u3d_status volume_sparsify(sparsify *s, const char *path, u3d_volume *v)
+/* "37-38,77+79-80": groups separated by commas, ranges and values in a group joined by '+'; group k gets label k. */
+static u3d_status merge_parse(const char *text, sparsify *s)
+{
+    int32_t label = 1;
+    for (const char *p = text; *p;) {
+        char *end;
+        const long first = strtol(p, &end, 10);
+        long last = first;
+        bool ok = end != p && s->n_merge < MAX_RANGES;
+        if (ok && *end == '-') {
+            p = end + 1;
+            last = strtol(p, &end, 10);
+            ok = end != p && last >= first;
+        }
+        if (!ok || (*end && (!strchr(",+", *end) || !end[1])))
+            return u3d_fail(U3D_E_ARG, "--merge: found '%s', expected groups of values such as 37-38,77+79", text);
+        s->merge[s->n_merge++] = (range){first, last, label};
+        if (*end == ',') label++;
+        p = *end ? end + 1 : end;
+    }
+    return U3D_OK;
+}
+
+static void merge_apply(const sparsify *s, u3d_volume *v)
+{
+    int32_t *label = v->data;
+    for (int64_t i = u3d_volume_voxels(v); i-- > 0;) {
+        int32_t merged = 0;
+        for (int r = 0; r < s->n_merge; r++)
+            if (label[i] >= s->merge[r].first && label[i] <= s->merge[r].last) merged = s->merge[r].label;
+        label[i] = merged;
+    }
+}
+
+static u3d_status volume_check(const sparsify *s, const char *path, const u3d_volume *v)
 {
     const int32_t *label = v->data;
     const int64_t n = u3d_volume_voxels(v);
     for (int a = 0; a < 3; a++)
-        if (s->slices[a] > v->size[2 - a])
+        if (!s->all && s->slices[a] > v->size[2 - a])
             return u3d_fail(U3D_E_ARG, "%s: --slices asks for %lld slices across %c, the volume has %lld", path,
                             (long long)s->slices[a], "xyz"[a], (long long)v->size[2 - a]);
     for (int64_t i = 0; i < n; i++)
         if (label[i] == s->unlabeled)
-            return u3d_fail(U3D_E_FORMAT, "%s: voxel %lld,%lld,%lld has label %d, which is to mean unlabeled; choose another --unlabeled value",
+            return u3d_fail(U3D_E_FORMAT,
+                            "%s: voxel %lld,%lld,%lld has label %d, which is to mean unlabeled; choose another --unlabeled value",
                             path, (long long)(i % v->size[2]), (long long)(i / v->size[2] % v->size[1]),
                             (long long)(i / (v->size[1] * v->size[2])), label[i]);
-    s->kept += slices_keep(v, s->slices, s->unlabeled);
-    s->total += n;
     return U3D_OK;
 }
 
-static u3d_status file_sparsify(const args *a, sparsify *s, const char *in, const char *out)
+/* What `sparse` has dropped: the dense labels with every kept voxel unlabeled. */
+static void complement(u3d_volume *dense, const u3d_volume *sparse, int32_t unlabeled)
 {
-    u3d_volume *v;
-    U3D_TRY(args_free_output(a, out));
-    U3D_TRY(u3d_nifti_read(in, U3D_VOLUME_LABEL, &v));
-    u3d_status status = volume_sparsify(s, in, v);
-    if (status == U3D_OK) status = u3d_nifti_write(out, v);
-    u3d_volume_free(v);
+    int32_t *label = dense->data;
+    const int32_t *kept = sparse->data;
+    for (int64_t i = u3d_volume_voxels(dense); i-- > 0;)
+        if (kept[i] != unlabeled) label[i] = unlabeled;
+}
+
+/* One file; `rest` may be NULL. */
+static u3d_status file_sparsify(const args *a, sparsify *s, const char *in, const char *out, const char *rest)
+{
+    u3d_status status = U3D_OK;
+    u3d_volume *dense = NULL, *sparse = NULL;
+    U3D_GO(args_free_output(a, out));
+    if (rest) U3D_GO(args_free_output(a, rest));
+    U3D_GO(u3d_nifti_read(in, U3D_VOLUME_LABEL, &dense));
+    if (s->n_merge) merge_apply(s, dense);
+    U3D_GO(volume_check(s, in, dense));
+    U3D_GO(u3d_volume_new_like(dense, U3D_I32, 1, &sparse));
+    const int64_t n = u3d_volume_voxels(dense);
+    memcpy(sparse->data, dense->data, (size_t)n * sizeof(int32_t));
+    s->kept += s->all ? n : slices_keep(sparse, s->slices, s->unlabeled);
+    s->total += n;
+    U3D_GO(u3d_nifti_write(out, sparse));
+    if (rest) {
+        complement(dense, sparse, s->unlabeled);
+        U3D_GO(u3d_nifti_write(rest, dense));
+    }
+done:
+    u3d_volume_free(dense);
+    u3d_volume_free(sparse);
     return status;
+}
+
+static u3d_status sparsify_options(const args *a, sparsify *s)
+{
+    bool given;
+    U3D_TRY(args_need("sparsify", "--label FILE|DIR", a->label));
+    U3D_TRY(args_need("sparsify", "--output FILE|DIR", a->output));
+    s->all = !a->slices;
+    if (s->all && !a->merge) return args_need("sparsify", "--slices NX,NY,NZ", NULL);
+    if (s->all && a->rest_output) return u3d_fail(U3D_E_ARG, "u3d sparsify: --rest needs --slices");
+    if (a->slices) U3D_TRY(args_slices(a->slices, s->slices));
+    if (a->merge) U3D_TRY(merge_parse(a->merge, s));
+    s->unlabeled = 255;
+    return a->unlabeled ? args_unlabeled(a, &given, &s->unlabeled) : U3D_OK;
+}
+
+/* DIR/NAME for a folder, else the option itself; NULL stays NULL. */
+static u3d_status output_path(const char *option, const char *name, bool folder, char **out)
+{
+    *out = NULL;
+    if (!option) return U3D_OK;
+    *out = folder ? u3d_path_join(option, name) : u3d_strdup(option);
+    return *out ? U3D_OK : U3D_E_NOMEM;
 }
 
 u3d_status cmd_sparsify(const args *a)
 {
     u3d_status status = U3D_OK;
-    sparsify s = {.unlabeled = 255};
-    char **names = NULL, *in = NULL, *out = NULL;
+    sparsify s = {0};
+    char **names = NULL, *in = NULL, *out = NULL, *rest = NULL;
     int n = 0;
     bool folder;
-    int64_t unlabeled;
-    U3D_GO(args_need("sparsify", "--label FILE|DIR", a->label));
-    U3D_GO(args_need("sparsify", "--output FILE|DIR", a->output));
-    U3D_GO(args_need("sparsify", "--slices NX,NY,NZ", a->slices));
-    U3D_GO(args_slices(a->slices, s.slices));
-    if (a->unlabeled) {
-        U3D_GO(args_int("--unlabeled", a->unlabeled, INT32_MIN, INT32_MAX, &unlabeled));
-        s.unlabeled = (int32_t)unlabeled;
-    }
+    U3D_GO(sparsify_options(a, &s));
     U3D_GO(args_label_files(a->label, &names, &n, &folder));
     if (folder) U3D_GO(u3d_path_make_dir(a->output));
+    if (folder && a->rest_output) U3D_GO(u3d_path_make_dir(a->rest_output));
     for (int i = 0; i < n; i++) {
-        in = folder ? u3d_path_join(a->label, names[i]) : u3d_strdup(names[i]);
-        out = folder ? u3d_path_join(a->output, names[i]) : u3d_strdup(a->output);
-        if (!in || !out) U3D_GO(U3D_E_NOMEM);
-        U3D_GO(file_sparsify(a, &s, in, out));
+        U3D_GO(output_path(a->label, names[i], folder, &in));
+        U3D_GO(output_path(a->output, names[i], folder, &out));
+        U3D_GO(output_path(a->rest_output, names[i], folder, &rest));
+        U3D_GO(file_sparsify(a, &s, in, out, rest));
         u3d_free(in);
         u3d_free(out);
-        in = out = NULL;
+        u3d_free(rest);
+        in = out = rest = NULL;
     }
     printf("kept %.2f %% of the voxels of %d label file%s; the rest is %d (unlabeled)\n",
            100 * (double)s.kept / (double)s.total, n, n == 1 ? "" : "s", s.unlabeled);
 done:
     u3d_free(in);
     u3d_free(out);
+    u3d_free(rest);
     u3d_path_list_free(names, n);
     return status;
 }
