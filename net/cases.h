@@ -51,6 +51,8 @@ uint64_t u3d_cases_resident_bytes(const u3d_cases *c);       /* planned: what wi
 /* The channels of one case, from one 4D file or one file per channel (same grid), as f32 [z,y,x,c], not normalised. */
 u3d_status u3d_case_read_image(const u3d_case *c, u3d_volume **out);
 
+bool u3d_cases_one_orientation(const u3d_cases *c);          /* all files store their anatomical axes in one order */
+
 /* Borrow a case; give it back. */
 u3d_status u3d_cases_acquire(u3d_cases *c, int i, const u3d_case_data **out);
 void u3d_cases_release(u3d_cases *c, int i);

@@ -1,0 +1,196 @@
+/* Validation out of one volume: some of its annotated slices are hidden from training.
+ *
+ * A slice is annotated where its labelled voxels exceed the middle between the median and the fullest plane
+ * of its orientation, and an orientation is annotated sparsely where that median is below half of the
+ * fullest: planes between the annotated ones hold only the lines where slices of other orientations cross.
+ * Where no orientation is sparse (dense labels, scribbles), a slab of z planes around the middle of the
+ * labelled voxels is held out instead.
+ *
+ * The planes are remembered with the case, so that it is the same when it is read again. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/mem.h"
+#include "net/cases_impl.h"
+
+typedef struct hold_axis {
+    int64_t n;        /* planes                                      */
+    int64_t *count;   /* labelled voxels of each                     */
+    int64_t *scratch; /* [n]                                         */
+    bool *held;
+    int64_t annotated; /* slices; 0 where this orientation is not sparse */
+    int64_t taken;
+} hold_axis;
+
+static int hold_compare(const void *a, const void *b)
+{
+    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static void hold_count(const u3d_volume *classes, hold_axis axis[3])
+{
+    const uint8_t *v = classes->data;
+    for (int64_t z = 0; z < classes->size[0]; z++)
+        for (int64_t y = 0; y < classes->size[1]; y++)
+            for (int64_t x = 0; x < classes->size[2]; x++, v++) {
+                int64_t one = *v != U3D_UNLABELED;
+                axis[0].count[z] += one;
+                axis[1].count[y] += one;
+                axis[2].count[x] += one;
+            }
+}
+
+/* Annotated slices of one orientation, in order, into scratch; their number in a->annotated. */
+static void hold_find(hold_axis *a)
+{
+    a->annotated = 0;
+    memcpy(a->scratch, a->count, (size_t)a->n * sizeof *a->count);
+    qsort(a->scratch, (size_t)a->n, sizeof *a->scratch, hold_compare);
+    int64_t most = a->scratch[a->n - 1], median = a->scratch[a->n / 2];
+    if (2 * median >= most) return;
+    for (int64_t at = 0; at < a->n; at++)
+        if (2 * a->count[at] > median + most) a->scratch[a->annotated++] = at;
+}
+
+/* Evenly spread among the annotated slices, never the first or the last, so that two at least are kept. */
+static void hold_take_slices(hold_axis *a, double share)
+{
+    if (a->annotated < 3) return;
+    int64_t n = llround(share * (double)a->annotated);
+    if (n < 1) n = 1;
+    if (n > a->annotated - 2) n = a->annotated - 2;
+    for (int64_t i = 0; i < n; i++) {
+        int64_t at = 1 + (2 * i + 1) * (a->annotated - 2) / (2 * n);
+        a->held[a->scratch[at]] = true;
+    }
+    a->taken = n;
+}
+
+/* Planes whose middle lies within `share` of the labelled voxels around the median one. */
+static void hold_take_slab(hold_axis *a, double share)
+{
+    double total = 0, before = 0;
+    for (int64_t at = 0; at < a->n; at++) total += (double)a->count[at];
+    for (int64_t at = 0; at < a->n; at++) {
+        double count = (double)a->count[at], middle = before + count / 2;
+        bool median = before <= total / 2 && total / 2 < before + count;
+        a->held[at] = count > 0 && (median || fabs(middle - total / 2) <= share * total / 2);
+        a->taken += a->held[at];
+        before += count;
+    }
+}
+
+/* Fills the axes' `held`; text says what was taken. */
+static u3d_status hold_choose(hold_axis axis[3], double share, char *text, size_t cap)
+{
+    for (int a = 0; a < 3; a++) hold_find(&axis[a]);
+    if (axis[0].annotated + axis[1].annotated + axis[2].annotated == 0) {
+        int a = axis[0].n >= 4 ? 0 : axis[1].n >= axis[2].n ? 1 : 2;
+        hold_take_slab(&axis[a], share);
+        (void)snprintf(text, cap, "a slab of %lld of %lld %c slices", (long long)axis[a].taken,
+                       (long long)axis[a].n, "zyx"[a]);
+        return U3D_OK;
+    }
+    for (int a = 0; a < 3; a++) hold_take_slices(&axis[a], share);
+    if (axis[0].taken + axis[1].taken + axis[2].taken == 0)
+        return u3d_fail(U3D_E_UNSUPPORTED,
+                        "too few annotated slices to hold some out: %lld across x, %lld across y, %lld "
+                        "across z; at least 3 of one orientation are needed",
+                        (long long)axis[2].annotated, (long long)axis[1].annotated,
+                        (long long)axis[0].annotated);
+    (void)snprintf(text, cap,
+                   "%lld of %lld annotated slices across x, %lld of %lld across y, %lld of %lld across z",
+                   (long long)axis[2].taken, (long long)axis[2].annotated, (long long)axis[1].taken,
+                   (long long)axis[1].annotated, (long long)axis[0].taken, (long long)axis[0].annotated);
+    return U3D_OK;
+}
+
+static int64_t hold_labelled(const u3d_volume *classes)
+{
+    const uint8_t *v = classes->data;
+    int64_t n = u3d_volume_voxels(classes), count = 0;
+    for (int64_t i = 0; i < n; i++) count += v[i] != U3D_UNLABELED;
+    return count;
+}
+
+/* held = what `classes` has more than `rest`. */
+static void hold_subtract(const u3d_volume *classes, const u3d_volume *rest, u3d_volume *held)
+{
+    const uint8_t *from = classes->data, *kept = rest->data;
+    uint8_t *to = held->data;
+    int64_t n = u3d_volume_voxels(classes);
+    for (int64_t i = 0; i < n; i++) to[i] = kept[i] == U3D_UNLABELED ? from[i] : (uint8_t)U3D_UNLABELED;
+}
+
+/* Carries out the choice on the borrowed case: everything that can fail comes before the first change. */
+static u3d_status hold_apply(u3d_case_entry *e, const hold_axis axis[3], u3d_volume **held, double *share)
+{
+    u3d_case_entry planned = *e;
+    u3d_volume *rest = NULL, *taken = NULL;
+    u3d_status status;
+    for (int a = 0; a < 3; a++) planned.held[a] = axis[a].held;
+    planned.index.before = NULL;
+    U3D_GO(u3d_volume_new_like(e->data.label, U3D_U8, 1, &rest));
+    U3D_GO(u3d_volume_new_like(e->data.label, U3D_U8, 1, &taken));
+    memcpy(rest->data, e->data.label->data, (size_t)u3d_volume_voxels(rest));
+    u3d_case_hide_held(&planned, rest);
+    hold_subtract(e->data.label, rest, taken);
+    int64_t n_taken = hold_labelled(taken), n_rest = hold_labelled(rest);
+    if (n_taken == 0 || n_rest == 0) {
+        status = u3d_fail(U3D_E_UNSUPPORTED,
+                          "holding slices out of case '%s' would leave %lld labelled voxels for training and "
+                          "%lld for validation",
+                          e->files.id, (long long)n_rest, (long long)n_taken);
+        goto done;
+    }
+    U3D_GO(u3d_case_index_make(rest, &planned.index));
+    *share = (double)n_taken / (double)(n_taken + n_rest);
+    u3d_free(e->index.before);
+    e->index = planned.index;
+    memcpy(e->held, planned.held, sizeof e->held);
+    memcpy(e->data.label->data, rest->data, (size_t)u3d_volume_voxels(rest));
+    *held = taken;
+    taken = NULL;
+done:
+    u3d_volume_free(rest);
+    u3d_volume_free(taken);
+    return status;
+}
+
+u3d_status u3d_cases_hold_slices(u3d_cases *c, double share, u3d_volume **held, char *text, size_t cap)
+{
+    *held = NULL;
+    if (!(share > 0 && share < 1))
+        return u3d_fail(
+            U3D_E_ARG, "a share of %g of the slices cannot be held out; expected above 0 and below 1", share);
+    if (c->n != 1 || !c->entry[0].files.label || c->entry[0].held[0])
+        return u3d_fail(U3D_E_UNSUPPORTED,
+                        "slices are held out once, of a single labelled volume; here are %d cases", c->n);
+    u3d_case_entry *e = &c->entry[0];
+    int64_t n = e->size[0] + e->size[1] + e->size[2];
+    const u3d_case_data *data = NULL;
+    int64_t *counts = u3d_new((size_t)n * 2, sizeof *counts);
+    bool *planes = u3d_new((size_t)n, sizeof *planes);
+    hold_axis axis[3] = {0};
+    double taken = 0;
+    u3d_status status = counts && planes ? U3D_OK : U3D_E_NOMEM;
+    if (status != U3D_OK) goto done;
+    for (int64_t a = 0, at = 0; a < 3; at += e->size[a++])
+        axis[a] = (hold_axis){
+            .n = e->size[a], .count = counts + at, .scratch = counts + n + at, .held = planes + at};
+    U3D_GO(u3d_cases_acquire(c, 0, &data));
+    hold_count(data->label, axis);
+    U3D_GO(hold_choose(axis, share, text, cap));
+    U3D_GO(hold_apply(e, axis, held, &taken));
+    planes = NULL; /* the case keeps them */
+    size_t used = strlen(text);
+    (void)snprintf(text + used, cap - used, " (%.1f %% of the labelled voxels)", 100 * taken);
+done:
+    if (data) u3d_cases_release(c, 0);
+    u3d_free(counts);
+    u3d_free(planes);
+    return status;
+}

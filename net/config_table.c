@@ -1,0 +1,357 @@
+/* The table of settings, and the presets as lists of its values.
+ *
+ * A row says everything about a key: where it is stored, its default, its range and one line of help.
+ * Reading, writing, --help and the copy inside a model walk this table (config.c, config_json.c); relations
+ * between keys are in config_check.c. Defaults are nnU-Net's training recipe (Isensee et al. 2021); the
+ * presets follow Cicek et al. 2016 where the paper says something, and the authors' released solver where it
+ * does not. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/config_impl.h"
+
+static const char *const words_double[] = {"before-pool", "at-start", NULL};
+static const char *const words_norm[] = {"none", "batch", "instance", NULL};
+static const char *const words_statistics[] = {"tile", "running", NULL};
+static const char *const words_activation[] = {"relu", "leaky", NULL};
+static const char *const words_padding[] = {"valid", "same", NULL};
+static const char *const words_loss[] = {"ce", "dice", "ce+dice", NULL};
+static const char *const words_intensity[] = {"auto", "zscore", "ct", "none", NULL};
+static const char *const words_precision[] = {"fast", "strict", NULL};
+static const char *const words_switch[] = {"auto", "on", "off", NULL};
+static const char *const words_optimizer[] = {"sgd", "adam", NULL};
+static const char *const words_schedule[] = {"constant", "step", "poly", "cosine", NULL};
+
+/* "auto", "none", or some of x, y, z, each once. */
+static u3d_status table_check_mirror(const char *text)
+{
+    if (strcmp(text, "auto") == 0 || strcmp(text, "none") == 0) return U3D_OK;
+    size_t n = strlen(text);
+    bool good = n >= 1 && strspn(text, "xyz") == n;
+    for (size_t i = 0; good && i < n; i++) good = strchr(text + i + 1, text[i]) == NULL;
+    return good ? U3D_OK : u3d_fail(U3D_E_ARG, "expected auto, none, or axes such as x or xyz");
+}
+
+/* "none", "auto", or one number >= 0 per label, not all of them 0. */
+static u3d_status table_check_weights(const char *text)
+{
+    if (strcmp(text, "auto") == 0 || strcmp(text, "none") == 0) return U3D_OK;
+    double weight[U3D_MAX_LABELS], sum = 0;
+    int n = 0;
+    if (u3d_config_number_list(text, weight, U3D_MAX_LABELS, &n) != U3D_OK)
+        return u3d_fail(U3D_E_ARG, "expected none, auto, or one number per label such as 1,2,2");
+    for (int i = 0; i < n; i++) {
+        if (weight[i] < 0 || weight[i] > 1e6)
+            return u3d_fail(U3D_E_ARG, "weight %d is %g; expected 0 to 1e6", i + 1, weight[i]);
+        sum += weight[i];
+    }
+    return sum > 0 ? U3D_OK : u3d_fail(U3D_E_ARG, "all weights are 0");
+}
+
+#define AT(member) offsetof(u3d_config, member)
+
+const u3d_config_key u3d_config_keys[] = {
+    /* network */
+    {.name = "levels",
+     .kind = U3D_KEY_INT,
+     .offset = AT(levels),
+     .value = "4",
+     .low = 1,
+     .high = U3D_MAX_LEVELS,
+     .help = "resolution levels, the finest included"},
+    {.name = "base",
+     .kind = U3D_KEY_INT,
+     .offset = AT(base),
+     .value = "32",
+     .low = 1,
+     .high = 1024,
+     .help = "channels of the first convolution; doubled from level to level"},
+    {.name = "convs",
+     .kind = U3D_KEY_INT,
+     .offset = AT(convs),
+     .value = "2",
+     .low = 1,
+     .high = 8,
+     .help = "convolutions per level, on the way down and on the way up"},
+    {.name = "max_width",
+     .kind = U3D_KEY_INT,
+     .offset = AT(max_width),
+     .value = "320",
+     .low = 0,
+     .high = 65536,
+     .help = "channels never exceed it; 0: no limit"},
+    {.name = "double",
+     .kind = U3D_KEY_WORD,
+     .offset = AT(doubling),
+     .value = "at-start",
+     .words = words_double,
+     .help = "where channels double in a level: last convolution (the paper) or first"},
+    {.name = "norm",
+     .kind = U3D_KEY_WORD,
+     .offset = AT(norm),
+     .value = "instance",
+     .words = words_norm,
+     .help = "normalisation after each convolution"},
+    {.name = "norm_statistics",
+     .kind = U3D_KEY_WORD,
+     .offset = AT(norm_statistics),
+     .value = "tile",
+     .words = words_statistics,
+     .help = "batch norm in prediction: of the current tile (the paper) or running"},
+    {.name = "norm_momentum",
+     .kind = U3D_KEY_REAL,
+     .offset = AT(norm_momentum),
+     .value = "0.1",
+     .low = 0,
+     .high = 1,
+     .help = "share of the newest batch in running statistics"},
+    {.name = "norm_eps",
+     .kind = U3D_KEY_REAL,
+     .offset = AT(norm_eps),
+     .value = "1e-05",
+     .low = 1e-12,
+     .high = 1,
+     .help = "added to the variance"},
+    {.name = "activation",
+     .kind = U3D_KEY_WORD,
+     .offset = AT(activation),
+     .value = "leaky",
+     .words = words_activation,
+     .help = "after each normalisation"},
+    {.name = "leaky_slope",
+     .kind = U3D_KEY_REAL,
+     .offset = AT(leaky_slope),
+     .value = "0.01",
+     .low = 0,
+     .high = 1,
+     .help = "slope of activation=leaky below 0"},
+    {.name = "padding",
+     .kind = U3D_KEY_WORD,
+     .offset = AT(padding),
+     .value = "same",
+     .words = words_padding,
+     .help = "valid: output smaller than input (the paper); same: equal"},
+    {.name = "kernel",
+     .kind = U3D_KEY_AXES,
+     .offset = AT(kernel),
+     .value = "3x3x3",
+     .low = 1,
+     .high = 15,
+     .count = U3D_MAX_LEVELS,
+     .help = "convolution kernel x,y,z; a list is per level, finest first, its last repeats"},
+    {.name = "pool",
+     .kind = U3D_KEY_AXES,
+     .offset = AT(pool),
+     .value = "2x2x2",
+     .low = 1,
+     .high = 8,
+     .count = U3D_MAX_LEVELS - 1,
+     .help = "pooling x,y,z from each level to the next, finest first"},
+    {.name = "labels",
+     .kind = U3D_KEY_INT,
+     .offset = AT(labels),
+     .value = "0",
+     .low = 0,
+     .high = U3D_MAX_LABELS,
+     .help = "classes; 0: from the data"},
+    {.name = "channels",
+     .kind = U3D_KEY_INT,
+     .offset = AT(channels),
+     .value = "0",
+     .low = 0,
+     .high = U3D_MAX_CHANNELS,
+     .help = "image channels; 0: from the data"},
+    /* patches */
+    {.name = "patch",
+     .kind = U3D_KEY_SIZE,
+     .offset = AT(patch),
+     .value = "64x64x64",
+     .low = 1,
+     .high = 65536,
+     .help = "network input in training x,y,z in voxels"},
+    {.name = "batch",
+     .kind = U3D_KEY_INT,
+     .offset = AT(batch),
+     .value = "2",
+     .low = 1,
+     .high = 4096,
+     .help = "patches per iteration"},
+    {.name = "foreground_share",
+     .kind = U3D_KEY_REAL,
+     .offset = AT(foreground_share),
+     .value = "0.33",
+     .low = 0,
+     .high = 1,
+     .help = "patches centred on a foreground class; the others on any labelled voxel"},
+    {.name = "turn",
+     .kind = U3D_KEY_WORD,
+     .offset = AT(turn),
+     .value = "auto",
+     .words = words_switch,
+     .help = "random 90 degree turns; auto: where files give no anatomical orientation"},
+    {.name = "mirror",
+     .kind = U3D_KEY_TEXT,
+     .offset = AT(mirror),
+     .value = "auto",
+     .count = sizeof(((u3d_config *)0)->mirror),
+     .check = table_check_mirror,
+     .help = "random flips: auto, none, or axes such as xy; auto minds left and right"},
+    {.name = "intensity",
+     .kind = U3D_KEY_WORD,
+     .offset = AT(intensity),
+     .value = "auto",
+     .words = words_intensity,
+     .help =
+         "zscore per volume, ct (clip, training set's mean and sd), none; auto: ct for channels named CT"},
+    /* loss */
+    {.name = "loss",
+     .kind = U3D_KEY_WORD,
+     .offset = AT(loss),
+     .value = "ce+dice",
+     .words = words_loss,
+     .help = "cross-entropy, soft Dice, or their sum"},
+    {.name = "class_weights",
+     .kind = U3D_KEY_TEXT,
+     .offset = AT(class_weights),
+     .value = "none",
+     .count = U3D_LIST_CAP,
+     .check = table_check_weights,
+     .help = "none, auto (rare classes count more), or one number per label: 1,2,2"},
+    /* optimizer */
+    {.name = "optimizer",
+     .kind = U3D_KEY_WORD,
+     .offset = AT(optimizer),
+     .value = "sgd",
+     .words = words_optimizer,
+     .help = "how weights are updated"},
+    {.name = "lr",
+     .kind = U3D_KEY_REAL,
+     .offset = AT(lr),
+     .value = "0.01",
+     .low = 1e-12,
+     .high = 100,
+     .help = "learning rate at the start"},
+    {.name = "momentum",
+     .kind = U3D_KEY_REAL,
+     .offset = AT(momentum),
+     .value = "0.99",
+     .low = 0,
+     .high = 0.99999,
+     .help = "sgd: momentum; adam: beta1"},
+    {.name = "beta2",
+     .kind = U3D_KEY_REAL,
+     .offset = AT(beta2),
+     .value = "0.999",
+     .low = 0,
+     .high = 0.9999999,
+     .help = "adam: beta2"},
+    {.name = "nesterov",
+     .kind = U3D_KEY_BOOL,
+     .offset = AT(nesterov),
+     .value = "true",
+     .help = "sgd: Nesterov's form of momentum"},
+    {.name = "weight_decay",
+     .kind = U3D_KEY_REAL,
+     .offset = AT(weight_decay),
+     .value = "3e-05",
+     .low = 0,
+     .high = 1,
+     .help = "of weights, never of biases and norms"},
+    {.name = "schedule",
+     .kind = U3D_KEY_WORD,
+     .offset = AT(schedule),
+     .value = "poly",
+     .words = words_schedule,
+     .help = "learning rate over the run"},
+    {.name = "step_size",
+     .kind = U3D_KEY_INT,
+     .offset = AT(step_size),
+     .value = "20000",
+     .low = 1,
+     .high = 1e9,
+     .help = "schedule=step: iterations between drops"},
+    {.name = "step_gamma",
+     .kind = U3D_KEY_REAL,
+     .offset = AT(step_gamma),
+     .value = "0.1",
+     .low = 1e-6,
+     .high = 1,
+     .help = "schedule=step: factor of a drop"},
+    {.name = "warmup",
+     .kind = U3D_KEY_INT,
+     .offset = AT(warmup),
+     .value = "0",
+     .low = 0,
+     .high = 1e9,
+     .help = "iterations of linear rise to lr"},
+    {.name = "clip_norm",
+     .kind = U3D_KEY_REAL,
+     .offset = AT(clip_norm),
+     .value = "12",
+     .low = 0,
+     .high = 1e9,
+     .help = "longest gradient; 0: off"},
+    {.name = "average",
+     .kind = U3D_KEY_REAL,
+     .offset = AT(average),
+     .value = "0.999",
+     .low = 0,
+     .high = 0.9999999,
+     .help = "decay of the running average of the weights that is saved; 0: off"},
+    {.name = "iterations",
+     .kind = U3D_KEY_INT,
+     .offset = AT(iterations),
+     .value = "5000",
+     .low = 1,
+     .high = 1e9,
+     .help = "length of a run"},
+    /* execution */
+    {.name = "precision",
+     .kind = U3D_KEY_WORD,
+     .offset = AT(precision),
+     .value = "fast",
+     .words = words_precision,
+     .help = "fast: Winograd convolutions and the like; strict: direct sums"},
+    {.name = "fuse",
+     .kind = U3D_KEY_WORD,
+     .offset = AT(fuse),
+     .value = "auto",
+     .words = words_switch,
+     .help = "join neighbouring ops where the backend can"},
+};
+
+const int u3d_config_n_keys = (int)(sizeof u3d_config_keys / sizeof u3d_config_keys[0]);
+
+/* Cicek et al. 2016: levels, widths, padding, input size, 70,000 iterations, batch 1, weighted cross-entropy,
+ * Caffe's SGD. Learning rate and momentum are from the derived public solver (arXiv:1704.06382), which names
+ * a step schedule without its factor: constant here. `labels` and `channels` stay 0 (from the data); who
+ * describes the network without data puts the paper's 3 and 3 there. */
+#define PAPER                                                                                                \
+    "levels=4", "base=32", "convs=2", "max_width=0", "double=before-pool", "norm=none",                      \
+        "norm_statistics=tile", "activation=relu", "padding=valid", "kernel=3x3x3", "pool=2x2x2",            \
+        "patch=132x132x116", "batch=1", "foreground_share=0", "intensity=zscore", "loss=ce",                 \
+        "class_weights=auto", "optimizer=sgd", "lr=0.01", "momentum=0.99", "nesterov=false",                 \
+        "weight_decay=0", "schedule=constant", "clip_norm=0", "average=0", "iterations=70000"
+
+static const char *const preset_paper[] = {PAPER, NULL};
+static const char *const preset_paper_bn[] = {PAPER, "norm=batch", NULL};
+/* The 2D baseline: the same layout with kernels and pools of 1 along z; 188 = 4 (mod 8) as the paper's sizes
+ * are. */
+static const char *const preset_paper2d[] = {PAPER,        "norm=batch",      "kernel=3x3x1",
+                                             "pool=2x2x1", "patch=188x188x1", NULL};
+static const char *const preset_auto[] = {NULL};
+
+static const struct {
+    const char *name;
+    const char *const *keys;
+} presets[] = {{"paper", preset_paper},
+               {"paper-bn", preset_paper_bn},
+               {"paper2d", preset_paper2d},
+               {"auto", preset_auto}};
+
+const char *const *u3d_config_preset_keys(const char *name)
+{
+    for (size_t i = 0; i < sizeof presets / sizeof presets[0]; i++)
+        if (strcmp(presets[i].name, name) == 0) return presets[i].keys;
+    return NULL;
+}
