@@ -27,7 +27,7 @@ typedef struct cpu_backend {
     u3d_backend base;
     const cpu_isa *isa;
     int threads;
-    char device[128];
+    u3d_caps caps;
 } cpu_backend;
 
 struct u3d_buffer {
@@ -66,15 +66,10 @@ static void read_model(char *buf, size_t cap)
     fclose(f);
 }
 
-static void describe_device(const cpu_isa *isa, char *buf, size_t cap)
+static void fill_caps(const cpu_isa *isa, int threads, u3d_caps *out)
 {
     char model[104];
     read_model(model, sizeof model);
-    snprintf(buf, cap, "%s, %s", model, isa->name);
-}
-
-static void fill_caps(const char *device, int threads, u3d_caps *out)
-{
     uint64_t memory = u3d_mem_machine();
     *out = (u3d_caps){
         .mem_bytes = memory,
@@ -84,7 +79,7 @@ static void fill_caps(const char *device, int threads, u3d_caps *out)
         .host_memory = true,
         .deterministic = true,
     };
-    snprintf(out->device, sizeof out->device, "%s", device);
+    snprintf(out->device, sizeof out->device, "%s, %s", model, isa->name);
     snprintf(out->driver, sizeof out->driver, "OpenMP %d, compiler %s", _OPENMP, __VERSION__);
 }
 
@@ -123,9 +118,7 @@ static u3d_status cpu_device_list(u3d_caps *out, int cap, int *n)
     int threads;
     U3D_TRY(cpu_isa_pick(u3d_env_get(U3D_ENV_CPU_ISA), &isa));
     U3D_TRY(pick_threads(0, &threads));
-    char device[128];
-    describe_device(isa, device, sizeof device);
-    if (cap > 0) fill_caps(device, threads, out);
+    if (cap > 0) fill_caps(isa, threads, out);
     *n = 1;
     return U3D_OK;
 }
@@ -135,18 +128,18 @@ static u3d_status cpu_open(const u3d_backend_opts *o, u3d_backend **out)
     *out = NULL;
     const cpu_isa *isa;
     int threads;
-    char device[128];
+    u3d_caps caps;
     U3D_TRY(cpu_isa_pick(u3d_env_get(U3D_ENV_CPU_ISA), &isa));
     U3D_TRY(pick_threads(o ? o->threads : 0, &threads));
-    describe_device(isa, device, sizeof device);
-    U3D_TRY(check_device(o ? o->device : NULL, device));
+    fill_caps(isa, threads, &caps);
+    U3D_TRY(check_device(o ? o->device : NULL, caps.device));
 
     cpu_backend *b = u3d_new(1, sizeof *b);
     if (!b) return U3D_E_NOMEM;
     b->base.vt = &u3d_backend_cpu;
     b->isa = isa;
     b->threads = threads;
-    memcpy(b->device, device, sizeof device);
+    b->caps = caps;
     *out = &b->base;
     return U3D_OK;
 }
@@ -158,7 +151,7 @@ static void cpu_close(u3d_backend *b)
 
 static void cpu_caps(const u3d_backend *b, u3d_caps *out)
 {
-    fill_caps(self(b)->device, self(b)->threads, out);
+    *out = self(b)->caps;
 }
 
 /* ---- memory ---- */

@@ -71,6 +71,13 @@ static void pool_row(const pool *p, const float *x, float *y, uint8_t *index)
         }
 }
 
+/* Row of windows (n, oz, oy) -> its first row of voxels (n, oz*KD, oy*KH). */
+static int64_t first_row(const pool *p, int64_t row)
+{
+    int64_t oy = row % p->out[1], oz = row / p->out[1] % p->out[0], n = row / p->out[1] / p->out[0];
+    return (n * p->in[0] + oz * p->k[0]) * p->in[1] + oy * p->k[1];
+}
+
 static void run_maxpool3d(const cpu_call *c)
 {
     const pool p = pool_of(c->desc, &c->desc->in[0], &c->desc->out[0]);
@@ -80,9 +87,8 @@ static void run_maxpool3d(const cpu_call *c)
     int64_t rows = p.n * p.out[0] * p.out[1], line = p.out[2] * p.c;
 #pragma omp parallel for num_threads(c->threads) schedule(static) if (rows * line > CPU_SLICE_ELEMS / 8)
     for (int64_t row = 0; row < rows; row++) {
-        int64_t oy = row % p.out[1], oz = row / p.out[1] % p.out[0], n = row / p.out[1] / p.out[0];
-        int64_t from = (n * p.in[0] + oz * p.k[0]) * p.in[1] + oy * p.k[1];
-        pool_row(&p, x + from * p.in[2] * p.c, y + row * line, index + row * line);
+        const float *from = x + first_row(&p, row) * p.in[2] * p.c;
+        pool_row(&p, from, y + row * line, index + row * line);
     }
 }
 
@@ -94,34 +100,12 @@ static inline void spread(const float *dy, const uint8_t *index, int32_t at, flo
         for (int64_t i = 0; i < n; i++) dx[i] = index[i] == at ? dy[i] : 0;
 }
 
-/* One row (n, z, y) of dx at row (kz, ky) of its windows; `at` is the index of kx = 0. */
+/* One row (n, z, y) of dx; `at` is the index of the first voxel that its windows have in it. */
 static void spread_row(const pool *p, const float *dy, const uint8_t *index, int32_t at, float *dx, bool add)
 {
-    int64_t x = 0;
     for (int64_t ox = 0; ox < p->out[2]; ox++)
-        for (int32_t kx = 0; kx < p->k[2]; kx++, x++)
-            spread(dy + ox * p->c, index + ox * p->c, at + kx, dx + x * p->c, p->c, add);
-    if (!add)
-        for (int64_t i = x * p->c; i < p->in[2] * p->c; i++) dx[i] = 0;
-}
-
-/* All rows of dx that share the row (n, oz, oy) of windows, some of which may lie outside the last window. */
-static void spread_rows(const pool *p, const float *dy, const uint8_t *index, int64_t n, int64_t oz,
-                        int64_t oy, float *dx, bool add)
-{
-    int64_t line = p->in[2] * p->c, out_line = p->out[2] * p->c;
-    int64_t from = ((n * p->out[0] + oz) * p->out[1] + oy) * out_line;
-    int64_t z_end = cpu_min(p->in[0], (oz + 1) * p->k[0]), y_end = cpu_min(p->in[1], (oy + 1) * p->k[1]);
-    bool inside = oz < p->out[0] && oy < p->out[1];
-    for (int64_t z = oz * p->k[0]; z < z_end; z++)
-        for (int64_t y = oy * p->k[1]; y < y_end; y++) {
-            float *to = dx + ((n * p->in[0] + z) * p->in[1] + y) * line;
-            int64_t at = ((z - oz * p->k[0]) * p->k[1] + y - oy * p->k[1]) * p->k[2];
-            if (inside)
-                spread_row(p, dy + from, index + from, (int32_t)at, to, add);
-            else if (!add)
-                for (int64_t i = 0; i < line; i++) to[i] = 0;
-        }
+        for (int32_t kx = 0; kx < p->k[2]; kx++, dx += p->c)
+            spread(dy + ox * p->c, index + ox * p->c, at + kx, dx, p->c, add);
 }
 
 static void run_maxpool3d_dx(const cpu_call *c)
@@ -131,11 +115,15 @@ static void run_maxpool3d_dx(const cpu_call *c)
     const uint8_t *index = c->in[1];
     float *dx = c->out[0];
     bool add = c->desc->accumulate & 1;
-    int64_t bz = (p.in[0] + p.k[0] - 1) / p.k[0], by = (p.in[1] + p.k[1] - 1) / p.k[1], rows = p.n * bz * by;
-#pragma omp parallel for num_threads(c->threads)                                                             \
-    schedule(static) if (rows * p.in[2] * p.c > CPU_SLICE_ELEMS / 4)
+    int64_t rows = p.n * p.out[0] * p.out[1], line = p.out[2] * p.c, dx_line = p.in[2] * p.c;
+#pragma omp parallel for num_threads(c->threads) schedule(static) if (rows * line > CPU_SLICE_ELEMS / 8)
     for (int64_t row = 0; row < rows; row++)
-        spread_rows(&p, dy, index, row / by / bz, row / by % bz, row % by, dx, add);
+        for (int64_t kz = 0; kz < p.k[0]; kz++)
+            for (int64_t ky = 0; ky < p.k[1]; ky++) {
+                float *to = dx + (first_row(&p, row) + kz * p.in[1] + ky) * dx_line;
+                int64_t at = (kz * p.k[1] + ky) * p.k[2];
+                spread_row(&p, dy + row * line, index + row * line, (int32_t)at, to, add);
+            }
 }
 
 static const char *refuse_maxpool3d(const u3d_op_desc *d)

@@ -101,8 +101,8 @@ static void write_channel(const cpu_call *c, const cpu_wide *w, const cpu_norm_w
             constant[j] = (float)(s1 / voxels);
         }
     }
-    dgain[ch] = (float)gain_sum + (c->desc->accumulate & 2 ? dgain[ch] : 0);
-    dbias[ch] = (float)bias_sum + (c->desc->accumulate & 4 ? dbias[ch] : 0);
+    dgain[ch] = (float)gain_sum;
+    dbias[ch] = (float)bias_sum;
 }
 
 static void write_channels(const cpu_call *c, const cpu_wide *w, const cpu_norm_work *k)
@@ -124,35 +124,18 @@ static void dx_rows(const float *dy, const float *x, float *dx, int64_t rows, in
         }
 }
 
-static void dx_add_rows(const float *dy, const float *x, float *dx, int64_t rows, int64_t width,
-                        const float *columns)
-{
-    const float *mean = columns, *slope = columns + width, *constant = slope + width,
-                *scale = constant + width;
-    for (int64_t r = 0; r < rows; r++)
-#pragma omp simd
-        for (int64_t j = 0; j < width; j++) {
-            int64_t i = r * width + j;
-            dx[i] += scale[j] * (dy[i] - constant[j] - (x[i] - mean[j]) * slope[j]);
-        }
-}
-
 static void dx_rest(const float *dy, const float *x, float *dx, int64_t n, int64_t width,
-                    const float *columns, bool add)
+                    const float *columns)
 {
     const float *mean = columns, *slope = columns + width, *constant = slope + width,
                 *scale = constant + width;
-    for (int64_t j = 0; j < n; j++) {
-        float value = scale[j] * (dy[j] - constant[j] - (x[j] - mean[j]) * slope[j]);
-        dx[j] = add ? dx[j] + value : value;
-    }
+    for (int64_t j = 0; j < n; j++) dx[j] = scale[j] * (dy[j] - constant[j] - (x[j] - mean[j]) * slope[j]);
 }
 
 static void write_dx(const cpu_call *c, const cpu_wide *w, const cpu_norm_work *k)
 {
     const float *dy = c->in[0], *x = c->in[1];
     float *dx = c->out[0];
-    bool add = c->desc->accumulate & 1;
     int64_t tasks = w->groups * w->slices, width = w->width;
 #pragma omp parallel for num_threads(c->threads) schedule(static) if (tasks > 1)
     for (int64_t t = 0; t < tasks; t++) {
@@ -160,11 +143,8 @@ static void write_dx(const cpu_call *c, const cpu_wide *w, const cpu_norm_work *
         const float *columns = cpu_norm_columns(w, k, group, 0);
         cpu_range r = cpu_wide_slice(w, slice);
         int64_t from = at + r.begin * width, rest = at + w->rows * width;
-        if (add)
-            dx_add_rows(dy + from, x + from, dx + from, r.end - r.begin, width, columns);
-        else
-            dx_rows(dy + from, x + from, dx + from, r.end - r.begin, width, columns);
-        if (slice + 1 == w->slices) dx_rest(dy + rest, x + rest, dx + rest, w->rest, width, columns, add);
+        dx_rows(dy + from, x + from, dx + from, r.end - r.begin, width, columns);
+        if (slice + 1 == w->slices) dx_rest(dy + rest, x + rest, dx + rest, w->rest, width, columns);
     }
 }
 
@@ -193,4 +173,5 @@ static void work_norm_back(const u3d_op_desc *d, int threads, uint64_t *min, uin
     *min = *best = cpu_norm_work_of(&w, threads, NULL).bytes;
 }
 
-const cpu_entry CPU_NAME(cpu_NORM_BACK)[] = {{"plain", NULL, work_norm_back, run_norm_back}, {0}};
+const cpu_entry CPU_NAME(cpu_NORM_BACK)[] = {{"plain", cpu_refuse_accumulate, work_norm_back, run_norm_back},
+                                             {0}};

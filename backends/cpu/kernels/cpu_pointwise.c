@@ -30,39 +30,24 @@ static void relu_back_slice(const float *dy, const float *y, float *dx, int64_t 
     for (int64_t i = 0; i < n; i++) dx[i] = y[i] > 0 ? dy[i] : slope * dy[i];
 }
 
-static void relu_back_add_slice(const float *dy, const float *y, float *dx, int64_t n, float slope)
-{
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) dx[i] += y[i] > 0 ? dy[i] : slope * dy[i];
-}
-
 static void run_relu_back(const cpu_call *c)
 {
     const float *dy = c->in[0], *y = c->in[1];
     float *dx = c->out[0], slope = c->desc->attr.relu.slope;
-    bool add = c->desc->accumulate & 1;
     int64_t n = u3d_type_elems(&c->desc->out[0]), slices = cpu_slices(n, CPU_SLICE_ELEMS);
 #pragma omp parallel for num_threads(c->threads) schedule(static) if (slices > 1)
     for (int64_t s = 0; s < slices; s++) {
         cpu_range r = cpu_slice(n, slices, s, CPU_LINE_ELEMS);
-        int64_t at = r.begin, count = r.end - r.begin;
-        if (add)
-            relu_back_add_slice(dy + at, y + at, dx + at, count, slope);
-        else
-            relu_back_slice(dy + at, y + at, dx + at, count, slope);
+        relu_back_slice(dy + r.begin, y + r.begin, dx + r.begin, r.end - r.begin, slope);
     }
 }
 
+/* A scalar today; any size would do. */
 static void run_fill(const cpu_call *c)
 {
-    float *y = c->out[0], value = c->desc->attr.fill.value;
-    bool add = c->desc->accumulate & 1;
-    int64_t n = u3d_type_elems(&c->desc->out[0]), slices = cpu_slices(n, CPU_SLICE_ELEMS);
-#pragma omp parallel for num_threads(c->threads) schedule(static) if (slices > 1)
-    for (int64_t s = 0; s < slices; s++) {
-        cpu_range r = cpu_slice(n, slices, s, CPU_LINE_ELEMS);
-        for (int64_t i = r.begin; i < r.end; i++) y[i] = add ? y[i] + value : value;
-    }
+    float *y = c->out[0];
+    int64_t n = u3d_type_elems(&c->desc->out[0]);
+    for (int64_t i = 0; i < n; i++) y[i] = c->desc->attr.fill.value;
 }
 
 static void add_to_slice(const float *x, float *y, int64_t n)
@@ -111,31 +96,20 @@ static void add_slice(const float *a, const float *b, float *y, int64_t n)
     for (int64_t i = 0; i < n; i++) y[i] = a[i] + b[i];
 }
 
-static void add_add_slice(const float *a, const float *b, float *y, int64_t n)
-{
-#pragma omp simd
-    for (int64_t i = 0; i < n; i++) y[i] += a[i] + b[i];
-}
-
 static void run_add(const cpu_call *c)
 {
     const float *a = c->in[0], *b = c->in[1];
     float *y = c->out[0];
-    bool add = c->desc->accumulate & 1;
     int64_t n = u3d_type_elems(&c->desc->out[0]), slices = cpu_slices(n, CPU_SLICE_ELEMS);
 #pragma omp parallel for num_threads(c->threads) schedule(static) if (slices > 1)
     for (int64_t s = 0; s < slices; s++) {
         cpu_range r = cpu_slice(n, slices, s, CPU_LINE_ELEMS);
-        int64_t at = r.begin, count = r.end - r.begin;
-        if (add)
-            add_add_slice(a + at, b + at, y + at, count);
-        else
-            add_slice(a + at, b + at, y + at, count);
+        add_slice(a + r.begin, b + r.begin, y + r.begin, r.end - r.begin);
     }
 }
 
 const cpu_entry CPU_NAME(cpu_RELU)[] = {{"plain", cpu_refuse_accumulate, NULL, run_relu}, {0}};
-const cpu_entry CPU_NAME(cpu_RELU_BACK)[] = {{"plain", NULL, NULL, run_relu_back}, {0}};
-const cpu_entry CPU_NAME(cpu_FILL)[] = {{"plain", NULL, NULL, run_fill}, {0}};
+const cpu_entry CPU_NAME(cpu_RELU_BACK)[] = {{"plain", cpu_refuse_accumulate, NULL, run_relu_back}, {0}};
+const cpu_entry CPU_NAME(cpu_FILL)[] = {{"plain", cpu_refuse_accumulate, NULL, run_fill}, {0}};
 const cpu_entry CPU_NAME(cpu_COPY)[] = {{"plain", refuse_copy, NULL, run_copy}, {0}};
-const cpu_entry CPU_NAME(cpu_ADD)[] = {{"plain", NULL, NULL, run_add}, {0}};
+const cpu_entry CPU_NAME(cpu_ADD)[] = {{"plain", cpu_refuse_accumulate, NULL, run_add}, {0}};
