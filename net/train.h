@@ -24,13 +24,14 @@ typedef struct u3d_train_opts {
     uint64_t seed, memory_cap;          /* memory_cap 0: 90 % of the machine's                     */
     bool bar;                           /* stderr is a terminal                                    */
     volatile int *stop;                 /* set by a signal handler: write a checkpoint and return U3D_E_CANCELLED */
-    const char *command_json;           /* data source: JSON object, stored in config.json under "data" so that --resume needs nothing else */
+    const char *command_json;           /* data source: JSON object, stored in config.json under "source" so that --resume needs nothing else */
 } u3d_train_opts;
 
 typedef struct u3d_train_result {
     int64_t iterations, parameters;
     double seconds, loss;
     double val_dice, val_iou;   /* last validation; NaN if none                              */
+    double report_dice, report_iou; /* means over the cases in `report`; NaN if none         */
     uint64_t peak_planned, peak_resident;
     char fingerprint[24];
 } u3d_train_result;
