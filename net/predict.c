@@ -42,9 +42,9 @@ u3d_status u3d_predict_volume(u3d_predictor *p, const u3d_volume *image, u3d_vol
         u3d_patch_cut_image(image, &tiles[i].in, border, u3d_tensor_f32(p->tile));
         U3D_GO(u3d_predictor_run_tile(p, &probability)); /* exec_feed, exec_run, exec_fetch per model and mirror */
         U3D_GO(u3d_stitch_add(stitch, i, probability));
-        if (n > 1) u3d_progress_show(&progress, i + 1, "");
+        if (n > 1 && !p->o.quiet) u3d_progress_show(&progress, i + 1, "");
     }
-    if (n > 1) u3d_progress_end(&progress);
+    if (n > 1 && !p->o.quiet) u3d_progress_end(&progress);
     U3D_GO(u3d_stitch_finish(stitch));
 done:
     u3d_stitch_free(stitch);

@@ -13,6 +13,7 @@ typedef struct u3d_predict_opts {
     bool probabilities;
     uint64_t memory_cap;         /* 0: 90 % of the machine's                               */
     bool bar;
+    bool quiet;                  /* no progress of single volumes (validation while training) */
     volatile int *stop;
 } u3d_predict_opts;
 
