@@ -36,6 +36,11 @@ typedef struct u3d_train_result {
     char fingerprint[24];
 } u3d_train_result;
 
+/* Optimizer of a run of `total` iterations (0: not known yet, so that nothing depends on it), and the parameter blocks that
+ * it needs, as bits for u3d_params_new. */
+u3d_optim_opts u3d_train_optim_opts(const u3d_config *c, int64_t total);
+uint32_t u3d_train_blocks(const u3d_config *c);
+
 u3d_status u3d_train(u3d_backend *b, const u3d_train_opts *o, u3d_train_result *out);
 
 #endif

@@ -91,9 +91,7 @@ void u3d_training_close(u3d_training *t);
 /* (Re)makes the optimizer for state.total iterations, keeping moments and step count. While the total is unknown the
  * learning rate is the warm-up's, then constant. */
 u3d_status u3d_training_set_schedule(u3d_training *t);
-u3d_optim_opts u3d_training_optim_opts(const u3d_config *c, int64_t total);
 uint64_t u3d_training_memory_cap(const u3d_training *t);
-uint32_t u3d_training_blocks(const u3d_config *c);
 u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t);
 double u3d_training_elapsed(const u3d_training *t);
 

@@ -60,7 +60,7 @@ static uint64_t validation_bytes(const u3d_training *t)
 static footprint footprint_of(const u3d_training *t, uint64_t arena)
 {
     uint64_t largest, value = values_bytes(t->net.graph, &largest);
-    uint32_t blocks = u3d_training_blocks(&t->model.config);
+    uint32_t blocks = u3d_train_blocks(&t->model.config);
     u3d_feeder_opts fo = u3d_training_feeder_opts(t);
     uint64_t n_blocks = (uint64_t)__builtin_popcount(blocks);
     return (footprint){.params = n_blocks * value,

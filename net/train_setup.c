@@ -259,7 +259,7 @@ static u3d_status make_class_weights(u3d_training *t)
 
 /* ---- device ---- */
 
-u3d_optim_opts u3d_training_optim_opts(const u3d_config *c, int64_t total)
+u3d_optim_opts u3d_train_optim_opts(const u3d_config *c, int64_t total)
 {
     u3d_optim_opts o = {.kind = c->optimizer, .schedule = c->schedule, .lr = c->lr, .momentum = c->momentum,
                         .beta1 = c->momentum, .beta2 = c->beta2, .eps = 1e-8, .weight_decay = c->weight_decay,
@@ -274,15 +274,15 @@ u3d_optim_opts u3d_training_optim_opts(const u3d_config *c, int64_t total)
     return o;
 }
 
-uint32_t u3d_training_blocks(const u3d_config *c)
+uint32_t u3d_train_blocks(const u3d_config *c)
 {
-    u3d_optim_opts o = u3d_training_optim_opts(c, 1);
+    u3d_optim_opts o = u3d_train_optim_opts(c, 1);
     return u3d_optim_blocks(&o) | 1U << U3D_BLOCK_VALUE | 1U << U3D_BLOCK_GRAD;
 }
 
 u3d_status u3d_training_set_schedule(u3d_training *t)
 {
-    u3d_optim_opts o = u3d_training_optim_opts(&t->model.config, t->state.total);
+    u3d_optim_opts o = u3d_train_optim_opts(&t->model.config, t->state.total);
     int64_t steps = t->optim ? u3d_optim_steps(t->optim) : t->state.iteration;
     u3d_optim_free(t->optim);
     t->optim = NULL;
@@ -304,7 +304,7 @@ static u3d_status make_graphs(u3d_training *t)
 static u3d_status make_device_state(u3d_training *t)
 {
     u3d_predict_opts po = {.step = 0.5, .quiet = true, .stop = t->o->stop};
-    U3D_TRY(u3d_params_new(t->backend, t->net.graph, u3d_training_blocks(&t->model.config), t->state.seed, &t->params));
+    U3D_TRY(u3d_params_new(t->backend, t->net.graph, u3d_train_blocks(&t->model.config), t->state.seed, &t->params));
     U3D_TRY(u3d_arena_new(t->backend, (u3d_plan *[]){t->plan, t->infer_plan}, 2, &t->arena));
     U3D_TRY(u3d_exec_new(t->plan, t->params, t->arena, &t->exec));
     U3D_TRY(u3d_exec_new(t->infer_plan, t->params, t->arena, &t->infer_exec));
