@@ -215,6 +215,17 @@ int u3d_params_find(const u3d_params *p, const char *name)
     return -1;
 }
 
+uint64_t u3d_params_planned_bytes(const u3d_graph *g, uint32_t blocks)
+{
+    uint64_t values = 0, state = 0;
+    for (int v = 0; v < u3d_graph_n_values(g); v++) {
+        const u3d_value *value = u3d_graph_value(g, v);
+        if (value->role == U3D_ROLE_PARAM) values += u3d_type_bytes(&value->type);
+        if (value->role == U3D_ROLE_STATE) state += u3d_type_bytes(&value->type);
+    }
+    return values * (uint64_t)__builtin_popcount(blocks) + state;
+}
+
 uint64_t u3d_params_bytes(const u3d_params *p)
 {
     uint64_t sum = (uint64_t)p->n_state * sizeof(float);

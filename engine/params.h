@@ -28,6 +28,7 @@ int u3d_params_count(const u3d_params *p);
 const u3d_param_info *u3d_params_info(const u3d_params *p, int i);
 int u3d_params_find(const u3d_params *p, const char *name); /* -1 if absent */
 uint64_t u3d_params_bytes(const u3d_params *p);
+uint64_t u3d_params_planned_bytes(const u3d_graph *g, uint32_t blocks); /* before anything is allocated */
 bool u3d_params_has(const u3d_params *p, u3d_block block);
 
 /* One tensor of one block, in the engine's layout. For `state` entries only U3D_BLOCK_VALUE is legal. */
