@@ -83,6 +83,14 @@ u3d_status u3d_case_read(const u3d_case *files, u3d_grid_report *grids, u3d_volu
     return U3D_OK;
 }
 
+u3d_status u3d_case_read_image(const u3d_case *c, u3d_volume **out)
+{
+    u3d_volume *label;
+    u3d_case image_only = *c;
+    image_only.label = NULL;
+    return u3d_case_read(&image_only, NULL, out, &label);
+}
+
 u3d_status u3d_case_index_make(const u3d_volume *classes, u3d_case_index *index)
 {
     const uint8_t *voxel = classes->data;
