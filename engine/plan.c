@@ -20,9 +20,7 @@
 /* 2^31 - 1 floats: GEMM libraries pass offsets to their kernels as 32-bit integers. */
 #define PLAN_CHUNK_CAP (((uint64_t)1 << 31) * 4 - 4)
 
-enum { GUARD_BYTES = 64, TEXT_CAP = 512 };
-
-typedef enum plan_work { WORK_BEST, WORK_FITTED, WORK_MIN, WORK_STRATEGIES } plan_work;
+enum { GUARD_BYTES = 64, TEXT_CAP = 512, N_ATTEMPTS = 8 };
 
 static bool plan_wants_guard(const u3d_plan_opts *o)
 {
@@ -58,13 +56,6 @@ static u3d_status plan_query_node(u3d_plan *p, int node)
     u3d_status status = u3d_backend_query(p->backend, &d, need);
     if (status != U3D_OK)
         return u3d_wrap(status, "plan node %d '%s', %s", node, name, u3d_op_desc_text(&d, text, sizeof text));
-    if (p->opts.work_cap && p->opts.work_cap < need->work_min)
-        return u3d_fail(
-            U3D_E_NOMEM,
-            "plan node %d '%s': implementation %s needs %llu bytes of workspace but may use %llu; "
-            "allow more workspace",
-            node, name, need->impl, (unsigned long long)need->work_min, (unsigned long long)p->opts.work_cap);
-    if (p->opts.work_cap && p->opts.work_cap < need->work_best) need->work_best = p->opts.work_cap;
     return U3D_OK;
 }
 
@@ -160,61 +151,65 @@ static void plan_make_lives(u3d_plan *p)
 
 /* ---- 4. workspaces and places ---- */
 
-/* Bytes of workspace that still fit beside the values alive at `node`. */
-static uint64_t plan_room(const u3d_plan *p, int32_t node)
+/* Bytes of workspace that fit at `node` beside the values alive there, all together below `target`. */
+static uint64_t plan_room(const u3d_plan *p, int32_t node, uint64_t target)
 {
     uint64_t alive = p->guard_bytes;
     for (int i = 0; i < p->n_value_lives; i++)
         if (p->lives[i].first <= node && node <= p->lives[i].last) alive += p->lives[i].bytes;
-    return alive < p->limit ? (p->limit - alive) / p->align * p->align : 0;
+    return alive < target ? (target - alive) / p->align * p->align : 0;
 }
 
-static uint64_t plan_work_bytes(const u3d_plan *p, int32_t node, plan_work how)
-{
-    const u3d_need *need = &p->nodes[node].need;
-    if (how == WORK_BEST || need->work_min == need->work_best) return need->work_best;
-    if (how == WORK_MIN || !p->limit) return need->work_min;
-    uint64_t room = plan_room(p, node);
-    if (room > need->work_best) room = need->work_best;
-    return room > need->work_min ? room : need->work_min;
-}
-
-static u3d_status plan_place(u3d_plan *p, plan_work how)
+static void plan_make_workspaces(u3d_plan *p, uint64_t target)
 {
     p->n_lives = p->n_value_lives;
     for (int32_t node = 0; node < p->n_nodes; node++) {
         plan_node *n = &p->nodes[node];
-        n->work_bytes = plan_work_bytes(p, node, how);
+        uint64_t room = plan_room(p, node, target);
+        n->work_bytes = room < n->need.work_best ? room : n->need.work_best;
+        if (n->work_bytes < n->need.work_min) n->work_bytes = n->need.work_min;
         n->work_life = -1;
         plan_owner owner = {.value = U3D_NONE, .node = node, .bytes = n->work_bytes};
         if (n->work_bytes > 0) n->work_life = plan_add_life(p, owner, node, node);
     }
-    return u3d_place(p->lives, p->n_lives, p->align, p->chunk_cap, p->chunk_bytes, U3D_MAX_CHUNKS,
-                     &p->n_chunks);
+}
+
+/* The first life that no chunk can hold; -1 if all fit. */
+static int32_t plan_too_large(const u3d_plan *p)
+{
+    for (int32_t i = 0; i < p->n_lives; i++)
+        if (p->lives[i].bytes > p->chunk_cap) return i;
+    return -1;
+}
+
+/* What the bytes alive at any node should stay below: anything at first, then the limit, then less and less
+ * of it to leave room for gaps, at last 0, which leaves the minimum to every workspace. */
+static uint64_t plan_target(const u3d_plan *p, int attempt)
+{
+    if (attempt == 0) return UINT64_MAX;
+    return p->limit / (N_ATTEMPTS - 2) * (uint64_t)(N_ATTEMPTS - 1 - attempt);
 }
 
 static u3d_status plan_fit(u3d_plan *p)
 {
-    u3d_status status = U3D_OK;
     uint64_t peak = 0;
-    for (plan_work how = WORK_BEST; how < WORK_STRATEGIES; how++) {
-        status = plan_place(p, how);
+    for (int attempt = 0; attempt < N_ATTEMPTS; attempt++) {
+        plan_make_workspaces(p, plan_target(p, attempt));
+        if (plan_too_large(p) >= 0) continue;
+        u3d_status status = u3d_place(p->lives, p->n_lives, p->align, p->chunk_cap, p->chunk_bytes,
+                                      U3D_MAX_CHUNKS, &p->n_chunks);
+        if (status != U3D_OK) return u3d_wrap(status, "plan memory for %d nodes", p->n_nodes);
         peak = u3d_plan_peak_bytes(p);
-        if (status == U3D_OK && (!p->limit || peak <= p->limit)) return U3D_OK;
+        if (!p->limit || peak <= p->limit) return U3D_OK;
     }
-    if (status == U3D_OK) return plan_fail_memory(p, peak);
-
-    /* Chunks too small or too many, or the host is out of memory: say which, with the values' names. */
-    for (int32_t i = 0; i < p->n_lives; i++)
-        if (p->lives[i].bytes > p->chunk_cap) {
-            char text[TEXT_CAP];
-            return u3d_fail(U3D_E_NOMEM,
-                            "plan: %s takes %.3f GB but the device's largest buffer is %.3f GB; use a "
-                            "smaller patch or batch",
-                            plan_owner_text(p, i, text, sizeof text), (double)p->lives[i].bytes * 1e-9,
-                            (double)p->chunk_cap * 1e-9);
-        }
-    return u3d_wrap(status, "plan memory for %d nodes", p->n_nodes);
+    int32_t large = plan_too_large(p);
+    if (large < 0) return plan_fail_memory(p, peak);
+    char text[TEXT_CAP];
+    return u3d_fail(
+        U3D_E_NOMEM,
+        "plan: %s takes %.3g GB but the device's largest buffer is %.3g GB; use a smaller patch or batch",
+        plan_owner_text(p, large, text, sizeof text), (double)p->lives[large].bytes * 1e-9,
+        (double)p->chunk_cap * 1e-9);
 }
 
 /* ---- the plan ---- */
@@ -259,7 +254,7 @@ u3d_status u3d_plan_new(u3d_backend *b, const u3d_graph *g, const u3d_plan_opts 
     U3D_GO(plan_times(p));
     plan_make_lives(p);
     U3D_GO(plan_fit(p));
-    U3D_DEBUG("plan", "peak %.3f GB, %d nodes, %d places in %d chunks", (double)u3d_plan_peak_bytes(p) * 1e-9,
+    U3D_DEBUG("plan", "peak %.3g GB, %d nodes, %d places in %d chunks", (double)u3d_plan_peak_bytes(p) * 1e-9,
               p->n_nodes, p->n_lives, p->n_chunks);
     *out = p;
     p = NULL;

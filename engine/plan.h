@@ -10,7 +10,7 @@ enum { U3D_MAX_CHUNKS = 16 };
 
 typedef struct u3d_plan_opts {
     uint64_t memory_cap; /* bytes for temporaries; 0: no limit but the device's           */
-    uint64_t work_cap;   /* bytes of workspace any op may use; 0: what is best for each   */
+    bool least_work;     /* the smallest workspace that each op can do with, not the best */
     bool no_reuse;       /* every value its own place (debugging)                         */
     bool guard;          /* red zones between values, checked after each op (U3D_CHECK)   */
 } u3d_plan_opts;

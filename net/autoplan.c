@@ -200,7 +200,7 @@ static u3d_status needed_bytes(const u3d_config *c, u3d_backend *b, uint64_t *by
 {
     u3d_plan *plan = NULL;
     u3d_unet3d net;
-    const u3d_plan_opts tight = {.work_cap = 1};
+    const u3d_plan_opts tight = {.least_work = true};
     U3D_TRY(train_graph(c, &net));
     u3d_status status = u3d_plan_new(b, net.graph, &tight, &plan);
     /* values, gradients, two moments, average, and their copies in a checkpoint */

@@ -1,7 +1,7 @@
 /* Making networks ready for prediction: graph, plan, weights; and the mean over models and mirrored copies.
  *
- * All networks share one arena, since they run one after the other. When the plan does not fit below the
- * memory limit it is made again with the smallest workspaces: slower, the same labels. */
+ * All networks share one arena, since they run one after the other. Below a memory limit the planner gives
+ * smaller workspaces: slower, the same labels. */
 #include "net/predict_impl.h"
 
 #include <string.h>
@@ -81,26 +81,6 @@ static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
     return U3D_OK;
 }
 
-static u3d_status net_plan(u3d_backend *b, u3d_predictor_net *n, uint64_t work_cap)
-{
-    const u3d_plan_opts po = {.work_cap = work_cap};
-    u3d_plan_free(n->plan);
-    n->plan = NULL;
-    return u3d_plan_new(b, n->net.graph, &po, &n->plan);
-}
-
-/* Peak of device memory: the largest plan plus all parameters. */
-static uint64_t plans_bytes(const u3d_predictor *p)
-{
-    uint64_t arena = 0, params = 0;
-    for (int i = 0; i < p->n_nets; i++) {
-        const uint64_t peak = u3d_plan_peak_bytes(p->nets[i].plan);
-        arena = peak > arena ? peak : arena;
-        params += u3d_params_bytes(p->nets[i].params);
-    }
-    return arena + params;
-}
-
 static u3d_status nets_build(u3d_predictor *p, u3d_backend *b, const u3d_model *const *models)
 {
     for (int i = 0; i < p->n_nets; i++) {
@@ -108,34 +88,39 @@ static u3d_status nets_build(u3d_predictor *p, u3d_backend *b, const u3d_model *
         const u3d_model *m = models[i];
         U3D_TRY(models_alike(models[0], m, i));
         U3D_TRY(u3d_unet3d_build(&m->config, U3D_MODE_INFER, 1, m->config.patch, m->labels.background, &n->net));
-        U3D_TRY(net_plan(b, n, 0));
         U3D_TRY(u3d_params_new(b, n->net.graph, 1u << U3D_BLOCK_VALUE, 0, &n->params));
         U3D_TRY(u3d_model_to_params(m, n->params));
+        p->bytes += u3d_params_bytes(n->params);
     }
     return U3D_OK;
+}
+
+/* What the limit leaves beside the parameters is for the arena; the planner shrinks workspaces to fit. */
+static u3d_status nets_plan(u3d_predictor *p, u3d_backend *b, u3d_plan **plans)
+{
+    const uint64_t cap = p->o.memory_cap;
+    if (cap && p->bytes >= cap)
+        return u3d_fail(U3D_E_NOMEM, "predicting: the models' weights take %.2f GB and --memory allows %.2f GB",
+                        (double)p->bytes / 1e9, (double)cap / 1e9);
+    const u3d_plan_opts po = {.memory_cap = cap ? cap - p->bytes : 0};
+    for (int i = 0; i < p->n_nets; i++) {
+        U3D_TRY(u3d_plan_new(b, p->nets[i].net.graph, &po, &p->nets[i].plan));
+        plans[i] = p->nets[i].plan;
+    }
+    return u3d_arena_new(b, plans, p->n_nets, &p->arena);
 }
 
 static u3d_status nets_ready(u3d_predictor *p, u3d_backend *b, const u3d_model *const *models)
 {
     U3D_TRY(nets_build(p, b, models));
-    uint64_t bytes = plans_bytes(p);
-    if (p->o.memory_cap && bytes > p->o.memory_cap) {
-        for (int i = 0; i < p->n_nets; i++) U3D_TRY(net_plan(b, &p->nets[i], 1));
-        bytes = plans_bytes(p);
-    }
     u3d_plan **plans = u3d_new((size_t)p->n_nets, sizeof(u3d_plan *));
     if (!plans) return U3D_E_NOMEM;
-    for (int i = 0; i < p->n_nets; i++) plans[i] = p->nets[i].plan;
-    u3d_status status = p->o.memory_cap && bytes > p->o.memory_cap
-        ? u3d_fail(U3D_E_NOMEM, "predicting tiles of this model needs %.2f GB and --memory allows %.2f GB; give at least %.2f GB",
-                   (double)bytes / 1e9, (double)p->o.memory_cap / 1e9, (double)bytes / 1e9 * 1.1)
-        : u3d_arena_new(b, plans, p->n_nets, &p->arena);
+    u3d_status status = nets_plan(p, b, plans);
     u3d_free(plans);
-    if (status != U3D_OK) return status;
-    for (int i = 0; i < p->n_nets; i++)
-        U3D_TRY(u3d_exec_new(p->nets[i].plan, p->nets[i].params, p->arena, &p->nets[i].exec));
-    p->bytes += bytes;
-    return U3D_OK;
+    for (int i = 0; status == U3D_OK && i < p->n_nets; i++)
+        status = u3d_exec_new(p->nets[i].plan, p->nets[i].params, p->arena, &p->nets[i].exec);
+    p->bytes += p->arena ? u3d_arena_bytes(p->arena) : 0;
+    return status;
 }
 
 u3d_status u3d_predictor_open(u3d_backend *b, const u3d_model *const *models, int n_models, const u3d_predict_opts *o,
