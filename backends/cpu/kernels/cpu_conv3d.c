@@ -1,6 +1,8 @@
-/* y[n,oz,oy,ox,co] = bias[co] + sum over kz,ky,kx,ci of x[n,oz*sz-pz+kz,oy*sy-py+ky,ox*sx-px+kx,ci] w[kz,ky,kx,ci,co]
+/* y[n,oz,oy,ox,co] = bias[co] + sum over kz,ky,kx,ci of x[n,oz*sz-pz+kz,oy*sy-py+ky,ox*sx-px+kx,ci]
+ * w[kz,ky,kx,ci,co]
  *
- * "direct" is cpu_conv_rows; "plain" is the formula. Both accept every kernel, stride, padding and channel count. */
+ * "direct" is cpu_conv_rows; "plain" is the formula. Both accept every kernel, stride, padding and channel
+ * count. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
@@ -13,16 +15,19 @@ static void direct(const cpu_call *c)
 {
     const cpu_conv g = cpu_conv_of(c->desc, &c->desc->in[0], &c->desc->out[0]);
     const cpu_conv_weights w = cpu_conv_weights_of(c->in[1], g.kernel, g.in_c, g.out_c);
-    CPU_NAME(cpu_conv_rows)(&g, c->in[0], &w, c->desc->n_in > 2 ? c->in[2] : NULL, c->out[0], c->work, c->threads);
+    CPU_NAME(cpu_conv_rows)
+    (&g, c->in[0], &w, c->desc->n_in > 2 ? c->in[2] : NULL, c->out[0], c->work, c->threads);
 }
 
 /* y[co] += sum over the window at voxel o of sample n. */
-static void plain_voxel(const cpu_conv *g, const float *x, const float *w, int64_t n, const int64_t o[3], float *y)
+static void plain_voxel(const cpu_conv *g, const float *x, const float *w, int64_t n, const int64_t o[3],
+                        float *y)
 {
     for (int64_t kz = 0; kz < g->kernel[0]; kz++)
         for (int64_t ky = 0; ky < g->kernel[1]; ky++)
             for (int64_t kx = 0; kx < g->kernel[2]; kx++, w += g->in_c * g->out_c) {
-                const int64_t i[3] = {o[0] * g->stride[0] - g->pad[0] + kz, o[1] * g->stride[1] - g->pad[1] + ky,
+                const int64_t i[3] = {o[0] * g->stride[0] - g->pad[0] + kz,
+                                      o[1] * g->stride[1] - g->pad[1] + ky,
                                       o[2] * g->stride[2] - g->pad[2] + kx};
                 if (!cpu_conv_inside(i, g->in_size)) continue;
                 const float *xv = x + cpu_conv_voxel(n, i, g->in_size) * g->in_c;

@@ -15,7 +15,8 @@ static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64
 static void bias_grad(const cpu_call *c)
 {
     if (c->desc->n_out > 1)
-        CPU_NAME(cpu_conv_bgrad)(&c->desc->in[1], c->in[1], (c->desc->accumulate & 2U) != 0, c->out[1], c->work, c->threads);
+        CPU_NAME(cpu_conv_bgrad)
+        (&c->desc->in[1], c->in[1], (c->desc->accumulate & 2U) != 0, c->out[1], c->work, c->threads);
 }
 
 static void direct(const cpu_call *c)
@@ -35,8 +36,8 @@ static void plain_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_
 enum { CHUNK = 32 }; /* output channels summed at once */
 
 /* sum[co] += over all windows, for tap k, input channel ci and the channels [co0, co0 + cols). */
-static void plain_sum(const cpu_conv *g, const float *x, const float *dy, const int64_t k[3], int64_t ci, int64_t co0,
-                      int64_t cols, double *sum)
+static void plain_sum(const cpu_conv *g, const float *x, const float *dy, const int64_t k[3], int64_t ci,
+                      int64_t co0, int64_t cols, double *sum)
 {
     for (int64_t n = 0; n < g->n; n++)
         for (int64_t oz = 0; oz < g->out_size[0]; oz++)
@@ -63,7 +64,8 @@ static void plain(const cpu_call *c)
     for (int64_t task = 0; task < tasks; task++) {
         const int64_t co0 = task % chunks * CHUNK, cols = cpu_min(CHUNK, g.out_c - co0);
         const int64_t ci = task / chunks % g.in_c, tap = task / chunks / g.in_c;
-        const int64_t k[3] = {tap / g.kernel[2] / g.kernel[1], tap / g.kernel[2] % g.kernel[1], tap % g.kernel[2]};
+        const int64_t k[3] = {tap / g.kernel[2] / g.kernel[1], tap / g.kernel[2] % g.kernel[1],
+                              tap % g.kernel[2]};
         float *dw = (float *)c->out[0] + (tap * g.in_c + ci) * g.out_c + co0;
         double sum[CHUNK] = {0};
         plain_sum(&g, c->in[0], c->in[1], k, ci, co0, cols, sum);

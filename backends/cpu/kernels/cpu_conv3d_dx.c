@@ -1,7 +1,8 @@
-/* dx[n,z,y,x,ci] = sum over kz,ky,kx,co of dy[n,oz,oy,ox,co] w[kz,ky,kx,ci,co], where o = (i + pad - k) / stride on each
- * axis and only terms with exact division and 0 <= o < size(dy) count.
+/* dx[n,z,y,x,ci] = sum over kz,ky,kx,co of dy[n,oz,oy,ox,co] w[kz,ky,kx,ci,co], where o = (i + pad - k) /
+ * stride on each axis and only terms with exact division and 0 <= o < size(dy) count.
  *
- * "direct" is cpu_conv_spread: the forward micro-kernel on flipped, transposed weights; "plain" is the formula. */
+ * "direct" is cpu_conv_spread: the forward micro-kernel on flipped, transposed weights; "plain" is the
+ * formula. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 static cpu_conv geometry(const u3d_op_desc *d)
@@ -35,14 +36,16 @@ static bool window(const cpu_conv *g, int axis, int64_t i, int64_t k, int64_t *o
     return at >= 0 && at % g->stride[axis] == 0 && *o < g->out_size[axis];
 }
 
-static void plain_voxel(const cpu_conv *g, const float *dy, const float *w, int64_t n, const int64_t i[3], float *dx)
+static void plain_voxel(const cpu_conv *g, const float *dy, const float *w, int64_t n, const int64_t i[3],
+                        float *dx)
 {
     int64_t o[3];
 
     for (int64_t kz = 0; kz < g->kernel[0]; kz++)
         for (int64_t ky = 0; ky < g->kernel[1]; ky++)
             for (int64_t kx = 0; kx < g->kernel[2]; kx++, w += g->in_c * g->out_c) {
-                if (!window(g, 0, i[0], kz, &o[0]) || !window(g, 1, i[1], ky, &o[1]) || !window(g, 2, i[2], kx, &o[2]))
+                if (!window(g, 0, i[0], kz, &o[0]) || !window(g, 1, i[1], ky, &o[1]) ||
+                    !window(g, 2, i[2], kx, &o[2]))
                     continue;
                 const float *dv = dy + cpu_conv_voxel(n, o, g->out_size) * g->out_c;
                 for (int64_t ci = 0; ci < g->in_c; ci++)

@@ -1,11 +1,14 @@
-/* Bias gradient: db[c] = sum over voxels of dy[v][c], in double. The voxels are dealt to a fixed number of slices,
- * added in order. Several voxels of few channels are taken as one wide voxel, so that the inner loop has vectors to
- * fill; the lanes of one channel are added at the end. */
+/* Bias gradient: db[c] = sum over voxels of dy[v][c], in double. The voxels are dealt to a fixed number of
+ * slices, added in order. Several voxels of few channels are taken as one wide voxel, so that the inner loop
+ * has vectors to fill; the lanes of one channel are added at the end. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 enum { SLICES = 64, WIDE = 64 /* lanes in the inner loop, about */ };
 
-static int64_t lanes_of(const u3d_type *t) { return t->dim[4] * cpu_max(1, WIDE / t->dim[4]); }
+static int64_t lanes_of(const u3d_type *t)
+{
+    return t->dim[4] * cpu_max(1, WIDE / t->dim[4]);
+}
 
 uint64_t CPU_NAME(cpu_conv_bgrad_work)(const u3d_type *dy)
 {
@@ -20,7 +23,8 @@ static void slice_sum(const float *from, const float *to, int64_t lanes, double 
     for (int64_t i = 0; i < to - from; i++) sum[i] += (double)from[i];
 }
 
-void CPU_NAME(cpu_conv_bgrad)(const u3d_type *type, const float *dy, bool accumulate, float *db, void *work, int threads)
+void CPU_NAME(cpu_conv_bgrad)(const u3d_type *type, const float *dy, bool accumulate, float *db, void *work,
+                              int threads)
 {
     const int64_t channels = type->dim[4], lanes = lanes_of(type);
     const int64_t voxels = type->dim[0] * type->dim[1] * type->dim[2] * type->dim[3];

@@ -1,9 +1,9 @@
 /* What the convolution ops of the CPU backend share.
  *
- * Six ops, two engines. In [N, D, H, W, C] the KW * C floats under one window and one (kz, ky) are contiguous, and so
- * are the weights [kx, ci, co] that they meet: a convolution is a sum over (kz, ky) of small matrix products.
- *   cpu_conv_rows    y = bias + conv(x, w), any kernel, stride and padding: CONV3D, UPCONV3D_DX, and by way of
- *                    cpu_conv_spread (stride phases of the adjoint) CONV3D_DX and UPCONV3D
+ * Six ops, two engines. In [N, D, H, W, C] the KW * C floats under one window and one (kz, ky) are
+ * contiguous, and so are the weights [kx, ci, co] that they meet: a convolution is a sum over (kz, ky) of
+ * small matrix products. cpu_conv_rows    y = bias + conv(x, w), any kernel, stride and padding: CONV3D,
+ * UPCONV3D_DX, and by way of cpu_conv_spread (stride phases of the adjoint) CONV3D_DX and UPCONV3D
  *   cpu_conv_wgrad   sums over voxels of x[m] * dy[n]: CONV3D_DW, UPCONV3D_DW
  * Neither the split of the work nor the order of any sum depends on the number of threads. */
 #ifndef U3D_CPU_CONV_IMPL_H
@@ -29,11 +29,23 @@ typedef struct cpu_conv_weights {
     int64_t step[5];
 } cpu_conv_weights;
 
-static inline int64_t cpu_min(int64_t a, int64_t b) { return a < b ? a : b; }
-static inline int64_t cpu_max(int64_t a, int64_t b) { return a > b ? a : b; }
-static inline int64_t cpu_ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static inline int64_t cpu_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+static inline int64_t cpu_max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+static inline int64_t cpu_ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
 /* Floats, rounded up to whole cache lines of 64 bytes. */
-static inline int64_t cpu_lines(int64_t floats) { return cpu_ceil_div(floats, 16) * 16; }
+static inline int64_t cpu_lines(int64_t floats)
+{
+    return cpu_ceil_div(floats, 16) * 16;
+}
 
 /* Steps of a dense feature map along n, z, y, x. */
 static inline void cpu_conv_dense(const int64_t size[3], int64_t c, int64_t step[4])
@@ -68,26 +80,28 @@ static inline cpu_conv cpu_conv_of(const u3d_op_desc *d, const u3d_type *x, cons
 }
 
 /* Steps of dense weights [KD, KH, KW, CI, CO]. */
-static inline cpu_conv_weights cpu_conv_weights_of(const float *w, const int64_t kernel[3], int64_t ci, int64_t co)
+static inline cpu_conv_weights cpu_conv_weights_of(const float *w, const int64_t kernel[3], int64_t ci,
+                                                   int64_t co)
 {
     return (cpu_conv_weights){w, {kernel[1] * kernel[2] * ci * co, kernel[2] * ci * co, ci * co, co, 1}};
 }
 
 /* y = bias (NULL: 0) + conv(x, w). Workspace: cpu_conv_rows_work bytes, 64-byte aligned. */
 uint64_t CPU_NAME(cpu_conv_rows_work)(const cpu_conv *g, int threads);
-void CPU_NAME(cpu_conv_rows)(const cpu_conv *g, const float *x, const cpu_conv_weights *w, const float *bias, float *y,
-                             void *work, int threads);
+void CPU_NAME(cpu_conv_rows)(const cpu_conv *g, const float *x, const cpu_conv_weights *w, const float *bias,
+                             float *y, void *work, int threads);
 
-/* The adjoint: big = bias + sum over windows of small * w, where `g` is the convolution big -> small (its out_step
- * and accumulate refer to big) and `w` has the steps (kz, ky, kx, small channel, big channel). */
+/* The adjoint: big = bias + sum over windows of small * w, where `g` is the convolution big -> small (its
+ * out_step and accumulate refer to big) and `w` has the steps (kz, ky, kx, small channel, big channel). */
 uint64_t CPU_NAME(cpu_conv_spread_work)(const cpu_conv *g, int threads);
-void CPU_NAME(cpu_conv_spread)(const cpu_conv *g, const float *small, const cpu_conv_weights *w, const float *bias,
-                               float *big, void *work, int threads);
+void CPU_NAME(cpu_conv_spread)(const cpu_conv *g, const float *small, const cpu_conv_weights *w,
+                               const float *bias, float *big, void *work, int threads);
 
-/* dw[kz,ky,kx,a,b] = sum over windows of big[.., a] * small[.., b], g: big -> small. Dense; `transposed`: [.., b, a]. */
+/* dw[kz,ky,kx,a,b] = sum over windows of big[.., a] * small[.., b], g: big -> small. Dense; `transposed`:
+ * [.., b, a]. */
 uint64_t CPU_NAME(cpu_conv_wgrad_work)(const cpu_conv *g, int threads);
-void CPU_NAME(cpu_conv_wgrad)(const cpu_conv *g, const float *big, const float *small, bool transposed, float *dw,
-                              void *work, int threads);
+void CPU_NAME(cpu_conv_wgrad)(const cpu_conv *g, const float *big, const float *small, bool transposed,
+                              float *dw, void *work, int threads);
 
 /* db[c] (+)= sum over voxels of dy[.., c], in double. */
 uint64_t CPU_NAME(cpu_conv_bgrad_work)(const u3d_type *dy);

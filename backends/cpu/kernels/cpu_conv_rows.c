@@ -1,26 +1,29 @@
 /* Direct convolution, row by row.
  *
- *   y[n,oz,oy,ox,co] = bias[co] + sum over (kz,ky) and i < KW*CI of x[row(kz,ky)][ox*sx*CI + i] * w[kz,ky][i][co]
+ *   y[n,oz,oy,ox,co] = bias[co] + sum over (kz,ky) and i < KW*CI of x[row(kz,ky)][ox*sx*CI + i] *
+ * w[kz,ky][i][co]
  *
- * One micro-kernel keeps a tile of `p` positions along x by one or two vectors of output channels in registers while
- * i and (kz, ky) run; per step it loads one weight vector pair and broadcasts p inputs.
- *   weights   packed per call as [panel of 2 vectors][kz,ky][i][lane], zero beyond CO: every sweep reads them in order
- *   sweep     as many (kz, ky) as keep a panel's weights in the second-level cache; further sweeps add to y
- *   rows      a task owns a few rows of one output plane, so that a panel's weights are used for some 256 positions
- *   padding   rows above, below, before, behind the volume are left out of the sum; where windows hang over along x,
- *             the task first copies its input rows, with zeros at both ends, into its thread's part of the workspace */
+ * One micro-kernel keeps a tile of `p` positions along x by one or two vectors of output channels in
+ * registers while i and (kz, ky) run; per step it loads one weight vector pair and broadcasts p inputs.
+ *   weights   packed per call as [panel of 2 vectors][kz,ky][i][lane], zero beyond CO: every sweep reads them
+ * in order sweep     as many (kz, ky) as keep a panel's weights in the second-level cache; further sweeps add
+ * to y rows      a task owns a few rows of one output plane, so that a panel's weights are used for some 256
+ * positions padding   rows above, below, before, behind the volume are left out of the sum; where windows
+ * hang over along x, the task first copies its input rows, with zeros at both ends, into its thread's part of
+ * the workspace */
 #include <omp.h>
 
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 enum {
-    /* Positions in a tile: what 32 registers (AVX-512) or 16 leave beside two weight vectors and a broadcast. */
+    /* Positions in a tile: what 32 registers (AVX-512) or 16 leave beside two weight vectors and a broadcast.
+     */
     TILE_P = CPU_VL == 16 ? 14 : 6,
-    PANEL = 2 * CPU_VL,              /* output channels of a panel                                 */
-    SWEEP_FLOATS = 64 * 1024,        /* weights of a sweep: 256 KB, half of a common L2            */
-    COPY_FLOATS = 96 * 1024,         /* copied input rows per thread: 384 KB, unless one row needs more */
-    TASK_POSITIONS = 256,            /* positions that share a sweep's weights                     */
-    TASKS_WANTED = 64                /* enough to even out 16 threads                              */
+    PANEL = 2 * CPU_VL,       /* output channels of a panel                                 */
+    SWEEP_FLOATS = 64 * 1024, /* weights of a sweep: 256 KB, half of a common L2            */
+    COPY_FLOATS = 96 * 1024,  /* copied input rows per thread: 384 KB, unless one row needs more */
+    TASK_POSITIONS = 256,     /* positions that share a sweep's weights                     */
+    TASKS_WANTED = 64         /* enough to even out 16 threads                              */
 };
 
 typedef struct segment { /* KW*CI inputs of position 0 under one (kz, ky), and their weights [i][lane] */
@@ -29,10 +32,10 @@ typedef struct segment { /* KW*CI inputs of position 0 under one (kz, ky), and t
 
 typedef struct tile {
     const segment *segs;
-    int64_t n_segs, span; /* span = KW * CI                                     */
+    int64_t n_segs, span;  /* span = KW * CI                                     */
     int64_t x_off, x_step; /* of the tile's first position; between positions   */
-    const float *base; /* added to the sums: the bias, or y itself              */
-    int64_t base_step; /* per position                                          */
+    const float *base;     /* added to the sums: the bias, or y itself              */
+    int64_t base_step;     /* per position                                          */
     float *y;
     int64_t y_step;
 } tile;
@@ -85,9 +88,11 @@ static void pack_weights(const cpu_conv *g, const plan *p, const cpu_conv_weight
 
 #pragma omp parallel for num_threads(threads) schedule(dynamic, 4)
     for (int64_t part = 0; part < parts; part++) {
-        const int64_t seg = part % p->segs, co0 = part / p->segs * PANEL, cols = cpu_min(PANEL, g->out_c - co0);
+        const int64_t seg = part % p->segs, co0 = part / p->segs * PANEL,
+                      cols = cpu_min(PANEL, g->out_c - co0);
         const int64_t lanes = cols > CPU_VL ? PANEL : CPU_VL;
-        const float *from = w->w + seg / g->kernel[1] * w->step[0] + seg % g->kernel[1] * w->step[1] + co0 * co_step;
+        const float *from =
+            w->w + seg / g->kernel[1] * w->step[0] + seg % g->kernel[1] * w->step[1] + co0 * co_step;
         float *to = out + co0 * p->segs * p->span + seg * p->span * lanes;
         for (int64_t kx = 0; kx < g->kernel[2]; kx++, to += g->in_c * lanes) {
             const float *tap = from + kx * w->step[2];
@@ -96,7 +101,8 @@ static void pack_weights(const cpu_conv *g, const plan *p, const cpu_conv_weight
                 for (int64_t ci = 0; ci < g->in_c; ci++)
                     memcpy(to + ci * lanes, tap + ci * ci_step, (size_t)cols * sizeof(float));
             } else {
-                /* Transposed: runs of one cache line along ci, so that neither side is walked line by line. */
+                /* Transposed: runs of one cache line along ci, so that neither side is walked line by line.
+                 */
                 for (int64_t ci0 = 0; ci0 < g->in_c; ci0 += 16)
                     for (int64_t co = 0; co < cols; co++)
                         for (int64_t ci = ci0; ci < cpu_min(ci0 + 16, g->in_c); ci++)
@@ -106,8 +112,10 @@ static void pack_weights(const cpu_conv *g, const plan *p, const cpu_conv_weight
     }
 }
 
-/* The input rows under output rows [oy0, oy0 + p->rows) of plane oz: [kz][row][copy_width], zeros at both ends. */
-static void copy_input(const cpu_conv *g, const plan *p, const float *x, int64_t n, int64_t oz, int64_t oy0, float *to)
+/* The input rows under output rows [oy0, oy0 + p->rows) of plane oz: [kz][row][copy_width], zeros at both
+ * ends. */
+static void copy_input(const cpu_conv *g, const plan *p, const float *x, int64_t n, int64_t oz, int64_t oy0,
+                       float *to)
 {
     const int64_t row = g->in_size[2] * g->in_c, before = g->pad[2] * g->in_c;
     const int64_t lead = cpu_min(cpu_max(before, 0), p->copy_width), skip = cpu_max(-before, 0);
@@ -129,8 +137,8 @@ static void copy_input(const cpu_conv *g, const plan *p, const float *x, int64_t
 
 /* ---- micro-kernel ---- */
 
-/* np positions by nv vectors; both are constants where this is called, so that all loops over them unroll and `acc`
- * lives in registers. */
+/* np positions by nv vectors; both are constants where this is called, so that all loops over them unroll and
+ * `acc` lives in registers. */
 __attribute__((always_inline)) static inline void tile_body(const tile *t, int np, int nv)
 {
     cpu_vec acc[TILE_P][2];
@@ -181,10 +189,17 @@ __attribute__((always_inline)) static inline void tile_switch(const tile *t, int
     }
 }
 
-static void tile_1(const tile *t, int64_t np) { tile_switch(t, np, 1); }
-static void tile_2(const tile *t, int64_t np) { tile_switch(t, np, 2); }
+static void tile_1(const tile *t, int64_t np)
+{
+    tile_switch(t, np, 1);
+}
+static void tile_2(const tile *t, int64_t np)
+{
+    tile_switch(t, np, 2);
+}
 
-/* A panel that is not full: by way of a small dense tile, since vectors would overrun into the next position. */
+/* A panel that is not full: by way of a small dense tile, since vectors would overrun into the next position.
+ */
 static void tile_ragged(const tile *t, int64_t np, int64_t cols)
 {
     float dense[TILE_P * PANEL];
@@ -224,10 +239,14 @@ static void row_panel(const run *r, segment *list, int64_t n_segs, int64_t panel
     const int64_t out_w = g->out_size[2], n_tiles = cpu_ceil_div(out_w, TILE_P);
     const int64_t cols = cpu_min(PANEL, g->out_c - panel * PANEL);
     const bool from_y = !first || g->accumulate;
-    tile t = {.segs = list, .n_segs = n_segs, .span = r->p->span, .x_step = g->stride[2] * g->in_c,
+    tile t = {.segs = list,
+              .n_segs = n_segs,
+              .span = r->p->span,
+              .x_step = g->stride[2] * g->in_c,
               .y_step = g->out_step[3]};
 
-    for (int64_t i = 0; i < n_tiles; i++) { /* tiles of almost equal length: none is too short to fill the pipeline */
+    for (int64_t i = 0; i < n_tiles;
+         i++) { /* tiles of almost equal length: none is too short to fill the pipeline */
         const int64_t x0 = out_w * i / n_tiles, np = out_w * (i + 1) / n_tiles - x0;
         t.x_off = x0 * t.x_step;
         t.y = y + x0 * t.y_step + panel * PANEL;
@@ -243,8 +262,8 @@ static void row_panel(const run *r, segment *list, int64_t n_segs, int64_t panel
 }
 
 /* The (kz, ky) in [seg0, seg1) whose input row exists, for output row oy. */
-static int64_t list_segments(const run *r, const float *copied, int64_t n, int64_t oz, int64_t oy, int64_t oy0,
-                             int64_t panel, int64_t seg0, int64_t seg1, segment *list)
+static int64_t list_segments(const run *r, const float *copied, int64_t n, int64_t oz, int64_t oy,
+                             int64_t oy0, int64_t panel, int64_t seg0, int64_t seg1, segment *list)
 {
     const cpu_conv *g = r->g;
     const plan *p = r->p;
@@ -256,9 +275,10 @@ static int64_t list_segments(const run *r, const float *copied, int64_t n, int64
         const int64_t kz = s / g->kernel[1], ky = s % g->kernel[1];
         const int64_t z = oz * g->stride[0] + kz - g->pad[0], y = oy * g->stride[1] + ky - g->pad[1];
         if (z < 0 || z >= g->in_size[0] || y < 0 || y >= g->in_size[1]) continue;
-        list[count].x = p->copy
-                            ? copied + (kz * p->copy_rows + (oy - oy0) * g->stride[1] + ky) * p->copy_width
-                            : r->x + (((n * g->in_size[0] + z) * g->in_size[1] + y) * g->in_size[2] - g->pad[2]) * g->in_c;
+        list[count].x =
+            p->copy ? copied + (kz * p->copy_rows + (oy - oy0) * g->stride[1] + ky) * p->copy_width
+                    : r->x + (((n * g->in_size[0] + z) * g->in_size[1] + y) * g->in_size[2] - g->pad[2]) *
+                                 g->in_c;
         list[count++].w = w + s * p->span * lanes;
     }
     return count;
@@ -286,8 +306,8 @@ static void run_task(const run *r, int64_t task, char *mine)
             }
 }
 
-void CPU_NAME(cpu_conv_rows)(const cpu_conv *g, const float *x, const cpu_conv_weights *w, const float *bias, float *y,
-                             void *work, int threads)
+void CPU_NAME(cpu_conv_rows)(const cpu_conv *g, const float *x, const cpu_conv_weights *w, const float *bias,
+                             float *y, void *work, int threads)
 {
     const plan p = plan_of(g);
     float *weights = work, *bias_padded = weights + p.weight_floats;

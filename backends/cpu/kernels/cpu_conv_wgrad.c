@@ -3,13 +3,13 @@
  *   dw[kz,ky][m][b] = sum over n,oz,oy,ox of A[n,iz,iy][ox][m] * small[n,oz,oy,ox][b],
  *   A[n,iz,iy][ox][m] = big[n,iz,iy][(ox*sx - px)*CA + m],   m = (kx, a) < KW*CA   (contiguous in big)
  *
- * One micro-kernel keeps a tile of `P` m by one or two vectors of b in registers while the voxels of a few rows run.
- *   panels   A is packed as [tile of m][row][ox][P] and small as [panel of b][row][ox][lane], so that with stride 1
- *            the rows for all ky are one piece of memory and the inner loop walks two streams; zeros beyond the edges
- *   blocks   a block of m by a block of b, over all (kz, ky), stays in the second-level cache
- *   slices   planes of `big` are dealt to a number of slices that the shape alone fixes; every (slice, block) is a
- *            task with its own sums, and the slices are added in order at the end. Registers are emptied after every
- *            few rows, so a sum of millions of voxels is a sum of sums of sums and stays accurate. */
+ * One micro-kernel keeps a tile of `P` m by one or two vectors of b in registers while the voxels of a few
+ * rows run. panels   A is packed as [tile of m][row][ox][P] and small as [panel of b][row][ox][lane], so that
+ * with stride 1 the rows for all ky are one piece of memory and the inner loop walks two streams; zeros
+ * beyond the edges blocks   a block of m by a block of b, over all (kz, ky), stays in the second-level cache
+ *   slices   planes of `big` are dealt to a number of slices that the shape alone fixes; every (slice, block)
+ * is a task with its own sums, and the slices are added in order at the end. Registers are emptied after
+ * every few rows, so a sum of millions of voxels is a sum of sums of sums and stays accurate. */
 #include <omp.h>
 
 #include "backends/cpu/kernels/cpu_conv_impl.h"
@@ -18,19 +18,21 @@ enum {
     TILE_P = CPU_VL == 16 ? 12 : 6, /* both divide 3 * CA for the usual channel counts */
     TAIL_P = CPU_VL == 16 ? 4 : 2,  /* the last tile has a multiple of these */
     PANEL = 2 * CPU_VL,
-    SLOT = TILE_P * PANEL,          /* floats of one tile of sums */
-    RUN_VOXELS = CPU_VL == 16 ? 128 : 256, /* voxels per emptying of the registers: a panel of 16 KB, half of an L1 */
-    BLOCK_COLS = 64,                /* b per block */
-    BLOCK_FLOATS = 112 * 1024,      /* sums of a block: 448 KB */
+    SLOT = TILE_P * PANEL, /* floats of one tile of sums */
+    RUN_VOXELS =
+        CPU_VL == 16 ? 128 : 256, /* voxels per emptying of the registers: a panel of 16 KB, half of an L1 */
+    BLOCK_COLS = 64,              /* b per block */
+    BLOCK_FLOATS = 112 * 1024,    /* sums of a block: 448 KB */
     SLICES_FLOATS = 2 * 1024 * 1024, /* sums of all slices: 8 MB, unless one slice needs more */
     TASKS_WANTED = 32
 };
 
 typedef struct plan {
-    int64_t taps, m, tiles, panels;      /* taps: KD*KH; m: KW*CA */
+    int64_t taps, m, tiles, panels; /* taps: KD*KH; m: KW*CA */
     int64_t block_tiles, block_panels, m_blocks, n_blocks;
-    int64_t rows, y_blocks, units, slices; /* rows of small at a time; units: planes of big x blocks of rows */
-    int64_t a_rows, a_tile, b_panel;     /* rows packed of big; floats per tile of A, per panel of small */
+    int64_t rows, y_blocks, units,
+        slices;                      /* rows of small at a time; units: planes of big x blocks of rows */
+    int64_t a_rows, a_tile, b_panel; /* rows packed of big; floats per tile of A, per panel of small */
     int64_t row_floats, a_floats, b_floats, slice_floats, thread_floats;
 } plan;
 
@@ -82,7 +84,8 @@ static int64_t panel_width(const cpu_conv *g, int64_t panel)
 }
 
 /* One row of big into its tiles; `row` starts at (ox = 0, kx = 0). */
-static void pack_a_row(const cpu_conv *g, const plan *p, const float *row, int64_t tile0, int64_t tile1, float *to)
+static void pack_a_row(const cpu_conv *g, const plan *p, const float *row, int64_t tile0, int64_t tile1,
+                       float *to)
 {
     const int64_t out_w = g->out_size[2], step = g->stride[2] * g->in_c;
 
@@ -94,14 +97,15 @@ static void pack_a_row(const cpu_conv *g, const plan *p, const float *row, int64
                 memcpy(to + ox * TILE_P, from + ox * step, TILE_P * sizeof(float));
         } else {
             for (int64_t ox = 0; ox < out_w; ox++)
-                for (int64_t i = 0; i < width; i++) to[ox * width + i] = i < have ? from[ox * step + i] : 0.0F;
+                for (int64_t i = 0; i < width; i++)
+                    to[ox * width + i] = i < have ? from[ox * step + i] : 0.0F;
         }
     }
 }
 
 /* Input rows iy0, iy0 + sy, ... of plane iz into the tiles [tile0, tile1) of A. */
-static void pack_a(const cpu_conv *g, const plan *p, const float *big, int64_t n, int64_t iz, int64_t iy0, int64_t rows,
-                   int64_t tile0, int64_t tile1, float *spare, float *a)
+static void pack_a(const cpu_conv *g, const plan *p, const float *big, int64_t n, int64_t iz, int64_t iy0,
+                   int64_t rows, int64_t tile0, int64_t tile1, float *spare, float *a)
 {
     const int64_t in_row = g->in_size[2] * g->in_c, lead = g->pad[2] * g->in_c;
     const int64_t reach = ((g->out_size[2] - 1) * g->stride[2] + g->kernel[2]) * g->in_c;
@@ -116,33 +120,37 @@ static void pack_a(const cpu_conv *g, const plan *p, const float *big, int64_t n
             if (inside && body > 0) memcpy(spare + lead, row, (size_t)body * sizeof(float));
             row = spare;
         }
-        /* Rows of a narrow last tile are shorter, but it is the last of the block: its rows end within its place. */
+        /* Rows of a narrow last tile are shorter, but it is the last of the block: its rows end within its
+         * place. */
         for (int64_t tile = tile0; tile < tile1; tile++)
             pack_a_row(g, p, row, tile, tile + 1,
                        a + (tile - tile0) * p->a_tile + r * g->out_size[2] * tile_width(p, tile));
     }
 }
 
-static void pack_b(const cpu_conv *g, const plan *p, const float *from, int64_t voxels, int64_t panel0, int64_t panel1,
-                   float *b)
+static void pack_b(const cpu_conv *g, const plan *p, const float *from, int64_t voxels, int64_t panel0,
+                   int64_t panel1, float *b)
 {
     for (int64_t panel = panel0; panel < panel1; panel++, b += p->b_panel) {
         const int64_t width = panel_width(g, panel), cols = cpu_min(width, g->out_c - panel * PANEL);
         const float *v = from + panel * PANEL;
         if (cols == PANEL) {
-            for (int64_t k = 0; k < voxels; k++) memcpy(b + k * PANEL, v + k * g->out_c, PANEL * sizeof(float));
+            for (int64_t k = 0; k < voxels; k++)
+                memcpy(b + k * PANEL, v + k * g->out_c, PANEL * sizeof(float));
         } else {
             if (cols < width) memset(b, 0, (size_t)(voxels * width) * sizeof(float));
-            for (int64_t k = 0; k < voxels; k++) memcpy(b + k * width, v + k * g->out_c, (size_t)cols * sizeof(float));
+            for (int64_t k = 0; k < voxels; k++)
+                memcpy(b + k * width, v + k * g->out_c, (size_t)cols * sizeof(float));
         }
     }
 }
 
 /* ---- micro-kernel ---- */
 
-/* sum[np][nv vectors] += sum over k of a[k][np] * b[k][nv vectors]; np and nv are constants where this is called. */
-__attribute__((always_inline)) static inline void tile_body(const float *a, const float *b, int64_t voxels, float *sum,
-                                                            int np, int nv)
+/* sum[np][nv vectors] += sum over k of a[k][np] * b[k][nv vectors]; np and nv are constants where this is
+ * called. */
+__attribute__((always_inline)) static inline void tile_body(const float *a, const float *b, int64_t voxels,
+                                                            float *sum, int np, int nv)
 {
     cpu_vec acc[TILE_P][2];
 #pragma GCC unroll 16
@@ -168,13 +176,19 @@ __attribute__((always_inline)) static inline void tile_body(const float *a, cons
 static void tile_run(const float *a, const float *b, int64_t voxels, float *sum, int64_t np, int64_t lanes)
 {
     if (lanes == PANEL) {
-        if (np == TILE_P) tile_body(a, b, voxels, sum, TILE_P, 2);
-        else if (np == 2 * TAIL_P) tile_body(a, b, voxels, sum, 2 * TAIL_P, 2);
-        else tile_body(a, b, voxels, sum, TAIL_P, 2);
+        if (np == TILE_P)
+            tile_body(a, b, voxels, sum, TILE_P, 2);
+        else if (np == 2 * TAIL_P)
+            tile_body(a, b, voxels, sum, 2 * TAIL_P, 2);
+        else
+            tile_body(a, b, voxels, sum, TAIL_P, 2);
     } else {
-        if (np == TILE_P) tile_body(a, b, voxels, sum, TILE_P, 1);
-        else if (np == 2 * TAIL_P) tile_body(a, b, voxels, sum, 2 * TAIL_P, 1);
-        else tile_body(a, b, voxels, sum, TAIL_P, 1);
+        if (np == TILE_P)
+            tile_body(a, b, voxels, sum, TILE_P, 1);
+        else if (np == 2 * TAIL_P)
+            tile_body(a, b, voxels, sum, 2 * TAIL_P, 1);
+        else
+            tile_body(a, b, voxels, sum, TAIL_P, 1);
     }
 }
 
@@ -186,8 +200,8 @@ typedef struct block { /* tiles of m by panels of b, and one slice's sums [tap][
 } block;
 
 /* All tiles of the block for one (kz, ky). */
-static void block_tap(const cpu_conv *g, const plan *p, const block *k, int64_t tap, const float *a, int64_t a_row,
-                      const float *b, int64_t voxels)
+static void block_tap(const cpu_conv *g, const plan *p, const block *k, int64_t tap, const float *a,
+                      int64_t a_row, const float *b, int64_t voxels)
 {
     for (int64_t panel = k->panel0; panel < k->panel1; panel++, b += p->b_panel) {
         const int64_t lanes = panel_width(g, panel);
@@ -212,10 +226,12 @@ static void unit_sums(const cpu_conv *g, const plan *p, const block *k, const fl
 
     for (int64_t kz = 0; kz < g->kernel[0]; kz++) {
         const int64_t oz = (iz + g->pad[0] - kz) / g->stride[0];
-        if (iz + g->pad[0] < kz || (iz + g->pad[0] - kz) % g->stride[0] != 0 || oz >= g->out_size[0]) continue;
-        pack_b(g, p, small + (((n * g->out_size[0] + oz) * g->out_size[1] + oy0) * g->out_size[2]) * g->out_c, voxels,
-               k->panel0, k->panel1, b);
-        if (once && !packed) pack_a(g, p, big, n, iz, iy0, rows + g->kernel[1] - 1, k->tile0, k->tile1, spare, a);
+        if (iz + g->pad[0] < kz || (iz + g->pad[0] - kz) % g->stride[0] != 0 || oz >= g->out_size[0])
+            continue;
+        pack_b(g, p, small + (((n * g->out_size[0] + oz) * g->out_size[1] + oy0) * g->out_size[2]) * g->out_c,
+               voxels, k->panel0, k->panel1, b);
+        if (once && !packed)
+            pack_a(g, p, big, n, iz, iy0, rows + g->kernel[1] - 1, k->tile0, k->tile1, spare, a);
         packed = true;
         for (int64_t ky = 0; ky < g->kernel[1]; ky++) {
             if (!once) pack_a(g, p, big, n, iz, iy0 + ky, rows, k->tile0, k->tile1, spare, a);
@@ -224,12 +240,15 @@ static void unit_sums(const cpu_conv *g, const plan *p, const block *k, const fl
     }
 }
 
-static void run_task(const cpu_conv *g, const plan *p, int64_t task, const float *big, const float *small, float *sums,
-                     float *mine)
+static void run_task(const cpu_conv *g, const plan *p, int64_t task, const float *big, const float *small,
+                     float *sums, float *mine)
 {
-    const int64_t slice = task % p->slices, nb = task / p->slices % p->n_blocks, mb = task / p->slices / p->n_blocks;
-    const block k = {.tile0 = p->tiles * mb / p->m_blocks, .tile1 = p->tiles * (mb + 1) / p->m_blocks,
-                     .panel0 = p->panels * nb / p->n_blocks, .panel1 = p->panels * (nb + 1) / p->n_blocks,
+    const int64_t slice = task % p->slices, nb = task / p->slices % p->n_blocks,
+                  mb = task / p->slices / p->n_blocks;
+    const block k = {.tile0 = p->tiles * mb / p->m_blocks,
+                     .tile1 = p->tiles * (mb + 1) / p->m_blocks,
+                     .panel0 = p->panels * nb / p->n_blocks,
+                     .panel1 = p->panels * (nb + 1) / p->n_blocks,
                      .sums = sums + slice * p->slice_floats};
     const int64_t unit1 = p->units * (slice + 1) / p->slices;
 
@@ -237,12 +256,13 @@ static void run_task(const cpu_conv *g, const plan *p, int64_t task, const float
         for (int64_t tile = k.tile0; tile < k.tile1; tile++)
             memset(k.sums + ((tap * p->tiles + tile) * p->panels + k.panel0) * SLOT, 0,
                    (size_t)((k.panel1 - k.panel0) * SLOT) * sizeof(float));
-    for (int64_t unit = p->units * slice / p->slices; unit < unit1; unit++) unit_sums(g, p, &k, big, small, unit, mine);
+    for (int64_t unit = p->units * slice / p->slices; unit < unit1; unit++)
+        unit_sums(g, p, &k, big, small, unit, mine);
 }
 
 /* Row m = (kx, a) of tap (kz, ky): slices in order, then to its place in dw. */
-static void finish_row(const cpu_conv *g, const plan *p, const float *sums, int64_t tap, int64_t m, bool transposed,
-                       float *dw)
+static void finish_row(const cpu_conv *g, const plan *p, const float *sums, int64_t tap, int64_t m,
+                       bool transposed, float *dw)
 {
     const int64_t kx = m / g->in_c, a = m % g->in_c, step = transposed ? g->in_c : 1;
     const int64_t at = (tap * g->kernel[2] + kx) * g->in_c * g->out_c + (transposed ? a : a * g->out_c);
@@ -259,8 +279,8 @@ static void finish_row(const cpu_conv *g, const plan *p, const float *sums, int6
     }
 }
 
-void CPU_NAME(cpu_conv_wgrad)(const cpu_conv *g, const float *big, const float *small, bool transposed, float *dw,
-                              void *work, int threads)
+void CPU_NAME(cpu_conv_wgrad)(const cpu_conv *g, const float *big, const float *small, bool transposed,
+                              float *dw, void *work, int threads)
 {
     const plan p = plan_of(g);
     const int64_t tasks = p.slices * p.m_blocks * p.n_blocks, out_rows = p.taps * p.m;

@@ -4,8 +4,8 @@
  *   dx[n,z,y,x,ci]                 = sum over a,b,c,co of dy[n,z*kd+a,y*kh+b,x*kw+c,co] w[a,b,c,ci,co]
  *   dw[a,b,c,ci,co]                = sum over n,z,y,x of x[n,z,y,x,ci] dy[n,z*kd+a,y*kh+b,x*kw+c,co]
  *
- * It is the adjoint of the convolution y -> x with that stride, and dx is that convolution: "direct" hands all three
- * to the convolution engines; "plain" is the formulas. */
+ * It is the adjoint of the convolution y -> x with that stride, and dx is that convolution: "direct" hands
+ * all three to the convolution engines; "plain" is the formulas. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 /* ---- direct ---- */
@@ -35,7 +35,8 @@ static void direct(const cpu_call *c)
 {
     const cpu_conv g = forward_geometry(c->desc);
     const cpu_conv_weights w = cpu_conv_weights_of(c->in[1], g.kernel, g.out_c, g.in_c);
-    CPU_NAME(cpu_conv_spread)(&g, c->in[0], &w, c->desc->n_in > 2 ? c->in[2] : NULL, c->out[0], c->work, c->threads);
+    CPU_NAME(cpu_conv_spread)
+    (&g, c->in[0], &w, c->desc->n_in > 2 ? c->in[2] : NULL, c->out[0], c->work, c->threads);
 }
 
 static void direct_dx_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
@@ -61,7 +62,8 @@ static uint64_t bias_work(const u3d_op_desc *d)
 static void bias_grad(const cpu_call *c)
 {
     if (c->desc->n_out > 1)
-        CPU_NAME(cpu_conv_bgrad)(&c->desc->in[1], c->in[1], (c->desc->accumulate & 2U) != 0, c->out[1], c->work, c->threads);
+        CPU_NAME(cpu_conv_bgrad)
+        (&c->desc->in[1], c->in[1], (c->desc->accumulate & 2U) != 0, c->out[1], c->work, c->threads);
 }
 
 static void direct_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
@@ -130,7 +132,8 @@ static void plain_dx(const cpu_call *c)
             const int64_t i[3] = {oz * g.kernel[0] + tap / g.kernel[2] / g.kernel[1],
                                   oy * g.kernel[1] + tap / g.kernel[2] % g.kernel[1],
                                   ox * g.kernel[2] + tap % g.kernel[2]};
-            const float *dv = dy + cpu_conv_voxel(v / g.out_size[2] / g.out_size[1] / g.out_size[0], i, g.in_size) * co_n;
+            const float *dv =
+                dy + cpu_conv_voxel(v / g.out_size[2] / g.out_size[1] / g.out_size[0], i, g.in_size) * co_n;
             for (int64_t ci = 0; ci < ci_n; ci++)
                 for (int64_t co = 0; co < co_n; co++) dx[ci] += dv[co] * w[(tap * ci_n + ci) * co_n + co];
         }
@@ -163,17 +166,20 @@ static void plain_dw(const cpu_call *c)
                 const join j = join_of(&g, row, ix);
                 if (j.tap != tap) continue;
                 const float *dv = dy + (row * g.in_size[2] + ix) * co_n + co0;
-                for (int64_t co = 0; co < cols; co++) sum[co] += (double)x[j.small * ci_n + ci] * (double)dv[co];
+                for (int64_t co = 0; co < cols; co++)
+                    sum[co] += (double)x[j.small * ci_n + ci] * (double)dv[co];
             }
-        for (int64_t co = 0; co < cols; co++) dw[co] = (float)(sum[co] + (g.accumulate ? (double)dw[co] : 0.0));
+        for (int64_t co = 0; co < cols; co++)
+            dw[co] = (float)(sum[co] + (g.accumulate ? (double)dw[co] : 0.0));
     }
     bias_grad(c);
 }
 
 const cpu_entry CPU_NAME(cpu_UPCONV3D)[] = {
     {.name = "direct", .work = direct_work, .run = direct}, {.name = "plain", .run = plain}, {.name = NULL}};
-const cpu_entry CPU_NAME(cpu_UPCONV3D_DX)[] = {
-    {.name = "direct", .work = direct_dx_work, .run = direct_dx}, {.name = "plain", .run = plain_dx}, {.name = NULL}};
+const cpu_entry CPU_NAME(cpu_UPCONV3D_DX)[] = {{.name = "direct", .work = direct_dx_work, .run = direct_dx},
+                                               {.name = "plain", .run = plain_dx},
+                                               {.name = NULL}};
 const cpu_entry CPU_NAME(cpu_UPCONV3D_DW)[] = {{.name = "direct", .work = direct_dw_work, .run = direct_dw},
                                                {.name = "plain", .work = plain_dw_work, .run = plain_dw},
                                                {.name = NULL}};
