@@ -68,11 +68,17 @@ static void cases_free_entry(u3d_case_entry *e)
 void u3d_cases_free(u3d_cases *c)
 {
     if (!c) return;
-    for (int i = 0; c->entry && i < c->n; i++) cases_free_entry(&c->entry[i]);
+    for (int i = 0; c->entry && i < c->n_all; i++) cases_free_entry(&c->entry[i]);
     u3d_free(c->entry);
     pthread_mutex_destroy(&c->lock);
     pthread_cond_destroy(&c->loaded);
     u3d_free(c);
+}
+
+void u3d_cases_hold_last(u3d_cases *c, int n)
+{
+    U3D_ASSERT(n >= 0 && n < c->n, "%d of %d cases", n, c->n);
+    c->n -= n;
 }
 
 /* Counts per plane of class k (any labelled voxel where k < 0); NULL where the case has none. */
@@ -117,7 +123,7 @@ static void cases_make_room(u3d_cases *c, uint64_t bytes)
 {
     while (c->resident + bytes > c->cap) {
         u3d_case_entry *oldest = NULL;
-        for (int i = 0; i < c->n; i++) {
+        for (int i = 0; i < c->n_all; i++) {
             u3d_case_entry *e = &c->entry[i];
             if (e->state != U3D_CASE_READY || e->users > 0) continue;
             if (!oldest || e->last_use < oldest->last_use) oldest = e;

@@ -31,7 +31,8 @@ typedef struct u3d_case_entry {
 
 struct u3d_cases {
     u3d_case_entry *entry;
-    int n;
+    int n;     /* cases that training samples from                                    */
+    int n_all; /* with those that u3d_cases_hold_last set aside behind them           */
     u3d_labels labels;
     u3d_data_facts facts;
     u3d_intensity_stats intensity;

@@ -225,10 +225,12 @@ static u3d_status open_new(const u3d_dataset *d, const int *which, int n, const 
     if (c->cap == 0) c->cap = UINT64_MAX;
     c->entry = u3d_new((size_t)n, sizeof *c->entry);
     u3d_status status = c->entry ? U3D_OK : U3D_E_NOMEM;
-    for (; status == U3D_OK && c->n < n; c->n++) {
-        U3D_ASSERT(which[c->n] >= 0 && which[c->n] < d->n_cases, "case %d of %d", which[c->n], d->n_cases);
-        status = open_copy_files(&d->cases[which[c->n]], &c->entry[c->n].files);
+    for (; status == U3D_OK && c->n_all < n; c->n_all++) {
+        int i = which[c->n_all];
+        U3D_ASSERT(i >= 0 && i < d->n_cases, "case %d of %d", i, d->n_cases);
+        status = open_copy_files(&d->cases[i], &c->entry[c->n_all].files);
     }
+    c->n = c->n_all;
     *out = c;
     return status;
 }

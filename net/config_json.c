@@ -4,9 +4,20 @@
  * reading turns each value back into that text, so that files and --set obey one set of rules. Lists may also
  * be JSON arrays: [132, 132, 116] is "132,132,116" and [[3, 3, 1], [3, 3, 3]] is "3x3x1,3x3x3". */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "net/config_impl.h"
+
+/* cJSON prints doubles to 15 digits where that is right to within its own tolerance, which loses the last
+ * bit; a number that needs more digits goes in as the text it is to be printed as. */
+static bool json_add_real(cJSON *json, const char *name, double v, const char *exact)
+{
+    char short_text[40];
+    (void)snprintf(short_text, sizeof short_text, "%.15g", v);
+    if (strtod(short_text, NULL) == v) return cJSON_AddNumberToObject(json, name, v) != NULL;
+    return cJSON_AddRawToObject(json, name, exact) != NULL;
+}
 
 u3d_status u3d_config_to_json(const u3d_config *c, cJSON **out)
 {
@@ -21,7 +32,10 @@ u3d_status u3d_config_to_json(const u3d_config *c, cJSON **out)
         case U3D_KEY_INT:
             good = cJSON_AddNumberToObject(json, key->name, (double)*(const int64_t *)at);
             break;
-        case U3D_KEY_REAL: good = cJSON_AddNumberToObject(json, key->name, *(const double *)at); break;
+        case U3D_KEY_REAL:
+            good = json_add_real(json, key->name, *(const double *)at,
+                                 u3d_config_key_text(c, key, buf, sizeof buf));
+            break;
         case U3D_KEY_BOOL: good = cJSON_AddBoolToObject(json, key->name, *(const bool *)at); break;
         default:
             good = cJSON_AddStringToObject(json, key->name, u3d_config_key_text(c, key, buf, sizeof buf));
@@ -50,7 +64,7 @@ static bool json_append(char *buf, const char *text)
 static bool json_value_text(const cJSON *value, int depth, char *buf)
 {
     char number[40];
-    if (cJSON_IsString(value)) return json_append(buf, value->valuestring);
+    if (cJSON_IsString(value) || cJSON_IsRaw(value)) return json_append(buf, value->valuestring);
     if (cJSON_IsBool(value)) return json_append(buf, cJSON_IsTrue(value) ? "true" : "false");
     if (cJSON_IsNumber(value)) {
         (void)snprintf(number, sizeof number, "%.17g", value->valuedouble);
