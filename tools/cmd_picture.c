@@ -5,7 +5,8 @@
  *   across y        superior and anterior up where axes run that way; pixels are square in space
  *   across z
  *
- * Unlabeled voxels are dimmed, background is left as it is, every other label gets a colour by its rank. */
+ * Each row is the slice of its part of the volume that shows most labels in the last file and was not annotated
+ * whole in the first. Unlabeled voxels are dimmed, background is left as it is, every other label gets a colour by its rank. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +16,6 @@
 #include "io/png.h"
 #include "io/volume.h"
 #include "tools/args_data.h"
-#include "tools/slices.h"
 
 enum { TILE = 320, GAP = 6, GROUND = 20, MAX_COLUMNS = 8 };
 
@@ -35,6 +35,7 @@ typedef struct picture {
     int32_t values[256]; /* label values met, increasing */
     int n_values;
     int32_t unlabeled;
+    bool sparse;         /* the first label file has unlabeled voxels */
     float black, white;
     view *views;
     int n_views;
@@ -64,12 +65,21 @@ static u3d_status window_choose(picture *p)
     return U3D_OK;
 }
 
+/* Rank of a label value among those met; -1 for background and unlabeled. */
+static int value_rank(const picture *p, int32_t value)
+{
+    for (int i = 0; i < p->n_values; i++)
+        if (p->values[i] == value) return i;
+    return -1;
+}
+
 static u3d_status values_collect(picture *p)
 {
     for (int c = 0; c < p->n_labels; c++) {
         const int32_t *label = p->labels[c]->data;
         const int64_t n = u3d_volume_voxels(p->labels[c]);
         for (int64_t v = 0; v < n; v++) {
+            p->sparse |= c == 0 && label[v] == p->unlabeled;
             if (v && label[v] == label[v - 1]) continue;
             int i = 0;
             while (i < p->n_values && p->values[i] < label[v]) i++;
@@ -81,6 +91,52 @@ static u3d_status values_collect(picture *p)
         }
     }
     return U3D_OK;
+}
+
+typedef struct plane { /* what one slice shows */
+    int kinds;           /* different labels in the last label file  */
+    int64_t foreground;  /* its labelled voxels                      */
+    int64_t annotated;   /* voxels of the first file with any label  */
+    int64_t voxels;
+} plane;
+
+/* Slices across the axis at index `through` of size[]: what each shows. */
+static plane plane_look(const picture *p, int through, int64_t at)
+{
+    const u3d_volume *first = p->labels[0], *last = p->labels[p->n_labels - 1];
+    const int u = through == 0 ? 1 : 0, v = through == 2 ? 1 : 2;
+    bool seen[256] = {false};
+    plane look = {0};
+    int64_t pos[3];
+    pos[through] = at;
+    for (pos[u] = 0; pos[u] < last->size[u]; pos[u]++)
+        for (pos[v] = 0; pos[v] < last->size[v]; pos[v]++) {
+            const int64_t voxel = (pos[0] * last->size[1] + pos[1]) * last->size[2] + pos[2];
+            look.voxels++;
+            look.annotated += ((const int32_t *)first->data)[voxel] != p->unlabeled;
+            const int rank = value_rank(p, ((const int32_t *)last->data)[voxel]);
+            if (rank < 0) continue;
+            look.foreground++;
+            look.kinds += !seen[rank];
+            seen[rank] = true;
+        }
+    return look;
+}
+
+/* Best slice of [from, end): not one that was annotated whole, then most kinds of labels, then most of them. */
+static int64_t slice_choose(const picture *p, int through, int64_t from, int64_t end)
+{
+    int64_t best_at = (from + end) / 2;
+    plane best = {.kinds = -1};
+    for (int64_t at = from; at < end; at++) {
+        const plane look = plane_look(p, through, at);
+        if (p->sparse && 2 * look.annotated > look.voxels) continue;
+        if (look.kinds < best.kinds || (look.kinds == best.kinds && look.foreground <= best.foreground)) continue;
+        if (look.kinds == 0) continue;
+        best = look;
+        best_at = at;
+    }
+    return best_at;
 }
 
 static u3d_status views_choose(picture *p, const int64_t slices[3])
@@ -95,7 +151,8 @@ static u3d_status views_choose(picture *p, const int64_t slices[3])
         for (int64_t i = 0; i < slices[a]; i++) {
             view *w = &p->views[p->n_views++];
             *w = (view){.across = AXES[a][0], .down = AXES[a][1], .through = 2 - a};
-            w->at = slice_position(i, slices[a], v->size[w->through]);
+            const int64_t n = v->size[w->through];
+            w->at = slice_choose(p, w->through, i * n / slices[a], (i + 1) * n / slices[a]);
             w->width = (int)lround((double)v->size[w->across] * v->spacing[w->across] / longest * TILE);
             w->height = (int)lround((double)v->size[w->down] * v->spacing[w->down] / longest * TILE);
             w->width = w->width < 8 ? 8 : w->width;
@@ -111,9 +168,8 @@ static void pixel(const picture *p, int64_t voxel, const u3d_volume *labels, uin
     const int32_t label = labels ? ((const int32_t *)labels->data)[voxel] : 0;
     if (labels && label == p->unlabeled) grey *= 0.4;
     for (int c = 0; c < 3; c++) rgb[c] = (uint8_t)grey;
-    for (int i = 0; i < p->n_values; i++)
-        if (label == p->values[i])
-            for (int c = 0; c < 3; c++) rgb[c] = (uint8_t)(0.45 * grey + 0.55 * PALETTE[i % N_COLOURS][c]);
+    const int rank = labels ? value_rank(p, label) : -1;
+    for (int c = 0; rank >= 0 && c < 3; c++) rgb[c] = (uint8_t)(0.45 * grey + 0.55 * PALETTE[rank % N_COLOURS][c]);
 }
 
 static void view_draw(picture *p, const view *w, const u3d_volume *labels, int left, int top)
