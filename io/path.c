@@ -201,19 +201,15 @@ void u3d_outfile_abandon(u3d_outfile *f)
 }
 
 /* Make the rename itself last through a power cut. Some file systems cannot: that is no failure of the write.
- */
-static void outfile_sync_dir(const u3d_outfile *f)
+ * Cuts f->path down to its folder: the last use of it. */
+static void outfile_sync_dir(u3d_outfile *f)
 {
-    char *dir = u3d_strdup(f->path);
-    if (!dir) return;
-    char *slash = strrchr(dir, '/');
-    if (slash) slash[slash == dir ? 1 : 0] = '\0';
-    int fd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-        (void)fsync(fd);
-        close(fd);
-    }
-    u3d_free(dir);
+    char *slash = strrchr(f->path, '/');
+    if (slash) slash[slash == f->path ? 1 : 0] = '\0';
+    int fd = open(slash ? f->path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return;
+    (void)fsync(fd);
+    close(fd);
 }
 
 u3d_status u3d_outfile_commit(u3d_outfile *f)
