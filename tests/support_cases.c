@@ -1,6 +1,6 @@
 /* Small data sets for tests: written with u3d's own NIfTI writer, listed by hand rather than found by
  * dataset.c. */
-#include "support_cases.h"
+#include "tests/support_cases.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 
 #include "engine/mem.h"
 #include "io/volume.h"
-#include "support_nifti.h"
+#include "tests/support_nifti.h"
 
 void u3d_test_set_new(u3d_test_set *s)
 {

@@ -2,7 +2,7 @@
 #ifndef U3D_TESTS_SUPPORT_CASES_H
 #define U3D_TESTS_SUPPORT_CASES_H
 
-#include "support.h"
+#include "tests/support.h"
 
 #include "net/cases.h"
 

@@ -1,5 +1,5 @@
 /* NIfTI files for tests: fields by name at the byte offsets of the format's own tables. */
-#include "support_nifti.h"
+#include "tests/support_nifti.h"
 
 #include "engine/mem.h"
 

@@ -4,7 +4,7 @@
 #define U3D_TESTS_SUPPORT_NIFTI_H
 
 #include "io/volume.h"
-#include "support.h"
+#include "tests/support.h"
 
 typedef struct u3d_test_nifti {
     int version;    /* 1 or 2                                                             */

@@ -1,6 +1,6 @@
 /* Settings: the table's texts, ranges and nearest names, JSON there and back, presets, and which patches fit.
  */
-#include "support.h"
+#include "tests/support.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* Reading NIfTI: every type, version, byte order and packing; scaling, channels, and where the voxels lie.
  * The inputs are written byte by byte by support_nifti.c; test_nifti_hostile.c has the files that lie. */
-#include "support_nifti.h"
+#include "tests/support_nifti.h"
 
 #include "engine/mem.h"
 #include "io/volume.h"
