@@ -128,22 +128,37 @@ static bool case_is_volume(const char *name, const char *ending, size_t *stem)
     return ending ? strcmp(own, ending) == 0 : strcmp(own, ".img") != 0 && strcmp(own, ".img.gz") != 0;
 }
 
-/* Whether NAME_0003 is channel 3 of a case NAME (*channel), or a case of its own (*channel = -1): the latter
- * where a label has exactly its name, or where there is no NAME_0000. */
-static u3d_status case_split_name(const u3d_case_rule *rule, const char *name, size_t stem, int *channel)
+/* Whether the folder of labels (NULL: none) has one called `id`. */
+static u3d_status case_has_label(const char *label_dir, const char *id, size_t id_len, bool *has)
 {
     char *label = NULL;
+    *has = false;
+    if (label_dir) U3D_TRY(case_find_file(label_dir, id, id_len, &label));
+    *has = label != NULL;
+    u3d_free(label);
+    return U3D_OK;
+}
+
+/* Whether NAME_0003 is channel 3 of a case NAME (*channel), or a case of its own (*channel = -1): the latter
+ * where a label has exactly its name, or where NAME_0000 is missing or has a label of its own. */
+static u3d_status case_split_name(const u3d_case_rule *rule, const char *name, size_t stem, int *channel)
+{
+    bool alone = false;
     *channel = case_channel(name, stem);
     if (*channel < 0 || rule->numbered) return U3D_OK;
-    if (rule->label_dir) U3D_TRY(case_find_file(rule->label_dir, name, stem, &label));
-    bool alone = label != NULL;
-    u3d_free(label);
+    U3D_TRY(case_has_label(rule->label_dir, name, stem, &alone));
     if (!alone && *channel > 0) {
-        char *first =
-            u3d_format("%s/%.*s_0000%s", rule->image_dir, (int)stem - CHANNEL_DIGITS - 1, name, name + stem);
+        int base = (int)stem - CHANNEL_DIGITS - 1;
+        char *first = u3d_format("%s/%.*s_0000%s", rule->image_dir, base, name, name + stem);
         if (!first) return U3D_E_NOMEM;
         alone = !u3d_path_exists(first);
+        u3d_status status = U3D_OK;
+        if (!alone) {
+            const char *first_name = first + strlen(rule->image_dir) + 1;
+            status = case_has_label(rule->label_dir, first_name, stem, &alone);
+        }
         u3d_free(first);
+        U3D_TRY(status);
     }
     if (alone) *channel = -1;
     return U3D_OK;
