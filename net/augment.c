@@ -142,8 +142,7 @@ typedef struct augment_axes {
     bool flip[3];
 } augment_axes;
 
-/* One more quarter turn in the plane of axes a and b: what b was comes to a, flipped; what a was comes to b.
- */
+/* One more quarter turn in the plane of axes a and b: what b was comes to a, flipped; what a was, to b. */
 static void augment_quarter(augment_axes *t, int a, int b)
 {
     int from = t->from[a];
@@ -152,6 +151,20 @@ static void augment_quarter(augment_axes *t, int a, int b)
     t->flip[a] = !t->flip[b];
     t->from[b] = from;
     t->flip[b] = flip;
+}
+
+/* n elements, `step` bytes apart, to consecutive places. Labels and one-channel images, which are most of
+ * them, are moved as what they are: a copy of 1 or 4 bytes by a call takes several times as long. */
+static void augment_row(const char *src, int64_t step, int64_t n, size_t bytes, char *dst)
+{
+    if (bytes == 1) {
+        for (int64_t i = 0; i < n; i++) dst[i] = src[i * step];
+    } else if (bytes == sizeof(float)) {
+        for (int64_t i = 0; i < n; i++)
+            memcpy(dst + i * (int64_t)sizeof(float), src + i * step, sizeof(float));
+    } else {
+        for (int64_t i = 0; i < n; i++) memcpy(dst + i * (int64_t)bytes, src + i * step, bytes);
+    }
 }
 
 /* src -> dst, both [size] of elements of `bytes`; exchanged axes have equal sizes. */
@@ -167,13 +180,11 @@ static void augment_exchange(const augment_axes *t, const int64_t size[3], size_
     for (int64_t z = 0; z < size[0]; z++)
         for (int64_t y = 0; y < size[1]; y++) {
             int64_t at = first + z * step[0] + y * step[1];
-            if (step[2] == 1) {
+            if (step[2] == 1)
                 memcpy(dst, src + (size_t)at * bytes, (size_t)size[2] * bytes);
-                dst += (size_t)size[2] * bytes;
-                continue;
-            }
-            for (int64_t x = 0; x < size[2]; x++, at += step[2], dst += bytes)
-                memcpy(dst, src + (size_t)at * bytes, bytes);
+            else
+                augment_row(src + at * (int64_t)bytes, step[2] * (int64_t)bytes, size[2], bytes, dst);
+            dst += (size_t)size[2] * bytes;
         }
 }
 

@@ -1,5 +1,5 @@
-/* The label table of a data set: values found in the label volumes united with those that dataset.json names.
- */
+/* The label table of a data set: values found in the label volumes, united with those that dataset.json
+ * names. */
 #include <stdio.h>
 #include <string.h>
 

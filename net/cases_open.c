@@ -1,8 +1,8 @@
 /* Opening the training cases: every file is read once, checked, and kept in memory while the budget lasts.
  *
  *   1. the value that means "unlabelled" is settled (options, data set, or none)
- *   2. per case: image and labels are read; what the labels hold is counted by classes of this case alone,
- * numbered like its values, because the values of the cases to come are not known yet
+ *   2. per case: image and labels are read; classes are counted as this case alone numbers its values,
+ *      because the values of the cases to come are not known yet
  *   3. the label table is made, and the cases' own numbers are replaced by its classes
  *   4. images are normalised: at once, but for CT, whose statistics are complete only now */
 #include <stdlib.h>
@@ -209,7 +209,7 @@ static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cas
     if (!c->one_orientation)
         U3D_WARN("cases",
                  "the files store their axes in different anatomical orders; voxels are used as stored");
-    U3D_INFO("cases", "%d cases, %d channels, %d labels, %.3g GB, of which %.3g GB stay in memory", c->n,
+    U3D_INFO("cases", "cases %d, channels %d, labels %d; %.3g GB, of which %.3g GB stay in memory", c->n,
              (int)c->facts.channels, (int)c->labels.n, (double)c->total * 1e-9, (double)c->resident * 1e-9);
 }
 

@@ -5,18 +5,22 @@
  * Annotation tools leave 0 where nobody painted, and dense labels use 0 for background. Two patterns are
  * suspicious:
  *
- *   empty     along some axis more than half of the planes are 0 throughout and others are not. A small organ
- *             labelled densely looks the same, so this stops only where nobody said what 0 means: a name for
- *             0 in dataset.json ("background") says it.
- *   isolated  planes that hold at least twice as many other values as each neighbour, two of them or more,
- * and together 9 of 10 of all such voxels: single painted slices, in one orientation or in several that
- *             cross. Shapes fill neighbouring planes about equally. This stops whatever the data set says of
- * 0, and also where another value fills more than half of the volume (255 left out on the command line). */
+ *   empty     along some axis more than half of the planes are 0 throughout and others are not. A small
+ *             organ labelled densely looks the same, so this stops only where nobody said what 0 means: a
+ *             name for 0 in dataset.json ("background") says it.
+ *   isolated  planes with at least 16 voxels of other values and at least twice as many as each neighbour:
+ *             two such planes or more, with 9 of 10 of all such voxels on them. These are single painted
+ *             slices, in one orientation or in several that cross; shapes fill neighbouring planes about
+ *             equally. This stops whatever the data set says of 0, and also where another value than 0 fills
+ *             more than half of the volume (255, left out on the command line). */
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/mem.h"
 #include "net/cases_impl.h"
+
+/* 4 x 4 voxels, one thick: a slice. Smaller things are about as thick as they are wide: a small lesion. */
+enum { SPARSE_AREA = 16 };
 
 typedef struct sparse_planes {
     int64_t *painted[3]; /* per axis and plane: voxels that differ from the value in question */
@@ -46,7 +50,7 @@ static void sparse_count(const u3d_volume *label, int32_t blank, sparse_planes *
 static bool sparse_isolated(const int64_t *painted, int64_t n, int64_t at)
 {
     int64_t before = at > 0 ? painted[at - 1] : 0, after = at + 1 < n ? painted[at + 1] : 0;
-    return n > 1 && painted[at] > 0 && painted[at] >= 2 * (before > after ? before : after);
+    return n > 1 && painted[at] >= SPARSE_AREA && painted[at] >= 2 * (before > after ? before : after);
 }
 
 /* Isolated planes of all axes; *share of the painted voxels that lie on them. */

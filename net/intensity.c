@@ -4,7 +4,7 @@
  * zscore treats every channel of every volume on its own, since scanners and exporters scale freely (in one
  * public data set the maxima of like images range over four orders of magnitude). ct keeps the absolute scale
  * that computed tomography has: clipping and one shift and scale for the whole data set, found while the
- * cases are read (cases_scan.c). All sums are in double. */
+ * cases are read (cases_ct.c). All sums are in double. */
 #include "net/intensity.h"
 
 #include <math.h>
