@@ -74,6 +74,9 @@ static struct poptOption evaluate_options[] = {
 static struct poptOption info_options[] = {
     STRING(net, "paper, paper-bn, paper2d, auto, or a JSON file of settings", "NAME|FILE"),
     STRING(data, "data set that labels, channels and --net auto are taken from", "DIR"),
+    STRING(unlabeled, "its label value of voxels that nobody annotated", "V"),
+    FLAG(dense, "every voxel of its labels is annotated"),
+    STRING(time, "training time that --net auto plans for: 30m, 2h", "TIME"),
     STRING(model, "instead of --net: a trained model", "RUN|FILE"),
     STRING(input, "input size, x by y by z", "132x132x116"),
     STRING(batch, "samples per iteration", "N"),
@@ -87,7 +90,10 @@ static struct poptOption devices_options[] = {
     POPT_TABLEEND};
 
 static struct poptOption bench_options[] = {
-    STRING(net, "paper, paper-bn (default), paper2d, or a JSON file of settings", "NAME|FILE"),
+    STRING(net, "paper, paper-bn (default), paper2d, auto, or a JSON file of settings", "NAME|FILE"),
+    STRING(data, "data set that labels, channels and --net auto are taken from", "DIR"),
+    STRING(unlabeled, "its label value of voxels that nobody annotated", "V"),
+    FLAG(dense, "every voxel of its labels is annotated"),
     STRING(input, "input size, x by y by z", "132x132x116"),
     STRING(batch, "samples per iteration", "N"),
     STRING(repeat, "timed repetitions (default 3)", "N"),

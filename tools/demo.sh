@@ -28,7 +28,7 @@ mkdir -p "$out"
 
 "$u3d" train --image "$brain" --label "$out/annotation.nii.gz" --unlabeled 255 --out "$out/run" --time "$time" --set mirror=x
 "$u3d" predict --model "$out/run" --input "$brain" --output "$out/prediction.nii.gz"
-"$u3d" picture --image "$brain" --label "$out/annotation.nii.gz" --output "$out/demo.png" --slices 2,2,2 \
+"$u3d" picture --image "$brain" --label "$out/annotation.nii.gz" --output "$out/demo.png" --slices 1,1,1 \
   "$out/prediction.nii.gz" "$out/atlas.nii.gz"
 
 echo "Overlap with the atlas away from the annotated slices (1 hippocampus, 2 thalamus, 3 caudate, 4 putamen, 5 cerebellum):"

@@ -1,0 +1,46 @@
+# Shared by the command-line tests: a scratch folder, the binary, and what a command is expected to do.
+set -u
+u3d=$(realpath "$1")
+root=$(cd "$(dirname "$0")/../.." && pwd)
+work=$(mktemp -d)
+trap '[ -n "${U3D_KEEP:-}" ] && echo "kept: $work" || rm -rf "$work"' EXIT
+cd "$work" || exit 1
+failures=0
+passed=0
+
+# expect CODE PATTERN COMMAND...: exit code, and a pattern (grep -E) in what it prints ("" for none). An error must be one line.
+expect() {
+  local code=$1 pattern=$2 got
+  shift 2
+  "$@" >out.txt 2>err.txt </dev/null
+  got=$?
+  if [ "$got" -ne "$code" ]; then
+    fail "exit code $got, expected $code" "$@"
+  elif [ -n "$pattern" ] && ! cat out.txt err.txt | grep -Eq -- "$pattern"; then
+    fail "no line matches '$pattern'" "$@"
+  elif [ "$code" -ne 0 ] && [ "$code" -ne 130 ] && [ "$(grep -c '^u3d: error:' err.txt)" -ne 1 ]; then
+    fail "expected one error sentence" "$@"
+  else
+    passed=$((passed + 1))
+  fi
+}
+
+# check DESCRIPTION COMMAND...: the command succeeds.
+check() {
+  local what=$1
+  shift
+  if "$@" >out.txt 2>err.txt </dev/null; then passed=$((passed + 1)); else fail "$what" "$@"; fi
+}
+
+fail() {
+  failures=$((failures + 1))
+  echo "FAILED: $1"
+  shift
+  echo "  command: $*"
+  sed 's/^/  | /' out.txt err.txt | head -20
+}
+
+finish() {
+  echo "$passed passed, $failures failed"
+  [ "$failures" -eq 0 ]
+}

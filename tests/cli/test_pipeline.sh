@@ -1,0 +1,67 @@
+# The main job from outside: phantom -> train -> predict -> evaluate -> picture; resume, interruption, threads, overwriting.
+. "$(dirname "$0")/common.sh"
+small="--set base=4 --set levels=2 --set patch=24x24x24 --set batch=1 --net auto"
+
+expect 0 '3 volumes' "$u3d" phantom --out data --count 3 --size 40x36x32 --slices 3,3,3
+expect 2 'exists already' "$u3d" phantom --out data
+
+# 1 and 2 threads, and a resumed run, give the same weights bit for bit.
+expect 0 'trained one' "$u3d" train --data data --out one --iterations 12 --threads 1 $small
+expect 0 'trained two' "$u3d" train --data data --out two --iterations 12 --threads 2 $small
+check "1 and 2 threads: the same model" cmp one/model.safetensors two/model.safetensors
+expect 2 'exists|content|--force' "$u3d" train --data data --out one --iterations 12 $small
+
+"$u3d" train --data data --out three --iterations 4000 --threads 2 $small >out.txt 2>err.txt &
+pid=$!
+for _ in $(seq 200); do [ "$(cat three/log.csv 2>/dev/null | wc -l)" -gt 4 ] && break; sleep 0.1; done
+kill -INT $pid
+wait $pid
+code=$?
+cp err.txt interrupted.txt
+check "an interrupted run exits with 130" test $code -eq 130
+check "and says how to go on" grep -q -- '--resume' interrupted.txt
+check "and left a checkpoint" test -s three/checkpoint.safetensors
+
+"$u3d" train --data data --out four --iterations 40 --threads 2 $small >out.txt 2>err.txt &
+pid=$!
+for _ in $(seq 200); do [ "$(cat four/log.csv 2>/dev/null | wc -l)" -gt 4 ] && break; sleep 0.05; done
+kill -INT $pid
+wait $pid
+expect 0 'trained four' "$u3d" train --resume --out four
+expect 0 'trained five' "$u3d" train --data data --out five --iterations 40 $small
+check "interrupted and resumed: the same model" cmp four/model.safetensors five/model.safetensors
+check "log.csv has each iteration once" test "$(tail -n +2 four/log.csv | cut -d, -f1 | sort -n | uniq -d | wc -l)" -eq 0
+
+# Prediction, in every form of input and output.
+expect 0 'p.nii.gz' "$u3d" predict --model five --input data/imagesTr/phantom_001.nii.gz --output p.nii.gz
+expect 2 'exists already' "$u3d" predict --model five --input data/imagesTr/phantom_001.nii.gz --output p.nii.gz
+expect 0 '' "$u3d" predict --model five/model.safetensors --input data/imagesTr --output all --probabilities --tta
+check "a file for each case" test -s all/phantom_003.nii.gz -a -s all/phantom_003_probabilities.nii.gz
+expect 0 '' "$u3d" predict --model five --data data --output again one
+expect 0 '"seconds"' "$u3d" predict --model five --data data --output again --force --json
+expect 2 'expected a folder' "$u3d" predict --model five --input data/imagesTr --output x.nii.gz
+expect 3 'nothere' "$u3d" predict --model five --input nothere.nii.gz --output x.nii.gz
+expect 3 'nomodel' "$u3d" predict --model nomodel --input data/imagesTr --output y
+expect 5 'GB' "$u3d" predict --model five --input data/imagesTr --output y --memory 100k
+
+# The labels do not depend on threads or memory.
+expect 0 '' "$u3d" predict --model five --input data/imagesTr/phantom_001.nii.gz --output q.nii.gz --threads 1 --memory 100M
+check "same labels with another thread count and limit" cmp p.nii.gz q.nii.gz
+
+# Scores.
+expect 0 'foreground mean' "$u3d" evaluate --prediction again --reference data/labelsDense
+expect 0 '"foreground_mean"' "$u3d" evaluate --prediction again --reference data --json
+expect 0 ' 1\.0000 ' "$u3d" evaluate --prediction data/labelsDense --reference data/labelsDense
+check "probability files are not taken for predictions" "$u3d" evaluate --prediction all --reference data
+mkdir odd && cp p.nii.gz odd/stranger.nii.gz
+expect 3 'stranger' "$u3d" evaluate --prediction odd --reference data
+expect 2 'two files or two folders' "$u3d" evaluate --prediction p.nii.gz --reference data
+
+# Sparse labels and their complement; a picture.
+expect 0 'kept' "$u3d" sparsify --label data/labelsDense --output sparse --rest rest --slices 2,1,1
+expect 0 '' "$u3d" evaluate --prediction data/labelsDense --reference rest --unlabeled 255
+expect 0 'out.png' "$u3d" picture --image data/imagesTr/phantom_001.nii.gz --label sparse/phantom_001.nii.gz --output out.png p.nii.gz
+check "a PNG" sh -c 'head -c 8 out.png | od -An -tx1 | grep -q "89 50 4e 47"'
+expect 0 '"infer_s"' "$u3d" bench --net auto --data data --set base=4 --set levels=2 --set patch=16x16x16 --repeat 1 --json
+expect 0 'parameters' "$u3d" info --model five --plan infer
+finish
