@@ -2,6 +2,7 @@
  * dataset.c. */
 #include "tests/support_cases.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -98,6 +99,38 @@ u3d_status u3d_test_set_open(const u3d_test_set *s, u3d_intensity intensity, con
     assert_true(s->d.n_cases <= 64);
     for (int i = 0; i < s->d.n_cases; i++) which[i] = i;
     return u3d_cases_open(&s->d, which, s->d.n_cases, intensity, o, out);
+}
+
+double u3d_test_voxel_mix(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    (void)user;
+    uint64_t h = (uint64_t)(z * 73856093 ^ y * 19349663 ^ x * 83492791) * 0x9E3779B97F4A7C15u;
+    return (double)(h >> 48);
+}
+
+double u3d_test_voxel_of_list(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    const u3d_test_list *l = user;
+    return l->value[(uint64_t)u3d_test_voxel_mix(z, y, x, NULL) % (uint64_t)l->n];
+}
+
+double u3d_test_voxel_slices(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    const u3d_test_slices *s = user;
+    int64_t half = s->step / 2;
+    bool on = (s->across[0] && z % s->step == half) || (s->across[1] && y % s->step == half) ||
+              (s->across[2] && x % s->step == half);
+    return on ? (double)(1 + (z + y + x) / 5 % 2) : s->blank;
+}
+
+void u3d_test_says(const char *part)
+{
+    if (!strstr(u3d_error_text(), part)) fail_msg("'%s' does not say '%s'", u3d_error_text(), part);
+}
+
+void u3d_test_close(double got, double expected, double tolerance)
+{
+    if (!(fabs(got - expected) <= tolerance)) fail_msg("got %.9g, expected %.9g", got, expected);
 }
 
 char *u3d_test_stderr_of(void (*run)(void *), void *user)

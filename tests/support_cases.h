@@ -27,6 +27,28 @@ void u3d_test_set_name_channel(u3d_test_set *s, const char *name);
 u3d_status u3d_test_set_open(const u3d_test_set *s, u3d_intensity intensity, const u3d_cases_opts *o,
                              u3d_cases **out);
 
+double u3d_test_voxel_mix(int64_t z, int64_t y, int64_t x, const void *unused); /* 0 .. 65535, well mixed */
+
+/* Values of a list, in a pattern that uses all of them. */
+typedef struct u3d_test_list {
+    int n;
+    int value[8];
+} u3d_test_list;
+double u3d_test_voxel_of_list(int64_t z, int64_t y, int64_t x, const void *list);
+
+/* Every step-th slice across the chosen axes (z, y, x) holds values 1 and 2, the rest `blank`. */
+typedef struct u3d_test_slices {
+    bool across[3];
+    int64_t step;
+    int blank;
+} u3d_test_slices;
+double u3d_test_voxel_slices(int64_t z, int64_t y, int64_t x, const void *slices);
+
+/* Fails the running test where the last message lacks `part`, or got and expected differ by more than
+ * tolerance. */
+void u3d_test_says(const char *part);
+void u3d_test_close(double got, double expected, double tolerance);
+
 /* Runs with stderr in a file; what was written there comes back (caller: u3d_free). */
 char *u3d_test_stderr_of(void (*run)(void *), void *user);
 int u3d_test_count_text(const char *text, const char *part);
