@@ -1,5 +1,5 @@
 /* Which cases a folder holds: the four layouts, their mistakes, and nnU-Net's split files. */
-#include "support_nifti.h"
+#include "tests/support_nifti.h"
 
 #include "engine/log.h"
 #include "engine/mem.h"

@@ -1,5 +1,5 @@
 /* The smaller files: outputs that are whole or absent, folders, locks, JSON, log.csv, pictures. */
-#include "support_nifti.h"
+#include "tests/support_nifti.h"
 
 #include "engine/mem.h"
 #include "io/csvlog.h"
