@@ -43,6 +43,8 @@ typedef struct u3d_pace {
     double iteration_s, validation_s, save_s, report_s; /* of one; validation and report are estimates at first */
     double measured_from;     /* clock; NaN: not begun                                             */
     int64_t measured_first;   /* iteration at which measuring began                                */
+    double other_s;           /* of the time since then: validation and checkpoints                */
+    int corrections;          /* times that the total was estimated again                          */
     double validation_left_s; /* what may still be spent on validation under a time budget         */
     int64_t validation_step;  /* iterations between two validations; 0: none                       */
     double checkpoint_at;     /* clock of the last checkpoint                                      */

@@ -289,6 +289,7 @@ u3d_status u3d_run_checkpoint(u3d_training *t)
     U3D_GO(u3d_checkpoint_save(path, c));
     t->pace.checkpoint_at = u3d_clock();
     t->pace.save_s = t->pace.checkpoint_at - begin;
+    t->pace.other_s += t->pace.save_s;
     U3D_DEBUG("train", "checkpoint after iteration %lld in %.2f s", (long long)t->state.iteration, t->pace.save_s);
 done:
     u3d_checkpoint_free(c);

@@ -5,10 +5,11 @@
  *
  *   total = done + (SHARE * budget - elapsed - end) / (seconds of an iteration, with its share of validation)
  *
- * is fixed, logged and stored. `end` is the final checkpoint, the model and the report. What the machine's
- * mood changes afterwards comes out of validation first; a run that is still too slow ends early, at the last
- * iteration that leaves room for the end, rather than over its time. Without a budget validation happens about ten times
- * a run. Nothing here touches the weights but the total itself. */
+ * is fixed, logged and stored. `end` is the final checkpoint, the model and the report. On a machine that others use
+ * too a short measurement can be far off, and a schedule that is cut short costs accuracy: at the CORRECTIONS the
+ * remaining iterations are estimated again from those since the last one, and the total follows where it is off by
+ * more than TOLERATED. Validation beyond its share is left out, and as a last resort a run ends early rather than
+ * over its time. A resumed run keeps its total. Without a budget validation happens about ten times a run. */
 #include "net/train_impl.h"
 
 #include <math.h>
@@ -23,6 +24,9 @@ static const double CHECKPOINT_EVERY_S = 600;
 /* Two iterations warm up (memory touched, caches filled); then at least three are timed, for this long. */
 enum { WARM_ITERATIONS = 2, TIMED_ITERATIONS = 3, VALIDATIONS = 10 };
 static const double TIMED_SHARE = 0.04, TIMED_MOST_S = 45;
+/* Shares of the budget after which the total is estimated again, and how far it may be off. */
+static const double CORRECTIONS[] = {0.2, 0.4, 0.6, 0.75, 0.9}, TOLERATED = 0.02;
+enum { N_CORRECTIONS = sizeof CORRECTIONS / sizeof CORRECTIONS[0] };
 /* A tile of inference costs about this share of a training iteration on one patch: forward only, and stitching. */
 static const double INFER_SHARE = 0.45;
 static const double VOLUME_S = 0.05;          /* reading and normalising one reported volume           */
@@ -122,26 +126,59 @@ static bool timed_enough(const u3d_training *t)
     return u3d_clock() - p->measured_from >= fmin(TIMED_SHARE * t->state.budget_s, TIMED_MOST_S);
 }
 
-/* Slower than it was measured: stop where the end still fits. A resumed run has no clock to keep to. */
-static void watch_time(u3d_training *t)
+/* From here on the time of iterations is measured anew. */
+static void begin_measuring(u3d_training *t)
 {
-    if (!(t->state.budget_s > 0) || t->o->resume || t->state.iteration >= t->state.total) return;
-    double end = u3d_training_elapsed(t) + t->pace.iteration_s + end_s(t);
-    if (end <= 0.995 * t->state.budget_s) return;
-    t->pace.out_of_time = true;
-    U3D_WARN("train", "slower than measured: ending after iteration %lld of %lld, so that the model is ready in time",
-             (long long)t->state.iteration, (long long)t->state.total);
+    t->pace.measured_from = u3d_clock();
+    t->pace.measured_first = t->state.iteration;
+    t->pace.other_s = 0.0;
+}
+
+/* The total again, from the iterations since the last estimate. */
+static u3d_status correct_total(u3d_training *t)
+{
+    u3d_pace *p = &t->pace;
+    double timed = (double)(t->state.iteration - p->measured_first);
+    if (timed < TIMED_ITERATIONS) return U3D_OK;
+    p->iteration_s = (u3d_clock() - p->measured_from - p->other_s) / timed;
+    begin_measuring(t);
+    double left_s = SHARE * t->state.budget_s - u3d_training_elapsed(t) - end_s(t), each_s = p->iteration_s;
+    if (p->validation_step > 0) each_s += p->validation_s / (double)p->validation_step;
+    int64_t total = t->state.iteration + (left_s > 0 ? (int64_t)(left_s / each_s) : 0);
+    if (total < t->state.iteration + 1) total = t->state.iteration + 1;
+    if (fabs((double)(total - t->state.total)) <= TOLERATED * (double)t->state.total) return U3D_OK;
+    U3D_INFO("train", "now %.3g s an iteration: %lld iterations instead of %lld", p->iteration_s, (long long)total,
+             (long long)t->state.total);
+    t->state.total = t->model.config.iterations = total;
+    U3D_TRY(u3d_run_write_config(t));
+    return u3d_training_set_schedule(t);
+}
+
+/* A resumed run has no clock to keep to. */
+static u3d_status watch_time(u3d_training *t)
+{
+    if (!(t->state.budget_s > 0) || t->o->resume || t->state.iteration >= t->state.total) return U3D_OK;
+    double elapsed = u3d_training_elapsed(t);
+    if (elapsed + t->pace.iteration_s + end_s(t) > 0.995 * t->state.budget_s) {
+        t->pace.out_of_time = true;
+        U3D_WARN("train", "out of time after iteration %lld of %lld: ending here, so that the model is ready in time",
+                 (long long)t->state.iteration, (long long)t->state.total);
+        return U3D_OK;
+    }
+    if (t->pace.corrections == N_CORRECTIONS || elapsed < CORRECTIONS[t->pace.corrections] * t->state.budget_s)
+        return U3D_OK;
+    t->pace.corrections++;
+    return correct_total(t);
 }
 
 u3d_status u3d_pace_update(u3d_training *t)
 {
-    if (t->state.total > 0) {
-        watch_time(t);
-        return U3D_OK;
-    }
-    if (isnan(t->pace.measured_from) && t->state.iteration == t->pace.measured_first)
-        t->pace.measured_from = u3d_clock();
-    return timed_enough(t) ? fix_total(t) : U3D_OK;
+    if (t->state.total > 0) return watch_time(t);
+    if (isnan(t->pace.measured_from) && t->state.iteration == t->pace.measured_first) begin_measuring(t);
+    if (!timed_enough(t)) return U3D_OK;
+    U3D_TRY(fix_total(t));
+    begin_measuring(t);
+    return U3D_OK;
 }
 
 /* ---- when ---- */

@@ -109,6 +109,7 @@ u3d_status u3d_training_validate(u3d_training *t)
     U3D_TRY(status);
     t->pace.validation_s = u3d_clock() - begin;
     t->pace.validation_left_s -= t->pace.validation_s;
+    t->pace.other_s += t->pace.validation_s;
     t->state.val_dice = t->scores.mean_dice;
     t->state.val_iou = t->scores.mean_iou;
     (void)snprintf(what, sizeof what, "validation after iteration %lld", (long long)t->state.iteration);

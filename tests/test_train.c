@@ -1,0 +1,431 @@
+/* Training from files to a written model: it learns, it repeats itself bit for bit, it goes on where it stopped, and it
+ * refuses what it must refuse. The data are bright balls in noise. */
+#include "tests/support_cases.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/clock.h"
+#include "engine/log.h"
+#include "engine/mem.h"
+#include "io/json.h"
+#include "io/path.h"
+#include "net/train.h"
+#include "net/model.h"
+
+enum { SIZE = 20, MOST_CASES = 6 };
+
+typedef struct ball {
+    double z, y, x, r;
+    uint64_t seed;
+} ball;
+
+static double inside(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    const ball *b = user;
+    double dz = (double)z - b->z, dy = (double)y - b->y, dx = (double)x - b->x;
+    return dz * dz + dy * dy + dx * dx < b->r * b->r ? 1.0 : 0.0;
+}
+
+/* Brightness 1 inside, 0 outside, plus noise of sd 0.2. */
+static double bright(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    u3d_rng r = u3d_rng_at(((const ball *)user)->seed, U3D_RNG_TEST, (uint64_t)((z * SIZE + y) * SIZE + x));
+    return inside(z, y, x, user) + 0.2 * u3d_rng_normal(&r);
+}
+
+/* Painted on three slices of each orientation, 255 elsewhere. */
+static double sparse(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    bool painted = z % 6 == 4 || y % 6 == 4 || x % 6 == 4;
+    return painted ? inside(z, y, x, user) : 255.0;
+}
+
+typedef struct fixture {
+    u3d_test_set set;
+    int train[MOST_CASES];
+    char *out;
+    const char *options[16];
+    u3d_train_opts o;
+} fixture;
+
+static void data_new(fixture *f, int n, u3d_test_voxel label)
+{
+    const int64_t size[3] = {SIZE, SIZE, SIZE};
+    u3d_test_set_new(&f->set);
+    for (int i = 0; i < n; i++) {
+        ball b = {8.0 + i % 3, 10.0, 12.0 - i % 2, 5.0 + 0.3 * i, 7 + (uint64_t)i};
+        char id[16];
+        (void)snprintf(id, sizeof id, "ball_%d", i);
+        u3d_test_set_add(&f->set, id, size, 1, bright, label, &b);
+        f->train[i] = i;
+    }
+    u3d_test_set_name_label(&f->set, 0, "background");
+    u3d_test_set_name_label(&f->set, 1, "ball");
+}
+
+/* A small network for n volumes; the run goes to a folder beside the data. */
+static void fixture_new(fixture *f, int n, u3d_test_voxel label)
+{
+    static const char *const small[] = {"levels=2", "base=4", "patch=16x16x16", "batch=2", "optimizer=adam", "lr=0.01",
+                                        "momentum=0.9", "average=0.9", "turn=off"};
+    memset(f, 0, sizeof *f);
+    data_new(f, n, label);
+    f->out = u3d_test_path(f->set.dir, "run");
+    f->o = (u3d_train_opts){.out = f->out, .data = &f->set.d, .train = f->train, .n_train = n, .net = "auto",
+                            .iterations = 30, .started = u3d_clock(), .seed = 3, .memory_cap = 2000000000,
+                            .command_json = "{\"data\": \"balls\"}"};
+    f->o.unlabeled_given = label == sparse;
+    f->o.unlabeled = 255;
+    f->o.dense = label != sparse;
+    for (f->o.n_set = 0; f->o.n_set < (int)(sizeof small / sizeof small[0]); f->o.n_set++)
+        f->options[f->o.n_set] = small[f->o.n_set];
+    f->o.set = f->options;
+}
+
+static void fixture_done(fixture *f)
+{
+    u3d_free(f->out);
+    u3d_test_set_done(&f->set);
+}
+
+static u3d_status run(const fixture *f, int threads, u3d_train_result *r)
+{
+    u3d_backend *b = u3d_test_backend("cpu", NULL, threads);
+    u3d_status status = u3d_train(b, &f->o, r);
+    u3d_backend_close(b);
+    return status;
+}
+
+static void train_to(fixture *f, const char *name, int threads, u3d_train_result *r)
+{
+    u3d_free(f->out);
+    f->out = u3d_test_path(f->set.dir, name);
+    f->o.out = f->out;
+    assert_ok(run(f, threads, r));
+}
+
+static char *in_run(const fixture *f, const char *run_name, const char *file)
+{
+    char *dir = u3d_test_path(f->set.dir, run_name), *path = u3d_test_path(dir, file);
+    u3d_free(dir);
+    return path;
+}
+
+/* Every tensor of two checkpoints has the same bits. */
+static void assert_same_checkpoint(const fixture *f, const char *a, const char *b)
+{
+    u3d_checkpoint *first, *second;
+    char *first_path = in_run(f, a, "checkpoint.safetensors"), *second_path = in_run(f, b, "checkpoint.safetensors");
+    assert_ok(u3d_checkpoint_load(first_path, &first));
+    assert_ok(u3d_checkpoint_load(second_path, &second));
+    assert_true(first->n_tensors > 0);
+    assert_int_equal(first->n_tensors, second->n_tensors);
+    for (int i = 0; i < first->n_tensors; i++) {
+        const u3d_tensor *t = first->tensors[i], *other = u3d_checkpoint_find(second, t->name);
+        if (!other || memcmp(t->data, other->data, u3d_type_bytes(&t->type)) != 0)
+            fail_msg("%s and %s differ in %s", a, b, t->name);
+    }
+    u3d_checkpoint_free(first);
+    u3d_checkpoint_free(second);
+    u3d_free(first_path);
+    u3d_free(second_path);
+}
+
+/* Lines of a run's log.csv, the header included; 0 where there is none yet. */
+static int log_lines(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    int lines = 0, c;
+    while (file && (c = fgetc(file)) != EOF) lines += c == '\n';
+    if (file) (void)fclose(file);
+    return lines;
+}
+
+/* ---- learning ---- */
+
+static void test_learns(void **state)
+{
+    (void)state;
+    fixture f;
+    u3d_train_result r;
+    fixture_new(&f, 6, inside);
+    f.o.iterations = 200;
+    int64_t live = u3d_mem_live();
+    assert_ok(run(&f, 2, &r));
+    assert_int_equal(u3d_mem_live(), live);
+    assert_int_equal(r.iterations, 200);
+    if (!(r.val_dice > 0.95)) fail_msg("held-out Dice %g after %lld iterations", r.val_dice, (long long)r.iterations);
+    assert_true(r.val_iou > 0.9 && r.val_iou < r.val_dice);
+    assert_int_equal(strlen(r.fingerprint), 16);
+
+    char *log = in_run(&f, "run", "log.csv");
+    assert_int_equal(log_lines(log), 201);
+    u3d_model *m;
+    assert_ok(u3d_model_load(f.out, &m));
+    assert_string_equal(m->fingerprint, r.fingerprint);
+    assert_int_equal(m->labels.n, 2);
+    assert_int_equal(m->config.channels, 1);
+    assert_int_equal(m->config.iterations, 200);
+    u3d_model_free(m);
+    u3d_free(log);
+    fixture_done(&f);
+}
+
+/* One volume with a few painted slices: some of them are set aside, and the fold's cases are reported. */
+static void test_sparse_and_report(void **state)
+{
+    (void)state;
+    fixture f;
+    u3d_train_result r;
+    fixture_new(&f, 3, sparse);
+    static const int report[] = {1, 2};
+    f.o.n_train = 1;
+    f.o.report = report;
+    f.o.n_report = 2;
+    f.o.iterations = 100;
+    assert_ok(run(&f, 2, &r));
+    assert_true(r.val_dice > 0.9);
+    assert_true(r.report_dice > 0.9);
+    fixture_done(&f);
+}
+
+static void test_valid_paper_family(void **state)
+{
+    (void)state;
+    fixture f;
+    u3d_train_result r;
+    fixture_new(&f, 1, inside);
+    static const char *const more[] = {"padding=valid", "double=before-pool", "norm=batch", "norm_statistics=running",
+                                       "convs=1",       "class_weights=auto", "loss=ce"};
+    for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) f.options[f.o.n_set++] = more[i];
+    f.o.iterations = 100;
+    f.o.validate_every = -1;
+    assert_ok(run(&f, 2, &r));
+    assert_true(isnan(r.val_dice));
+    assert_true(r.loss < 0.3);
+    fixture_done(&f);
+}
+
+/* ---- repeating ---- */
+
+static void test_threads_give_the_same_bits(void **state)
+{
+    (void)state;
+    fixture f;
+    u3d_train_result one, two, other;
+    fixture_new(&f, 5, inside);
+    train_to(&f, "one", 1, &one);
+    train_to(&f, "two", 2, &two);
+    assert_string_equal(one.fingerprint, two.fingerprint);
+    assert_same_checkpoint(&f, "one", "two");
+    f.o.seed = 4;
+    train_to(&f, "other", 2, &other);
+    assert_string_not_equal(one.fingerprint, other.fingerprint);
+    fixture_done(&f);
+}
+
+/* Sets *stop when the log has so many lines. */
+typedef struct stopper {
+    const char *log;
+    int lines;
+    volatile int *stop;
+} stopper;
+
+static void *stopper_run(void *user)
+{
+    const stopper *s = user;
+    for (int i = 0; i < 60000 && log_lines(s->log) < s->lines; i++)
+        (void)nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    *s->stop = 1;
+    return NULL;
+}
+
+static int64_t interrupt_after(fixture *f, const char *name, int lines)
+{
+    volatile int stop = 0;
+    u3d_train_result r;
+    pthread_t thread;
+    char *log = in_run(f, name, "log.csv");
+    stopper s = {log, lines, &stop};
+    u3d_free(f->out);
+    f->out = u3d_test_path(f->set.dir, name);
+    f->o.out = f->out;
+    f->o.stop = &stop;
+    assert_int_equal(pthread_create(&thread, NULL, stopper_run, &s), 0);
+    assert_status(run(f, 2, &r), U3D_E_CANCELLED);
+    pthread_join(thread, NULL);
+    assert_non_null(strstr(u3d_error_text(), "--resume"));
+    f->o.stop = NULL;
+    int done = log_lines(log) - 1;
+    u3d_free(log);
+    return done;
+}
+
+static void test_resume(void **state)
+{
+    (void)state;
+    fixture f;
+    u3d_train_result whole, resumed;
+    fixture_new(&f, 6, inside);
+    f.o.iterations = 200;
+    train_to(&f, "whole", 2, &whole);
+    int64_t done = interrupt_after(&f, "parts", 20);
+    assert_true(done >= 19 && done < 200);
+
+    f.o.resume = true;
+    f.o.iterations = 0;
+    f.o.n_set = 0;
+    f.o.net = NULL;
+    f.o.seed = 99; /* the run's own is kept */
+    assert_ok(run(&f, 1, &resumed));
+    assert_int_equal(resumed.iterations, 200);
+    assert_string_equal(whole.fingerprint, resumed.fingerprint);
+    assert_same_checkpoint(&f, "whole", "parts");
+    char *log = in_run(&f, "parts", "log.csv");
+    assert_int_equal(log_lines(log), 201);
+    u3d_free(log);
+
+    /* A finished run has nothing left to do, and says the same. */
+    assert_ok(run(&f, 2, &resumed));
+    assert_string_equal(whole.fingerprint, resumed.fingerprint);
+
+    f.o.n_train = 5;
+    assert_status(run(&f, 2, &resumed), U3D_E_ARG);
+    assert_non_null(strstr(u3d_error_text(), "data changed"));
+    fixture_done(&f);
+}
+
+/* ---- refusing ---- */
+
+static void test_folder(void **state)
+{
+    (void)state;
+    fixture f;
+    u3d_train_result r;
+    fixture_new(&f, 1, inside);
+    f.o.iterations = 2;
+    f.o.resume = true;
+    assert_status(run(&f, 2, &r), U3D_E_IO); /* nothing to resume */
+    f.o.resume = false;
+    assert_ok(run(&f, 2, &r));
+    assert_status(run(&f, 2, &r), U3D_E_ARG);
+    assert_non_null(strstr(u3d_error_text(), "--force"));
+    f.o.force = true;
+    f.o.iterations = 3;
+    assert_ok(run(&f, 2, &r));
+    char *log = in_run(&f, "run", "log.csv"), *config = in_run(&f, "run", "config.json");
+    assert_int_equal(log_lines(log), 4);
+
+    cJSON *json;
+    assert_ok(u3d_json_read(config, &json));
+    assert_int_equal(cJSON_GetObjectItem(json, "iterations")->valueint, 3);
+    assert_string_equal(cJSON_GetObjectItem(json, "seed")->valuestring, "3");
+    assert_string_equal(cJSON_GetObjectItem(cJSON_GetObjectItem(json, "source"), "data")->valuestring, "balls");
+    assert_non_null(cJSON_GetObjectItem(cJSON_GetObjectItem(json, "settings"), "base"));
+    cJSON_Delete(json);
+
+    int lock;
+    assert_ok(u3d_path_lock(f.out, &lock));
+    assert_status(run(&f, 2, &r), U3D_E_ARG);
+    assert_non_null(strstr(u3d_error_text(), "in use"));
+    u3d_path_unlock(lock);
+    u3d_free(log);
+    u3d_free(config);
+    fixture_done(&f);
+}
+
+static void test_refused_requests(void **state)
+{
+    (void)state;
+    fixture f;
+    u3d_train_result r;
+    fixture_new(&f, 1, inside);
+    f.o.memory_cap = 1000000; /* not even the program itself */
+    assert_status(run(&f, 2, &r), U3D_E_NOMEM);
+    assert_non_null(strstr(u3d_error_text(), "GB"));
+    f.o.memory_cap = 2000000000;
+    f.o.force = true;
+    f.options[f.o.n_set++] = "labels=5";
+    assert_status(run(&f, 2, &r), U3D_E_ARG);
+    f.options[f.o.n_set - 1] = "class_weights=1,2,3";
+    assert_status(run(&f, 2, &r), U3D_E_ARG);
+    f.options[f.o.n_set - 1] = "lr=1e30"; /* weights overflow at once */
+    f.options[f.o.n_set++] = "clip_norm=0";
+    f.options[f.o.n_set++] = "optimizer=sgd";
+    f.o.iterations = 60;
+    f.o.validate_every = -1;
+    assert_status(run(&f, 2, &r), U3D_E_NUMERIC);
+    f.o.time_s = 5; /* and iterations */
+    assert_status(run(&f, 2, &r), U3D_E_ARG);
+    fixture_done(&f);
+}
+
+/* ---- time ---- */
+
+static void test_time_budget(void **state)
+{
+    (void)state;
+    fixture f;
+    u3d_train_result r;
+    fixture_new(&f, 6, inside);
+    static const int report[] = {0, 1};
+    f.o.report = report;
+    f.o.n_report = 2;
+    f.o.iterations = 0;
+    f.o.time_s = 8;
+    f.o.started = u3d_clock();
+    assert_ok(run(&f, 2, &r));
+    double took = u3d_clock() - f.o.started;
+    if (!(took <= 8.0 && took >= 5.0)) fail_msg("a budget of 8 s took %.2f s", took);
+    assert_true(r.iterations > 10);
+    u3d_model *m;
+    assert_ok(u3d_model_load(f.out, &m));
+    assert_true(m->config.iterations >= r.iterations);
+    u3d_model_free(m);
+    fixture_done(&f);
+}
+
+/* ---- allocation failures ---- */
+
+/* Some of the first allocations, one run each: each must end in U3D_E_NOMEM and give everything back. */
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    fixture f;
+    u3d_train_result r;
+    fixture_new(&f, 1, inside);
+    f.o.iterations = 2;
+    f.o.force = true;
+    u3d_backend *b = u3d_test_cpu();
+    int failures = 0;
+    for (int n = 1; n < 4000; n += 1 + n / 6) {
+        int64_t live = u3d_mem_live();
+        u3d_mem_fail_at(n);
+        u3d_status status = u3d_train(b, &f.o, &r);
+        u3d_mem_fail_at(0);
+        assert_int_equal(u3d_mem_live(), live);
+        if (status == U3D_OK) break;
+        if (status != U3D_E_NOMEM) fail_msg("allocation %d: status %d: %s", n, (int)status, u3d_error_text());
+        failures++;
+    }
+    assert_true(failures > 10);
+    u3d_backend_close(b);
+    fixture_done(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_learns),         cmocka_unit_test(test_sparse_and_report),
+        cmocka_unit_test(test_valid_paper_family), cmocka_unit_test(test_threads_give_the_same_bits),
+        cmocka_unit_test(test_resume),         cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_refused_requests), cmocka_unit_test(test_time_budget),
+        cmocka_unit_test(test_out_of_memory),
+    };
+    u3d_log_set_level(U3D_LOG_WARN);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
