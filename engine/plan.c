@@ -183,9 +183,11 @@ static int32_t plan_too_large(const u3d_plan *p)
 }
 
 /* What the bytes alive at any node should stay below: anything at first, then the limit, then less and less
- * of it to leave room for gaps, at last 0, which leaves the minimum to every workspace. */
+ * of it to leave room for gaps, at last 0, which leaves the minimum to every workspace; that alone where the
+ * caller wants it. */
 static uint64_t plan_target(const u3d_plan *p, int attempt)
 {
+    if (p->opts.least_work) return 0;
     if (attempt == 0) return UINT64_MAX;
     return p->limit / (N_ATTEMPTS - 2) * (uint64_t)(N_ATTEMPTS - 1 - attempt);
 }

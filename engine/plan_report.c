@@ -69,7 +69,7 @@ u3d_status plan_fail_memory(const u3d_plan *p, uint64_t needed)
     char list[LIST_CAP] = "", name[OWNER_CAP];
     size_t used = 0;
     for (int i = 0; i < n; i++) {
-        int len = snprintf(list + used, sizeof list - used, "%s%s %.3f", i ? ", " : "",
+        int len = snprintf(list + used, sizeof list - used, "%s%s %.3g", i ? ", " : "",
                            plan_owner_text(p, largest[i], name, sizeof name),
                            (double)p->owners[largest[i]].bytes * 1e-9);
         if (len < 0 || (size_t)len >= sizeof list - used) break;
@@ -77,7 +77,7 @@ u3d_status plan_fail_memory(const u3d_plan *p, uint64_t needed)
     }
     return u3d_fail(
         U3D_E_NOMEM,
-        "plan: temporaries need %.3f GB but may use %.3f GB; largest in GB at the peak, node '%s': %s; "
+        "plan: temporaries need %.3g GB but may use %.3g GB; largest in GB at the peak, node '%s': %s; "
         "use a smaller patch or batch, or allow more memory",
         (double)needed * 1e-9, (double)p->limit * 1e-9, u3d_graph_node(p->graph, node)->name, list);
 }
