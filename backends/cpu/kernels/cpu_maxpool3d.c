@@ -3,15 +3,20 @@
  *   y[n,oz,oy,ox,c]     = max over kz,ky,kx of x[n, oz*KD+kz, oy*KH+ky, ox*KW+kx, c]
  *   index[n,oz,oy,ox,c] = (kz*KH + ky)*KW + kx of the first maximum, u8
  *
- * Vectorised over channels, a group of them at a time in registers or first-level cache; the map is read
- * once. Backward visits windows too, and whole rows of dx, so the voxels that no window covers (sizes that
- * the kernel does not divide) are part of the last row of windows and get zero. */
+ * Whatever the number of channels, loops run over long flat pieces of rows. Forward: the KD*KH rows of voxels
+ * that share a row of windows are reduced to one, element by element, then that one along x. Backward: a row
+ * of dy and index is stretched along x to the length of a row of dx, then compared for each of the KD*KH
+ * rows. A piece is a few windows, so that the workspace, [threads][ARRAYS][piece] of 4 bytes, stays in
+ * first-level cache. */
 #include "backends/cpu/kernels/cpu_slice.h"
 
-enum { GROUP = 64 }; /* channels at a time: best and index of a group are 512 bytes */
+#include <omp.h>
+
+enum { PIECE = 1024, ARRAYS = 4 };
 
 typedef struct pool {
     int64_t n, in[3], out[3], k[3], c; /* z, y, x */
+    int64_t piece;                     /* floats per piece of a row of x, at least one window */
 } pool;
 
 static pool pool_of(const u3d_op_desc *d, const u3d_type *big, const u3d_type *small)
@@ -22,53 +27,20 @@ static pool pool_of(const u3d_op_desc *d, const u3d_type *big, const u3d_type *s
         p.out[a] = small->dim[1 + a];
         p.k[a] = d->attr.conv.kernel[a];
     }
+    int64_t window = p.k[2] * p.c;
+    p.piece = cpu_min(p.out[2], cpu_max(1, PIECE / window)) * window;
     return p;
 }
 
-static inline void pool_first(const float *x, float *best, int32_t *index, int64_t n)
+static uint64_t array_bytes(const pool *p)
 {
-    for (int64_t i = 0; i < n; i++) {
-        best[i] = x[i];
-        index[i] = 0;
-    }
+    return ((uint64_t)p->piece * sizeof(float) + 63) / 64 * 64;
 }
 
-static inline void pool_next(const float *x, int32_t at, float *best, int32_t *index, int64_t n)
+/* Array `which` of the calling thread. */
+static void *array_at(const cpu_call *c, const pool *p, int which)
 {
-    for (int64_t i = 0; i < n; i++) {
-        bool more = x[i] > best[i];
-        best[i] = more ? x[i] : best[i];
-        index[i] = more ? at : index[i];
-    }
-}
-
-/* `n` channels of one window; x is its first voxel. */
-static inline void pool_window(const pool *p, const float *x, float *y, uint8_t *index, int64_t n)
-{
-    float best[GROUP];
-    int32_t first[GROUP];
-    int32_t at = 0;
-    for (int64_t kz = 0; kz < p->k[0]; kz++)
-        for (int64_t ky = 0; ky < p->k[1]; ky++)
-            for (int64_t kx = 0; kx < p->k[2]; kx++, at++) {
-                const float *v = x + ((kz * p->in[1] + ky) * p->in[2] + kx) * p->c;
-                if (at == 0)
-                    pool_first(v, best, first, n);
-                else
-                    pool_next(v, at, best, first, n);
-            }
-    for (int64_t i = 0; i < n; i++) y[i] = best[i];
-    for (int64_t i = 0; i < n; i++) index[i] = (uint8_t)first[i];
-}
-
-static void pool_row(const pool *p, const float *x, float *y, uint8_t *index)
-{
-    for (int64_t ox = 0; ox < p->out[2]; ox++)
-        for (int64_t c = 0; c < p->c; c += GROUP) {
-            const float *from = x + ox * p->k[2] * p->c + c;
-            int64_t to = ox * p->c + c;
-            pool_window(p, from, y + to, index + to, cpu_min(GROUP, p->c - c));
-        }
+    return (char *)c->work + (uint64_t)(omp_get_thread_num() * ARRAYS + which) * array_bytes(p);
 }
 
 /* Row of windows (n, oz, oy) -> its first row of voxels (n, oz*KD, oy*KH). */
@@ -76,6 +48,82 @@ static int64_t first_row(const pool *p, int64_t row)
 {
     int64_t oy = row % p->out[1], oz = row / p->out[1] % p->out[0], n = row / p->out[1] / p->out[0];
     return (n * p->in[0] + oz * p->k[0]) * p->in[1] + oy * p->k[1];
+}
+
+static void keep_first(const float *x, float *best, int32_t *at, int64_t n)
+{
+    for (int64_t j = 0; j < n; j++) {
+        best[j] = x[j];
+        at[j] = 0;
+    }
+}
+
+static void keep_larger(const float *x, int32_t row, float *best, int32_t *at, int64_t n)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < n; j++) {
+        float v = x[j], old = best[j];
+        int32_t more = -(v > old); /* a mask: two selects by one condition would become a branch */
+        best[j] = v > old ? v : old;
+        at[j] = (row & more) | (at[j] & ~more);
+    }
+}
+
+/* Rows to one: best[j] = max over kz,ky, at[j] = kz*KH + ky of the first. x is the piece in the first row. */
+static void reduce_rows(const pool *p, const float *x, float *best, int32_t *at, int64_t n)
+{
+    int64_t line = p->in[2] * p->c;
+    int32_t row = 0;
+    for (int64_t kz = 0; kz < p->k[0]; kz++)
+        for (int64_t ky = 0; ky < p->k[1]; ky++, row++) {
+            const float *from = x + (kz * p->in[1] + ky) * line;
+            if (row == 0)
+                keep_first(from, best, at, n);
+            else
+                keep_larger(from, row, best, at, n);
+        }
+}
+
+/* top[j], first[j]: the maximum of best[j + kx*C] over kx and its index, the smallest among equals. */
+static void reduce_x(const pool *p, const float *best, const int32_t *at, float *top, int32_t *first,
+                     int64_t n)
+{
+    int32_t kw = (int32_t)p->k[2];
+    for (int64_t j = 0; j < n; j++) {
+        top[j] = best[j];
+        first[j] = at[j] * kw;
+    }
+    for (int32_t kx = 1; kx < kw; kx++) {
+        const float *right = best + kx * p->c;
+        const int32_t *right_at = at + kx * p->c;
+#pragma omp simd
+        for (int64_t j = 0; j < n; j++) {
+            float v = right[j], old = top[j];
+            int32_t index = right_at[j] * kw + kx, old_index = first[j];
+            int32_t take = -(v > old) | (-(v == old) & -(index < old_index));
+            top[j] = v > old ? v : old;
+            first[j] = (index & take) | (old_index & ~take);
+        }
+    }
+}
+
+/* Pieces of one row of windows; x, y and index point to the row's first. */
+static void pool_row(const cpu_call *call, const pool *p, const float *x, float *y, uint8_t *index)
+{
+    float *best = array_at(call, p, 0), *top = array_at(call, p, 1);
+    int32_t *at = array_at(call, p, 2), *first = array_at(call, p, 3);
+    int64_t line = p->in[2] * p->c, window = p->k[2] * p->c, channels = p->c;
+    for (int64_t from = 0; from < line; from += p->piece) {
+        int64_t n = cpu_min(p->piece, line - from);
+        reduce_rows(p, x + from, best, at, n);
+        if (channels < CPU_LINE_ELEMS) /* in one go, between the windows too, where nobody looks */
+            reduce_x(p, best, at, top, first, n - window + channels);
+        for (int64_t w = 0; w < n; w += window) {
+            if (channels >= CPU_LINE_ELEMS) reduce_x(p, best + w, at + w, top + w, first + w, channels);
+            for (int64_t c = 0; c < channels; c++) *y++ = top[w + c];
+            for (int64_t c = 0; c < channels; c++) *index++ = (uint8_t)first[w + c];
+        }
+    }
 }
 
 static void run_maxpool3d(const cpu_call *c)
@@ -86,26 +134,45 @@ static void run_maxpool3d(const cpu_call *c)
     uint8_t *index = c->out[1];
     int64_t rows = p.n * p.out[0] * p.out[1], line = p.out[2] * p.c;
 #pragma omp parallel for num_threads(c->threads) schedule(static) if (rows * line > CPU_SLICE_ELEMS / 8)
-    for (int64_t row = 0; row < rows; row++) {
-        const float *from = x + first_row(&p, row) * p.in[2] * p.c;
-        pool_row(&p, from, y + row * line, index + row * line);
+    for (int64_t row = 0; row < rows; row++)
+        pool_row(c, &p, x + first_row(&p, row) * p.in[2] * p.c, y + row * line, index + row * line);
+}
+
+/* dy and index along x: wide[(ox*KW + kx)*C + c] = dy[ox,c], at[...] = index[ox,c] - kx, n floats of them. */
+static void stretch(const pool *p, const float *dy, const uint8_t *index, float *wide, int32_t *at, int64_t n)
+{
+    for (int64_t j = 0; j < n; dy += p->c, index += p->c)
+        for (int32_t kx = 0; kx < p->k[2]; kx++, j += p->c)
+            for (int64_t c = 0; c < p->c; c++) {
+                wide[j + c] = dy[c];
+                at[j + c] = index[c] - kx;
+            }
+}
+
+static void put_chosen(const float *wide, const int32_t *at, int32_t here, float *dx, int64_t n, bool add)
+{
+    for (int64_t j = 0; j < n; j++) {
+        float g = wide[j],
+              chosen = at[j] == here ? g : 0; /* g apart: a load under a condition stays scalar */
+        dx[j] = add ? dx[j] + chosen : chosen;
     }
 }
 
-static inline void spread(const float *dy, const uint8_t *index, int32_t at, float *dx, int64_t n, bool add)
+/* Pieces of all rows of dx that belong to one row of windows; dx points to the first of them. */
+static void spread_row(const cpu_call *call, const pool *p, const float *dy, const uint8_t *index, float *dx)
 {
-    if (add)
-        for (int64_t i = 0; i < n; i++) dx[i] += index[i] == at ? dy[i] : 0;
-    else
-        for (int64_t i = 0; i < n; i++) dx[i] = index[i] == at ? dy[i] : 0;
-}
-
-/* One row (n, z, y) of dx; `at` is the index of the first voxel that its windows have in it. */
-static void spread_row(const pool *p, const float *dy, const uint8_t *index, int32_t at, float *dx, bool add)
-{
-    for (int64_t ox = 0; ox < p->out[2]; ox++)
-        for (int32_t kx = 0; kx < p->k[2]; kx++, dx += p->c)
-            spread(dy + ox * p->c, index + ox * p->c, at + kx, dx, p->c, add);
+    float *wide = array_at(call, p, 0);
+    int32_t *at = array_at(call, p, 1);
+    bool add = call->desc->accumulate & 1;
+    int64_t line = p->in[2] * p->c;
+    for (int64_t from = 0; from < line; from += p->piece) {
+        int64_t n = cpu_min(p->piece, line - from), out = from / p->k[2];
+        stretch(p, dy + out, index + out, wide, at, n);
+        int64_t here = 0;
+        for (int64_t kz = 0; kz < p->k[0]; kz++)
+            for (int64_t ky = 0; ky < p->k[1]; ky++, here += p->k[2])
+                put_chosen(wide, at, (int32_t)here, dx + (kz * p->in[1] + ky) * line + from, n, add);
+    }
 }
 
 static void run_maxpool3d_dx(const cpu_call *c)
@@ -114,16 +181,17 @@ static void run_maxpool3d_dx(const cpu_call *c)
     const float *dy = c->in[0];
     const uint8_t *index = c->in[1];
     float *dx = c->out[0];
-    bool add = c->desc->accumulate & 1;
-    int64_t rows = p.n * p.out[0] * p.out[1], line = p.out[2] * p.c, dx_line = p.in[2] * p.c;
+    int64_t rows = p.n * p.out[0] * p.out[1], line = p.out[2] * p.c;
 #pragma omp parallel for num_threads(c->threads) schedule(static) if (rows * line > CPU_SLICE_ELEMS / 8)
     for (int64_t row = 0; row < rows; row++)
-        for (int64_t kz = 0; kz < p.k[0]; kz++)
-            for (int64_t ky = 0; ky < p.k[1]; ky++) {
-                float *to = dx + (first_row(&p, row) + kz * p.in[1] + ky) * dx_line;
-                int64_t at = (kz * p.k[1] + ky) * p.k[2];
-                spread_row(&p, dy + row * line, index + row * line, (int32_t)at, to, add);
-            }
+        spread_row(c, &p, dy + row * line, index + row * line, dx + first_row(&p, row) * p.in[2] * p.c);
+}
+
+static void work_maxpool3d(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    bool back = d->op == U3D_OP_MAXPOOL3D_DX;
+    pool p = back ? pool_of(d, &d->out[0], &d->in[0]) : pool_of(d, &d->in[0], &d->out[0]);
+    *min = *best = (uint64_t)threads * ARRAYS * array_bytes(&p);
 }
 
 static const char *refuse_maxpool3d(const u3d_op_desc *d)
@@ -131,8 +199,9 @@ static const char *refuse_maxpool3d(const u3d_op_desc *d)
     const int32_t *k = d->attr.conv.kernel;
     if ((int64_t)k[0] * k[1] * k[2] > 256)
         return "a window of more than 256 voxels does not fit into a u8 index";
-    return cpu_refuse_accumulate(d);
+    return d->op == U3D_OP_MAXPOOL3D ? cpu_refuse_accumulate(d) : NULL;
 }
 
-const cpu_entry CPU_NAME(cpu_MAXPOOL3D)[] = {{"plain", refuse_maxpool3d, NULL, run_maxpool3d}, {0}};
-const cpu_entry CPU_NAME(cpu_MAXPOOL3D_DX)[] = {{"plain", NULL, NULL, run_maxpool3d_dx}, {0}};
+const cpu_entry CPU_NAME(cpu_MAXPOOL3D)[] = {{"plain", refuse_maxpool3d, work_maxpool3d, run_maxpool3d}, {0}};
+const cpu_entry CPU_NAME(cpu_MAXPOOL3D_DX)[] = {{"plain", refuse_maxpool3d, work_maxpool3d, run_maxpool3d_dx},
+                                                {0}};
