@@ -1,5 +1,5 @@
 /* Training cases in use: intensities, memory budget, failing allocations, held-out slices. */
-#include "support_cases.h"
+#include "tests/support_cases.h"
 
 #include <math.h>
 #include <pthread.h>

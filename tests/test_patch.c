@@ -1,5 +1,5 @@
 /* Cutting, choosing, augmenting and feeding patches, against loops that do it voxel by voxel. */
-#include "support_cases.h"
+#include "tests/support_cases.h"
 
 #include <math.h>
 #include <stdlib.h>
