@@ -50,7 +50,8 @@ static u3d_status table_check_weights(const char *text)
 
 #define AT(member) offsetof(u3d_config, member)
 
-/* clang-format off: one row, one or two lines */
+/* One row, two lines or three. */
+/* clang-format off */
 const u3d_config_key u3d_config_keys[] = {
     /* network */
     {.name = "levels", .kind = U3D_KEY_INT, .offset = AT(levels), .value = "4", .low = 1,
