@@ -145,8 +145,8 @@ static u3d_status read_voxels(reader *r)
                 for (size_t i = 0; i < n; i++) r->values[i] = r->values[i] * info->slope + info->inter;
             read_place(r, first, channel, n);
         }
-    /* A gzip stream ends with a checksum: zlib compares it when it is asked for more than there is. A stream that
-     * stops before it counts as no error for gzread, only for gzerror. */
+    /* A gzip stream ends with a checksum: zlib compares it when it is asked for more than there is. A stream
+     * that stops before it counts as no error for gzread, only for gzerror. */
     int code = Z_OK, more = gzread(r->file, r->stored, 1);
     (void)gzerror(r->file, &code);
     if (more < 0 || code == Z_BUF_ERROR)
