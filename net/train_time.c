@@ -188,13 +188,13 @@ bool u3d_pace_finished(const u3d_training *t)
     return t->pace.out_of_time || (t->state.total > 0 && t->state.iteration >= t->state.total);
 }
 
-/* Every validation_step iterations and at the end, as long as there is time for it. The last one is the one that
+/* Every validation_step iterations and at the end (of a run not shorter than that), as long as there is time for it. The last one is the one that
  * people read: earlier ones leave time for it. */
 bool u3d_pace_validation_due(const u3d_training *t)
 {
     const u3d_pace *p = &t->pace;
     if (p->validation_step == 0 || t->state.total == 0) return false;
-    bool last = t->state.iteration == t->state.total;
+    bool last = t->state.iteration == t->state.total && t->state.total >= p->validation_step;
     if (!last && t->state.iteration % p->validation_step != 0) return false;
     double needed = (last ? 1.0 : 2.0) * p->validation_s;
     if (!last && needed > p->validation_left_s) return false;

@@ -48,7 +48,7 @@ typedef struct fixture {
     u3d_test_set set;
     int train[MOST_CASES];
     char *out;
-    const char *options[16];
+    const char *options[20];
     u3d_train_opts o;
 } fixture;
 
@@ -353,9 +353,10 @@ static void test_refused_requests(void **state)
     assert_status(run(&f, 2, &r), U3D_E_ARG);
     f.options[f.o.n_set - 1] = "class_weights=1,2,3";
     assert_status(run(&f, 2, &r), U3D_E_ARG);
-    f.options[f.o.n_set - 1] = "lr=1e30"; /* weights overflow at once */
+    f.options[f.o.n_set - 1] = "lr=100"; /* weights overflow at once */
     f.options[f.o.n_set++] = "clip_norm=0";
     f.options[f.o.n_set++] = "optimizer=sgd";
+    f.options[f.o.n_set++] = "norm=none";
     f.o.iterations = 60;
     f.o.validate_every = -1;
     assert_status(run(&f, 2, &r), U3D_E_NUMERIC);
