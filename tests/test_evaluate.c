@@ -1,0 +1,139 @@
+/* Scores against counts made by hand, and the files that evaluation takes together. */
+#include "tests/support_nifti.h"
+
+#include "engine/mem.h"
+#include "io/path.h"
+#include "net/evaluate.h"
+#include "net/metrics.h"
+
+#include <math.h>
+#include <string.h>
+
+static char *dir;
+
+static int setup(void **state)
+{
+    (void)state;
+    dir = u3d_test_dir();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    u3d_test_dir_done(dir);
+    return 0;
+}
+
+/* A label file of 6x1x1 voxels. */
+static void label_file(const char *name, const int32_t values[6])
+{
+    u3d_volume *v;
+    char *path = u3d_test_path(dir, name);
+    assert_ok(u3d_volume_new((int64_t[]){1, 1, 6}, (double[]){2, 1, 0.5}, U3D_I32, 1, &v));
+    memcpy(v->data, values, 6 * sizeof *values);
+    assert_ok(u3d_nifti_write(path, v));
+    u3d_volume_free(v);
+    u3d_free(path);
+}
+
+static double metric(const cJSON *parent, const char *label, const char *name)
+{
+    const cJSON *o = label ? cJSON_GetObjectItemCaseSensitive(parent, label) : parent;
+    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
+    assert_non_null(v);
+    return cJSON_IsNumber(v) ? v->valuedouble : NAN;
+}
+
+static cJSON *evaluate(const char *prediction, const char *reference, bool unlabeled, int32_t value)
+{
+    char *p = u3d_test_path(dir, prediction), *r = u3d_test_path(dir, reference);
+    cJSON *out;
+    assert_ok(u3d_evaluate(&(u3d_evaluate_opts){p, r, unlabeled, value}, &out));
+    u3d_free(p);
+    u3d_free(r);
+    return out;
+}
+
+static void counts_are_as_by_hand(void **state)
+{
+    (void)state;
+    label_file("p.nii.gz", (int32_t[]){0, 1, 1, 2, 7, 1});
+    label_file("r.nii.gz", (int32_t[]){0, 1, 2, 2, 9, 9});
+    cJSON *s = evaluate("p.nii.gz", "r.nii.gz", true, 9);
+    const cJSON *m = cJSON_GetObjectItemCaseSensitive(s, "mean");
+    assert_true(metric(m, "1", "TP") == 1 && metric(m, "1", "FP") == 1 && metric(m, "1", "FN") == 0 && metric(m, "1", "TN") == 2);
+    assert_true(metric(m, "2", "TP") == 1 && metric(m, "2", "FP") == 0 && metric(m, "2", "FN") == 1 && metric(m, "2", "TN") == 2);
+    assert_true(fabs(metric(m, "1", "Dice") - 2.0 / 3) < 1e-12 && fabs(metric(m, "2", "IoU") - 0.5) < 1e-12);
+    assert_true(metric(m, "1", "volume_pred") == 2 * 1.0); /* two voxels of 2 * 1 * 0.5 */
+    assert_null(cJSON_GetObjectItemCaseSensitive(m, "7"));  /* seen only where nobody annotated */
+    assert_null(cJSON_GetObjectItemCaseSensitive(m, "0"));
+    const cJSON *f = cJSON_GetObjectItemCaseSensitive(s, "foreground_mean");
+    assert_true(fabs(metric(f, NULL, "Dice") - 2.0 / 3) < 1e-12);
+    cJSON_Delete(s);
+}
+
+/* A label absent from both files of a case does not enter its mean. */
+static void absent_labels_do_not_count(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        char *folder = u3d_test_path(dir, i ? "r" : "p");
+        assert_ok(u3d_path_make_dir(folder));
+        u3d_free(folder);
+    }
+    label_file("p/one.nii.gz", (int32_t[]){0, 1, 1, 0, 0, 0});
+    label_file("r/one.nii.gz", (int32_t[]){0, 1, 1, 1, 1, 0});
+    label_file("p/two.nii.gz", (int32_t[]){0, 0, 0, 0, 0, 2});
+    label_file("r/two.nii.gz", (int32_t[]){0, 0, 0, 0, 0, 2});
+    label_file("r/three.nii.gz", (int32_t[]){0, 0, 0, 0, 0, 2});
+    cJSON *s = evaluate("p", "r", false, 0);
+    const cJSON *m = cJSON_GetObjectItemCaseSensitive(s, "mean");
+    assert_true(fabs(metric(m, "1", "Dice") - 2.0 / 3) < 1e-12 && metric(m, "2", "Dice") == 1);
+    assert_true(metric(s, NULL, "references_without_prediction") == 1);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(s, "metric_per_case")), 2);
+    cJSON_Delete(s);
+}
+
+static void classes_are_counted_where_labelled(void **state)
+{
+    (void)state;
+    uint8_t p[] = {0, 1, 1, 2, 1, 0}, r[] = {0, 1, 2, 2, U3D_UNLABELED, 1};
+    u3d_volume a = {.dtype = U3D_U8, .channels = 1, .size = {1, 1, 6}, .data = p}, b = a;
+    u3d_overlap ov[3] = {{0}};
+    b.data = r;
+    u3d_overlap_add(&a, &b, 3, ov);
+    assert_true(ov[1].tp == 1 && ov[1].fp == 1 && ov[1].fn == 1 && ov[1].tn == 2);
+    assert_true(fabs(u3d_overlap_dice(&ov[1]) - 0.5) < 1e-12 && fabs(u3d_overlap_iou(&ov[1]) - 1.0 / 3) < 1e-12);
+    assert_true(isnan(u3d_overlap_dice(&(u3d_overlap){0, 0, 0, 9})));
+}
+
+static void other_grids_are_refused(void **state)
+{
+    (void)state;
+    u3d_volume *v;
+    char *a = u3d_test_path(dir, "a.nii.gz"), *b = u3d_test_path(dir, "b.nii.gz");
+    cJSON *out;
+    label_file("a.nii.gz", (int32_t[]){0, 1, 1, 2, 7, 1});
+    assert_ok(u3d_volume_new((int64_t[]){1, 2, 6}, (double[]){2, 1, 0.5}, U3D_I32, 1, &v));
+    assert_ok(u3d_nifti_write(b, v));
+    const int64_t live = u3d_mem_live();
+    assert_status(u3d_evaluate(&(u3d_evaluate_opts){.prediction = a, .reference = b}, &out), U3D_E_FORMAT);
+    assert_non_null(strstr(u3d_error_text(), "a.nii.gz"));
+    assert_status(u3d_evaluate(&(u3d_evaluate_opts){.prediction = a, .reference = dir}, &out), U3D_E_ARG);
+    assert_int_equal(u3d_mem_live(), live);
+    u3d_volume_free(v);
+    u3d_free(a);
+    u3d_free(b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(counts_are_as_by_hand, setup, teardown),
+        cmocka_unit_test_setup_teardown(absent_labels_do_not_count, setup, teardown),
+        cmocka_unit_test(classes_are_counted_where_labelled),
+        cmocka_unit_test_setup_teardown(other_grids_are_refused, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
