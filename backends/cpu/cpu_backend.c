@@ -83,10 +83,12 @@ static void fill_caps(const cpu_isa *isa, int threads, u3d_caps *out)
     snprintf(out->driver, sizeof out->driver, "OpenMP %d, compiler %s", _OPENMP, __VERSION__);
 }
 
-/* `device` is an index (there is only 0) or part of the name. */
+/* `wanted` is an index (there is only 0) or part of the name; digits alone are an index. */
 static u3d_status check_device(const char *wanted, const char *device)
 {
-    if (!wanted || strcmp(wanted, "0") == 0 || strcasestr(device, wanted)) return U3D_OK;
+    if (!wanted || strcmp(wanted, "0") == 0) return U3D_OK;
+    bool is_index = wanted[strspn(wanted, "0123456789")] == '\0';
+    if (!is_index && strcasestr(device, wanted)) return U3D_OK;
     return u3d_fail(U3D_E_DEVICE, "open backend 'cpu': no device '%s'; the only one is 0, '%s'", wanted,
                     device);
 }

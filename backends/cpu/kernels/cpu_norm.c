@@ -3,9 +3,9 @@
  *   y = (x - mean[c]) * inv[c] * gain[c] + bias[c],  inv = 1 / sqrt(var + eps), var biased
  *
  * Statistics in one reading of memory: for each block, small enough to stay in cache, first the mean, then
- * the squares about that mean, both in float; blocks, slices and columns are combined in double (Chan, Golub
- * & LeVeque 1983). The mean is summed about the slice's first row, so that it loses no digits to a large
- * offset. Second pass: normalise; y may be x. */
+ * the squares about that mean, both in float and relative to the slice's first row, so that a large offset
+ * costs no digits; blocks, slices and columns are combined in double (Chan, Golub & LeVeque 1983).
+ * Second pass: normalise; y may be x. */
 #include "backends/cpu/kernels/cpu_norm.h"
 
 #include <math.h>
@@ -22,6 +22,7 @@ static moments merge(moments a, moments b)
     return (moments){n, a.mean + delta * (b.n / n), a.m2 + b.m2 + delta * delta * (a.n * b.n / n)};
 }
 
+/* Mean of a block's rows minus `origin`. */
 static void block_mean(const float *x, int64_t rows, int64_t width, const float *origin, float *mean)
 {
     memset(mean, 0, (size_t)width * sizeof *mean);
@@ -29,16 +30,17 @@ static void block_mean(const float *x, int64_t rows, int64_t width, const float 
 #pragma omp simd
         for (int64_t j = 0; j < width; j++) mean[j] += x[r * width + j] - origin[j];
     float share = 1.0f / (float)rows;
-    for (int64_t j = 0; j < width; j++) mean[j] = origin[j] + mean[j] * share;
+    for (int64_t j = 0; j < width; j++) mean[j] *= share;
 }
 
-static void block_squares(const float *x, int64_t rows, int64_t width, const float *mean, float *squares)
+static void block_squares(const float *x, int64_t rows, int64_t width, const float *origin, const float *mean,
+                          float *squares)
 {
     memset(squares, 0, (size_t)width * sizeof *squares);
     for (int64_t r = 0; r < rows; r++)
 #pragma omp simd
         for (int64_t j = 0; j < width; j++) {
-            float d = x[r * width + j] - mean[j];
+            float d = (x[r * width + j] - origin[j]) - mean[j];
             squares[j] += d * d;
         }
 }
@@ -68,7 +70,7 @@ static void fold_columns(const cpu_wide *w, int64_t rows, const double *mean, co
     }
 }
 
-/* Moments of rows x[0..rows) of one slice. */
+/* Moments of rows x[0..rows) of one slice; until the end, means are relative to the first row. */
 static void slice_moments(const cpu_wide *w, const float *x, int64_t rows, double *scratch, double *part)
 {
     double *mean = scratch, *m2 = mean + w->width;
@@ -78,9 +80,10 @@ static void slice_moments(const cpu_wide *w, const float *x, int64_t rows, doubl
         int64_t n = cpu_min(w->block_rows, rows - r);
         const float *at = x + r * w->width;
         block_mean(at, n, w->width, x, block);
-        block_squares(at, n, w->width, block, squares);
+        block_squares(at, n, w->width, x, block, squares);
         add_block((double)r, (double)n, w->width, block, squares, mean, m2);
     }
+    for (int64_t j = 0; rows > 0 && j < w->width; j++) mean[j] += (double)x[j];
     fold_columns(w, rows, mean, m2, part);
 }
 

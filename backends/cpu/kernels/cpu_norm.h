@@ -62,7 +62,7 @@ static inline int64_t cpu_wide_at(const cpu_wide *w, int64_t group)
 typedef struct cpu_norm_work {
     double *part;   /* [groups][slices + 1][2][C]: sums of each slice, then of the rest            */
     float *columns; /* [groups][4][width]: parameters of the second pass                            */
-    char *scratch;  /* [threads][width] of 2 doubles and 3 floats                                   */
+    char *scratch;  /* [threads][width] of 2 doubles and 2 floats                                   */
     uint64_t scratch_bytes, bytes;
 } cpu_norm_work;
 
@@ -76,7 +76,7 @@ static inline cpu_norm_work cpu_norm_work_of(const cpu_wide *w, int threads, voi
     uint64_t groups = (uint64_t)w->groups, width = (uint64_t)w->width, channels = (uint64_t)w->channels;
     uint64_t part = cpu_round64(groups * (uint64_t)(w->slices + 1) * 2 * channels * sizeof(double));
     uint64_t columns = cpu_round64(groups * CPU_NORM_COLUMNS * width * sizeof(float));
-    cpu_norm_work k = {.scratch_bytes = cpu_round64(width * (2 * sizeof(double) + 3 * sizeof(float)))};
+    cpu_norm_work k = {.scratch_bytes = cpu_round64(width * (2 * sizeof(double) + 2 * sizeof(float)))};
     k.bytes = part + columns + (uint64_t)threads * k.scratch_bytes;
     if (base) {
         k.part = base;
@@ -96,7 +96,7 @@ static inline float *cpu_norm_columns(const cpu_wide *w, const cpu_norm_work *k,
     return k->columns + (group * CPU_NORM_COLUMNS + which) * w->width;
 }
 
-/* The calling thread's two rows of doubles; three rows of floats follow. Which thread does not matter. */
+/* The calling thread's two rows of doubles; two rows of floats follow. Which thread does not matter. */
 static inline double *cpu_norm_scratch(const cpu_norm_work *k)
 {
     return (double *)(void *)(k->scratch + (uint64_t)omp_get_thread_num() * k->scratch_bytes);
