@@ -1,5 +1,5 @@
-/* --net auto: a network that suits the data, the memory and the time, by nnU-Net's rules (Isensee et al. 2021,
- * doi:10.1038/s41592-020-01008-z; nnunetv2, get_pool_and_conv_props) where they carry over to a CPU.
+/* --net auto: a network that suits the data, the memory and the time, by nnU-Net's rules (Isensee et al.
+ * 2021, doi:10.1038/s41592-020-01008-z; nnunetv2, get_pool_and_conv_props) where they carry over to a CPU.
  *
  *   recipe   what does not depend on the data: the table below, the one place to tune
  *   patch    the median volume, not more than MAX_VOXELS, rounded up to what the poolings divide
@@ -26,18 +26,34 @@
 static const struct {
     const char *key, *value;
 } RECIPE[] = {
-    {"padding", "same"},     {"norm", "instance"},     {"norm_statistics", "tile"}, {"activation", "leaky"},
-    {"leaky_slope", "0.01"}, {"double", "at-start"},   {"convs", "2"},              {"max_width", "320"},
-    {"batch", "2"},          {"foreground_share", "0.33"}, {"loss", "ce+dice"},     {"class_weights", "none"},
-    {"optimizer", "sgd"},    {"lr", "0.01"},           {"momentum", "0.99"},        {"nesterov", "true"},
-    {"weight_decay", "3e-5"}, {"schedule", "poly"},    {"clip_norm", "12"},         {"average", "0.999"},
+    {"padding", "same"},
+    {"norm", "instance"},
+    {"norm_statistics", "tile"},
+    {"activation", "leaky"},
+    {"leaky_slope", "0.01"},
+    {"double", "at-start"},
+    {"convs", "2"},
+    {"max_width", "320"},
+    {"batch", "2"},
+    {"foreground_share", "0.33"},
+    {"loss", "ce+dice"},
+    {"class_weights", "none"},
+    {"optimizer", "sgd"},
+    {"lr", "0.01"},
+    {"momentum", "0.99"},
+    {"nesterov", "true"},
+    {"weight_decay", "3e-5"},
+    {"schedule", "poly"},
+    {"clip_norm", "12"},
+    {"average", "0.999"},
 };
 
 static const int64_t MAX_VOXELS_CPU = 64 * 64 * 64, MAX_VOXELS_GPU = 128 * 128 * 128; /* of a patch */
 enum { MIN_EDGE = 4, MAX_POOLS = 5 };
 static const int64_t WIDTHS[] = {32, 24, 16};
 static const double WANTED_ITERATIONS = 2500;
-/* Speed of training in direct-convolution FLOP per second, only to choose a width before anything was measured. */
+/* Speed of training in direct-convolution FLOP per second, only to choose a width before anything was
+ * measured. */
 static const double CPU_RATE_PER_UNIT = 80e9, GPU_RATE = 8e12;
 static const double TIME_WITHOUT_LIMIT_S = 3600;
 
@@ -122,7 +138,8 @@ static void choose_levels(u3d_config *c, const int64_t patch[3], const double sp
         if (level + 1 >= most) break;
         if (!next_pool(size, step, pool)) {
             if (!is_fixed(f, "levels")) break;
-            for (int a = 0; a < 3; a++) pool[a] = patch[a] > 1; /* the user wants it deeper: the patch is rounded up */
+            for (int a = 0; a < 3; a++)
+                pool[a] = patch[a] > 1; /* the user wants it deeper: the patch is rounded up */
         }
         for (int a = 0; a < 3; a++) {
             int32_t factor = keep_pool ? c->pool[level][a] : pool[a] ? 2 : 1;
@@ -134,9 +151,13 @@ static void choose_levels(u3d_config *c, const int64_t patch[3], const double sp
     c->levels = level + 1;
 }
 
-static int64_t voxels(const int64_t size[3]) { return size[0] * size[1] * size[2]; }
+static int64_t voxels(const int64_t size[3])
+{
+    return size[0] * size[1] * size[2];
+}
 
-/* The largest patch of the volume's shape with at most `most` voxels: the longest axis in world length gives first. */
+/* The largest patch of the volume's shape with at most `most` voxels: the longest axis in world length gives
+ * first. */
 static void bounded_patch(const u3d_data_facts *facts, int64_t most, int64_t patch[3])
 {
     for (int a = 0; a < 3; a++) {
@@ -146,7 +167,8 @@ static void bounded_patch(const u3d_data_facts *facts, int64_t most, int64_t pat
     while (voxels(patch) > most) {
         int longest = 0;
         for (int a = 1; a < 3; a++)
-            if ((double)patch[a] * facts->spacing[a] > (double)patch[longest] * facts->spacing[longest]) longest = a;
+            if ((double)patch[a] * facts->spacing[a] > (double)patch[longest] * facts->spacing[longest])
+                longest = a;
         if (patch[longest] <= 2 * MIN_EDGE) break;
         patch[longest] -= patch[longest] > 32 ? 8 : 1;
     }
@@ -190,8 +212,9 @@ static u3d_status choose_width(u3d_config *c, double rate, double time_s, const 
         U3D_TRY(iteration_flops(c, &flops));
         if (seconds * rate / flops >= WANTED_ITERATIONS) break;
     }
-    say(why, "width: base %lld, %.1f GFLOP an iteration, about %.0f iterations in %.0f s%s", (long long)c->base,
-        flops / 1e9, seconds * rate / flops, seconds, time_s > 0.0 ? "" : " (no time limit was given)");
+    say(why, "width: base %lld, %.1f GFLOP an iteration, about %.0f iterations in %.0f s%s",
+        (long long)c->base, flops / 1e9, seconds * rate / flops, seconds,
+        time_s > 0.0 ? "" : " (no time limit was given)");
     return U3D_OK;
 }
 
@@ -204,15 +227,16 @@ static u3d_status needed_bytes(const u3d_config *c, u3d_backend *b, uint64_t *by
     U3D_TRY(train_graph(c, &net));
     u3d_status status = u3d_plan_new(b, net.graph, &tight, &plan);
     /* values, gradients, two moments, average, and their copies in a checkpoint */
-    if (status == U3D_OK) *bytes = u3d_plan_peak_bytes(plan) + 9 * 4 * (uint64_t)u3d_graph_param_count(net.graph);
+    if (status == U3D_OK)
+        *bytes = u3d_plan_peak_bytes(plan) + 9 * 4 * (uint64_t)u3d_graph_param_count(net.graph);
     u3d_plan_free(plan);
     u3d_unet3d_done(&net);
     return status;
 }
 
 /* Shrink the patch, and then the width, until training fits into nine tenths of the memory. */
-static u3d_status fit_memory(u3d_config *c, const u3d_data_facts *facts, int64_t most, uint64_t cap, u3d_backend *b,
-                             const fixed_keys *f, reasons *why)
+static u3d_status fit_memory(u3d_config *c, const u3d_data_facts *facts, int64_t most, uint64_t cap,
+                             u3d_backend *b, const fixed_keys *f, reasons *why)
 {
     uint64_t bytes;
     U3D_TRY(needed_bytes(c, b, &bytes));
@@ -228,8 +252,9 @@ static u3d_status fit_memory(u3d_config *c, const u3d_data_facts *facts, int64_t
         }
         U3D_TRY(needed_bytes(c, b, &bytes));
     }
-    say(why, "memory: patch %lldx%lldx%lld and base %lld, so that training fits into %.2f GB", (long long)c->patch[2],
-        (long long)c->patch[1], (long long)c->patch[0], (long long)c->base, (double)cap / 1e9);
+    say(why, "memory: patch %lldx%lldx%lld and base %lld, so that training fits into %.2f GB",
+        (long long)c->patch[2], (long long)c->patch[1], (long long)c->patch[0], (long long)c->base,
+        (double)cap / 1e9);
     return U3D_OK;
 }
 
@@ -250,8 +275,8 @@ static void say_levels(const u3d_config *c, reasons *why)
         waits ? "; an axis with coarse voxels or few of them is not pooled at first" : "");
 }
 
-u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels, const char *const *fixed, int n_fixed,
-                        uint64_t memory_cap, double time_s, u3d_backend *b, char **why)
+u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels, const char *const *fixed,
+                        int n_fixed, uint64_t memory_cap, double time_s, u3d_backend *b, char **why)
 {
     const fixed_keys f = {fixed, n_fixed};
     reasons r = {NULL, U3D_OK};
@@ -268,14 +293,16 @@ u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels
     c->channels = facts->channels;
     choose_patch(c, facts, most, &f);
     say(&r, "patch: %lldx%lldx%lld for a median volume of %.0fx%.0fx%.0f voxels of %.3gx%.3gx%.3g",
-        (long long)c->patch[2], (long long)c->patch[1], (long long)c->patch[0], facts->size[2], facts->size[1],
-        facts->size[0], facts->spacing[2], facts->spacing[1], facts->spacing[0]);
+        (long long)c->patch[2], (long long)c->patch[1], (long long)c->patch[0], facts->size[2],
+        facts->size[1], facts->size[0], facts->spacing[2], facts->spacing[1], facts->spacing[0]);
     U3D_GO(choose_width(c, rate, time_s, &f, &r));
     U3D_GO(fit_memory(c, facts, most, memory_cap, b, &f, &r));
     say_levels(c, &r);
     status = r.status;
 done:
-    if (status == U3D_OK) *why = r.text;
-    else u3d_free(r.text);
+    if (status == U3D_OK)
+        *why = r.text;
+    else
+        u3d_free(r.text);
     return status;
 }

@@ -36,13 +36,17 @@ static u3d_type file_type(const char *name, const u3d_type *engine)
     return t;
 }
 
-/* Copy between the orders; `to_file` tells the direction. Walks the file's order, so that both directions share it. */
-static void copy_permuted(const char *name, const u3d_type *engine, float *engine_data, float *file_data, bool to_file)
+/* Copy between the orders; `to_file` tells the direction. Walks the file's order, so that both directions
+ * share it. */
+static void copy_permuted(const char *name, const u3d_type *engine, float *engine_data, float *file_data,
+                          bool to_file)
 {
     if (engine->rank != 5) {
         size_t bytes = (size_t)u3d_type_bytes(engine);
-        if (to_file) memcpy(file_data, engine_data, bytes);
-        else memcpy(engine_data, file_data, bytes);
+        if (to_file)
+            memcpy(file_data, engine_data, bytes);
+        else
+            memcpy(engine_data, file_data, bytes);
         return;
     }
     int64_t stride[5], step[5], at[5] = {0};
@@ -52,8 +56,10 @@ static void copy_permuted(const char *name, const u3d_type *engine, float *engin
     for (int i = 0; i < 5; i++) step[i] = stride[file_order(name)[i]];
     int64_t n = u3d_type_elems(engine), from = 0;
     for (int64_t e = 0; e < n; e++) {
-        if (to_file) file_data[e] = engine_data[from];
-        else engine_data[from] = file_data[e];
+        if (to_file)
+            file_data[e] = engine_data[from];
+        else
+            engine_data[from] = file_data[e];
         for (int i = 4; i >= 0; i--) { /* advance the file's index; `from` follows in the engine's order */
             from += step[i];
             if (++at[i] < file.dim[i]) break;
@@ -85,7 +91,8 @@ done:
 u3d_status u3d_params_to_checkpoint(u3d_params *p, u3d_block block, const char *prefix, u3d_checkpoint *c)
 {
     for (int i = 0; i < u3d_params_count(p); i++)
-        if (block == U3D_BLOCK_VALUE || !u3d_params_info(p, i)->state) U3D_TRY(add_one(p, block, i, prefix, c));
+        if (block == U3D_BLOCK_VALUE || !u3d_params_info(p, i)->state)
+            U3D_TRY(add_one(p, block, i, prefix, c));
     return U3D_OK;
 }
 
@@ -138,14 +145,15 @@ static u3d_status load_one(const u3d_checkpoint *c, u3d_block block, int i, cons
     (void)snprintf(name, sizeof name, "%s%s", prefix, info->name);
     u3d_tensor *device = NULL;
     U3D_TRY(u3d_tensor_new(info->name, info->type, &device));
-    copy_permuted(info->name, &info->type, u3d_tensor_f32(device), u3d_tensor_f32(u3d_checkpoint_find(c, name)), false);
+    copy_permuted(info->name, &info->type, u3d_tensor_f32(device),
+                  u3d_tensor_f32(u3d_checkpoint_find(c, name)), false);
     u3d_status status = u3d_params_upload(p, block, i, device);
     u3d_tensor_free(device);
     return status;
 }
 
-u3d_status u3d_params_from_checkpoint(const u3d_checkpoint *c, u3d_block block, const char *prefix, u3d_params *p,
-                                      const char *where)
+u3d_status u3d_params_from_checkpoint(const u3d_checkpoint *c, u3d_block block, const char *prefix,
+                                      u3d_params *p, const char *where)
 {
     text t = {.used = 0};
     for (int i = 0; i < u3d_params_count(p); i++)
@@ -153,10 +161,11 @@ u3d_status u3d_params_from_checkpoint(const u3d_checkpoint *c, u3d_block block, 
             compare_one(c, prefix, u3d_params_info(p, i), &t);
     find_extra(c, prefix, p, &t);
     if (t.n > 0)
-        return u3d_fail(U3D_E_FORMAT, "%s: %d tensors do not fit the network that its settings describe: %s", where,
-                        t.n, t.buf);
+        return u3d_fail(U3D_E_FORMAT, "%s: %d tensors do not fit the network that its settings describe: %s",
+                        where, t.n, t.buf);
     for (int i = 0; i < u3d_params_count(p); i++)
-        if (block == U3D_BLOCK_VALUE || !u3d_params_info(p, i)->state) U3D_TRY(load_one(c, block, i, prefix, p));
+        if (block == U3D_BLOCK_VALUE || !u3d_params_info(p, i)->state)
+            U3D_TRY(load_one(c, block, i, prefix, p));
     return U3D_OK;
 }
 
@@ -206,10 +215,11 @@ static u3d_status facts_from_json(const cJSON *json, const char *where, u3d_data
     if (!cJSON_IsNumber(channels) || channels->valuedouble < 1 || channels->valuedouble > U3D_MAX_CHANNELS ||
         !triple_from_json(json, "spacing", spacing) || !triple_from_json(json, "size", size) ||
         !triple_from_json(json, "orientation", orientation))
-        return u3d_fail(U3D_E_FORMAT,
-                        "%s: metadata u3d.data: expected channels (1 to %d) and three numbers each for spacing, size and "
-                        "orientation",
-                        where, U3D_MAX_CHANNELS);
+        return u3d_fail(
+            U3D_E_FORMAT,
+            "%s: metadata u3d.data: expected channels (1 to %d) and three numbers each for spacing, size and "
+            "orientation",
+            where, U3D_MAX_CHANNELS);
     f->channels = (int32_t)channels->valuedouble;
     for (int i = 0; i < 3; i++) {
         f->spacing[i] = spacing[2 - i];
@@ -270,9 +280,9 @@ u3d_status u3d_model_from_checkpoint(const u3d_checkpoint *c, const char *where,
     U3D_GO(get_json(c, where, "u3d.intensity", &intensity));
     U3D_GO(u3d_intensity_from_json(&m->intensity, intensity, where));
     if (m->config.labels != m->labels.n || m->config.channels != m->facts.channels)
-        status = u3d_fail(U3D_E_FORMAT,
-                          "%s: settings say %lld labels and %lld channels, its tables list %d and %d", where,
-                          (long long)m->config.labels, (long long)m->config.channels, m->labels.n, m->facts.channels);
+        status = u3d_fail(
+            U3D_E_FORMAT, "%s: settings say %lld labels and %lld channels, its tables list %d and %d", where,
+            (long long)m->config.labels, (long long)m->config.channels, m->labels.n, m->facts.channels);
 done:
     cJSON_Delete(config);
     cJSON_Delete(labels);
@@ -300,8 +310,10 @@ u3d_status u3d_model_load(const char *path, u3d_model **out)
     U3D_GO(u3d_checkpoint_fingerprint(m->weights, m->fingerprint));
 done:
     u3d_free(file);
-    if (status == U3D_OK) *out = m;
-    else u3d_model_free(m);
+    if (status == U3D_OK)
+        *out = m;
+    else
+        u3d_model_free(m);
     return status;
 }
 

@@ -1,8 +1,8 @@
 /* Training, from files to a written model: the loop of the station table in net/README.md.
  *
  * Everything that the loop needs is made before it (train_setup.c); inside it nothing is allocated but by a
- * validation or a checkpoint. Iteration k sees batch k, which depends on the seed alone, so that a resumed run goes on
- * exactly as if it had never stopped. */
+ * validation or a checkpoint. Iteration k sees batch k, which depends on the seed alone, so that a resumed
+ * run goes on exactly as if it had never stopped. */
 #include "net/train_impl.h"
 
 #include <math.h>
@@ -38,13 +38,15 @@ static u3d_status count_iteration(u3d_training *t, const u3d_optim_stats *s)
         t->smooth_loss = isnan(t->smooth_loss) ? t->state.loss : 0.95 * t->smooth_loss + 0.05 * t->state.loss;
     t->skipped_in_row = s->skipped ? t->skipped_in_row + 1 : 0;
     if (t->skipped_in_row < MAX_SKIPPED) return U3D_OK;
-    return u3d_fail(U3D_E_NUMERIC,
-                    "training: the gradient was not finite for %d iterations in a row, the last one %lld (loss %g); "
-                    "the last checkpoint is kept; try a smaller --set lr=... (now %g) or --set clip_norm=1",
-                    MAX_SKIPPED, (long long)t->state.iteration, t->state.loss, s->lr);
+    return u3d_fail(
+        U3D_E_NUMERIC,
+        "training: the gradient was not finite for %d iterations in a row, the last one %lld (loss %g); "
+        "the last checkpoint is kept; try a smaller --set lr=... (now %g) or --set clip_norm=1",
+        MAX_SKIPPED, (long long)t->state.iteration, t->state.loss, s->lr);
 }
 
-/* One line of log.csv: iteration, seconds, loss, lr, grad_norm, then the scores where there was a validation. */
+/* One line of log.csv: iteration, seconds, loss, lr, grad_norm, then the scores where there was a validation.
+ */
 static u3d_status record(u3d_training *t, const u3d_optim_stats *s, bool validated)
 {
     int n = 0, first = t->model.labels.background ? 1 : 0;
@@ -72,7 +74,8 @@ static u3d_status interrupted(u3d_training *t)
 {
     U3D_TRY(u3d_run_checkpoint(t));
     if (t->state.total == 0)
-        return u3d_fail(U3D_E_CANCELLED, "training: stopped after iteration %lld; go on with u3d train --resume --out %s",
+        return u3d_fail(U3D_E_CANCELLED,
+                        "training: stopped after iteration %lld; go on with u3d train --resume --out %s",
                         (long long)t->state.iteration, t->o->out);
     return u3d_fail(U3D_E_CANCELLED,
                     "training: stopped after iteration %lld of %lld; go on with u3d train --resume --out %s",

@@ -27,20 +27,21 @@ typedef struct u3d_scores {
 
 /* What a checkpoint remembers beside tensors and settings. */
 typedef struct u3d_training_state {
-    int64_t iteration;       /* done                                                               */
-    int64_t total;           /* to do; 0 while a time budget is being measured                     */
+    int64_t iteration; /* done                                                               */
+    int64_t total;     /* to do; 0 while a time budget is being measured                     */
     uint64_t seed;
-    double elapsed_s;        /* of earlier sessions of this run                                    */
-    double budget_s;         /* --time; 0: none                                                    */
-    int64_t validate_every;  /* as given: 0 default, < 0 never                                     */
-    double loss;             /* of the last iteration                                              */
+    double elapsed_s;         /* of earlier sessions of this run                                    */
+    double budget_s;          /* --time; 0: none                                                    */
+    int64_t validate_every;   /* as given: 0 default, < 0 never                                     */
+    double loss;              /* of the last iteration                                              */
     double val_dice, val_iou; /* of the last validation; NaN: none                                 */
-    bool hold_slices;        /* validation on slices of the one volume                             */
+    bool hold_slices;         /* validation on slices of the one volume                             */
 } u3d_training_state;
 
 /* Seconds, measured as the run goes on. */
 typedef struct u3d_pace {
-    double iteration_s, validation_s, save_s, report_s; /* of one; validation and report are estimates at first */
+    double iteration_s, validation_s, save_s,
+        report_s;             /* of one; validation and report are estimates at first */
     double measured_from;     /* clock; NaN: not begun                                             */
     int64_t measured_first;   /* iteration at which measuring began                                */
     double other_s;           /* of the time since then: validation and checkpoints                */
@@ -54,24 +55,24 @@ typedef struct u3d_pace {
 typedef struct u3d_training {
     u3d_backend *backend;
     const u3d_train_opts *o;
-    u3d_model model;             /* settings, labels, facts, intensity                             */
+    u3d_model model; /* settings, labels, facts, intensity                             */
     u3d_training_state state;
     u3d_pace pace;
 
-    u3d_checkpoint *resumed;     /* of the run to go on with, until its tensors are on the device  */
+    u3d_checkpoint *resumed; /* of the run to go on with, until its tensors are on the device  */
     int lock;
     u3d_csvlog *log;
-    double *row;                 /* one line of log.csv                                            */
+    double *row; /* one line of log.csv                                            */
     int n_row;
 
     int *which, n_which, n_held; /* indices into o->data; the n_held last ones are for validation  */
     int n_validate;              /* of those, how many are predicted (fewer where time is short)   */
     u3d_cases *cases;
-    u3d_volume *held_slices;     /* u8 classes of the only volume, or NULL                         */
+    u3d_volume *held_slices; /* u8 classes of the only volume, or NULL                         */
 
     u3d_unet3d net, infer;
     u3d_plan *plan, *infer_plan;
-    u3d_arena *arena;            /* shared by training and inference                               */
+    u3d_arena *arena; /* shared by training and inference                               */
     u3d_params *params;
     u3d_exec *exec, *infer_exec;
     u3d_predictor *predictor;
@@ -83,15 +84,15 @@ typedef struct u3d_training {
 
     u3d_progress progress;
     double smooth_loss;
-    int skipped_in_row;          /* steps whose gradient was not finite                            */
-    u3d_scores scores;           /* of the last validation                                         */
+    int skipped_in_row; /* steps whose gradient was not finite                            */
+    u3d_scores scores;  /* of the last validation                                         */
 } u3d_training;
 
 /* ---- train_setup.c ---- */
 u3d_status u3d_training_open(u3d_training *t);
 void u3d_training_close(u3d_training *t);
-/* (Re)makes the optimizer for state.total iterations, keeping moments and step count. While the total is unknown the
- * learning rate is the warm-up's, then constant. */
+/* (Re)makes the optimizer for state.total iterations, keeping moments and step count. While the total is
+ * unknown the learning rate is the warm-up's, then constant. */
 u3d_status u3d_training_set_schedule(u3d_training *t);
 uint64_t u3d_training_memory_cap(const u3d_training *t);
 u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t);
@@ -102,13 +103,14 @@ double u3d_training_elapsed(const u3d_training *t);
 u3d_status u3d_training_plan(u3d_training *t);
 
 /* ---- train_run.c ---- */
-u3d_status u3d_run_open(u3d_training *t);       /* lock, refuse or clear, or load what to resume    */
+u3d_status u3d_run_open(u3d_training *t);              /* lock, refuse or clear, or load what to resume    */
 u3d_status u3d_run_check_cases(const u3d_training *t); /* U3D_E_ARG: not those of the resumed run   */
 u3d_status u3d_run_open_log(u3d_training *t);
 u3d_status u3d_run_write_config(const u3d_training *t);
 u3d_status u3d_run_checkpoint(u3d_training *t);
-u3d_status u3d_run_restore(u3d_training *t);    /* tensors of `resumed` -> device                   */
-u3d_status u3d_run_write_model(u3d_training *t, char fingerprint[24]); /* averaged weights; read back and checked */
+u3d_status u3d_run_restore(u3d_training *t); /* tensors of `resumed` -> device                   */
+u3d_status u3d_run_write_model(u3d_training *t,
+                               char fingerprint[24]); /* averaged weights; read back and checked */
 
 /* ---- train_time.c ---- */
 void u3d_pace_begin(u3d_training *t);

@@ -86,7 +86,8 @@ static uint64_t temporaries(const u3d_training *t, const int64_t patch[3], int64
     u3d_plan *plan = NULL;
     uint64_t bytes = 0;
     const u3d_plan_opts tight = {.least_work = true};
-    if (u3d_unet3d_build(&t->model.config, U3D_MODE_TRAIN, batch, patch, t->model.labels.background, &net) != U3D_OK)
+    if (u3d_unet3d_build(&t->model.config, U3D_MODE_TRAIN, batch, patch, t->model.labels.background, &net) !=
+        U3D_OK)
         return 0;
     if (u3d_plan_new(t->backend, net.graph, &tight, &plan) == U3D_OK) bytes = u3d_plan_peak_bytes(plan);
     u3d_plan_free(plan);
@@ -103,8 +104,8 @@ static void describe_fit(const u3d_training *t, uint64_t available, char *text, 
     for (int64_t batch = t->model.config.batch;;) {
         uint64_t bytes = temporaries(t, patch, batch);
         if (bytes > 0 && bytes <= available) {
-            (void)snprintf(text, cap, "--set patch=%lldx%lldx%lld --set batch=%lld would fit", (long long)patch[2],
-                           (long long)patch[1], (long long)patch[0], (long long)batch);
+            (void)snprintf(text, cap, "--set patch=%lldx%lldx%lld --set batch=%lld would fit",
+                           (long long)patch[2], (long long)patch[1], (long long)patch[0], (long long)batch);
             return;
         }
         if (batch > 1) {
@@ -125,10 +126,11 @@ static u3d_status too_much(const u3d_training *t, const footprint *f, uint64_t n
     char fit[128];
     uint64_t rest = needed - f->arena;
     describe_fit(t, allowed > rest ? allowed - rest : 0, fit, sizeof fit);
-    return u3d_fail(U3D_E_NOMEM,
-                    "training needs %.2f GB of %s and %.2f GB are allowed (patch %lldx%lldx%lld, batch %lld); %s",
-                    (double)needed / 1e9, memory, (double)allowed / 1e9, (long long)t->net.in[2],
-                    (long long)t->net.in[1], (long long)t->net.in[0], (long long)t->model.config.batch, fit);
+    return u3d_fail(
+        U3D_E_NOMEM,
+        "training needs %.2f GB of %s and %.2f GB are allowed (patch %lldx%lldx%lld, batch %lld); %s",
+        (double)needed / 1e9, memory, (double)allowed / 1e9, (long long)t->net.in[2], (long long)t->net.in[1],
+        (long long)t->net.in[0], (long long)t->model.config.batch, fit);
 }
 
 /* ---- the plan ---- */
@@ -143,16 +145,20 @@ static u3d_status plan_graphs(u3d_training *t, uint64_t arena_cap)
 static void log_footprint(const u3d_training *t, const footprint *f, bool device_apart)
 {
     const int64_t *in = t->net.in, *out = t->net.out;
-    U3D_INFO("train", "patch %lldx%lldx%lld -> %lldx%lldx%lld, batch %lld, %lld parameters, %.1f GFLOP an iteration",
+    U3D_INFO("train",
+             "patch %lldx%lldx%lld -> %lldx%lldx%lld, batch %lld, %lld parameters, %.1f GFLOP an iteration",
              (long long)in[2], (long long)in[1], (long long)in[0], (long long)out[2], (long long)out[1],
              (long long)out[0], (long long)t->model.config.batch,
              (long long)u3d_graph_param_count(t->net.graph), u3d_graph_flops(t->net.graph, true) / 1e9);
-    U3D_INFO("train",
-             "peak %.2f GB planned: activations %.2f, parameters %.2f, volumes %.2f, batches %.2f, checkpoint or "
-             "validation %.2f, program %.2f%s",
-             (double)t->peak_planned / 1e9, (double)f->arena / 1e9, (double)f->params / 1e9, (double)f->cases / 1e9,
-             (double)f->feeder / 1e9, (double)(f->checkpoint > f->validation ? f->checkpoint : f->validation) / 1e9,
-             (double)PROGRAM_BYTES / 1e9, device_apart ? "; activations and parameters are in the device's memory" : "");
+    U3D_INFO(
+        "train",
+        "peak %.2f GB planned: activations %.2f, parameters %.2f, volumes %.2f, batches %.2f, checkpoint or "
+        "validation %.2f, program %.2f%s",
+        (double)t->peak_planned / 1e9, (double)f->arena / 1e9, (double)f->params / 1e9,
+        (double)f->cases / 1e9, (double)f->feeder / 1e9,
+        (double)(f->checkpoint > f->validation ? f->checkpoint : f->validation) / 1e9,
+        (double)PROGRAM_BYTES / 1e9,
+        device_apart ? "; activations and parameters are in the device's memory" : "");
 }
 
 u3d_status u3d_training_plan(u3d_training *t)
@@ -176,7 +182,8 @@ u3d_status u3d_training_plan(u3d_training *t)
     t->peak_planned = host_bytes(&f, apart);
     log_footprint(t, &f, apart);
     if (apart && cap > 0 && t->peak_planned > cap)
-        return u3d_fail(U3D_E_NOMEM, "training needs %.2f GB of memory beside the device's, and %.2f GB are allowed",
+        return u3d_fail(U3D_E_NOMEM,
+                        "training needs %.2f GB of memory beside the device's, and %.2f GB are allowed",
                         (double)t->peak_planned / 1e9, (double)cap / 1e9);
     return U3D_OK;
 }

@@ -2,9 +2,9 @@
  *
  *   config.json             settings, data source, seed, iterations: what `train --resume` and people read
  *   checkpoint.safetensors  everything needed to go on: values, moments, averages (prefixes "", "m/", "v/",
- *                           "average/"), the model's metadata, and "u3d.training" (step, total, seed, cases, times)
- *   model.safetensors       the averaged weights, written at the end
- *   log.csv                 one line per iteration
+ *                           "average/"), the model's metadata, and "u3d.training" (step, total, seed, cases,
+ * times) model.safetensors       the averaged weights, written at the end log.csv                 one line
+ * per iteration
  *
  * Nothing is ever half written (io/path.h), and a folder in use is locked. */
 #include "net/train_impl.h"
@@ -29,7 +29,8 @@ static const char *const CONFIG = "config.json", *const CHECKPOINT = "checkpoint
 static const struct {
     u3d_block block;
     const char *prefix;
-} BLOCKS[] = {{U3D_BLOCK_VALUE, ""}, {U3D_BLOCK_M, "m/"}, {U3D_BLOCK_V, "v/"}, {U3D_BLOCK_AVERAGE, "average/"}};
+} BLOCKS[] = {
+    {U3D_BLOCK_VALUE, ""}, {U3D_BLOCK_M, "m/"}, {U3D_BLOCK_V, "v/"}, {U3D_BLOCK_AVERAGE, "average/"}};
 enum { N_BLOCKS = sizeof BLOCKS / sizeof BLOCKS[0] };
 
 static u3d_status in_run(const u3d_training *t, const char *name, char **path)
@@ -40,7 +41,10 @@ static u3d_status in_run(const u3d_training *t, const char *name, char **path)
 
 /* ---- state as JSON ---- */
 
-static u3d_status json_failed(void) { return u3d_fail(U3D_E_NOMEM, "describing the state of training: out of memory"); }
+static u3d_status json_failed(void)
+{
+    return u3d_fail(U3D_E_NOMEM, "describing the state of training: out of memory");
+}
 
 /* Ids of the cases in the order in which training numbers them: patches depend on it. */
 static bool add_cases(cJSON *json, const u3d_training *t)
@@ -83,7 +87,8 @@ static bool get_number(const cJSON *json, const char *key, double *value)
 static bool get_count(const cJSON *json, const char *key, double low, int64_t *value)
 {
     double number;
-    if (!get_number(json, key, &number) || !(number >= low && number <= 9007199254740992.0)) return false; /* 2^53 */
+    if (!get_number(json, key, &number) || !(number >= low && number <= 9007199254740992.0))
+        return false; /* 2^53 */
     *value = (int64_t)number;
     return true;
 }
@@ -106,7 +111,8 @@ static u3d_status resumed_json(const u3d_training *t, cJSON **json)
 {
     const char *text = u3d_checkpoint_get(t->resumed, "u3d.training");
     if (!text)
-        return u3d_fail(U3D_E_FORMAT, "resume %s: %s has no metadata u3d.training; it is not a checkpoint of u3d train",
+        return u3d_fail(U3D_E_FORMAT,
+                        "resume %s: %s has no metadata u3d.training; it is not a checkpoint of u3d train",
                         t->o->out, CHECKPOINT);
     return u3d_json_parse(text, CHECKPOINT, json);
 }
@@ -120,7 +126,8 @@ static u3d_status load_resumed(u3d_training *t)
     char *path = NULL;
     U3D_GO(in_run(t, CHECKPOINT, &path));
     if (!u3d_path_exists(path)) {
-        status = u3d_fail(U3D_E_IO, "resume %s: there is no %s; start the run without --resume", t->o->out, CHECKPOINT);
+        status = u3d_fail(U3D_E_IO, "resume %s: there is no %s; start the run without --resume", t->o->out,
+                          CHECKPOINT);
         goto done;
     }
     U3D_GO(u3d_checkpoint_load(path, &t->resumed));
@@ -128,8 +135,9 @@ static u3d_status load_resumed(u3d_training *t)
     U3D_GO(resumed_json(t, &json));
     U3D_GO(state_from_json(json, path, &t->state));
     if (t->o->iterations > 0 && t->o->iterations != t->state.total)
-        status = u3d_fail(U3D_E_ARG, "resume %s: the run was started for %lld iterations; a resumed run keeps that number",
-                          t->o->out, (long long)t->state.total);
+        status = u3d_fail(
+            U3D_E_ARG, "resume %s: the run was started for %lld iterations; a resumed run keeps that number",
+            t->o->out, (long long)t->state.total);
     U3D_INFO("train", "going on after iteration %lld of %lld", (long long)t->state.iteration,
              (long long)t->state.total);
 done:
@@ -158,10 +166,11 @@ static u3d_status clear_folder(const u3d_training *t)
     u3d_path_list_free(names, n);
     if (n == 0) return U3D_OK;
     if (!t->o->force)
-        return u3d_fail(U3D_E_ARG,
-                        "folder '%s' has %d entries: expected an empty one; choose another, go on with --resume, or "
-                        "overwrite the run with --force",
-                        t->o->out, n);
+        return u3d_fail(
+            U3D_E_ARG,
+            "folder '%s' has %d entries: expected an empty one; choose another, go on with --resume, or "
+            "overwrite the run with --force",
+            t->o->out, n);
     U3D_TRY(remove_file(t, CHECKPOINT));
     U3D_TRY(remove_file(t, MODEL));
     U3D_TRY(remove_file(t, CONFIG));
@@ -184,14 +193,15 @@ u3d_status u3d_run_check_cases(const u3d_training *t)
     const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "cases");
     u3d_status status = U3D_OK;
     if (cJSON_GetArraySize(list) != t->n_which)
-        status = u3d_fail(U3D_E_ARG, "resume %s: the run was started with %d training cases, found %d; the data changed",
+        status = u3d_fail(U3D_E_ARG,
+                          "resume %s: the run was started with %d training cases, found %d; the data changed",
                           t->o->out, cJSON_GetArraySize(list), t->n_which);
     for (int i = 0; status == U3D_OK && i < t->n_which; i++) {
         const cJSON *id = cJSON_GetArrayItem(list, i);
         const char *now = t->o->data->cases[t->which[i]].id;
         if (!cJSON_IsString(id) || strcmp(id->valuestring, now) != 0)
-            status = u3d_fail(U3D_E_ARG, "resume %s: training case %d was '%s', found '%s'; the data changed", t->o->out,
-                              i, cJSON_IsString(id) ? id->valuestring : "?", now);
+            status = u3d_fail(U3D_E_ARG, "resume %s: training case %d was '%s', found '%s'; the data changed",
+                              t->o->out, i, cJSON_IsString(id) ? id->valuestring : "?", now);
     }
     cJSON_Delete(json);
     return status;
@@ -223,7 +233,8 @@ static u3d_status config_of_new_run(const u3d_training *t, cJSON **out)
     (void)snprintf(seed, sizeof seed, "%" PRIu64, t->state.seed);
     if (t->o->command_json) U3D_GO(u3d_json_parse(t->o->command_json, "data source", &source));
     bool ok = json && cJSON_AddStringToObject(json, "net", t->o->net ? t->o->net : "auto") &&
-              cJSON_AddNumberToObject(json, "time_s", t->state.budget_s) && cJSON_AddStringToObject(json, "seed", seed);
+              cJSON_AddNumberToObject(json, "time_s", t->state.budget_s) &&
+              cJSON_AddStringToObject(json, "seed", seed);
     if (!ok) {
         status = json_failed();
         goto done;
@@ -243,8 +254,10 @@ u3d_status u3d_run_write_config(const u3d_training *t)
     cJSON *settings = NULL, *json = NULL;
     char *path;
     U3D_TRY(in_run(t, CONFIG, &path));
-    if (u3d_path_exists(path)) U3D_GO(u3d_json_read(path, &json)); /* of this run: a new one has cleared the folder */
-    else U3D_GO(config_of_new_run(t, &json));
+    if (u3d_path_exists(path))
+        U3D_GO(u3d_json_read(path, &json)); /* of this run: a new one has cleared the folder */
+    else
+        U3D_GO(config_of_new_run(t, &json));
     U3D_GO(u3d_config_to_json(&t->model.config, &settings));
     cJSON_DeleteItemFromObjectCaseSensitive(json, "iterations");
     cJSON_DeleteItemFromObjectCaseSensitive(json, "settings");
@@ -290,7 +303,8 @@ u3d_status u3d_run_checkpoint(u3d_training *t)
     t->pace.checkpoint_at = u3d_clock();
     t->pace.save_s = t->pace.checkpoint_at - begin;
     t->pace.other_s += t->pace.save_s;
-    U3D_DEBUG("train", "checkpoint after iteration %lld in %.2f s", (long long)t->state.iteration, t->pace.save_s);
+    U3D_DEBUG("train", "checkpoint after iteration %lld in %.2f s", (long long)t->state.iteration,
+              t->pace.save_s);
 done:
     u3d_checkpoint_free(c);
     u3d_free(path);
@@ -301,7 +315,8 @@ u3d_status u3d_run_restore(u3d_training *t)
 {
     for (int i = 0; i < N_BLOCKS; i++)
         if (u3d_params_has(t->params, BLOCKS[i].block))
-            U3D_TRY(u3d_params_from_checkpoint(t->resumed, BLOCKS[i].block, BLOCKS[i].prefix, t->params, CHECKPOINT));
+            U3D_TRY(u3d_params_from_checkpoint(t->resumed, BLOCKS[i].block, BLOCKS[i].prefix, t->params,
+                                               CHECKPOINT));
     u3d_checkpoint_free(t->resumed);
     t->resumed = NULL;
     return U3D_OK;

@@ -1,9 +1,10 @@
 /* Everything that training needs, made in the order in which one thing depends on another:
  *
- *   RUN folder -> which cases -> cases read -> settings complete -> graphs, plan, peak -> device memory -> feeder
+ *   RUN folder -> which cases -> cases read -> settings complete -> graphs, plan, peak -> device memory ->
+ * feeder
  *
- * Settings: defaults, preset, --set, then labels and channels from the data, then u3d_autoplan for --net auto. A
- * resumed run takes all of them from its checkpoint. */
+ * Settings: defaults, preset, --set, then labels and channels from the data, then u3d_autoplan for --net
+ * auto. A resumed run takes all of them from its checkpoint. */
 #include "net/train_impl.h"
 
 #include <math.h>
@@ -17,13 +18,14 @@
 #include "io/path.h"
 #include "net/autoplan.h"
 
-/* Share of training volumes set aside, and their limits. Fewer than MIN_TO_HOLD volumes are all trained on: with so
- * few, another volume is worth more than a curve. Nothing is selected by validation, so that none is needed. */
+/* Share of training volumes set aside, and their limits. Fewer than MIN_TO_HOLD volumes are all trained on:
+ * with so few, another volume is worth more than a curve. Nothing is selected by validation, so that none is
+ * needed. */
 static const double HOLD_SHARE = 0.1;
 enum { MIN_TO_HOLD = 5, MAX_HELD = 8 };
 
-/* Feeder threads: one per so many compute units, at most MAX_WORKERS. Cutting and mirroring cost little beside a
- * convolution, and on a CPU they compete with it. */
+/* Feeder threads: one per so many compute units, at most MAX_WORKERS. Cutting and mirroring cost little
+ * beside a convolution, and on a CPU they compete with it. */
 enum { UNITS_PER_WORKER = 8, MAX_WORKERS = 4, GPU_WORKERS = 4, BATCHES_AHEAD = 2 };
 
 /* Auto class weights stay within this factor of 1: rarer classes would drown the rest in noise. */
@@ -62,7 +64,9 @@ static void choose_held(u3d_training *t)
 static u3d_status choose_cases(u3d_training *t)
 {
     int n = t->n_which = t->o->n_train;
-    if (n < 1) return u3d_fail(U3D_E_ARG, "training: no training cases; the split leaves none, or the data set is empty");
+    if (n < 1)
+        return u3d_fail(U3D_E_ARG,
+                        "training: no training cases; the split leaves none, or the data set is empty");
     t->which = u3d_new((size_t)n, sizeof *t->which);
     if (!t->which) return U3D_E_NOMEM;
     if (t->state.validate_every >= 0 && n >= MIN_TO_HOLD) {
@@ -86,7 +90,8 @@ static u3d_status hold_out(u3d_training *t)
     }
     if (t->state.validate_every < 0) return U3D_OK;
     if (t->n_which > 1) {
-        U3D_INFO("train", "no validation: %d volumes are too few to set one aside (from %d on); all are trained on",
+        U3D_INFO("train",
+                 "no validation: %d volumes are too few to set one aside (from %d on); all are trained on",
                  t->n_which, MIN_TO_HOLD);
         return U3D_OK;
     }
@@ -116,10 +121,12 @@ static u3d_status open_cases(u3d_training *t)
                          .memory_cap = u3d_training_memory_cap(t) / 2};
     U3D_TRY(u3d_cases_open(t->o->data, t->which, t->n_which, t->model.config.intensity, &co, &t->cases));
     const u3d_labels *labels = u3d_cases_labels(t->cases);
-    if (t->resumed && (labels->n != t->model.labels.n ||
-                       memcmp(labels->value, t->model.labels.value, (size_t)labels->n * sizeof labels->value[0]) != 0))
-        return u3d_fail(U3D_E_ARG, "resume %s: the data has %d labels now, the run was started with %d; the data changed",
-                        t->o->out, labels->n, t->model.labels.n);
+    if (t->resumed &&
+        (labels->n != t->model.labels.n ||
+         memcmp(labels->value, t->model.labels.value, (size_t)labels->n * sizeof labels->value[0]) != 0))
+        return u3d_fail(
+            U3D_E_ARG, "resume %s: the data has %d labels now, the run was started with %d; the data changed",
+            t->o->out, labels->n, t->model.labels.n);
     t->model.labels = *labels;
     t->model.facts = *u3d_cases_facts(t->cases);
     t->model.intensity = *u3d_cases_intensity(t->cases);
@@ -140,14 +147,15 @@ static bool is_set(const u3d_train_opts *o, const char *key)
     return false;
 }
 
-/* Labels and channels are the data's; a preset's numbers are examples, but what a user demanded must agree. */
+/* Labels and channels are the data's; a preset's numbers are examples, but what a user demanded must agree.
+ */
 static u3d_status fit_to_data(u3d_training *t)
 {
     u3d_config *c = &t->model.config;
     int64_t labels = t->model.labels.n, channels = t->model.facts.channels;
     if ((t->resumed || is_set(t->o, "labels")) && c->labels != labels && c->labels != 0)
-        return u3d_fail(U3D_E_ARG, "training: labels=%lld was set, but the data has %lld", (long long)c->labels,
-                        (long long)labels);
+        return u3d_fail(U3D_E_ARG, "training: labels=%lld was set, but the data has %lld",
+                        (long long)c->labels, (long long)labels);
     if ((t->resumed || is_set(t->o, "channels")) && c->channels != channels && c->channels != 0)
         return u3d_fail(U3D_E_ARG, "training: channels=%lld was set, but the images have %lld",
                         (long long)c->channels, (long long)channels);
@@ -156,7 +164,10 @@ static u3d_status fit_to_data(u3d_training *t)
     return U3D_OK;
 }
 
-static const char *net_name(const u3d_train_opts *o) { return o->net ? o->net : "auto"; }
+static const char *net_name(const u3d_train_opts *o)
+{
+    return o->net ? o->net : "auto";
+}
 
 static u3d_status preset_settings(u3d_training *t)
 {
@@ -181,8 +192,8 @@ static u3d_status autoplan(u3d_training *t)
         }
     }
     uint64_t cap = u3d_training_memory_cap(t), resident = u3d_cases_resident_bytes(t->cases);
-    U3D_GO(u3d_autoplan(&t->model.config, &t->model.facts, t->model.labels.n, (const char *const *)fixed, o->n_set,
-                        cap > resident ? cap - resident : 1, o->time_s, t->backend, &why));
+    U3D_GO(u3d_autoplan(&t->model.config, &t->model.facts, t->model.labels.n, (const char *const *)fixed,
+                        o->n_set, cap > resident ? cap - resident : 1, o->time_s, t->backend, &why));
     for (char *line = why, *end; line && *line; line = end) {
         end = line + strcspn(line, "\n");
         U3D_INFO("autoplan", "%.*s", (int)(end - line), line);
@@ -236,12 +247,14 @@ static u3d_status weights_from_list(const u3d_training *t, float *w)
     int n = 0;
     for (const char *at = text;; at = end + 1) {
         double value = strtod(at, &end);
-        if (end == at || !isfinite(value) || value < 0.0 || n == t->model.labels.n || (*end && *end != ',')) break;
+        if (end == at || !isfinite(value) || value < 0.0 || n == t->model.labels.n || (*end && *end != ','))
+            break;
         w[n++] = (float)value;
         if (*end == '\0' && n == t->model.labels.n) return U3D_OK;
         if (*end == '\0') break;
     }
-    return u3d_fail(U3D_E_ARG, "class_weights=%s: expected none, auto, or %d numbers >= 0, one for each label", text,
+    return u3d_fail(U3D_E_ARG,
+                    "class_weights=%s: expected none, auto, or %d numbers >= 0, one for each label", text,
                     t->model.labels.n);
 }
 
@@ -252,8 +265,10 @@ static u3d_status make_class_weights(u3d_training *t)
     float *w = u3d_tensor_f32(t->class_weight);
     const char *text = t->model.config.class_weights;
     for (int64_t k = 0; k < n; k++) w[k] = 1.0F;
-    if (strcmp(text, "auto") == 0) weights_from_frequencies(t, w);
-    else if (text[0] && strcmp(text, "none") != 0) U3D_TRY(weights_from_list(t, w));
+    if (strcmp(text, "auto") == 0)
+        weights_from_frequencies(t, w);
+    else if (text[0] && strcmp(text, "none") != 0)
+        U3D_TRY(weights_from_list(t, w));
     return U3D_OK;
 }
 
@@ -261,10 +276,20 @@ static u3d_status make_class_weights(u3d_training *t)
 
 u3d_optim_opts u3d_train_optim_opts(const u3d_config *c, int64_t total)
 {
-    u3d_optim_opts o = {.kind = c->optimizer, .schedule = c->schedule, .lr = c->lr, .momentum = c->momentum,
-                        .beta1 = c->momentum, .beta2 = c->beta2, .eps = 1e-8, .weight_decay = c->weight_decay,
-                        .nesterov = c->nesterov, .clip_norm = c->clip_norm, .warmup_steps = c->warmup,
-                        .total_steps = total, .step_size = c->step_size, .step_gamma = c->step_gamma,
+    u3d_optim_opts o = {.kind = c->optimizer,
+                        .schedule = c->schedule,
+                        .lr = c->lr,
+                        .momentum = c->momentum,
+                        .beta1 = c->momentum,
+                        .beta2 = c->beta2,
+                        .eps = 1e-8,
+                        .weight_decay = c->weight_decay,
+                        .nesterov = c->nesterov,
+                        .clip_norm = c->clip_norm,
+                        .warmup_steps = c->warmup,
+                        .total_steps = total,
+                        .step_size = c->step_size,
+                        .step_gamma = c->step_gamma,
                         .average = c->average};
     if (total > 0 && o.warmup_steps > total / 10) o.warmup_steps = total / 10;
     if (total == 0) { /* not known yet: nothing may depend on it */
@@ -304,7 +329,8 @@ static u3d_status make_graphs(u3d_training *t)
 static u3d_status make_device_state(u3d_training *t)
 {
     u3d_predict_opts po = {.step = 0.5, .quiet = true, .stop = t->o->stop};
-    U3D_TRY(u3d_params_new(t->backend, t->net.graph, u3d_train_blocks(&t->model.config), t->state.seed, &t->params));
+    U3D_TRY(u3d_params_new(t->backend, t->net.graph, u3d_train_blocks(&t->model.config), t->state.seed,
+                           &t->params));
     U3D_TRY(u3d_arena_new(t->backend, (u3d_plan *[]){t->plan, t->infer_plan}, 2, &t->arena));
     U3D_TRY(u3d_exec_new(t->plan, t->params, t->arena, &t->exec));
     U3D_TRY(u3d_exec_new(t->infer_plan, t->params, t->arena, &t->infer_exec));
@@ -322,8 +348,12 @@ u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t)
     u3d_backend_caps(t->backend, &caps);
     int workers = caps.gpu ? GPU_WORKERS : 1 + caps.compute_units / UNITS_PER_WORKER;
     if (workers > MAX_WORKERS) workers = MAX_WORKERS;
-    u3d_feeder_opts o = {.augment = t->augment, .batch = c->batch, .seed = t->state.seed,
-                         .first = t->state.iteration, .workers = workers, .depth = workers + BATCHES_AHEAD};
+    u3d_feeder_opts o = {.augment = t->augment,
+                         .batch = c->batch,
+                         .seed = t->state.seed,
+                         .first = t->state.iteration,
+                         .workers = workers,
+                         .depth = workers + BATCHES_AHEAD};
     memcpy(o.patch.in, t->net.in, sizeof o.patch.in);
     memcpy(o.patch.out, t->net.out, sizeof o.patch.out);
     o.patch.foreground_share = c->foreground_share;
@@ -359,8 +389,12 @@ static u3d_status open_fresh(u3d_training *t)
 {
     if (t->o->iterations > 0 && t->o->time_s > 0.0)
         return u3d_fail(U3D_E_ARG, "training: give either a number of iterations or a time, not both");
-    t->state = (u3d_training_state){.seed = t->o->seed, .budget_s = t->o->time_s, .val_dice = NAN, .val_iou = NAN,
-                                    .loss = NAN, .validate_every = t->o->validate_every};
+    t->state = (u3d_training_state){.seed = t->o->seed,
+                                    .budget_s = t->o->time_s,
+                                    .val_dice = NAN,
+                                    .val_iou = NAN,
+                                    .loss = NAN,
+                                    .validate_every = t->o->validate_every};
     return preset_settings(t);
 }
 

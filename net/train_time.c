@@ -1,15 +1,17 @@
 /* From a time budget to a number of iterations, and when to validate and to write a checkpoint.
  *
- * A budget counts from the start of the program to the end of the report. The first iterations are real training at
- * a learning rate that does not depend on how many will follow (warm-up, then constant); they are timed, and then
+ * A budget counts from the start of the program to the end of the report. The first iterations are real
+ * training at a learning rate that does not depend on how many will follow (warm-up, then constant); they are
+ * timed, and then
  *
  *   total = done + (SHARE * budget - elapsed - end) / (seconds of an iteration, with its share of validation)
  *
- * is fixed, logged and stored. `end` is the final checkpoint, the model and the report. On a machine that others use
- * too a short measurement can be far off, and a schedule that is cut short costs accuracy: at the CORRECTIONS the
- * remaining iterations are estimated again from those since the last one, and the total follows where it is off by
- * more than TOLERATED. Validation beyond its share is left out, and as a last resort a run ends early rather than
- * over its time. A resumed run keeps its total. Without a budget validation happens about ten times a run. */
+ * is fixed, logged and stored. `end` is the final checkpoint, the model and the report. On a machine that
+ * others use too a short measurement can be far off, and a schedule that is cut short costs accuracy: at the
+ * CORRECTIONS the remaining iterations are estimated again from those since the last one, and the total
+ * follows where it is off by more than TOLERATED. Validation beyond its share is left out, and as a last
+ * resort a run ends early rather than over its time. A resumed run keeps its total. Without a budget
+ * validation happens about ten times a run. */
 #include "net/train_impl.h"
 
 #include <math.h>
@@ -17,9 +19,9 @@
 #include "engine/clock.h"
 #include "engine/log.h"
 
-static const double SHARE = 0.975;            /* of the budget that the estimate fills                 */
-static const double VALIDATION_SHARE = 0.05;  /* of the budget that validation may take                */
-static const double REPORT_SHARE = 0.10;      /* of the budget that the report may take                */
+static const double SHARE = 0.975;           /* of the budget that the estimate fills                 */
+static const double VALIDATION_SHARE = 0.05; /* of the budget that validation may take                */
+static const double REPORT_SHARE = 0.10;     /* of the budget that the report may take                */
 static const double CHECKPOINT_EVERY_S = 600;
 /* Two iterations warm up (memory touched, caches filled); then at least three are timed, for this long. */
 enum { WARM_ITERATIONS = 2, TIMED_ITERATIONS = 3, VALIDATIONS = 10 };
@@ -27,13 +29,20 @@ static const double TIMED_SHARE = 0.04, TIMED_MOST_S = 45;
 /* Shares of the budget after which the total is estimated again, and how far it may be off. */
 static const double CORRECTIONS[] = {0.2, 0.4, 0.6, 0.75, 0.9}, TOLERATED = 0.02;
 enum { N_CORRECTIONS = sizeof CORRECTIONS / sizeof CORRECTIONS[0] };
-/* A tile of inference costs about this share of a training iteration on one patch: forward only, and stitching. */
+/* A tile of inference costs about this share of a training iteration on one patch: forward only, and
+ * stitching. */
 static const double INFER_SHARE = 0.45;
-static const double VOLUME_S = 0.05;          /* reading and normalising one reported volume           */
+static const double VOLUME_S = 0.05; /* reading and normalising one reported volume           */
 
-static bool validates(const u3d_training *t) { return t->n_validate > 0 || t->held_slices; }
+static bool validates(const u3d_training *t)
+{
+    return t->n_validate > 0 || t->held_slices;
+}
 
-static int64_t at_least_one(double x) { return x < 1.0 ? 1 : (int64_t)x; }
+static int64_t at_least_one(double x)
+{
+    return x < 1.0 ? 1 : (int64_t)x;
+}
 
 /* Iterations between validations where nobody measures time. */
 static int64_t default_step(const u3d_training *t)
@@ -49,8 +58,10 @@ void u3d_pace_begin(u3d_training *t)
     t->pace.measured_first = t->state.iteration + WARM_ITERATIONS;
     t->pace.checkpoint_at = u3d_clock();
     t->pace.validation_left_s = INFINITY;
-    if (t->state.total > 0) t->pace.validation_step = default_step(t);
-    else U3D_INFO("train", "measuring how long an iteration takes ...");
+    if (t->state.total > 0)
+        t->pace.validation_step = default_step(t);
+    else
+        U3D_INFO("train", "measuring how long an iteration takes ...");
 }
 
 /* ---- the budget ---- */
@@ -77,8 +88,8 @@ static void plan_validation(u3d_training *t, double left_s, double *each_s, doub
     }
     double times = fmin(VALIDATIONS, floor(allowed / p->validation_s));
     if (times < 1.0) {
-        U3D_INFO("train", "no validation: one would take about %.0f s, more than %.0f %% of the time", p->validation_s,
-                 100.0 * VALIDATION_SHARE);
+        U3D_INFO("train", "no validation: one would take about %.0f s, more than %.0f %% of the time",
+                 p->validation_s, 100.0 * VALIDATION_SHARE);
         return;
     }
     *all_s = times * p->validation_s;
@@ -86,7 +97,10 @@ static void plan_validation(u3d_training *t, double left_s, double *each_s, doub
     p->validation_step = at_least_one(ceil((left_s - *all_s) / p->iteration_s / times));
 }
 
-static double end_s(const u3d_training *t) { return 2.5 * t->pace.save_s + t->pace.report_s; }
+static double end_s(const u3d_training *t)
+{
+    return 2.5 * t->pace.save_s + t->pace.report_s;
+}
 
 static double estimate_report(const u3d_training *t)
 {
@@ -111,8 +125,8 @@ static u3d_status fix_total(u3d_training *t)
     left_s -= validation_all_s;
     s->total = s->iteration + (left_s > 0 ? (int64_t)(left_s / (p->iteration_s + validation_each_s)) : 0);
     t->model.config.iterations = s->total;
-    U3D_INFO("train", "%.3g s an iteration: %lld iterations fit into %.0f s", p->iteration_s, (long long)s->total,
-             s->budget_s);
+    U3D_INFO("train", "%.3g s an iteration: %lld iterations fit into %.0f s", p->iteration_s,
+             (long long)s->total, s->budget_s);
     U3D_TRY(u3d_run_write_config(t));
     return u3d_training_set_schedule(t);
 }
@@ -147,8 +161,8 @@ static u3d_status correct_total(u3d_training *t)
     int64_t total = t->state.iteration + (left_s > 0 ? (int64_t)(left_s / each_s) : 0);
     if (total < t->state.iteration + 1) total = t->state.iteration + 1;
     if (fabs((double)(total - t->state.total)) <= TOLERATED * (double)t->state.total) return U3D_OK;
-    U3D_INFO("train", "now %.3g s an iteration: %lld iterations instead of %lld", p->iteration_s, (long long)total,
-             (long long)t->state.total);
+    U3D_INFO("train", "now %.3g s an iteration: %lld iterations instead of %lld", p->iteration_s,
+             (long long)total, (long long)t->state.total);
     t->state.total = t->model.config.iterations = total;
     U3D_TRY(u3d_run_write_config(t));
     return u3d_training_set_schedule(t);
@@ -161,11 +175,13 @@ static u3d_status watch_time(u3d_training *t)
     double elapsed = u3d_training_elapsed(t);
     if (elapsed + t->pace.iteration_s + end_s(t) > 0.995 * t->state.budget_s) {
         t->pace.out_of_time = true;
-        U3D_WARN("train", "out of time after iteration %lld of %lld: ending here, so that the model is ready in time",
+        U3D_WARN("train",
+                 "out of time after iteration %lld of %lld: ending here, so that the model is ready in time",
                  (long long)t->state.iteration, (long long)t->state.total);
         return U3D_OK;
     }
-    if (t->pace.corrections == N_CORRECTIONS || elapsed < CORRECTIONS[t->pace.corrections] * t->state.budget_s)
+    if (t->pace.corrections == N_CORRECTIONS ||
+        elapsed < CORRECTIONS[t->pace.corrections] * t->state.budget_s)
         return U3D_OK;
     t->pace.corrections++;
     return correct_total(t);
@@ -188,8 +204,8 @@ bool u3d_pace_finished(const u3d_training *t)
     return t->pace.out_of_time || (t->state.total > 0 && t->state.iteration >= t->state.total);
 }
 
-/* Every validation_step iterations and at the end (of a run not shorter than that), as long as there is time for it. The last one is the one that
- * people read: earlier ones leave time for it. */
+/* Every validation_step iterations and at the end (of a run not shorter than that), as long as there is time
+ * for it. The last one is the one that people read: earlier ones leave time for it. */
 bool u3d_pace_validation_due(const u3d_training *t)
 {
     const u3d_pace *p = &t->pace;

@@ -1,7 +1,7 @@
 /* Overlap with what was set aside, while training and at its end.
  *
- * Always with the averaged weights: they are what the written model has. Held-out data belongs to the training cases;
- * the fold's own validation cases are only reported, once, after the model was written. */
+ * Always with the averaged weights: they are what the written model has. Held-out data belongs to the
+ * training cases; the fold's own validation cases are only reported, once, after the model was written. */
 #include "net/train_impl.h"
 
 #include <math.h>
@@ -20,10 +20,14 @@ typedef struct tally {
     int n[U3D_MAX_LABELS];
 } tally;
 
-static int first_scored(const u3d_training *t) { return t->model.labels.background ? 1 : 0; }
+static int first_scored(const u3d_training *t)
+{
+    return t->model.labels.background ? 1 : 0;
+}
 
 /* Predict one volume and add its scores. */
-static u3d_status score_volume(u3d_training *t, const u3d_volume *image, const u3d_volume *reference, tally *sums)
+static u3d_status score_volume(u3d_training *t, const u3d_volume *image, const u3d_volume *reference,
+                               tally *sums)
 {
     u3d_overlap overlap[U3D_MAX_LABELS] = {{0}};
     u3d_volume *classes = NULL;
@@ -64,8 +68,8 @@ static void log_scores(const u3d_training *t, const char *what, const u3d_scores
     size_t used = 0;
     for (int k = first_scored(t); k < t->model.labels.n && used + 100 < sizeof text; k++) {
         const u3d_labels *l = &t->model.labels;
-        int n = snprintf(text + used, sizeof text - used, "  %d%s%s %.4f", l->value[k], l->name[k][0] ? " " : "",
-                         l->name[k], s->dice[k]);
+        int n = snprintf(text + used, sizeof text - used, "  %d%s%s %.4f", l->value[k],
+                         l->name[k][0] ? " " : "", l->name[k], s->dice[k]);
         if (n > 0) used += (size_t)n;
     }
     if (t->progress.bar) (void)fputs("\r\033[K", stderr); /* the line under the bar starts afresh */
@@ -102,7 +106,8 @@ u3d_status u3d_training_validate(u3d_training *t)
     u3d_params_swap_average(t->params);
     means_of(t, sums, &t->scores);
     u3d_free(sums);
-    if (status == U3D_E_CANCELLED) { /* the loop sees the wish to stop by itself, and its checkpoint is due first */
+    if (status ==
+        U3D_E_CANCELLED) { /* the loop sees the wish to stop by itself, and its checkpoint is due first */
         for (int k = 0; k < t->model.labels.n; k++) t->scores.dice[k] = t->scores.iou[k] = NAN;
         return U3D_OK;
     }
@@ -153,8 +158,10 @@ static u3d_status report_all(u3d_training *t, tally *sums, int *reported)
         if (!c->label) continue;
         u3d_status status = report_case(t, c, sums);
         if (status == U3D_E_CANCELLED || status == U3D_E_DEVICE || status == U3D_E_NOMEM) return status;
-        if (status != U3D_OK) U3D_WARN("train", "report: %s is left out: %s", c->id, u3d_error_text());
-        else ++*reported;
+        if (status != U3D_OK)
+            U3D_WARN("train", "report: %s is left out: %s", c->id, u3d_error_text());
+        else
+            ++*reported;
     }
     return U3D_OK;
 }

@@ -1,17 +1,18 @@
 /* The 3D U-Net of Cicek et al. 2016 (arXiv:1606.06650) and its family.
  *
- * Encoder level l: `convs` times (convolution, norm, ReLU); its result is kept as the skip connection and pooled for
- * level l + 1. Decoder level l: up-convolution, (up, skip) joined with the skip cropped about its centre, and
- * the same block again. A 1x1x1 convolution makes the logits. Channels with base b = 32, 4 levels, "before-pool":
+ * Encoder level l: `convs` times (convolution, norm, ReLU); its result is kept as the skip connection and
+ * pooled for level l + 1. Decoder level l: up-convolution, (up, skip) joined with the skip cropped about its
+ * centre, and the same block again. A 1x1x1 convolution makes the logits. Channels with base b = 32, 4
+ * levels, "before-pool":
  *
  *   enc0  C -> 32 -> 64        dec2  up 512 -> 512, 512+256 -> 256 -> 256
  *   enc1  64 -> 64 -> 128      dec1  up 256 -> 256, 256+128 -> 128 -> 128
  *   enc2  128 -> 128 -> 256    dec0  up 128 -> 128, 128+64  -> 64  -> 64
  *   enc3  256 -> 256 -> 512    head  64 -> labels
  *
- * With 3 channels and 3 labels that is the paper's 19,069,955 parameters: biases on all 3x3x3 convolutions and the
- * head, none on the up-convolutions. "at-start": both convolutions of level l make b * 2^l channels and the
- * up-convolution reduces to the channels of its level (nnU-Net's layout). */
+ * With 3 channels and 3 labels that is the paper's 19,069,955 parameters: biases on all 3x3x3 convolutions
+ * and the head, none on the up-convolutions. "at-start": both convolutions of level l make b * 2^l channels
+ * and the up-convolution reduces to the channels of its level (nnU-Net's layout). */
 #include "net/unet3d.h"
 
 #include <math.h>
@@ -40,8 +41,9 @@ static int64_t convs_size(const u3d_config *c, int level, int axis, int64_t size
     return c->padding == U3D_PAD_SAME ? size : size - c->convs * (c->kernel[level][axis] - 1);
 }
 
-/* Output length of the whole net along one axis, 0 where the input length does not fit: every convolution must
- * leave a voxel, every pooling divide evenly, and every skip exceed its partner by an even number of voxels. */
+/* Output length of the whole net along one axis, 0 where the input length does not fit: every convolution
+ * must leave a voxel, every pooling divide evenly, and every skip exceed its partner by an even number of
+ * voxels. */
 static int64_t axis_output(const u3d_config *c, int axis, int64_t size)
 {
     int64_t skip[U3D_MAX_LEVELS];
@@ -89,18 +91,19 @@ static u3d_status size_refused(const u3d_config *c, int axis, const int64_t in[3
     int64_t below = axis_legal_below(c, axis, in[axis]), above = axis_legal(c, axis, in[axis]);
     char nearest[80];
     if (below > 0 && above > 0)
-        (void)snprintf(nearest, sizeof nearest, "the nearest legal lengths are %lld and %lld", (long long)below,
-                       (long long)above);
+        (void)snprintf(nearest, sizeof nearest, "the nearest legal lengths are %lld and %lld",
+                       (long long)below, (long long)above);
     else if (below > 0 || above > 0)
         (void)snprintf(nearest, sizeof nearest, "the nearest legal length is %lld",
                        (long long)(below > 0 ? below : above));
     else
         (void)snprintf(nearest, sizeof nearest, "no length fits: change kernel or pool");
-    return u3d_fail(U3D_E_SHAPE,
-                    "network input %lldx%lldx%lld (x, y, z): %lld voxels along %c do not fit %lld levels of %s "
-                    "convolutions; %s",
-                    (long long)in[2], (long long)in[1], (long long)in[0], (long long)in[axis], "zyx"[axis],
-                    (long long)c->levels, c->padding == U3D_PAD_SAME ? "same-padded" : "valid", nearest);
+    return u3d_fail(
+        U3D_E_SHAPE,
+        "network input %lldx%lldx%lld (x, y, z): %lld voxels along %c do not fit %lld levels of %s "
+        "convolutions; %s",
+        (long long)in[2], (long long)in[1], (long long)in[0], (long long)in[axis], "zyx"[axis],
+        (long long)c -> levels, c -> padding == U3D_PAD_SAME ? "same-padded" : "valid", nearest);
 }
 
 u3d_status u3d_unet3d_output_size(const u3d_config *c, const int64_t in[3], int64_t out[3])
@@ -122,7 +125,8 @@ void u3d_unet3d_legal_size(const u3d_config *c, const int64_t want[3], int64_t i
 
 /* ---- layers ---- */
 
-/* He et al. 2015 (arXiv:1502.01852), eq. 14: the variance 2 / ((1 + slope^2) * fan_in) keeps that of the signal. */
+/* He et al. 2015 (arXiv:1502.01852), eq. 14: the variance 2 / ((1 + slope^2) * fan_in) keeps that of the
+ * signal. */
 static float init_gain(const u3d_config *c)
 {
     return c->activation == U3D_ACT_LEAKY ? (float)(1.0 / sqrt(1.0 + c->leaky_slope * c->leaky_slope)) : 1.0F;
@@ -175,14 +179,16 @@ static u3d_conv_attr pool_attr(const u3d_config *c, int level)
 static u3d_val add_up(u3d_graph *g, u3d_val x, const u3d_config *c, int level)
 {
     int below = c->doubling == U3D_DOUBLE_AT_START ? level : level + 1;
-    u3d_layer_conv up = {.attr = pool_attr(c, level), .channels_out = (int32_t)level_width(c, below), .bias = false};
+    u3d_layer_conv up = {
+        .attr = pool_attr(c, level), .channels_out = (int32_t)level_width(c, below), .bias = false};
     up.init_gain = 1.0F;
     return u3d_layer_upconv3d(g, "up", x, &up);
 }
 
 static u3d_val add_head(u3d_graph *g, u3d_val x, const u3d_config *c)
 {
-    u3d_layer_conv head = {.attr = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}}, .bias = true, .init_gain = 1.0F};
+    u3d_layer_conv head = {
+        .attr = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}}, .bias = true, .init_gain = 1.0F};
     head.channels_out = (int32_t)c->labels;
     return u3d_layer_conv3d(g, "head", x, &head);
 }
@@ -247,7 +253,8 @@ u3d_status u3d_unet3d_build(const u3d_config *c, u3d_mode mode, int64_t batch, c
     memset(out, 0, sizeof *out);
     net.label = net.class_weight = net.loss = net.probability = U3D_NONE;
     if (c->levels < 1 || c->levels > U3D_MAX_LEVELS || c->labels < 1 || c->channels < 1)
-        return u3d_fail(U3D_E_ARG, "build the network: levels (%lld), labels (%lld) and channels (%lld) must be known",
+        return u3d_fail(U3D_E_ARG,
+                        "build the network: levels (%lld), labels (%lld) and channels (%lld) must be known",
                         (long long)c->levels, (long long)c->labels, (long long)c->channels);
     memcpy(net.in, in, sizeof net.in);
     U3D_TRY(u3d_unet3d_output_size(c, in, net.out));
@@ -265,8 +272,10 @@ u3d_status u3d_unet3d_build(const u3d_config *c, u3d_mode mode, int64_t batch, c
     }
     U3D_GO(u3d_graph_finish(net.graph));
 done:
-    if (status != U3D_OK) u3d_unet3d_done(&net);
-    else *out = net;
+    if (status != U3D_OK)
+        u3d_unet3d_done(&net);
+    else
+        *out = net;
     return status;
 }
 

@@ -14,7 +14,8 @@ static u3d_data_facts facts_of(double x, double y, double z, double sx, double s
     return (u3d_data_facts){.channels = 1, .size = {z, y, x}, .spacing = {sz, sy, sx}};
 }
 
-static u3d_config plan(const u3d_data_facts *facts, const char *const *set, int n_set, uint64_t memory, double time_s)
+static u3d_config plan(const u3d_data_facts *facts, const char *const *set, int n_set, uint64_t memory,
+                       double time_s)
 {
     u3d_config c;
     const char *fixed[8];

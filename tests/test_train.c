@@ -1,5 +1,5 @@
-/* Training from files to a written model: it learns, it repeats itself bit for bit, it goes on where it stopped, and it
- * refuses what it must refuse. The data are bright balls in noise. */
+/* Training from files to a written model: it learns, it repeats itself bit for bit, it goes on where it
+ * stopped, and it refuses what it must refuse. The data are bright balls in noise. */
 #include "tests/support_cases.h"
 
 #include <math.h>
@@ -70,13 +70,21 @@ static void data_new(fixture *f, int n, u3d_test_voxel label)
 /* A small network for n volumes; the run goes to a folder beside the data. */
 static void fixture_new(fixture *f, int n, u3d_test_voxel label)
 {
-    static const char *const small[] = {"levels=2", "base=4", "patch=16x16x16", "batch=2", "optimizer=adam", "lr=0.01",
-                                        "momentum=0.9", "average=0.9", "turn=off"};
+    static const char *const small[] = {"levels=2",     "base=4",         "patch=16x16x16",
+                                        "batch=2",      "optimizer=adam", "lr=0.01",
+                                        "momentum=0.9", "average=0.9",    "turn=off"};
     memset(f, 0, sizeof *f);
     data_new(f, n, label);
     f->out = u3d_test_path(f->set.dir, "run");
-    f->o = (u3d_train_opts){.out = f->out, .data = &f->set.d, .train = f->train, .n_train = n, .net = "auto",
-                            .iterations = 30, .started = u3d_clock(), .seed = 3, .memory_cap = 2000000000,
+    f->o = (u3d_train_opts){.out = f->out,
+                            .data = &f->set.d,
+                            .train = f->train,
+                            .n_train = n,
+                            .net = "auto",
+                            .iterations = 30,
+                            .started = u3d_clock(),
+                            .seed = 3,
+                            .memory_cap = 2000000000,
                             .command_json = "{\"data\": \"balls\"}"};
     f->o.unlabeled_given = label == sparse;
     f->o.unlabeled = 255;
@@ -119,7 +127,8 @@ static char *in_run(const fixture *f, const char *run_name, const char *file)
 static void assert_same_checkpoint(const fixture *f, const char *a, const char *b)
 {
     u3d_checkpoint *first, *second;
-    char *first_path = in_run(f, a, "checkpoint.safetensors"), *second_path = in_run(f, b, "checkpoint.safetensors");
+    char *first_path = in_run(f, a, "checkpoint.safetensors"),
+         *second_path = in_run(f, b, "checkpoint.safetensors");
     assert_ok(u3d_checkpoint_load(first_path, &first));
     assert_ok(u3d_checkpoint_load(second_path, &second));
     assert_true(first->n_tensors > 0);
@@ -158,7 +167,8 @@ static void test_learns(void **state)
     assert_ok(run(&f, 2, &r));
     assert_int_equal(u3d_mem_live(), live);
     assert_int_equal(r.iterations, 200);
-    if (!(r.val_dice > 0.95)) fail_msg("held-out Dice %g after %lld iterations", r.val_dice, (long long)r.iterations);
+    if (!(r.val_dice > 0.95))
+        fail_msg("held-out Dice %g after %lld iterations", r.val_dice, (long long)r.iterations);
     assert_true(r.val_iou > 0.9 && r.val_iou < r.val_dice);
     assert_int_equal(strlen(r.fingerprint), 16);
 
@@ -199,8 +209,9 @@ static void test_valid_paper_family(void **state)
     fixture f;
     u3d_train_result r;
     fixture_new(&f, 1, inside);
-    static const char *const more[] = {"padding=valid", "double=before-pool", "norm=batch", "norm_statistics=running",
-                                       "convs=1",       "class_weights=auto", "loss=ce"};
+    static const char *const more[] = {
+        "padding=valid", "double=before-pool", "norm=batch", "norm_statistics=running",
+        "convs=1",       "class_weights=auto", "loss=ce"};
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) f.options[f.o.n_set++] = more[i];
     f.o.iterations = 100;
     f.o.validate_every = -1;
@@ -324,7 +335,8 @@ static void test_folder(void **state)
     assert_ok(u3d_json_read(config, &json));
     assert_int_equal(cJSON_GetObjectItem(json, "iterations")->valueint, 3);
     assert_string_equal(cJSON_GetObjectItem(json, "seed")->valuestring, "3");
-    assert_string_equal(cJSON_GetObjectItem(cJSON_GetObjectItem(json, "source"), "data")->valuestring, "balls");
+    assert_string_equal(cJSON_GetObjectItem(cJSON_GetObjectItem(json, "source"), "data")->valuestring,
+                        "balls");
     assert_non_null(cJSON_GetObjectItem(cJSON_GetObjectItem(json, "settings"), "base"));
     cJSON_Delete(json);
 
@@ -421,10 +433,14 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learns),         cmocka_unit_test(test_sparse_and_report),
-        cmocka_unit_test(test_valid_paper_family), cmocka_unit_test(test_threads_give_the_same_bits),
-        cmocka_unit_test(test_resume),         cmocka_unit_test(test_folder),
-        cmocka_unit_test(test_refused_requests), cmocka_unit_test(test_time_budget),
+        cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_sparse_and_report),
+        cmocka_unit_test(test_valid_paper_family),
+        cmocka_unit_test(test_threads_give_the_same_bits),
+        cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_folder),
+        cmocka_unit_test(test_refused_requests),
+        cmocka_unit_test(test_time_budget),
         cmocka_unit_test(test_out_of_memory),
     };
     u3d_log_set_level(U3D_LOG_WARN);

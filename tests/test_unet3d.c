@@ -26,9 +26,13 @@ static int64_t count(const u3d_config *c, u3d_mode mode)
     return n;
 }
 
-static void set(u3d_config *c, const char *key_value) { assert_ok(u3d_config_set(c, key_value)); }
+static void set(u3d_config *c, const char *key_value)
+{
+    assert_ok(u3d_config_set(c, key_value));
+}
 
-/* Numbers of paper.md: weights 19,067,616 and biases 2,339; batch norm adds a gain and a shift per channel. */
+/* Numbers of paper.md: weights 19,067,616 and biases 2,339; batch norm adds a gain and a shift per channel.
+ */
 static void test_parameter_counts(void **state)
 {
     (void)state;
@@ -80,7 +84,8 @@ static void test_sizes(void **state)
     assert_memory_equal(out, in, sizeof out);
 
     /* An odd difference between skip and up-convolution can never be cropped about its centre. */
-    set(&c, "padding=valid"), set(&c, "levels=2"), set(&c, "convs=1"), set(&c, "kernel=2x2x2"), set(&c, "pool=3x3x3");
+    set(&c, "padding=valid"), set(&c, "levels=2"), set(&c, "convs=1"), set(&c, "kernel=2x2x2"),
+        set(&c, "pool=3x3x3");
     u3d_unet3d_legal_size(&c, (int64_t[]){16, 16, 16}, in);
     assert_status(u3d_unet3d_build(&c, U3D_MODE_INFER, 1, in, true, &(u3d_unet3d){0}), U3D_E_SHAPE);
 }
@@ -135,8 +140,8 @@ static void test_family(void **state)
         {"patch=16x16x16", NULL},
         {"patch=16x16x16", "loss=ce", "norm=batch", "norm_statistics=running", NULL},
         {"patch=16x16x16", "loss=dice", "norm=none", "activation=relu", "convs=3", NULL},
-        {"patch=32x32x1", "kernel=3x3x1", "pool=2x2x1", NULL},                            /* 2D            */
-        {"patch=32x32x12", "kernel=3x3x1,3x3x3", "pool=2x2x1,2x2x2", "levels=3", NULL},   /* anisotropic   */
+        {"patch=32x32x1", "kernel=3x3x1", "pool=2x2x1", NULL},                          /* 2D            */
+        {"patch=32x32x12", "kernel=3x3x1,3x3x3", "pool=2x2x1,2x2x2", "levels=3", NULL}, /* anisotropic   */
         {"patch=32x32x32", "padding=valid", "levels=2", "convs=1", "double=before-pool", NULL},
         {"patch=64x32x32", "levels=6", "base=8", "max_width=20", NULL},
         {"patch=8x8x8", "levels=1", NULL},
@@ -192,9 +197,14 @@ static void test_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parameter_counts), cmocka_unit_test(test_at_start_count), cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_names),            cmocka_unit_test(test_flops),          cmocka_unit_test(test_family),
-        cmocka_unit_test(test_max_width),        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_parameter_counts),
+        cmocka_unit_test(test_at_start_count),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_flops),
+        cmocka_unit_test(test_family),
+        cmocka_unit_test(test_max_width),
+        cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
