@@ -1,5 +1,5 @@
-/* y[n,oz,oy,ox,co] = bias[co] + sum over kz,ky,kx,ci of x[n,oz*sz-pz+kz,oy*sy-py+ky,ox*sx-px+kx,ci]
- * w[kz,ky,kx,ci,co]
+/* y[n,oz,oy,ox,co] = bias[co] + sum over kz,ky,kx,ci of
+ *                    x[n, oz*sz - pz + kz, oy*sy - py + ky, ox*sx - px + kx, ci] * w[kz,ky,kx,ci,co]
  *
  * "direct" is cpu_conv_rows; "plain" is the formula. Both accept every kernel, stride, padding and channel
  * count. */
@@ -15,8 +15,8 @@ static void direct(const cpu_call *c)
 {
     const cpu_conv g = cpu_conv_of(c->desc, &c->desc->in[0], &c->desc->out[0]);
     const cpu_conv_weights w = cpu_conv_weights_of(c->in[1], g.kernel, g.in_c, g.out_c);
-    CPU_NAME(cpu_conv_rows)
-    (&g, c->in[0], &w, c->desc->n_in > 2 ? c->in[2] : NULL, c->out[0], c->work, c->threads);
+    const float *bias = c->desc->n_in > 2 ? c->in[2] : NULL;
+    CPU_NAME(cpu_conv_rows)(&g, c->in[0], &w, bias, c->out[0], c->work, c->threads);
 }
 
 /* y[co] += sum over the window at voxel o of sample n. */

@@ -1,4 +1,5 @@
-/* dw[kz,ky,kx,ci,co] = sum over n,oz,oy,ox of x[n,oz*sz-pz+kz,oy*sy-py+ky,ox*sx-px+kx,ci] dy[n,oz,oy,ox,co]
+/* dw[kz,ky,kx,ci,co] = sum over n,oz,oy,ox of
+ *                      x[n, oz*sz - pz + kz, oy*sy - py + ky, ox*sx - px + kx, ci] * dy[n,oz,oy,ox,co]
  * dbias[co]          = sum over n,oz,oy,ox of dy[n,oz,oy,ox,co]
  *
  * "direct" is cpu_conv_wgrad and cpu_conv_bgrad; "plain" sums the formula in double. */
@@ -14,9 +15,9 @@ static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64
 
 static void bias_grad(const cpu_call *c)
 {
-    if (c->desc->n_out > 1)
-        CPU_NAME(cpu_conv_bgrad)
-        (&c->desc->in[1], c->in[1], (c->desc->accumulate & 2U) != 0, c->out[1], c->work, c->threads);
+    const bool add = (c->desc->accumulate & 2U) != 0;
+    if (c->desc->n_out < 2) return;
+    CPU_NAME(cpu_conv_bgrad)(&c->desc->in[1], c->in[1], add, c->out[1], c->work, c->threads);
 }
 
 static void direct(const cpu_call *c)

@@ -1,5 +1,6 @@
-/* dx[n,z,y,x,ci] = sum over kz,ky,kx,co of dy[n,oz,oy,ox,co] w[kz,ky,kx,ci,co], where o = (i + pad - k) /
- * stride on each axis and only terms with exact division and 0 <= o < size(dy) count.
+/* dx[n,z,y,x,ci] = sum over kz,ky,kx,co of dy[n,oz,oy,ox,co] * w[kz,ky,kx,ci,co],
+ * where o = (i + pad - k) / stride on each axis and only terms with exact division and 0 <= o < size(dy)
+ * count.
  *
  * "direct" is cpu_conv_spread: the forward micro-kernel on flipped, transposed weights; "plain" is the
  * formula. */

@@ -2,8 +2,9 @@
  *
  * Six ops, two engines. In [N, D, H, W, C] the KW * C floats under one window and one (kz, ky) are
  * contiguous, and so are the weights [kx, ci, co] that they meet: a convolution is a sum over (kz, ky) of
- * small matrix products. cpu_conv_rows    y = bias + conv(x, w), any kernel, stride and padding: CONV3D,
- * UPCONV3D_DX, and by way of cpu_conv_spread (stride phases of the adjoint) CONV3D_DX and UPCONV3D
+ * small matrix products.
+ *   cpu_conv_rows    y = bias + conv(x, w), any kernel, stride and padding: CONV3D, UPCONV3D_DX, and by way
+ *                    of cpu_conv_spread (stride phases of the adjoint) CONV3D_DX and UPCONV3D
  *   cpu_conv_wgrad   sums over voxels of x[m] * dy[n]: CONV3D_DW, UPCONV3D_DW
  * Neither the split of the work nor the order of any sum depends on the number of threads. */
 #ifndef U3D_CPU_CONV_IMPL_H
@@ -97,8 +98,8 @@ uint64_t CPU_NAME(cpu_conv_spread_work)(const cpu_conv *g, int threads);
 void CPU_NAME(cpu_conv_spread)(const cpu_conv *g, const float *small, const cpu_conv_weights *w,
                                const float *bias, float *big, void *work, int threads);
 
-/* dw[kz,ky,kx,a,b] = sum over windows of big[.., a] * small[.., b], g: big -> small. Dense; `transposed`:
- * [.., b, a]. */
+/* dw[kz,ky,kx,a,b] = sum over windows of big[.., a] * small[.., b], g: big -> small. dw is dense;
+ * `transposed`: [kz,ky,kx,b,a]. */
 uint64_t CPU_NAME(cpu_conv_wgrad_work)(const cpu_conv *g, int threads);
 void CPU_NAME(cpu_conv_wgrad)(const cpu_conv *g, const float *big, const float *small, bool transposed,
                               float *dw, void *work, int threads);

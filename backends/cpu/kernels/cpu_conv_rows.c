@@ -1,29 +1,30 @@
 /* Direct convolution, row by row.
  *
- *   y[n,oz,oy,ox,co] = bias[co] + sum over (kz,ky) and i < KW*CI of x[row(kz,ky)][ox*sx*CI + i] *
- * w[kz,ky][i][co]
+ *   y[n,oz,oy,ox,co] = bias[co] + sum over (kz,ky), i < KW*CI of
+ *                      x[row(kz,ky)][ox*sx*CI + i] * w[kz,ky][i][co]
  *
- * One micro-kernel keeps a tile of `p` positions along x by one or two vectors of output channels in
- * registers while i and (kz, ky) run; per step it loads one weight vector pair and broadcasts p inputs.
- *   weights   packed per call as [panel of 2 vectors][kz,ky][i][lane], zero beyond CO: every sweep reads them
- * in order sweep     as many (kz, ky) as keep a panel's weights in the second-level cache; further sweeps add
- * to y rows      a task owns a few rows of one output plane, so that a panel's weights are used for some 256
- * positions padding   rows above, below, before, behind the volume are left out of the sum; where windows
- * hang over along x, the task first copies its input rows, with zeros at both ends, into its thread's part of
- * the workspace */
+ * One micro-kernel keeps a tile of some positions along x by one or two vectors of output channels in
+ * registers while i and (kz, ky) run; per step it loads one pair of weight vectors and broadcasts one input
+ * per position.
+ *   weights   packed per call as [panel of 2 vectors][kz,ky][i][lane], zero beyond CO: every sweep reads
+ *             them in order
+ *   sweep     as many (kz, ky) as keep a panel's weights in the second-level cache; later sweeps add to y
+ *   rows      a task owns a few rows of one output plane, so that a panel's weights meet some 256 positions
+ *   padding   rows outside the volume are left out of the sum; where windows hang over along x, the task
+ *             first copies its input rows, with zeros at both ends, into its thread's part of the workspace
+ */
 #include <omp.h>
 
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 enum {
-    /* Positions in a tile: what 32 registers (AVX-512) or 16 leave beside two weight vectors and a broadcast.
-     */
+    /* Positions in a tile: what 32 or 16 registers leave beside two weight vectors and a broadcast. */
     TILE_P = CPU_VL == 16 ? 14 : 6,
-    PANEL = 2 * CPU_VL,       /* output channels of a panel                                 */
-    SWEEP_FLOATS = 64 * 1024, /* weights of a sweep: 256 KB, half of a common L2            */
+    PANEL = 2 * CPU_VL,       /* output channels of a panel                                      */
+    SWEEP_FLOATS = 64 * 1024, /* weights of a sweep: 256 KB, half of a common L2                 */
     COPY_FLOATS = 96 * 1024,  /* copied input rows per thread: 384 KB, unless one row needs more */
-    TASK_POSITIONS = 256,     /* positions that share a sweep's weights                     */
-    TASKS_WANTED = 64         /* enough to even out 16 threads                              */
+    TASK_POSITIONS = 256,     /* positions that share a sweep's weights                          */
+    TASKS_WANTED = 64         /* enough to even out 16 threads                                   */
 };
 
 typedef struct segment { /* KW*CI inputs of position 0 under one (kz, ky), and their weights [i][lane] */
@@ -32,20 +33,21 @@ typedef struct segment { /* KW*CI inputs of position 0 under one (kz, ky), and t
 
 typedef struct tile {
     const segment *segs;
-    int64_t n_segs, span;  /* span = KW * CI                                     */
-    int64_t x_off, x_step; /* of the tile's first position; between positions   */
-    const float *base;     /* added to the sums: the bias, or y itself              */
-    int64_t base_step;     /* per position                                          */
+    int64_t n_segs, span;  /* span = KW * CI                                   */
+    int64_t x_off, x_step; /* of the tile's first position; between positions  */
+    const float *base;     /* added to the sums: the bias, or y itself         */
+    int64_t base_step;     /* per position                                     */
     float *y;
     int64_t y_step;
 } tile;
 
 typedef struct plan {
-    int64_t span, segs, panels, sweep_segs;
-    int64_t rows, y_blocks, groups, tasks; /* groups: panels are dealt to that many tasks */
-    bool copy;
-    int64_t copy_rows, copy_width; /* per kz; floats                */
-    int64_t weight_floats, bias_floats, thread_bytes, list_bytes;
+    int64_t span, segs, panels, sweep_segs; /* segs = KD * KH                                     */
+    int64_t rows, y_blocks;                 /* output rows per task                               */
+    int64_t groups, tasks;                  /* the panels of one place are dealt to groups        */
+    bool copy;                              /* input rows are copied, with zeros at both ends     */
+    int64_t copy_rows, copy_width;          /* rows per kz; floats                                */
+    int64_t weight_floats, bias_floats, list_bytes, thread_bytes;
 } plan;
 
 static plan plan_of(const cpu_conv *g)

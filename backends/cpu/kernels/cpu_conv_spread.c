@@ -2,9 +2,9 @@
  *
  *   big[i] = sum over k, o with o*s - p + k = i of small[o] * w[k]        on each axis
  *
- * Voxels of `big` with the same remainder r = i mod s form a phase: only taps k = k0 + s*t, k0 = (r + p) mod
- * s, reach it, and with i = r + s*q they stand at o = q + (r + p - k0)/s - t. So each of the s^3 phases is a
- * convolution with stride 1, every s-th tap in reverse order and its own padding, written at every s-th
+ * Voxels of big with the same remainder r = i mod s form a phase: only taps k = k0 + s*t, k0 = (r + p) mod s,
+ * reach it, and with i = r + s*q they stand at o = q + (r + p - k0)/s - t. So each of the sz*sy*sx phases is
+ * a convolution with stride 1, every s-th tap in reverse order and its own padding, written at every s-th
  * voxel. Stride 1 has one phase: the correlation with flipped, transposed weights. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 

@@ -1,45 +1,60 @@
 /* Weight gradient: for every (kz, ky) a matrix product over voxels,
  *
  *   dw[kz,ky][m][b] = sum over n,oz,oy,ox of A[n,iz,iy][ox][m] * small[n,oz,oy,ox][b],
- *   A[n,iz,iy][ox][m] = big[n,iz,iy][(ox*sx - px)*CA + m],   m = (kx, a) < KW*CA   (contiguous in big)
+ *   A[n,iz,iy][ox][m] = big[n,iz,iy][(ox*sx - px)*CA + m],   m = (kx, a) < KW*CA, contiguous in big
  *
- * One micro-kernel keeps a tile of `P` m by one or two vectors of b in registers while the voxels of a few
- * rows run. panels   A is packed as [tile of m][row][ox][P] and small as [panel of b][row][ox][lane], so that
- * with stride 1 the rows for all ky are one piece of memory and the inner loop walks two streams; zeros
- * beyond the edges blocks   a block of m by a block of b, over all (kz, ky), stays in the second-level cache
- *   slices   planes of `big` are dealt to a number of slices that the shape alone fixes; every (slice, block)
- * is a task with its own sums, and the slices are added in order at the end. Registers are emptied after
- * every few rows, so a sum of millions of voxels is a sum of sums of sums and stays accurate. */
+ * One micro-kernel keeps a tile of TILE_P m by one or two vectors of b in registers while the voxels of a
+ * few rows run.
+ *   panels   A is packed as [tile of m][row][ox][i] and small as [panel of b][row][ox][lane], so that with
+ *            stride 1 the rows for all ky are one piece of memory and the inner loop walks two streams;
+ *            zeros beyond the edges
+ *   folding  with so few channels that KW*CA hardly fills a tile, m = (ky, kx, a) and only kz stays outside
+ *   blocks   a block of m by a block of b, over all (kz, ky), stays in the second-level cache
+ *   slices   planes of big are dealt to a number of slices that the shape alone fixes; every (slice, block)
+ *            is a task with its own sums, and the slices are added in order at the end. Registers are
+ *            emptied after every few rows: a sum over millions of voxels is a sum of sums of sums and stays
+ *            accurate. */
 #include <omp.h>
 
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 enum {
     TILE_P = CPU_VL == 16 ? 12 : 6, /* both divide 3 * CA for the usual channel counts */
-    TAIL_P = CPU_VL == 16 ? 4 : 2,  /* the last tile has a multiple of these */
+    TAIL_P = TILE_P / 3,            /* the last tile holds one, two or three of these  */
     PANEL = 2 * CPU_VL,
-    SLOT = TILE_P * PANEL, /* floats of one tile of sums */
-    RUN_VOXELS =
-        CPU_VL == 16 ? 128 : 256, /* voxels per emptying of the registers: a panel of 16 KB, half of an L1 */
-    BLOCK_COLS = 64,              /* b per block */
-    BLOCK_FLOATS = 112 * 1024,    /* sums of a block: 448 KB */
-    SLICES_FLOATS = 2 * 1024 * 1024, /* sums of all slices: 8 MB, unless one slice needs more */
+    SLOT = TILE_P * PANEL,           /* floats of one tile of sums                           */
+    RUN_VOXELS = 2048 / CPU_VL,      /* until registers are emptied: a panel of 16 KB of small */
+    BLOCK_COLS = 64,                 /* b per block                                          */
+    BLOCK_FLOATS = 112 * 1024,       /* sums of a block: 448 KB                              */
+    SLICES_FLOATS = 2 * 1024 * 1024, /* sums of all slices: 8 MB, unless one needs more      */
     TASKS_WANTED = 32
 };
 
 typedef struct plan {
-    int64_t taps, m, tiles, panels; /* taps: KD*KH; m: KW*CA */
+    int64_t fold;             /* ky per m: 1, or KH                 */
+    int64_t taps;             /* (kz, ky) that are left outside     */
+    int64_t m, tiles, panels; /* m: fold*KW*CA                      */
     int64_t block_tiles, block_panels, m_blocks, n_blocks;
-    int64_t rows, y_blocks, units,
-        slices;                      /* rows of small at a time; units: planes of big x blocks of rows */
-    int64_t a_rows, a_tile, b_panel; /* rows packed of big; floats per tile of A, per panel of small */
-    int64_t row_floats, a_floats, b_floats, slice_floats, thread_floats;
+    int64_t rows, y_blocks;  /* rows of small in a unit of work    */
+    int64_t units, slices;   /* units: planes of big x y_blocks    */
+    int64_t a_rows;          /* rows packed of big                 */
+    int64_t a_tile, b_panel; /* floats per tile of A, panel of small */
+    int64_t row_floats, spare_floats, a_floats, b_floats, slice_floats, thread_floats;
 } plan;
+
+/* The rows under all ky overlap and are packed together. */
+static bool shares_rows(const cpu_conv *g, const plan *p)
+{
+    return g->stride[1] == 1 && p->fold == 1;
+}
 
 static plan plan_of(const cpu_conv *g)
 {
-    plan p = {.taps = g->kernel[0] * g->kernel[1], .m = g->kernel[2] * g->in_c};
+    const int64_t span = g->kernel[2] * g->in_c;
+    plan p = {.fold = span < 2 * TILE_P && g->kernel[1] > 1 ? g->kernel[1] : 1};
 
+    p.taps = g->kernel[0] * g->kernel[1] / p.fold;
+    p.m = p.fold * span;
     p.tiles = cpu_ceil_div(p.m, TILE_P);
     p.panels = cpu_ceil_div(g->out_c, PANEL);
     p.block_panels = cpu_min(p.panels, BLOCK_COLS / PANEL);
@@ -54,13 +69,14 @@ static plan plan_of(const cpu_conv *g)
     p.slices = cpu_min(cpu_ceil_div(TASKS_WANTED, p.m_blocks * p.n_blocks), SLICES_FLOATS / p.slice_floats);
     p.slices = cpu_max(1, cpu_min(p.slices, p.units));
 
-    p.a_rows = p.rows + (g->stride[1] == 1 ? g->kernel[1] - 1 : 0);
+    p.a_rows = p.rows + (shares_rows(g, &p) ? g->kernel[1] - 1 : 0);
     p.a_tile = p.a_rows * g->out_size[2] * TILE_P;
     p.b_panel = p.rows * g->out_size[2] * PANEL;
     p.row_floats = cpu_lines(((g->out_size[2] - 1) * g->stride[2] + g->kernel[2]) * g->in_c);
     p.a_floats = cpu_lines(p.block_tiles * p.a_tile);
     p.b_floats = cpu_lines(p.block_panels * p.b_panel);
-    p.thread_floats = p.row_floats + p.a_floats + p.b_floats;
+    p.spare_floats = p.row_floats + (p.fold > 1 ? cpu_lines(g->out_size[2] * p.m) : 0);
+    p.thread_floats = p.spare_floats + p.a_floats + p.b_floats;
     return p;
 }
 
@@ -83,48 +99,68 @@ static int64_t panel_width(const cpu_conv *g, int64_t panel)
     return g->out_c - panel * PANEL > CPU_VL ? PANEL : CPU_VL;
 }
 
-/* One row of big into its tiles; `row` starts at (ox = 0, kx = 0). */
-static void pack_a_row(const cpu_conv *g, const plan *p, const float *row, int64_t tile0, int64_t tile1,
-                       float *to)
+/* One row of A into one tile: `width` of each `step` floats, those beyond `have` zero. */
+static void pack_tile(const float *from, int64_t positions, int64_t step, int64_t have, int64_t width,
+                      float *to)
 {
-    const int64_t out_w = g->out_size[2], step = g->stride[2] * g->in_c;
-
-    for (int64_t tile = tile0; tile < tile1; tile++, to += p->a_tile) {
-        const float *from = row + tile * TILE_P;
-        const int64_t width = tile_width(p, tile), have = cpu_min(width, p->m - tile * TILE_P);
-        if (have == TILE_P) {
-            for (int64_t ox = 0; ox < out_w; ox++)
-                memcpy(to + ox * TILE_P, from + ox * step, TILE_P * sizeof(float));
-        } else {
-            for (int64_t ox = 0; ox < out_w; ox++)
-                for (int64_t i = 0; i < width; i++)
-                    to[ox * width + i] = i < have ? from[ox * step + i] : 0.0F;
-        }
+    if (have == TILE_P) {
+        for (int64_t ox = 0; ox < positions; ox++)
+            memcpy(to + ox * TILE_P, from + ox * step, TILE_P * sizeof(float));
+    } else {
+        for (int64_t ox = 0; ox < positions; ox++)
+            for (int64_t i = 0; i < width; i++) to[ox * width + i] = i < have ? from[ox * step + i] : 0.0F;
     }
+}
+
+/* Row iy of plane iz as it lies under the windows, zeros beyond the edges: in place where it can be, else in
+ * `spare`. */
+static const float *a_row(const cpu_conv *g, const float *big, int64_t n, int64_t iz, int64_t iy,
+                          float *spare)
+{
+    const int64_t in_row = g->in_size[2] * g->in_c, lead = g->pad[2] * g->in_c;
+    const int64_t reach = ((g->out_size[2] - 1) * g->stride[2] + g->kernel[2]) * g->in_c;
+    const int64_t body = cpu_max(0, cpu_min(in_row, reach - lead));
+    const bool inside = iy >= 0 && iy < g->in_size[1];
+
+    if (inside && lead == 0 && reach <= in_row)
+        return big + ((n * g->in_size[0] + iz) * g->in_size[1] + iy) * in_row;
+    memset(spare, 0, (size_t)reach * sizeof(float));
+    if (inside && body > 0)
+        memcpy(spare + lead, big + ((n * g->in_size[0] + iz) * g->in_size[1] + iy) * in_row,
+               (size_t)body * sizeof(float));
+    return spare;
+}
+
+/* Folded: [ox][ky][kx, a] for the windows whose first row is iy. */
+static const float *folded_row(const cpu_conv *g, const plan *p, const float *big, int64_t n, int64_t iz,
+                               int64_t iy, float *spare)
+{
+    const int64_t span = g->kernel[2] * g->in_c, step = g->stride[2] * g->in_c;
+    float *folded = spare + p->row_floats;
+
+    for (int64_t ky = 0; ky < g->kernel[1]; ky++) {
+        const float *row = a_row(g, big, n, iz, iy + ky, spare);
+        for (int64_t ox = 0; ox < g->out_size[2]; ox++)
+            for (int64_t i = 0; i < span; i++) folded[ox * p->m + ky * span + i] = row[ox * step + i];
+    }
+    return folded;
 }
 
 /* Input rows iy0, iy0 + sy, ... of plane iz into the tiles [tile0, tile1) of A. */
 static void pack_a(const cpu_conv *g, const plan *p, const float *big, int64_t n, int64_t iz, int64_t iy0,
                    int64_t rows, int64_t tile0, int64_t tile1, float *spare, float *a)
 {
-    const int64_t in_row = g->in_size[2] * g->in_c, lead = g->pad[2] * g->in_c;
-    const int64_t reach = ((g->out_size[2] - 1) * g->stride[2] + g->kernel[2]) * g->in_c;
-    const int64_t body = cpu_max(0, cpu_min(in_row, reach - lead));
+    const int64_t step = p->fold > 1 ? p->m : g->stride[2] * g->in_c;
 
     for (int64_t r = 0; r < rows; r++) {
         const int64_t iy = iy0 + r * g->stride[1];
-        const bool inside = iy >= 0 && iy < g->in_size[1];
-        const float *row = big + ((n * g->in_size[0] + iz) * g->in_size[1] + iy) * in_row;
-        if (!inside || lead > 0 || reach > in_row) {
-            memset(spare, 0, (size_t)reach * sizeof(float));
-            if (inside && body > 0) memcpy(spare + lead, row, (size_t)body * sizeof(float));
-            row = spare;
+        const float *row =
+            p->fold > 1 ? folded_row(g, p, big, n, iz, iy, spare) : a_row(g, big, n, iz, iy, spare);
+        for (int64_t tile = tile0; tile < tile1; tile++) {
+            const int64_t width = tile_width(p, tile);
+            pack_tile(row + tile * TILE_P, g->out_size[2], step, cpu_min(width, p->m - tile * TILE_P), width,
+                      a + (tile - tile0) * p->a_tile + r * g->out_size[2] * width);
         }
-        /* Rows of a narrow last tile are shorter, but it is the last of the block: its rows end within its
-         * place. */
-        for (int64_t tile = tile0; tile < tile1; tile++)
-            pack_a_row(g, p, row, tile, tile + 1,
-                       a + (tile - tile0) * p->a_tile + r * g->out_size[2] * tile_width(p, tile));
     }
 }
 
@@ -220,8 +256,9 @@ static void unit_sums(const cpu_conv *g, const plan *p, const block *k, const fl
     const int64_t oy0 = unit % p->y_blocks * p->rows, rows = cpu_min(p->rows, g->out_size[1] - oy0);
     const int64_t iz = unit / p->y_blocks % g->in_size[0], n = unit / p->y_blocks / g->in_size[0];
     const int64_t iy0 = oy0 * g->stride[1] - g->pad[1], voxels = rows * g->out_size[2];
-    float *spare = mine, *a = spare + p->row_floats, *b = a + p->a_floats;
-    const bool once = g->stride[1] == 1; /* the rows of all ky overlap: packed together */
+    float *spare = mine, *a = spare + p->spare_floats, *b = a + p->a_floats;
+    const bool once = shares_rows(g, p);
+    const int64_t kys = g->kernel[1] / p->fold;
     bool packed = false;
 
     for (int64_t kz = 0; kz < g->kernel[0]; kz++) {
@@ -233,9 +270,9 @@ static void unit_sums(const cpu_conv *g, const plan *p, const block *k, const fl
         if (once && !packed)
             pack_a(g, p, big, n, iz, iy0, rows + g->kernel[1] - 1, k->tile0, k->tile1, spare, a);
         packed = true;
-        for (int64_t ky = 0; ky < g->kernel[1]; ky++) {
+        for (int64_t ky = 0; ky < kys; ky++) {
             if (!once) pack_a(g, p, big, n, iz, iy0 + ky, rows, k->tile0, k->tile1, spare, a);
-            block_tap(g, p, k, kz * g->kernel[1] + ky, a, once ? ky : 0, b, voxels);
+            block_tap(g, p, k, kz * kys + ky, a, once ? ky : 0, b, voxels);
         }
     }
 }
@@ -260,12 +297,12 @@ static void run_task(const cpu_conv *g, const plan *p, int64_t task, const float
         unit_sums(g, p, &k, big, small, unit, mine);
 }
 
-/* Row m = (kx, a) of tap (kz, ky): slices in order, then to its place in dw. */
+/* Row m of one tap: slices in order, then to its place in dw. */
 static void finish_row(const cpu_conv *g, const plan *p, const float *sums, int64_t tap, int64_t m,
                        bool transposed, float *dw)
 {
-    const int64_t kx = m / g->in_c, a = m % g->in_c, step = transposed ? g->in_c : 1;
-    const int64_t at = (tap * g->kernel[2] + kx) * g->in_c * g->out_c + (transposed ? a : a * g->out_c);
+    const int64_t a = m % g->in_c, step = transposed ? g->in_c : 1;
+    const int64_t at = (tap * p->m + m - a) * g->out_c + (transposed ? a : a * g->out_c);
     const float *row = sums + (tap * p->tiles + m / TILE_P) * p->panels * SLOT + m % TILE_P * PANEL;
 
     for (int64_t panel = 0; panel < p->panels; panel++) {

@@ -10,7 +10,7 @@
 
 /* ---- direct ---- */
 
-/* The convolution big -> small; `weights` with steps for a sum over big channels. */
+/* The convolution big -> small. */
 static cpu_conv geometry(const u3d_op_desc *d, const u3d_type *small, const u3d_type *big)
 {
     cpu_conv g = cpu_conv_of(d, big, small);
@@ -35,8 +35,8 @@ static void direct(const cpu_call *c)
 {
     const cpu_conv g = forward_geometry(c->desc);
     const cpu_conv_weights w = cpu_conv_weights_of(c->in[1], g.kernel, g.out_c, g.in_c);
-    CPU_NAME(cpu_conv_spread)
-    (&g, c->in[0], &w, c->desc->n_in > 2 ? c->in[2] : NULL, c->out[0], c->work, c->threads);
+    const float *bias = c->desc->n_in > 2 ? c->in[2] : NULL;
+    CPU_NAME(cpu_conv_spread)(&g, c->in[0], &w, bias, c->out[0], c->work, c->threads);
 }
 
 static void direct_dx_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
@@ -61,9 +61,9 @@ static uint64_t bias_work(const u3d_op_desc *d)
 
 static void bias_grad(const cpu_call *c)
 {
-    if (c->desc->n_out > 1)
-        CPU_NAME(cpu_conv_bgrad)
-        (&c->desc->in[1], c->in[1], (c->desc->accumulate & 2U) != 0, c->out[1], c->work, c->threads);
+    const bool add = (c->desc->accumulate & 2U) != 0;
+    if (c->desc->n_out < 2) return;
+    CPU_NAME(cpu_conv_bgrad)(&c->desc->in[1], c->in[1], add, c->out[1], c->work, c->threads);
 }
 
 static void direct_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
