@@ -58,7 +58,7 @@ static void data_new(fixture *f, int n, u3d_test_voxel label)
     u3d_test_set_new(&f->set);
     for (int i = 0; i < n; i++) {
         ball b = {8.0 + i % 3, 10.0, 12.0 - i % 2, 5.0 + 0.3 * i, 7 + (uint64_t)i};
-        char id[16];
+        char id[24];
         (void)snprintf(id, sizeof id, "ball_%d", i);
         u3d_test_set_add(&f->set, id, size, 1, bright, label, &b);
         f->train[i] = i;
