@@ -102,8 +102,13 @@ static double rms_of(const double *p, int64_t n)
 
 u3d_test_diff u3d_test_compare(const float *got, const double *want, int64_t n)
 {
+    return u3d_test_compare_sized(got, want, n, 0);
+}
+
+u3d_test_diff u3d_test_compare_sized(const float *got, const double *want, int64_t n, double least)
+{
     u3d_test_diff d = {.worst = -1};
-    double scale = rms_of(want, n), sum = 0;
+    double scale = fmax(rms_of(want, n), least), sum = 0;
     for (int64_t i = 0; i < n; i++) {
         double g = (double)got[i], error = fabs(g - want[i]);
         if (!isfinite(g) && d.n_bad++ > 0) continue;

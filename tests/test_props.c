@@ -221,6 +221,7 @@ static void check_linear(const u3d_op_case *c)
     describe(c, &d);
     if (d.n_in == 3) memset(&d.in[2], 0, sizeof d.in[2]); /* without bias */
     if (d.n_in == 3) d.n_in = 2;
+    if (u3d_type_elems(&d.out[0]) < 8) return; /* so few sums may all cancel, and leave rounding alone */
     check_linear_in(c, &d, 0);
     if (d.n_in == 2) check_linear_in(c, &d, 1);
 }
