@@ -1,5 +1,5 @@
 /* --net auto: nnU-Net's choices where the data allow them, and within memory. */
-#include "support.h"
+#include "tests/support.h"
 
 #include <string.h>
 
