@@ -188,7 +188,9 @@ const u3d_op_case u3d_op_cases[] = {
     BLOCK("line",     64,    U3D_FILL_DEFAULT),
     BLOCK("odd",      1037,  U3D_FILL_DEFAULT),
     BLOCK("zero",     33,    U3D_FILL_ZERO),
+    BLOCK("page",     40960, U3D_FILL_DEFAULT),
     BLOCK("large",    100003, U3D_FILL_DEFAULT),
+    BLOCK("million",  1000003, U3D_FILL_DEFAULT),
 
     FILL("zero", 0.0F), FILL("one", 1.0F), FILL("minus", -2.5F), FILL("small", 1e-30F), FILL("large", 1e30F),
 };
