@@ -48,7 +48,8 @@ typedef struct u3d_test_diff {
 } u3d_test_diff;
 
 u3d_test_diff u3d_test_compare(const float *got, const double *want, int64_t n);
-/* The same, measured against at least the size `least`: for a few sums of numbers of that size, which may cancel. */
+/* The same, measured against at least the size `least`: for a few sums of numbers of that size, which may
+ * cancel. */
 u3d_test_diff u3d_test_compare_sized(const float *got, const double *want, int64_t n, double least);
 u3d_test_diff u3d_test_compare_f32(const float *got, const float *want, int64_t n);
 
