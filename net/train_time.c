@@ -154,7 +154,8 @@ static u3d_status correct_total(u3d_training *t)
     u3d_pace *p = &t->pace;
     double timed = (double)(t->state.iteration - p->measured_first);
     if (timed < TIMED_ITERATIONS) return U3D_OK;
-    p->iteration_s = (u3d_clock() - p->measured_from - p->other_s) / timed;
+    /* Half the old estimate: the machine's speed changes in bursts more often than for good. */
+    p->iteration_s = 0.5 * (p->iteration_s + (u3d_clock() - p->measured_from - p->other_s) / timed);
     begin_measuring(t);
     double left_s = SHARE * t->state.budget_s - u3d_training_elapsed(t) - end_s(t), each_s = p->iteration_s;
     if (p->validation_step > 0) each_s += p->validation_s / (double)p->validation_step;

@@ -391,10 +391,10 @@ static void test_time_budget(void **state)
     f.o.iterations = 0;
     f.o.time_s = 8;
     f.o.started = u3d_clock();
-    assert_ok(run(&f, 2, &r));
+    assert_ok(run(&f, 1, &r)); /* one thread waits for no other, so that a busy machine only slows it */
     double took = u3d_clock() - f.o.started;
     /* Above the budget only by what one stall of a shared machine takes. */
-    if (!(took <= 10.5 && took >= 5.0)) fail_msg("a budget of 8 s took %.2f s", took);
+    if (!(took <= 10.0 && took >= 4.0)) fail_msg("a budget of 8 s took %.2f s", took);
     assert_true(r.iterations > 10);
     u3d_model *m;
     assert_ok(u3d_model_load(f.out, &m));
