@@ -78,6 +78,7 @@ static u3d_status print_result(const args *a, const u3d_train_result *r)
     if (!a->json) {
         printf("trained %s: %lld iterations in %.0f s, loss %.4f", a->out, (long long)r->iterations, r->seconds, r->loss);
         if (isfinite(r->val_dice)) printf(", held-out Dice %.4f, IoU %.4f", r->val_dice, r->val_iou);
+        if (isfinite(r->report_dice)) printf(", the fold's validation cases Dice %.4f, IoU %.4f", r->report_dice, r->report_iou);
         printf(", peak memory %.2f GB\n", (double)r->peak_resident / 1e9);
         return U3D_OK;
     }
@@ -89,6 +90,8 @@ static u3d_status print_result(const args *a, const u3d_train_result *r)
                     cJSON_AddItemToObject(json, "loss", u3d_json_number(r->loss)) &&
                     cJSON_AddItemToObject(json, "held_out_dice", u3d_json_number(r->val_dice)) &&
                     cJSON_AddItemToObject(json, "held_out_iou", u3d_json_number(r->val_iou)) &&
+                    cJSON_AddItemToObject(json, "report_dice", u3d_json_number(r->report_dice)) &&
+                    cJSON_AddItemToObject(json, "report_iou", u3d_json_number(r->report_iou)) &&
                     cJSON_AddNumberToObject(json, "peak_bytes_planned", (double)r->peak_planned) &&
                     cJSON_AddNumberToObject(json, "peak_bytes", (double)r->peak_resident) &&
                     cJSON_AddStringToObject(json, "fingerprint", r->fingerprint);
