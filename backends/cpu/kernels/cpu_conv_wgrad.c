@@ -8,7 +8,6 @@
  *   panels   A is packed as [tile of m][row][ox][i] and small as [panel of b][row][ox][lane], so that with
  *            stride 1 the rows for all ky are one piece of memory and the inner loop walks two streams;
  *            zeros beyond the edges
- *   folding  with so few channels that KW*CA hardly fills a tile, m = (ky, kx, a) and only kz stays outside
  *   blocks   a block of m by a block of b, over all (kz, ky), stays in the second-level cache
  *   slices   planes of big are dealt to a number of slices that the shape alone fixes; every (slice, block)
  *            is a task with its own sums, and the slices are added in order at the end. Registers are
@@ -31,30 +30,32 @@ enum {
 };
 
 typedef struct plan {
-    int64_t fold;             /* ky per m: 1, or KH                 */
-    int64_t taps;             /* (kz, ky) that are left outside     */
-    int64_t m, tiles, panels; /* m: fold*KW*CA                      */
+    int64_t taps, m;       /* KD*KH; KW*CA                           */
+    int64_t tiles, panels; /* of m, of b                             */
     int64_t block_tiles, block_panels, m_blocks, n_blocks;
     int64_t rows, y_blocks;  /* rows of small in a unit of work    */
     int64_t units, slices;   /* units: planes of big x y_blocks    */
     int64_t a_rows;          /* rows packed of big                 */
     int64_t a_tile, b_panel; /* floats per tile of A, panel of small */
-    int64_t row_floats, spare_floats, a_floats, b_floats, slice_floats, thread_floats;
+    int64_t row_floats, a_floats, b_floats, slice_floats, thread_floats;
 } plan;
 
-/* The rows under all ky overlap and are packed together. */
-static bool shares_rows(const cpu_conv *g, const plan *p)
+/* Floats of big under one row of windows. */
+static int64_t row_reach(const cpu_conv *g)
 {
-    return g->stride[1] == 1 && p->fold == 1;
+    return ((g->out_size[2] - 1) * g->stride[2] + g->kernel[2]) * g->in_c;
+}
+
+/* With stride 1 the rows under all ky overlap and are packed together. */
+static bool shares_rows(const cpu_conv *g)
+{
+    return g->stride[1] == 1;
 }
 
 static plan plan_of(const cpu_conv *g)
 {
-    const int64_t span = g->kernel[2] * g->in_c;
-    plan p = {.fold = span < 2 * TILE_P && g->kernel[1] > 1 ? g->kernel[1] : 1};
+    plan p = {.taps = g->kernel[0] * g->kernel[1], .m = g->kernel[2] * g->in_c};
 
-    p.taps = g->kernel[0] * g->kernel[1] / p.fold;
-    p.m = p.fold * span;
     p.tiles = cpu_ceil_div(p.m, TILE_P);
     p.panels = cpu_ceil_div(g->out_c, PANEL);
     p.block_panels = cpu_min(p.panels, BLOCK_COLS / PANEL);
@@ -69,14 +70,13 @@ static plan plan_of(const cpu_conv *g)
     p.slices = cpu_min(cpu_ceil_div(TASKS_WANTED, p.m_blocks * p.n_blocks), SLICES_FLOATS / p.slice_floats);
     p.slices = cpu_max(1, cpu_min(p.slices, p.units));
 
-    p.a_rows = p.rows + (shares_rows(g, &p) ? g->kernel[1] - 1 : 0);
+    p.a_rows = p.rows + (shares_rows(g) ? g->kernel[1] - 1 : 0);
     p.a_tile = p.a_rows * g->out_size[2] * TILE_P;
     p.b_panel = p.rows * g->out_size[2] * PANEL;
-    p.row_floats = cpu_lines(((g->out_size[2] - 1) * g->stride[2] + g->kernel[2]) * g->in_c);
+    p.row_floats = cpu_lines(row_reach(g));
     p.a_floats = cpu_lines(p.block_tiles * p.a_tile);
     p.b_floats = cpu_lines(p.block_panels * p.b_panel);
-    p.spare_floats = p.row_floats + (p.fold > 1 ? cpu_lines(g->out_size[2] * p.m) : 0);
-    p.thread_floats = p.spare_floats + p.a_floats + p.b_floats;
+    p.thread_floats = p.row_floats + p.a_floats + p.b_floats;
     return p;
 }
 
@@ -99,17 +99,22 @@ static int64_t panel_width(const cpu_conv *g, int64_t panel)
     return g->out_c - panel * PANEL > CPU_VL ? PANEL : CPU_VL;
 }
 
-/* One row of A into one tile: `width` of each `step` floats, those beyond `have` zero. */
+/* One row of A into one tile: `width` of each `step` floats. Those beyond `have` meet sums that nobody reads:
+ * they are whatever follows in the row, and zero only where the row ends. */
 static void pack_tile(const float *from, int64_t positions, int64_t step, int64_t have, int64_t width,
                       float *to)
 {
-    if (have == TILE_P) {
-        for (int64_t ox = 0; ox < positions; ox++)
+    const int64_t whole = cpu_max(0, positions - cpu_ceil_div(width - have, step));
+
+    if (width == TILE_P)
+        for (int64_t ox = 0; ox < whole; ox++)
             memcpy(to + ox * TILE_P, from + ox * step, TILE_P * sizeof(float));
-    } else {
-        for (int64_t ox = 0; ox < positions; ox++)
-            for (int64_t i = 0; i < width; i++) to[ox * width + i] = i < have ? from[ox * step + i] : 0.0F;
-    }
+    else
+        for (int64_t ox = 0; ox < whole; ox++)
+            for (int64_t i = 0; i < width; i += TAIL_P)
+                memcpy(to + ox * width + i, from + ox * step + i, TAIL_P * sizeof(float));
+    for (int64_t ox = whole; ox < positions; ox++)
+        for (int64_t i = 0; i < width; i++) to[ox * width + i] = i < have ? from[ox * step + i] : 0.0F;
 }
 
 /* Row iy of plane iz as it lies under the windows, zeros beyond the edges: in place where it can be, else in
@@ -118,7 +123,7 @@ static const float *a_row(const cpu_conv *g, const float *big, int64_t n, int64_
                           float *spare)
 {
     const int64_t in_row = g->in_size[2] * g->in_c, lead = g->pad[2] * g->in_c;
-    const int64_t reach = ((g->out_size[2] - 1) * g->stride[2] + g->kernel[2]) * g->in_c;
+    const int64_t reach = row_reach(g);
     const int64_t body = cpu_max(0, cpu_min(in_row, reach - lead));
     const bool inside = iy >= 0 && iy < g->in_size[1];
 
@@ -131,31 +136,15 @@ static const float *a_row(const cpu_conv *g, const float *big, int64_t n, int64_
     return spare;
 }
 
-/* Folded: [ox][ky][kx, a] for the windows whose first row is iy. */
-static const float *folded_row(const cpu_conv *g, const plan *p, const float *big, int64_t n, int64_t iz,
-                               int64_t iy, float *spare)
-{
-    const int64_t span = g->kernel[2] * g->in_c, step = g->stride[2] * g->in_c;
-    float *folded = spare + p->row_floats;
-
-    for (int64_t ky = 0; ky < g->kernel[1]; ky++) {
-        const float *row = a_row(g, big, n, iz, iy + ky, spare);
-        for (int64_t ox = 0; ox < g->out_size[2]; ox++)
-            for (int64_t i = 0; i < span; i++) folded[ox * p->m + ky * span + i] = row[ox * step + i];
-    }
-    return folded;
-}
-
 /* Input rows iy0, iy0 + sy, ... of plane iz into the tiles [tile0, tile1) of A. */
 static void pack_a(const cpu_conv *g, const plan *p, const float *big, int64_t n, int64_t iz, int64_t iy0,
                    int64_t rows, int64_t tile0, int64_t tile1, float *spare, float *a)
 {
-    const int64_t step = p->fold > 1 ? p->m : g->stride[2] * g->in_c;
+    const int64_t step = g->stride[2] * g->in_c;
 
     for (int64_t r = 0; r < rows; r++) {
         const int64_t iy = iy0 + r * g->stride[1];
-        const float *row =
-            p->fold > 1 ? folded_row(g, p, big, n, iz, iy, spare) : a_row(g, big, n, iz, iy, spare);
+        const float *row = a_row(g, big, n, iz, iy, spare);
         for (int64_t tile = tile0; tile < tile1; tile++) {
             const int64_t width = tile_width(p, tile);
             pack_tile(row + tile * TILE_P, g->out_size[2], step, cpu_min(width, p->m - tile * TILE_P), width,
@@ -170,13 +159,16 @@ static void pack_b(const cpu_conv *g, const plan *p, const float *from, int64_t 
     for (int64_t panel = panel0; panel < panel1; panel++, b += p->b_panel) {
         const int64_t width = panel_width(g, panel), cols = cpu_min(width, g->out_c - panel * PANEL);
         const float *v = from + panel * PANEL;
-        if (cols == PANEL) {
+        if (cols == PANEL) { /* constant sizes: the copy becomes one or two vectors */
             for (int64_t k = 0; k < voxels; k++)
                 memcpy(b + k * PANEL, v + k * g->out_c, PANEL * sizeof(float));
-        } else {
-            if (cols < width) memset(b, 0, (size_t)(voxels * width) * sizeof(float));
+        } else if (cols == CPU_VL) {
             for (int64_t k = 0; k < voxels; k++)
-                memcpy(b + k * width, v + k * g->out_c, (size_t)cols * sizeof(float));
+                memcpy(b + k * CPU_VL, v + k * g->out_c, CPU_VL * sizeof(float));
+        } else {
+            memset(b, 0, (size_t)(voxels * width) * sizeof(float));
+            for (int64_t k = 0; k < voxels; k++)
+                for (int64_t i = 0; i < cols; i++) b[k * width + i] = v[k * g->out_c + i];
         }
     }
 }
@@ -256,9 +248,8 @@ static void unit_sums(const cpu_conv *g, const plan *p, const block *k, const fl
     const int64_t oy0 = unit % p->y_blocks * p->rows, rows = cpu_min(p->rows, g->out_size[1] - oy0);
     const int64_t iz = unit / p->y_blocks % g->in_size[0], n = unit / p->y_blocks / g->in_size[0];
     const int64_t iy0 = oy0 * g->stride[1] - g->pad[1], voxels = rows * g->out_size[2];
-    float *spare = mine, *a = spare + p->spare_floats, *b = a + p->a_floats;
-    const bool once = shares_rows(g, p);
-    const int64_t kys = g->kernel[1] / p->fold;
+    float *spare = mine, *a = spare + p->row_floats, *b = a + p->a_floats;
+    const bool once = shares_rows(g);
     bool packed = false;
 
     for (int64_t kz = 0; kz < g->kernel[0]; kz++) {
@@ -270,9 +261,9 @@ static void unit_sums(const cpu_conv *g, const plan *p, const block *k, const fl
         if (once && !packed)
             pack_a(g, p, big, n, iz, iy0, rows + g->kernel[1] - 1, k->tile0, k->tile1, spare, a);
         packed = true;
-        for (int64_t ky = 0; ky < kys; ky++) {
+        for (int64_t ky = 0; ky < g->kernel[1]; ky++) {
             if (!once) pack_a(g, p, big, n, iz, iy0 + ky, rows, k->tile0, k->tile1, spare, a);
-            block_tap(g, p, k, kz * kys + ky, a, once ? ky : 0, b, voxels);
+            block_tap(g, p, k, kz * g->kernel[1] + ky, a, once ? ky : 0, b, voxels);
         }
     }
 }
