@@ -1,7 +1,7 @@
 /* Scores of label files against reference files, per case and as means, in nnU-Net's summary.json fields.
  *
- * Values are the files' own label values; 0 is background and not reported. A label that is absent in both files of
- * a case has no Dice there (null), and such cases do not enter its mean (nnU-Net's nanmean). */
+ * Values are the files' own label values; 0 is background and not reported. A label that is absent in both
+ * files of a case has no Dice there (null), and such cases do not enter its mean (nnU-Net's nanmean). */
 #include "net/evaluate.h"
 
 #include <math.h>
@@ -38,7 +38,7 @@ typedef struct pairs {
     int n_unpredicted; /* references without a prediction */
     bool has_unlabeled;
     int32_t unlabeled;
-    const char *dir;   /* for messages */
+    const char *dir; /* for messages */
 } pairs;
 
 /* ---- which files belong together ---- */
@@ -107,8 +107,8 @@ static u3d_status pairs_from_folders(const u3d_evaluate_opts *o, pairs *p)
         names[i][stem] = '\0';
         const int at = u3d_dataset_find(references, names[i]);
         if (at < 0) {
-            status = u3d_fail(U3D_E_FORMAT, "%s: the prediction %s has no reference of that name in %s", o->prediction,
-                              names[i], o->reference);
+            status = u3d_fail(U3D_E_FORMAT, "%s: the prediction %s has no reference of that name in %s",
+                              o->prediction, names[i], o->reference);
             goto done;
         }
         char *id = u3d_strdup(names[i]);
@@ -132,7 +132,8 @@ static u3d_status pairs_find(const u3d_evaluate_opts *o, pairs *p)
 {
     const bool folder = u3d_path_is_dir(o->prediction);
     if (folder != u3d_path_is_dir(o->reference))
-        return u3d_fail(U3D_E_ARG, "evaluating %s against %s: expected two files or two folders", o->prediction, o->reference);
+        return u3d_fail(U3D_E_ARG, "evaluating %s against %s: expected two files or two folders",
+                        o->prediction, o->reference);
     if (folder) return pairs_from_folders(o, p);
     const char *slash = strrchr(o->prediction, '/'), *name = slash ? slash + 1 : o->prediction;
     size_t stem = strlen(name);
@@ -148,8 +149,10 @@ static int tally_index(tallies *t, int32_t value)
     int lo = 0, hi = t->n;
     while (lo < hi) {
         const int mid = (lo + hi) / 2;
-        if (t->item[mid].value < value) lo = mid + 1;
-        else hi = mid;
+        if (t->item[mid].value < value)
+            lo = mid + 1;
+        else
+            hi = mid;
     }
     if (lo < t->n && t->item[lo].value == value) return lo;
     if (t->n == t->cap) {
@@ -200,7 +203,8 @@ done:
 
 /* ---- the report ---- */
 
-static const char *const METRICS[] = {"Dice", "IoU", "TP", "FP", "FN", "TN", "n_pred", "n_ref", "volume_pred", "volume_ref"};
+static const char *const METRICS[] = {"Dice", "IoU",    "TP",    "FP",          "FN",
+                                      "TN",   "n_pred", "n_ref", "volume_pred", "volume_ref"};
 enum { N_METRICS = sizeof METRICS / sizeof METRICS[0] };
 
 static void metrics_of(const tallies *t, int32_t value, double m[N_METRICS])
@@ -208,11 +212,20 @@ static void metrics_of(const tallies *t, int32_t value, double m[N_METRICS])
     tally k = {.value = value};
     for (int i = 0; i < t->n; i++)
         if (t->item[i].value == value) k = t->item[i];
-    const u3d_overlap o = {.tp = k.both, .fp = k.predicted - k.both, .fn = k.reference - k.both,
+    const u3d_overlap o = {.tp = k.both,
+                           .fp = k.predicted - k.both,
+                           .fn = k.reference - k.both,
                            .tn = t->counted - k.predicted - k.reference + k.both};
-    const double values[N_METRICS] = {u3d_overlap_dice(&o), u3d_overlap_iou(&o), (double)o.tp, (double)o.fp,
-                                      (double)o.fn, (double)o.tn, (double)k.predicted, (double)k.reference,
-                                      (double)k.predicted * t->voxel, (double)k.reference * t->voxel};
+    const double values[N_METRICS] = {u3d_overlap_dice(&o),
+                                      u3d_overlap_iou(&o),
+                                      (double)o.tp,
+                                      (double)o.fp,
+                                      (double)o.fn,
+                                      (double)o.tn,
+                                      (double)k.predicted,
+                                      (double)k.reference,
+                                      (double)k.predicted * t->voxel,
+                                      (double)k.reference * t->voxel};
     memcpy(m, values, sizeof values);
 }
 
@@ -220,7 +233,8 @@ static bool metrics_json(cJSON *parent, const char *name, const double m[N_METRI
 {
     cJSON *o = cJSON_AddObjectToObject(parent, name);
     bool ok = o != NULL;
-    for (int i = 0; ok && i < N_METRICS; i++) ok = cJSON_AddItemToObject(o, METRICS[i], u3d_json_number(m[i]));
+    for (int i = 0; ok && i < N_METRICS; i++)
+        ok = cJSON_AddItemToObject(o, METRICS[i], u3d_json_number(m[i]));
     return ok;
 }
 
@@ -278,7 +292,8 @@ static u3d_status report(const pairs *p, const tallies *t, const tallies *values
     }
     mean_get(&foreground, m);
     ok = ok && cJSON_AddItemToObject(root, "mean", means) && metrics_json(root, "foreground_mean", m) &&
-         cJSON_AddNumberToObject(root, "cases", p->n) && cJSON_AddNumberToObject(root, "references_without_prediction", p->n_unpredicted);
+         cJSON_AddNumberToObject(root, "cases", p->n) &&
+         cJSON_AddNumberToObject(root, "references_without_prediction", p->n_unpredicted);
     if (!ok) {
         cJSON_Delete(root);
         return u3d_fail(U3D_E_NOMEM, "writing the evaluation of %d cases as JSON: out of memory", p->n);
@@ -311,10 +326,14 @@ u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
             if (tally_index(&values, t[i].item[k].value) < 0) U3D_GO(U3D_E_NOMEM);
     }
     if (n_off)
-        U3D_WARN("evaluate", "%d of %d predictions lie on another grid than their reference, by up to %.3g voxels; they are "
-                 "compared voxel by voxel", n_off, p.n, worst);
+        U3D_WARN(
+            "evaluate",
+            "%d of %d predictions lie on another grid than their reference, by up to %.3g voxels; they are "
+            "compared voxel by voxel",
+            n_off, p.n, worst);
     if (p.n_unpredicted)
-        U3D_WARN("evaluate", "%d references have no prediction in %s and are left out", p.n_unpredicted, o->prediction);
+        U3D_WARN("evaluate", "%d references have no prediction in %s and are left out", p.n_unpredicted,
+                 o->prediction);
     U3D_GO(report(&p, t, &values, out));
 done:
     for (int i = 0; t && i < p.n; i++) u3d_free(t[i].item);

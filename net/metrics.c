@@ -3,8 +3,10 @@
 
 #include <math.h>
 
-/* counts[r][p] would need n^2 entries; per class three tallies are enough: tp, predicted, in the reference. */
-void u3d_overlap_add(const u3d_volume *prediction, const u3d_volume *reference, int n_classes, u3d_overlap *ov)
+/* counts[r][p] would need n^2 entries; per class three tallies are enough: tp, predicted, in the reference.
+ */
+void u3d_overlap_add(const u3d_volume *prediction, const u3d_volume *reference, int n_classes,
+                     u3d_overlap *ov)
 {
     const uint8_t *p = prediction->data, *r = reference->data;
     int64_t both[256] = {0}, predicted[256] = {0}, real[256] = {0}, counted = 0;

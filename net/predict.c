@@ -10,7 +10,8 @@
 #include "net/predict_impl.h"
 #include "net/progress.h"
 
-/* Spacing further off than this factor is worth a sentence: shapes learned at one scale are sought at another. */
+/* Spacing further off than this factor is worth a sentence: shapes learned at one scale are sought at
+ * another. */
 static const double SPACING_FACTOR = 1.25;
 
 u3d_status u3d_predict_volume(u3d_predictor *p, const u3d_volume *image, u3d_volume **classes,
@@ -26,11 +27,15 @@ u3d_status u3d_predict_volume(u3d_predictor *p, const u3d_volume *image, u3d_vol
 
     *classes = NULL;
     if (probabilities) *probabilities = NULL;
-    U3D_ASSERT(image->channels == p->channels, "volume has %d channels, network %d", image->channels, p->channels);
+    U3D_ASSERT(image->channels == p->channels, "volume has %d channels, network %d", image->channels,
+               p->channels);
     U3D_GO(u3d_tiling_make(image->size, p->in, p->out, valid, p->o.step, &tiles, &n));
     U3D_GO(u3d_volume_new_like(image, U3D_U8, 1, classes));
     if (probabilities) U3D_GO(u3d_volume_new_like(image, U3D_F32, p->labels, probabilities));
-    u3d_stitch_opts so = {.labels = p->labels, .gaussian = !valid, .tiles = tiles, .n_tiles = n,
+    u3d_stitch_opts so = {.labels = p->labels,
+                          .gaussian = !valid,
+                          .tiles = tiles,
+                          .n_tiles = n,
                           .probabilities = probabilities ? *probabilities : NULL};
     memcpy(so.volume, image->size, sizeof so.volume);
     memcpy(so.net_out, p->out, sizeof so.net_out);
@@ -38,9 +43,11 @@ u3d_status u3d_predict_volume(u3d_predictor *p, const u3d_volume *image, u3d_vol
 
     u3d_progress progress = u3d_progress_begin("tile", 0, n, p->o.bar);
     for (int i = 0; i < n; i++) {
-        if (p->o.stop && *p->o.stop) U3D_GO(u3d_fail(U3D_E_CANCELLED, "predicting: interrupted at tile %d of %d", i, n));
+        if (p->o.stop && *p->o.stop)
+            U3D_GO(u3d_fail(U3D_E_CANCELLED, "predicting: interrupted at tile %d of %d", i, n));
         u3d_patch_cut_image(image, &tiles[i].in, border, u3d_tensor_f32(p->tile));
-        U3D_GO(u3d_predictor_run_tile(p, &probability)); /* exec_feed, exec_run, exec_fetch per model and mirror */
+        U3D_GO(u3d_predictor_run_tile(
+            p, &probability)); /* exec_feed, exec_run, exec_fetch per model and mirror */
         U3D_GO(u3d_stitch_add(stitch, i, probability));
         if (n > 1 && !p->o.quiet) u3d_progress_show(&progress, i + 1, "");
     }
@@ -82,9 +89,10 @@ static u3d_status check_memory(const u3d_predictor *p, const u3d_case *input)
     u3d_volume_free(grid);
     U3D_INFO("predict", "%s: peak memory %.2f GB planned", input->id, (double)bytes / 1e9);
     if (p->o.memory_cap && bytes > p->o.memory_cap)
-        return u3d_fail(U3D_E_NOMEM, "predicting %s needs %.2f GB and %.2f GB are allowed; give --memory=%.1fG%s", input->id,
-                        (double)bytes / 1e9, (double)p->o.memory_cap / 1e9, ceil((double)bytes / 1e8) / 10,
-                        p->o.probabilities ? ", or leave out --probabilities" : "");
+        return u3d_fail(
+            U3D_E_NOMEM, "predicting %s needs %.2f GB and %.2f GB are allowed; give --memory=%.1fG%s",
+            input->id, (double)bytes / 1e9, (double)p->o.memory_cap / 1e9, ceil((double)bytes / 1e8) / 10,
+            p->o.probabilities ? ", or leave out --probabilities" : "");
     return U3D_OK;
 }
 
@@ -98,16 +106,20 @@ static u3d_status check_facts(const u3d_model *m, const u3d_case *input, const u
     for (int a = 0; a < 3; a++) {
         const double ratio = f->spacing[a] > 0 ? image->spacing[a] / f->spacing[a] : 1;
         if (ratio > SPACING_FACTOR || ratio < 1 / SPACING_FACTOR) {
-            U3D_WARN("predict", "%s: voxels of %.4gx%.4gx%.4g, but the model was trained on %.4gx%.4gx%.4g (x, y, z); "
-                     "resample the volume for a result to trust", input->id, image->spacing[2], image->spacing[1],
-                     image->spacing[0], f->spacing[2], f->spacing[1], f->spacing[0]);
+            U3D_WARN("predict",
+                     "%s: voxels of %.4gx%.4gx%.4g, but the model was trained on %.4gx%.4gx%.4g (x, y, z); "
+                     "resample the volume for a result to trust",
+                     input->id, image->spacing[2], image->spacing[1], image->spacing[0], f->spacing[2],
+                     f->spacing[1], f->spacing[0]);
             break;
         }
     }
     int axis[3];
     u3d_volume_orientation(image, axis);
     if (axis[0] && f->orientation[0] && memcmp(axis, f->orientation, sizeof axis) != 0)
-        U3D_WARN("predict", "%s: its axes are oriented otherwise than the training data's; reorient the volume for a result to trust",
+        U3D_WARN("predict",
+                 "%s: its axes are oriented otherwise than the training data's; reorient the volume for a "
+                 "result to trust",
                  input->id);
     return U3D_OK;
 }

@@ -39,8 +39,8 @@ static u3d_status predictor_buffers(u3d_predictor *p)
     return U3D_OK;
 }
 
-u3d_status u3d_predictor_borrow(u3d_exec *x, const u3d_unet3d *net, const u3d_model *m, const u3d_predict_opts *o,
-                                u3d_predictor **out)
+u3d_status u3d_predictor_borrow(u3d_exec *x, const u3d_unet3d *net, const u3d_model *m,
+                                const u3d_predict_opts *o, u3d_predictor **out)
 {
     *out = NULL;
     u3d_predictor *p = u3d_new(1, sizeof *p);
@@ -67,17 +67,22 @@ static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
 {
     const u3d_labels *la = &a->labels, *lb = &b->labels;
     if (la->n != lb->n || memcmp(la->value, lb->value, (size_t)la->n * sizeof la->value[0]) != 0)
-        return u3d_fail(U3D_E_ARG, "averaging models: model %d has other labels than the first; average models of one data set",
-                        i + 1);
+        return u3d_fail(
+            U3D_E_ARG,
+            "averaging models: model %d has other labels than the first; average models of one data set",
+            i + 1);
     if (a->config.channels != b->config.channels)
         return u3d_fail(U3D_E_ARG, "averaging models: model %d takes %lld channels, the first %lld", i + 1,
                         (long long)b->config.channels, (long long)a->config.channels);
     if (memcmp(a->config.patch, b->config.patch, sizeof a->config.patch) != 0 ||
         a->config.padding != b->config.padding)
-        return u3d_fail(U3D_E_ARG, "averaging models: model %d works on patches of %lldx%lldx%lld, the first on %lldx%lldx%lld; "
-                        "predict with each and compare instead", i + 1,
-                        (long long)b->config.patch[2], (long long)b->config.patch[1], (long long)b->config.patch[0],
-                        (long long)a->config.patch[2], (long long)a->config.patch[1], (long long)a->config.patch[0]);
+        return u3d_fail(
+            U3D_E_ARG,
+            "averaging models: model %d works on patches of %lldx%lldx%lld, the first on %lldx%lldx%lld; "
+            "predict with each and compare instead",
+            i + 1, (long long)b->config.patch[2], (long long)b->config.patch[1],
+            (long long)b->config.patch[0], (long long)a->config.patch[2], (long long)a->config.patch[1],
+            (long long)a->config.patch[0]);
     return U3D_OK;
 }
 
@@ -87,7 +92,8 @@ static u3d_status nets_build(u3d_predictor *p, u3d_backend *b, const u3d_model *
         u3d_predictor_net *n = &p->nets[i];
         const u3d_model *m = models[i];
         U3D_TRY(models_alike(models[0], m, i));
-        U3D_TRY(u3d_unet3d_build(&m->config, U3D_MODE_INFER, 1, m->config.patch, m->labels.background, &n->net));
+        U3D_TRY(
+            u3d_unet3d_build(&m->config, U3D_MODE_INFER, 1, m->config.patch, m->labels.background, &n->net));
         U3D_TRY(u3d_params_new(b, n->net.graph, 1u << U3D_BLOCK_VALUE, 0, &n->params));
         U3D_TRY(u3d_model_to_params(m, n->params));
         p->bytes += u3d_params_bytes(n->params);
@@ -100,7 +106,8 @@ static u3d_status nets_plan(u3d_predictor *p, u3d_backend *b, u3d_plan **plans)
 {
     const uint64_t cap = p->o.memory_cap;
     if (cap && p->bytes >= cap)
-        return u3d_fail(U3D_E_NOMEM, "predicting: the models' weights take %.2f GB and --memory allows %.2f GB",
+        return u3d_fail(U3D_E_NOMEM,
+                        "predicting: the models' weights take %.2f GB and --memory allows %.2f GB",
                         (double)p->bytes / 1e9, (double)cap / 1e9);
     const u3d_plan_opts po = {.memory_cap = cap ? cap - p->bytes : 0};
     for (int i = 0; i < p->n_nets; i++) {
@@ -123,8 +130,8 @@ static u3d_status nets_ready(u3d_predictor *p, u3d_backend *b, const u3d_model *
     return status;
 }
 
-u3d_status u3d_predictor_open(u3d_backend *b, const u3d_model *const *models, int n_models, const u3d_predict_opts *o,
-                              u3d_predictor **out)
+u3d_status u3d_predictor_open(u3d_backend *b, const u3d_model *const *models, int n_models,
+                              const u3d_predict_opts *o, u3d_predictor **out)
 {
     u3d_status status = U3D_OK;
     *out = NULL;

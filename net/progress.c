@@ -13,8 +13,12 @@ u3d_progress u3d_progress_begin(const char *what, int64_t first, int64_t total, 
 {
     /* A quiet run shows no bar either. */
     double now = u3d_clock();
-    return (u3d_progress){.what = what, .total = total, .bar = bar && u3d_log_on(U3D_LOG_INFO, "progress"),
-                          .started = now, .shown = now, .first = first};
+    return (u3d_progress){.what = what,
+                          .total = total,
+                          .bar = bar && u3d_log_on(U3D_LOG_INFO, "progress"),
+                          .started = now,
+                          .shown = now,
+                          .first = first};
 }
 
 const char *u3d_time_text(double seconds, char *buf, int cap)
@@ -37,8 +41,8 @@ void u3d_progress_show(u3d_progress *p, int64_t done, const char *detail)
     const double each = steps > 0 ? (now - p->started) / (double)steps : 0;
     u3d_time_text(each * (double)(p->total - done), left, sizeof left);
     if (!p->bar) {
-        U3D_INFO("progress", "%s %lld/%lld  %s%s%.3g s each, %s left", p->what, (long long)done, (long long)p->total,
-                 detail, detail[0] ? "  " : "", each, left);
+        U3D_INFO("progress", "%s %lld/%lld  %s%s%.3g s each, %s left", p->what, (long long)done,
+                 (long long)p->total, detail, detail[0] ? "  " : "", each, left);
         return;
     }
     char bar[BAR_WIDTH + 1];

@@ -18,8 +18,8 @@ struct u3d_stitch {
     u3d_volume *classes;
     int64_t n_slots, next; /* planes below `next` are reduced */
     float *sum, *weight;
-    float *profile[3];     /* tile weight = product of one profile per axis */
-    bool bad;              /* a probability was not finite */
+    float *profile[3]; /* tile weight = product of one profile per axis */
+    bool bad;          /* a probability was not finite */
 };
 
 static int64_t slot_count(const u3d_stitch_opts *o)
@@ -133,7 +133,8 @@ u3d_status u3d_stitch_add(u3d_stitch *s, int i, const float *probability)
         for (int64_t y = 0; y < box->size[1]; y++) {
             const int64_t vy = box->start[1] + y;
             if (vy < 0 || vy >= s->o.volume[1]) continue;
-            row_add(s, vz % s->n_slots, vy, box, probability + (z * box->size[1] + y) * box->size[2] * s->o.labels,
+            row_add(s, vz % s->n_slots, vy, box,
+                    probability + (z * box->size[1] + y) * box->size[2] * s->o.labels,
                     s->profile[0][z] * s->profile[1][y]);
         }
     }
@@ -144,6 +145,7 @@ u3d_status u3d_stitch_finish(u3d_stitch *s)
 {
     reduce_below(s, s->o.volume[0]);
     if (s->bad)
-        return u3d_fail(U3D_E_NUMERIC, "predicting: the network's probabilities are not finite; its weights are damaged");
+        return u3d_fail(U3D_E_NUMERIC,
+                        "predicting: the network's probabilities are not finite; its weights are damaged");
     return U3D_OK;
 }

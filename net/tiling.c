@@ -2,7 +2,8 @@
  *
  * Valid nets: output boxes abut from voxel 0 on; the last one may reach over the end, where the
  * input is mirrored like any other border and the surplus output is dropped when stitching.
- * Same-padded nets: input box == output box, starts spread evenly (nnU-Net v2, compute_steps_for_sliding_window). */
+ * Same-padded nets: input box == output box, starts spread evenly (nnU-Net v2,
+ * compute_steps_for_sliding_window). */
 #include "net/tiling.h"
 
 #include <math.h>
@@ -25,8 +26,8 @@ static int64_t axis_start(int64_t i, int64_t n, int64_t volume, int64_t net, boo
     return (int64_t)llround((double)i * (double)(volume - net) / (double)(n - 1));
 }
 
-u3d_status u3d_tiling_make(const int64_t volume[3], const int64_t net_in[3], const int64_t net_out[3], bool valid,
-                           double step, u3d_tile **tiles, int *n)
+u3d_status u3d_tiling_make(const int64_t volume[3], const int64_t net_in[3], const int64_t net_out[3],
+                           bool valid, double step, u3d_tile **tiles, int *n)
 {
     *tiles = NULL;
     *n = 0;
@@ -37,7 +38,8 @@ u3d_status u3d_tiling_make(const int64_t volume[3], const int64_t net_in[3], con
         count[a] = axis_count(volume[a], net_out[a], valid, step);
         total *= count[a];
     }
-    if (total > INT32_MAX) return u3d_fail(U3D_E_ARG, "tiling a volume: %lld tiles are too many", (long long)total);
+    if (total > INT32_MAX)
+        return u3d_fail(U3D_E_ARG, "tiling a volume: %lld tiles are too many", (long long)total);
     u3d_tile *list = u3d_new((size_t)total, sizeof *list);
     if (!list) return U3D_E_NOMEM;
     for (int64_t i = 0; i < total; i++) {

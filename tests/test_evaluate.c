@@ -62,11 +62,13 @@ static void counts_are_as_by_hand(void **state)
     label_file("r.nii.gz", (int32_t[]){0, 1, 2, 2, 9, 9});
     cJSON *s = evaluate("p.nii.gz", "r.nii.gz", true, 9);
     const cJSON *m = cJSON_GetObjectItemCaseSensitive(s, "mean");
-    assert_true(metric(m, "1", "TP") == 1 && metric(m, "1", "FP") == 1 && metric(m, "1", "FN") == 0 && metric(m, "1", "TN") == 2);
-    assert_true(metric(m, "2", "TP") == 1 && metric(m, "2", "FP") == 0 && metric(m, "2", "FN") == 1 && metric(m, "2", "TN") == 2);
+    assert_true(metric(m, "1", "TP") == 1 && metric(m, "1", "FP") == 1 && metric(m, "1", "FN") == 0 &&
+                metric(m, "1", "TN") == 2);
+    assert_true(metric(m, "2", "TP") == 1 && metric(m, "2", "FP") == 0 && metric(m, "2", "FN") == 1 &&
+                metric(m, "2", "TN") == 2);
     assert_true(fabs(metric(m, "1", "Dice") - 2.0 / 3) < 1e-12 && fabs(metric(m, "2", "IoU") - 0.5) < 1e-12);
     assert_true(metric(m, "1", "volume_pred") == 2 * 1.0); /* two voxels of 2 * 1 * 0.5 */
-    assert_null(cJSON_GetObjectItemCaseSensitive(m, "7"));  /* seen only where nobody annotated */
+    assert_null(cJSON_GetObjectItemCaseSensitive(m, "7")); /* seen only where nobody annotated */
     assert_null(cJSON_GetObjectItemCaseSensitive(m, "0"));
     const cJSON *f = cJSON_GetObjectItemCaseSensitive(s, "foreground_mean");
     assert_true(fabs(metric(f, NULL, "Dice") - 2.0 / 3) < 1e-12);
@@ -104,7 +106,8 @@ static void classes_are_counted_where_labelled(void **state)
     b.data = r;
     u3d_overlap_add(&a, &b, 3, ov);
     assert_true(ov[1].tp == 1 && ov[1].fp == 1 && ov[1].fn == 1 && ov[1].tn == 2);
-    assert_true(fabs(u3d_overlap_dice(&ov[1]) - 0.5) < 1e-12 && fabs(u3d_overlap_iou(&ov[1]) - 1.0 / 3) < 1e-12);
+    assert_true(fabs(u3d_overlap_dice(&ov[1]) - 0.5) < 1e-12 &&
+                fabs(u3d_overlap_iou(&ov[1]) - 1.0 / 3) < 1e-12);
     assert_true(isnan(u3d_overlap_dice(&(u3d_overlap){0, 0, 0, 9})));
 }
 

@@ -1,5 +1,5 @@
-/* Tiling, stitching and whole-volume prediction: every voxel covered, weighted means as a naive sum has them, valid
- * networks seamless, mirrored copies averaged. */
+/* Tiling, stitching and whole-volume prediction: every voxel covered, weighted means as a naive sum has them,
+ * valid networks seamless, mirrored copies averaged. */
 #include "tests/support.h"
 
 #include "engine/mem.h"
@@ -28,7 +28,8 @@ static void cover(const int64_t volume[3], const int64_t in[3], const int64_t ou
             for (int64_t y = 0; y < out[1]; y++)
                 for (int64_t x = 0; x < out[2]; x++) {
                     const int64_t at[3] = {t->out.start[0] + z, t->out.start[1] + y, t->out.start[2] + x};
-                    if (at[0] < 0 || at[1] < 0 || at[2] < 0 || at[0] >= volume[0] || at[1] >= volume[1] || at[2] >= volume[2])
+                    if (at[0] < 0 || at[1] < 0 || at[2] < 0 || at[0] >= volume[0] || at[1] >= volume[1] ||
+                        at[2] >= volume[2])
                         continue;
                     uint8_t *hit = &hits[(at[0] * volume[1] + at[1]) * volume[2] + at[2]];
                     if (*hit < 255) ++*hit;
@@ -58,7 +59,9 @@ static void tiles_cover_every_voxel(void **state)
     }
     u3d_tile *tiles;
     int n;
-    assert_status(u3d_tiling_make((int64_t[]){8, 8, 8}, (int64_t[]){4, 4, 4}, (int64_t[]){4, 4, 4}, false, 0, &tiles, &n), U3D_E_ARG);
+    assert_status(u3d_tiling_make((int64_t[]){8, 8, 8}, (int64_t[]){4, 4, 4}, (int64_t[]){4, 4, 4}, false, 0,
+                                  &tiles, &n),
+                  U3D_E_ARG);
 }
 
 /* nnU-Net v2's own example: 110 voxels, patch 64, step 0.5 -> starts 0, 23, 46. */
@@ -98,7 +101,8 @@ static void stitch_naive(const u3d_stitch_opts *o, const float *p, double *mean)
             }
             if (!inside) continue;
             weight[to] += w;
-            for (int k = 0; k < LABELS; k++) mean[to * LABELS + k] += w * (double)p[i * each + q * LABELS + k];
+            for (int k = 0; k < LABELS; k++)
+                mean[to * LABELS + k] += w * (double)p[i * each + q * LABELS + k];
         }
     for (int64_t i = 0; i < n * LABELS; i++) mean[i] /= weight[i / LABELS];
     u3d_free(weight);
@@ -119,7 +123,8 @@ static void stitch_case(const int64_t volume[3], const int64_t patch[3], bool ga
     for (int64_t i = 0; i < n * each; i++) p[i] = (float)u3d_rng_uniform(&r);
     assert_ok(u3d_volume_new(volume, (double[]){1, 1, 1}, U3D_U8, 1, &classes));
     assert_ok(u3d_volume_new(volume, (double[]){1, 1, 1}, U3D_F32, LABELS, &kept));
-    u3d_stitch_opts o = {.labels = LABELS, .gaussian = gaussian, .tiles = tiles, .n_tiles = n, .probabilities = kept};
+    u3d_stitch_opts o = {
+        .labels = LABELS, .gaussian = gaussian, .tiles = tiles, .n_tiles = n, .probabilities = kept};
     memcpy(o.volume, volume, sizeof o.volume);
     memcpy(o.net_out, patch, sizeof o.net_out);
     assert_ok(u3d_stitch_new(&o, classes, &s));
@@ -165,7 +170,8 @@ static void damaged_probabilities_are_noticed(void **state)
     p[17] = NAN;
     assert_ok(u3d_tiling_make(size, size, size, true, 1, &tiles, &n));
     assert_ok(u3d_volume_new(size, (double[]){1, 1, 1}, U3D_U8, 1, &classes));
-    u3d_stitch_opts o = {.volume = {4, 4, 4}, .net_out = {4, 4, 4}, .labels = LABELS, .tiles = tiles, .n_tiles = n};
+    u3d_stitch_opts o = {
+        .volume = {4, 4, 4}, .net_out = {4, 4, 4}, .labels = LABELS, .tiles = tiles, .n_tiles = n};
     assert_ok(u3d_stitch_new(&o, classes, &s));
     assert_ok(u3d_stitch_add(s, 0, p));
     assert_status(u3d_stitch_finish(s), U3D_E_NUMERIC);
@@ -233,8 +239,10 @@ static void volumes_near(const u3d_volume *a, const u3d_volume *b)
 static void valid_networks_are_seamless(void **state)
 {
     (void)state;
-    static const char *const SMALL[] = {"padding=valid", "norm=none", "levels=2", "base=4", "labels=3", "channels=1", "patch=24x28x32"};
-    static const char *const LARGE[] = {"padding=valid", "norm=none", "levels=2", "base=4", "labels=3", "channels=1", "patch=48x48x48"};
+    static const char *const SMALL[] = {"padding=valid", "norm=none",  "levels=2",      "base=4",
+                                        "labels=3",      "channels=1", "patch=24x28x32"};
+    static const char *const LARGE[] = {"padding=valid", "norm=none",  "levels=2",      "base=4",
+                                        "labels=3",      "channels=1", "patch=48x48x48"};
     fixture small, large;
     u3d_volume *image = random_volume((int64_t[]){20, 23, 26}), *c1, *c2, *p1, *p2;
     fixture_open(&small, SMALL, 7, false);
@@ -256,7 +264,8 @@ static void valid_networks_are_seamless(void **state)
 static void mirrored_copies_make_the_answer_symmetric(void **state)
 {
     (void)state;
-    static const char *const SET[] = {"levels=2", "base=4", "labels=3", "channels=1", "patch=16x16x16", "mirror=xyz"};
+    static const char *const SET[] = {"levels=2",   "base=4",         "labels=3",
+                                      "channels=1", "patch=16x16x16", "mirror=xyz"};
     fixture f;
     const int64_t size[3] = {16, 16, 16};
     u3d_volume *image = random_volume(size), *mirrored = random_volume(size), *c1, *c2, *p1, *p2;
@@ -268,7 +277,8 @@ static void mirrored_copies_make_the_answer_symmetric(void **state)
     assert_ok(u3d_predict_volume(f.predictor, mirrored, &c2, &p2));
     float *back = u3d_new(4096 * 3, sizeof *back);
     assert_non_null(back);
-    for (int64_t i = 0; i < 4096; i++) memcpy(back + i * 3, (float *)p2->data + (i - i % 16 + 15 - i % 16) * 3, 3 * sizeof *back);
+    for (int64_t i = 0; i < 4096; i++)
+        memcpy(back + i * 3, (float *)p2->data + (i - i % 16 + 15 - i % 16) * 3, 3 * sizeof *back);
     u3d_test_near("mirrored", back, p1->data, 4096 * 3, 1e-5);
     u3d_free(back);
     u3d_volume_free(c1);

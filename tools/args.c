@@ -18,13 +18,17 @@
 static args line; /* popt writes into fixed places */
 static int show_help, show_version;
 
+/* clang-format off: tables, a line each */
 static struct poptOption global_options[] = {
-    {"backend", 0, POPT_ARG_STRING, &line.backend, 0, "where to compute: auto (default), cpu, opencl", "NAME"},
+    {"backend", 0, POPT_ARG_STRING, &line.backend, 0, "where to compute: auto (default), cpu, opencl",
+     "NAME"},
     {"device", 0, POPT_ARG_STRING, &line.device, 0, "device by number or part of its name", "N|NAME"},
     {"threads", 0, POPT_ARG_STRING, &line.threads, 0, "CPU threads (default: all cores)", "N"},
     {"seed", 0, POPT_ARG_STRING, &line.seed, 0, "seed of all random numbers (default 1)", "N"},
-    {"memory", 0, POPT_ARG_STRING, &line.memory, 0, "limit for everything held in memory (G = 10^9 bytes)", "8G"},
-    {"set", 0, POPT_ARG_ARGV, &line.set, 0, "one setting, may be repeated; see `u3d info --help`", "KEY=VALUE"},
+    {"memory", 0, POPT_ARG_STRING, &line.memory, 0, "limit for everything held in memory (G = 10^9 bytes)",
+     "8G"},
+    {"set", 0, POPT_ARG_ARGV, &line.set, 0, "one setting, may be repeated; see `u3d info --help`",
+     "KEY=VALUE"},
     {"json", 0, POPT_ARG_NONE, &line.json, 0, "results as one JSON object on stdout", NULL},
     {"force", 0, POPT_ARG_NONE, &line.force, 0, "overwrite existing outputs", NULL},
     {"quiet", 'q', POPT_ARG_NONE, &line.quiet, 0, "only warnings and errors on stderr", NULL},
@@ -33,9 +37,18 @@ static struct poptOption global_options[] = {
     {"help", 'h', POPT_ARG_NONE, &show_help, 0, "print this help", NULL},
     POPT_TABLEEND};
 
-#define STRING(name, help, what) {#name, 0, POPT_ARG_STRING, &line.name, 0, help, what}
-#define OPTION(text, field, help, what) {text, 0, POPT_ARG_STRING, &line.field, 0, help, what}
-#define FLAG(name, help) {#name, 0, POPT_ARG_NONE, &line.name, 0, help, NULL}
+#define STRING(name, help, what)                                                                             \
+    {                                                                                                        \
+#name, 0, POPT_ARG_STRING, &line.name, 0, help, what                                                 \
+    }
+#define OPTION(text, field, help, what)                                                                      \
+    {                                                                                                        \
+        text, 0, POPT_ARG_STRING, &line.field, 0, help, what                                                 \
+    }
+#define FLAG(name, help)                                                                                     \
+    {                                                                                                        \
+#name, 0, POPT_ARG_NONE, &line.name, 0, help, NULL                                                   \
+    }
 
 static struct poptOption train_options[] = {
     STRING(data, "folder: Decathlon, nnU-Net v2 raw, or images/ + labels/", "DIR"),
@@ -49,7 +62,8 @@ static struct poptOption train_options[] = {
     FLAG(dense, "every voxel of the labels is annotated"),
     STRING(iterations, "train for so many iterations", "N"),
     STRING(time, "train for so long, from start to written model: 30m, 2h", "TIME"),
-    OPTION("validate-every", validate_every, "iterations between validations (default: about ten in a run)", "N"),
+    OPTION("validate-every", validate_every, "iterations between validations (default: about ten in a run)",
+           "N"),
     FLAG(resume, "continue the run in --out; needs nothing else"),
     POPT_TABLEEND};
 
@@ -68,8 +82,7 @@ static struct poptOption predict_options[] = {
 static struct poptOption evaluate_options[] = {
     STRING(prediction, "label file or folder", "FILE|DIR"),
     STRING(reference, "label file, folder of label files, or data set", "FILE|DIR"),
-    STRING(unlabeled, "reference voxels of this value do not count", "V"),
-    POPT_TABLEEND};
+    STRING(unlabeled, "reference voxels of this value do not count", "V"), POPT_TABLEEND};
 
 static struct poptOption info_options[] = {
     STRING(net, "paper, paper-bn, paper2d, auto, or a JSON file of settings", "NAME|FILE"),
@@ -84,10 +97,9 @@ static struct poptOption info_options[] = {
     STRING(dot, "write the graph for Graphviz", "FILE"),
     POPT_TABLEEND};
 
-static struct poptOption devices_options[] = {
-    FLAG(ops, "what each backend can compute, and how"),
-    FLAG(env, "environment variables that u3d reads"),
-    POPT_TABLEEND};
+static struct poptOption devices_options[] = {FLAG(ops, "what each backend can compute, and how"),
+                                              FLAG(env, "environment variables that u3d reads"),
+                                              POPT_TABLEEND};
 
 static struct poptOption bench_options[] = {
     STRING(net, "paper, paper-bn (default), paper2d, auto, or a JSON file of settings", "NAME|FILE"),
@@ -105,16 +117,15 @@ static struct poptOption sparsify_options[] = {
     STRING(output, "where to write the sparse ones", "FILE|DIR"),
     STRING(slices, "slices to keep, across x, y and z", "NX,NY,NZ"),
     STRING(unlabeled, "value of all other voxels (default 255)", "V"),
-    OPTION("rest", rest_output, "also write the complement: what was left out, for scoring there", "FILE|DIR"),
+    OPTION("rest", rest_output, "also write the complement: what was left out, for scoring there",
+           "FILE|DIR"),
     STRING(merge, "first make classes 1, 2, ... of groups of values, 0 of all others", "37-38,77+79"),
     POPT_TABLEEND};
 
 static struct poptOption phantom_options[] = {
-    STRING(out, "folder to make", "DIR"),
-    STRING(count, "number of volumes (default 4)", "N"),
+    STRING(out, "folder to make", "DIR"), STRING(count, "number of volumes (default 4)", "N"),
     STRING(size, "size of each, x by y by z (default 64x64x48)", "64x64x48"),
-    STRING(slices, "annotated slices across x, y and z (default 3,3,3)", "NX,NY,NZ"),
-    POPT_TABLEEND};
+    STRING(slices, "annotated slices across x, y and z (default 3,3,3)", "NX,NY,NZ"), POPT_TABLEEND};
 
 static struct poptOption picture_options[] = {
     STRING(image, "the volume", "FILE"),
@@ -127,19 +138,23 @@ static struct poptOption picture_options[] = {
 const command commands[] = {
     {"train", "learn a segmentation from annotated volumes",
      "--data DIR | --image FILE --label FILE  --out RUN [options]", cmd_train, train_options, NULL},
-    {"predict", "segment volumes with a trained model", "--model RUN --input FILE|DIR --output FILE|DIR [options] [MODEL...]",
-     cmd_predict, predict_options, "MODEL..."},
-    {"evaluate", "score predictions against references", "--prediction FILE|DIR --reference FILE|DIR [options]",
-     cmd_evaluate, evaluate_options, NULL},
-    {"info", "describe a network, its memory, a model", "--net NAME|FILE | --model RUN [options]", cmd_info, info_options, NULL},
+    {"predict", "segment volumes with a trained model",
+     "--model RUN --input FILE|DIR --output FILE|DIR [options] [MODEL...]", cmd_predict, predict_options,
+     "MODEL..."},
+    {"evaluate", "score predictions against references",
+     "--prediction FILE|DIR --reference FILE|DIR [options]", cmd_evaluate, evaluate_options, NULL},
+    {"info", "describe a network, its memory, a model", "--net NAME|FILE | --model RUN [options]", cmd_info,
+     info_options, NULL},
     {"devices", "list what can compute", "[options]", cmd_devices, devices_options, NULL},
     {"bench", "time a network", "[--net NAME] [options]", cmd_bench, bench_options, NULL},
-    {"sparsify", "keep a few slices of dense labels", "--label FILE|DIR --output FILE|DIR --slices NX,NY,NZ", cmd_sparsify,
-     sparsify_options, NULL},
+    {"sparsify", "keep a few slices of dense labels", "--label FILE|DIR --output FILE|DIR --slices NX,NY,NZ",
+     cmd_sparsify, sparsify_options, NULL},
     {"phantom", "make synthetic labelled volumes", "--out DIR [options]", cmd_phantom, phantom_options, NULL},
-    {"picture", "draw slices with labels side by side", "--image FILE --label FILE --output PNG [options] [LABEL...]",
-     cmd_picture, picture_options, "LABEL..."},
+    {"picture", "draw slices with labels side by side",
+     "--image FILE --label FILE --output PNG [options] [LABEL...]", cmd_picture, picture_options, "LABEL..."},
     {NULL, NULL, NULL, NULL, NULL, NULL}};
+
+/* clang-format on */
 
 /* ---- help ---- */
 
@@ -148,7 +163,8 @@ static void print_options(const struct poptOption *table)
     for (; table && table->longName; table++) {
         char left[64];
         const bool flag = (table->argInfo & POPT_ARG_MASK) == POPT_ARG_NONE;
-        snprintf(left, sizeof left, "--%s%s%s", table->longName, flag ? "" : "=", flag ? "" : table->argDescrip);
+        snprintf(left, sizeof left, "--%s%s%s", table->longName, flag ? "" : "=",
+                 flag ? "" : table->argDescrip);
         printf("  %-26s %s\n", left, table->descrip);
     }
 }
@@ -156,7 +172,8 @@ static void print_options(const struct poptOption *table)
 static u3d_status print_help(const command *c)
 {
     if (!c) {
-        printf("usage: u3d COMMAND [options]\n\n3D U-Net segmentation of volumes, trained from a few annotated slices.\n\ncommands:\n");
+        printf("usage: u3d COMMAND [options]\n\n3D U-Net segmentation of volumes, trained from a few "
+               "annotated slices.\n\ncommands:\n");
         for (c = commands; c->name; c++) printf("  %-10s %s\n", c->name, c->summary);
         printf("\noptions of every command:\n");
         print_options(global_options);
@@ -207,8 +224,8 @@ static u3d_status check_rest(const command *c)
     line.n_rest = 0;
     while (line.rest && line.rest[line.n_rest]) line.n_rest++;
     if (line.n_rest && (!c || !c->rest))
-        return u3d_fail(U3D_E_ARG, "u3d%s%s: unexpected '%s'; see `u3d%s%s --help`", c ? " " : "", c ? c->name : "",
-                        line.rest[0], c ? " " : "", c ? c->name : "");
+        return u3d_fail(U3D_E_ARG, "u3d%s%s: unexpected '%s'; see `u3d%s%s --help`", c ? " " : "",
+                        c ? c->name : "", line.rest[0], c ? " " : "", c ? c->name : "");
     return U3D_OK;
 }
 
@@ -221,9 +238,10 @@ u3d_status args_parse(int argc, const char **argv, args *a, const command **whic
     const command *c = at ? command_find(argv[at]) : NULL;
     if (at && !c) return u3d_fail(U3D_E_ARG, "u3d: unknown command '%s'; `u3d --help` lists them", argv[at]);
 
-    struct poptOption table[] = {{NULL, 0, POPT_ARG_INCLUDE_TABLE, global_options, 0, "global", NULL},
-                                 {NULL, 0, POPT_ARG_INCLUDE_TABLE, c && c->options ? c->options : global_options, 0, "command", NULL},
-                                 POPT_TABLEEND};
+    struct poptOption table[] = {
+        {NULL, 0, POPT_ARG_INCLUDE_TABLE, global_options, 0, "global", NULL},
+        {NULL, 0, POPT_ARG_INCLUDE_TABLE, c && c->options ? c->options : global_options, 0, "command", NULL},
+        POPT_TABLEEND};
     const char **words = u3d_new((size_t)argc + 1, sizeof *words);
     if (!words) return U3D_E_NOMEM;
     int n = 0;
@@ -234,7 +252,8 @@ u3d_status args_parse(int argc, const char **argv, args *a, const command **whic
     u3d_status status = U3D_OK;
     if (code < -1)
         status = u3d_fail(U3D_E_ARG, "u3d%s%s: %s: %s; see `u3d%s%s --help`", c ? " " : "", c ? c->name : "",
-                          poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(code), c ? " " : "", c ? c->name : "");
+                          poptBadOption(context, POPT_BADOPTION_NOALIAS), poptStrerror(code), c ? " " : "",
+                          c ? c->name : "");
     u3d_free(words);
     if (status != U3D_OK) return status;
     line.rest = poptGetArgs(context);
@@ -252,11 +271,15 @@ u3d_status args_parse(int argc, const char **argv, args *a, const command **whic
 
 void args_done(args *a)
 {
-    char **strings[] = {&a->backend, &a->device, &a->threads, &a->seed, &a->memory, &a->data, &a->image, &a->label, &a->split,
-                        &a->fold, &a->unlabeled, &a->out, &a->net, &a->iterations, &a->time, &a->validate_every, &a->model,
-                        &a->input, &a->output, &a->step, &a->prediction, &a->reference, &a->batch, &a->plan, &a->dot, &a->repeat,
-                        &a->slices, &a->count, &a->size, &a->merge, &a->rest_output};
-    for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++) free(*strings[i]); /* popt's own, from malloc */
+    char **strings[] = {&a->backend,        &a->device,    &a->threads, &a->seed,       &a->memory,
+                        &a->data,           &a->image,     &a->label,   &a->split,      &a->fold,
+                        &a->unlabeled,      &a->out,       &a->net,     &a->iterations, &a->time,
+                        &a->validate_every, &a->model,     &a->input,   &a->output,     &a->step,
+                        &a->prediction,     &a->reference, &a->batch,   &a->plan,       &a->dot,
+                        &a->repeat,         &a->slices,    &a->count,   &a->size,       &a->merge,
+                        &a->rest_output};
+    for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
+        free(*strings[i]); /* popt's own, from malloc */
     for (int i = 0; a->set && a->set[i]; i++) free(a->set[i]);
     free(a->set);
     context = poptFreeContext(context);
@@ -270,8 +293,8 @@ u3d_status args_int(const char *option, const char *text, int64_t lo, int64_t hi
     errno = 0;
     const long long v = strtoll(text, &end, 10);
     if (end == text || *end || errno || v < lo || v > hi)
-        return u3d_fail(U3D_E_ARG, "%s: found '%s', expected a whole number from %lld to %lld", option, text, (long long)lo,
-                        (long long)hi);
+        return u3d_fail(U3D_E_ARG, "%s: found '%s', expected a whole number from %lld to %lld", option, text,
+                        (long long)lo, (long long)hi);
     *out = v;
     return U3D_OK;
 }
@@ -324,7 +347,8 @@ u3d_status args_seconds(const char *option, const char *text, double *out)
 u3d_status args_need(const char *command_name, const char *option, const char *value)
 {
     if (value) return U3D_OK;
-    return u3d_fail(U3D_E_ARG, "u3d %s: %s is missing; see `u3d %s --help`", command_name, option, command_name);
+    return u3d_fail(U3D_E_ARG, "u3d %s: %s is missing; see `u3d %s --help`", command_name, option,
+                    command_name);
 }
 
 u3d_status args_open_backend(const args *a, u3d_backend **out)
@@ -332,8 +356,10 @@ u3d_status args_open_backend(const args *a, u3d_backend **out)
     *out = NULL;
     int64_t threads = 0;
     const char *from_env = u3d_env_get(U3D_ENV_THREADS);
-    if (a->threads) U3D_TRY(args_int("--threads", a->threads, 1, 1024, &threads));
-    else if (from_env) U3D_TRY(args_int("U3D_THREADS", from_env, 1, 1024, &threads));
+    if (a->threads)
+        U3D_TRY(args_int("--threads", a->threads, 1, 1024, &threads));
+    else if (from_env)
+        U3D_TRY(args_int("U3D_THREADS", from_env, 1, 1024, &threads));
     const u3d_backend_opts o = {.device = a->device, .threads = (int32_t)threads};
     return u3d_backend_open(a->backend ? a->backend : "auto", &o, out);
 }
@@ -354,5 +380,6 @@ int args_set_count(const args *a)
 u3d_status args_free_output(const args *a, const char *path)
 {
     if (!u3d_path_exists(path) || a->force) return U3D_OK;
-    return u3d_fail(U3D_E_ARG, "%s exists already; choose another name or give --force to overwrite it", path);
+    return u3d_fail(U3D_E_ARG, "%s exists already; choose another name or give --force to overwrite it",
+                    path);
 }

@@ -22,13 +22,18 @@ u3d_status args_cases_open(const args *a, const char *command_name, bool labels_
     *out = (args_cases){0};
     int64_t fold;
     if (a->data && (a->image || a->label))
-        return u3d_fail(U3D_E_ARG, "u3d %s: --data and --image with --label exclude each other", command_name);
+        return u3d_fail(U3D_E_ARG, "u3d %s: --data and --image with --label exclude each other",
+                        command_name);
     if (!a->data && !(a->image && a->label))
-        return u3d_fail(U3D_E_ARG, "u3d %s: expected --data DIR, or --image FILE with --label FILE", command_name);
-    if (!a->split != !a->fold) return u3d_fail(U3D_E_ARG, "u3d %s: --split and --fold go together", command_name);
+        return u3d_fail(U3D_E_ARG, "u3d %s: expected --data DIR, or --image FILE with --label FILE",
+                        command_name);
+    if (!a->split != !a->fold)
+        return u3d_fail(U3D_E_ARG, "u3d %s: --split and --fold go together", command_name);
     if (a->split && !a->data) return u3d_fail(U3D_E_ARG, "u3d %s: --split needs --data", command_name);
-    if (a->data) U3D_TRY(u3d_dataset_open(a->data, labels_needed, &out->data));
-    else U3D_TRY(u3d_dataset_pair(a->image, a->label, &out->data));
+    if (a->data)
+        U3D_TRY(u3d_dataset_open(a->data, labels_needed, &out->data));
+    else
+        U3D_TRY(u3d_dataset_pair(a->image, a->label, &out->data));
     if (!a->split) return cases_all(out);
     U3D_TRY(args_int("--fold", a->fold, 0, INT32_MAX, &fold));
     return u3d_split_read(a->split, (int)fold, out->data, &out->train, &out->n_train, &out->val, &out->n_val);
@@ -55,7 +60,8 @@ u3d_status args_slices(const char *text, int64_t n[3])
     char tail;
     long long v[3];
     if (sscanf(text, "%lld,%lld,%lld%c", &v[0], &v[1], &v[2], &tail) != 3 || v[0] < 0 || v[1] < 0 || v[2] < 0)
-        return u3d_fail(U3D_E_ARG, "--slices: found '%s', expected three counts across x, y and z such as 3,3,3", text);
+        return u3d_fail(U3D_E_ARG,
+                        "--slices: found '%s', expected three counts across x, y and z such as 3,3,3", text);
     for (int a = 0; a < 3; a++) n[a] = v[a];
     return U3D_OK;
 }
@@ -76,7 +82,8 @@ u3d_status args_label_files(const char *path, char ***names, int *n, bool *folde
     U3D_TRY(u3d_path_list(path, &all, &n_all));
     for (int i = 0; i < n_all; i++) {
         size_t stem;
-        if (u3d_nifti_is_name(all[i], &stem) && strcmp(all[i] + stem, ".img") != 0 && strcmp(all[i] + stem, ".img.gz") != 0) {
+        if (u3d_nifti_is_name(all[i], &stem) && strcmp(all[i] + stem, ".img") != 0 &&
+            strcmp(all[i] + stem, ".img.gz") != 0) {
             char *keep = all[*n];
             all[*n] = all[i];
             all[i] = keep;

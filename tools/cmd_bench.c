@@ -1,8 +1,8 @@
 /* u3d bench: the machine's peak, then one inference tile and one training iteration of a network.
  *
- * Each pass runs in a process of its own, so that the peak of resident memory is its own too; the child sends its
- * figures through a pipe. One warm-up run, then --repeat timed ones; best and median are reported. GFLOP/s count
- * direct convolution arithmetic, whatever the implementation does. */
+ * Each pass runs in a process of its own, so that the peak of resident memory is its own too; the child sends
+ * its figures through a pipe. One warm-up run, then --repeat timed ones; best and median are reported.
+ * GFLOP/s count direct convolution arithmetic, whatever the implementation does. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -56,8 +56,10 @@ static u3d_status on_node(void *user, u3d_exec *x, int node, bool done)
 {
     bench *b = user;
     (void)x;
-    if (!done) b->node_start = u3d_clock();
-    else b->node_s[node] = u3d_clock() - b->node_start;
+    if (!done)
+        b->node_start = u3d_clock();
+    else
+        b->node_s[node] = u3d_clock() - b->node_start;
     return U3D_OK;
 }
 
@@ -75,7 +77,8 @@ static u3d_status inputs_make(bench *b, bool train)
     U3D_TRY(u3d_tensor_new("class_weight", u3d_graph_value(g, b->net.class_weight)->type, &b->weight));
     U3D_TRY(u3d_tensor_new("loss", u3d_type_scalar(), &b->loss));
     uint8_t *l = u3d_tensor_u8(b->label);
-    for (int64_t i = u3d_type_elems(&b->label->type); i-- > 0;) l[i] = (uint8_t)u3d_rng_below(&r, b->config.labels);
+    for (int64_t i = u3d_type_elems(&b->label->type); i-- > 0;)
+        l[i] = (uint8_t)u3d_rng_below(&r, b->config.labels);
     for (int64_t k = 0; k < b->config.labels; k++) u3d_tensor_f32(b->weight)[k] = 1;
     return U3D_OK;
 }
@@ -89,7 +92,8 @@ static u3d_status bench_open(bench *b, const args *a, pass_kind kind)
     U3D_TRY(net_args_size(a, &b->config));
     U3D_TRY(u3d_unet3d_build(&b->config, mode, b->config.batch, b->config.patch, true, &b->net));
     U3D_TRY(u3d_plan_new(b->backend, b->net.graph, &po, &b->plan));
-    U3D_TRY(u3d_params_new(b->backend, b->net.graph, train ? u3d_train_blocks(&b->config) : 1u << U3D_BLOCK_VALUE, 1, &b->params));
+    U3D_TRY(u3d_params_new(b->backend, b->net.graph,
+                           train ? u3d_train_blocks(&b->config) : 1u << U3D_BLOCK_VALUE, 1, &b->params));
     U3D_TRY(u3d_arena_new(b->backend, &b->plan, 1, &b->arena));
     U3D_TRY(u3d_exec_new(b->plan, b->params, b->arena, &b->exec));
     b->node_s = u3d_new((size_t)u3d_graph_n_nodes(b->net.graph), sizeof *b->node_s);
@@ -236,7 +240,10 @@ static u3d_status pass_apart(const args *a, pass_kind kind, int64_t repeat, figu
     const bool read_all = child > 0 && pipe_read(ends[0], f, sizeof *f);
     close(ends[0]);
     if (child > 0) waitpid(child, NULL, 0);
-    if (!read_all) return u3d_fail(U3D_E_NOMEM, "u3d bench: the process of this pass ended early (killed for memory?); try a smaller --input");
+    if (!read_all)
+        return u3d_fail(
+            U3D_E_NOMEM,
+            "u3d bench: the process of this pass ended early (killed for memory?); try a smaller --input");
     return f->status == U3D_OK ? U3D_OK : u3d_fail(f->status, "%s", f->text);
 }
 
@@ -248,7 +255,8 @@ static bool rows_json(cJSON *json, const char *name, const figures *f, double pe
         const op_row *r = &f->rows[i];
         cJSON *row = cJSON_CreateObject();
         ok = row && cJSON_AddItemToArray(list, row) && cJSON_AddStringToObject(row, "name", r->name) &&
-             cJSON_AddStringToObject(row, "impl", r->impl) && cJSON_AddNumberToObject(row, "seconds", r->seconds) &&
+             cJSON_AddStringToObject(row, "impl", r->impl) &&
+             cJSON_AddNumberToObject(row, "seconds", r->seconds) &&
              cJSON_AddNumberToObject(row, "gflops", r->flops / r->seconds / 1e9) &&
              cJSON_AddNumberToObject(row, "share_of_peak", r->flops / r->seconds / 1e9 / peak);
     }
@@ -259,16 +267,26 @@ static u3d_status print_json(const args *a, const figures *peak, const figures *
 {
     cJSON *json = cJSON_CreateObject();
     const double input[3] = {(double)infer->in[2], (double)infer->in[1], (double)infer->in[0]};
-    bool ok = json && cJSON_AddStringToObject(json, "backend", a->backend ? a->backend : "auto") && cJSON_AddStringToObject(json, "device", peak->device) &&
-              cJSON_AddNumberToObject(json, "threads", peak->threads) && cJSON_AddNumberToObject(json, "peak_gflops", peak->peak_gflops) &&
-              cJSON_AddNumberToObject(json, "peak_gbytes_s", peak->peak_gbytes_s) && cJSON_AddItemToObject(json, "input", cJSON_CreateDoubleArray(input, 3)) &&
-              cJSON_AddNumberToObject(json, "parameters", (double)infer->parameters) && cJSON_AddNumberToObject(json, "infer_s", infer->best) &&
-              cJSON_AddNumberToObject(json, "infer_s_median", infer->median) && cJSON_AddNumberToObject(json, "train_s", train->best) &&
-              cJSON_AddNumberToObject(json, "train_s_median", train->median) && cJSON_AddNumberToObject(json, "infer_gflops", infer->gflop / infer->best) &&
+    bool ok = json && cJSON_AddStringToObject(json, "backend", a->backend ? a->backend : "auto") &&
+              cJSON_AddStringToObject(json, "device", peak->device) &&
+              cJSON_AddNumberToObject(json, "threads", peak->threads) &&
+              cJSON_AddNumberToObject(json, "peak_gflops", peak->peak_gflops) &&
+              cJSON_AddNumberToObject(json, "peak_gbytes_s", peak->peak_gbytes_s) &&
+              cJSON_AddItemToObject(json, "input", cJSON_CreateDoubleArray(input, 3)) &&
+              cJSON_AddNumberToObject(json, "parameters", (double)infer->parameters) &&
+              cJSON_AddNumberToObject(json, "infer_s", infer->best) &&
+              cJSON_AddNumberToObject(json, "infer_s_median", infer->median) &&
+              cJSON_AddNumberToObject(json, "train_s", train->best) &&
+              cJSON_AddNumberToObject(json, "train_s_median", train->median) &&
+              cJSON_AddNumberToObject(json, "infer_gflops", infer->gflop / infer->best) &&
               cJSON_AddNumberToObject(json, "train_gflops", train->gflop / train->best) &&
-              cJSON_AddNumberToObject(json, "peak_bytes_infer", (double)infer->peak_bytes) && cJSON_AddNumberToObject(json, "peak_bytes_train", (double)train->peak_bytes);
-    if (ok && a->ops) ok = rows_json(json, "infer_ops", infer, peak->peak_gflops) && rows_json(json, "train_ops", train, peak->peak_gflops);
-    u3d_status status = ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "printing the figures: out of memory");
+              cJSON_AddNumberToObject(json, "peak_bytes_infer", (double)infer->peak_bytes) &&
+              cJSON_AddNumberToObject(json, "peak_bytes_train", (double)train->peak_bytes);
+    if (ok && a->ops)
+        ok = rows_json(json, "infer_ops", infer, peak->peak_gflops) &&
+             rows_json(json, "train_ops", train, peak->peak_gflops);
+    u3d_status status =
+        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "printing the figures: out of memory");
     cJSON_Delete(json);
     return status;
 }
@@ -279,13 +297,14 @@ static void print_pass(const char *name, const figures *f, const figures *peak, 
         printf("\n%-28s %-14s %10s %10s %8s\n", name, "implementation", "ms", "GFLOP/s", "peak");
         for (int i = 0; i < f->n_rows; i++) {
             const op_row *r = &f->rows[i];
-            printf("%-28s %-14s %10.3f %10.1f %7.1f%%\n", r->name, r->impl, r->seconds * 1e3, r->flops / r->seconds / 1e9,
-                   100 * r->flops / r->seconds / 1e9 / peak->peak_gflops);
+            printf("%-28s %-14s %10.3f %10.1f %7.1f%%\n", r->name, r->impl, r->seconds * 1e3,
+                   r->flops / r->seconds / 1e9, 100 * r->flops / r->seconds / 1e9 / peak->peak_gflops);
         }
         printf("\n");
     }
-    printf("%-20s best %.3f s, median %.3f s, %.0f GFLOP/s (%.0f %% of the peak), peak memory %.2f GB\n", name, f->best, f->median,
-           f->gflop / f->best, 100 * f->gflop / f->best / peak->peak_gflops, (double)f->peak_bytes / 1e9);
+    printf("%-20s best %.3f s, median %.3f s, %.0f GFLOP/s (%.0f %% of the peak), peak memory %.2f GB\n",
+           name, f->best, f->median, f->gflop / f->best, 100 * f->gflop / f->best / peak->peak_gflops,
+           (double)f->peak_bytes / 1e9);
 }
 
 u3d_status cmd_bench(const args *a)
@@ -301,7 +320,8 @@ u3d_status cmd_bench(const args *a)
     if (status == U3D_OK && a->json) {
         status = print_json(a, peak, infer, train);
     } else if (status == U3D_OK) {
-        printf("%s, %d threads: peak %.0f GFLOP/s, %.1f GB/s\n", peak->device, peak->threads, peak->peak_gflops, peak->peak_gbytes_s);
+        printf("%s, %d threads: peak %.0f GFLOP/s, %.1f GB/s\n", peak->device, peak->threads,
+               peak->peak_gflops, peak->peak_gbytes_s);
         print_pass("inference tile", infer, peak, a->ops);
         print_pass("training iteration", train, peak, a->ops);
     }

@@ -37,9 +37,11 @@ static u3d_status print_ops(const args *a)
 static bool device_json(cJSON *list, const u3d_backend_vt *vt, int i, const u3d_caps *c)
 {
     cJSON *d = cJSON_CreateObject();
-    return d && cJSON_AddItemToArray(list, d) && cJSON_AddStringToObject(d, "backend", vt->name) && cJSON_AddNumberToObject(d, "number", i) &&
-           cJSON_AddStringToObject(d, "device", c->device) && cJSON_AddStringToObject(d, "driver", c->driver) &&
-           cJSON_AddNumberToObject(d, "memory_bytes", (double)c->mem_bytes) && cJSON_AddNumberToObject(d, "compute_units", c->compute_units) &&
+    return d && cJSON_AddItemToArray(list, d) && cJSON_AddStringToObject(d, "backend", vt->name) &&
+           cJSON_AddNumberToObject(d, "number", i) && cJSON_AddStringToObject(d, "device", c->device) &&
+           cJSON_AddStringToObject(d, "driver", c->driver) &&
+           cJSON_AddNumberToObject(d, "memory_bytes", (double)c->mem_bytes) &&
+           cJSON_AddNumberToObject(d, "compute_units", c->compute_units) &&
            cJSON_AddBoolToObject(d, "gpu", c->gpu);
 }
 
@@ -63,13 +65,15 @@ u3d_status cmd_devices(const args *a)
         for (int d = 0; ok && d < n; d++) {
             ok = device_json(list, vt, d, &caps[d]);
             if (!a->json)
-                printf("%-8s %d  %s, %d compute units, %.1f GB, %s\n", vt->name, d, caps[d].device, caps[d].compute_units,
-                       (double)caps[d].mem_bytes / 1e9, caps[d].driver);
+                printf("%-8s %d  %s, %d compute units, %.1f GB, %s\n", vt->name, d, caps[d].device,
+                       caps[d].compute_units, (double)caps[d].mem_bytes / 1e9, caps[d].driver);
         }
     }
     u3d_status status = U3D_OK;
-    if (!ok) status = u3d_fail(U3D_E_NOMEM, "listing devices: out of memory");
-    else if (a->json) status = u3d_json_print(stdout, json);
+    if (!ok)
+        status = u3d_fail(U3D_E_NOMEM, "listing devices: out of memory");
+    else if (a->json)
+        status = u3d_json_print(stdout, json);
     cJSON_Delete(json);
     return status;
 }

@@ -13,15 +13,16 @@ static double field(const cJSON *metrics, const char *name)
 
 static void row(const char *name, const char *label, const cJSON *m)
 {
-    printf("%-24s %6s %8.4f %8.4f %12.6g %12.6g %14.6g %14.6g\n", name, label, field(m, "Dice"), field(m, "IoU"), field(m, "n_pred"),
-           field(m, "n_ref"), field(m, "volume_pred"), field(m, "volume_ref"));
+    printf("%-24s %6s %8.4f %8.4f %12.6g %12.6g %14.6g %14.6g\n", name, label, field(m, "Dice"),
+           field(m, "IoU"), field(m, "n_pred"), field(m, "n_ref"), field(m, "volume_pred"),
+           field(m, "volume_ref"));
 }
 
 static void print_table(const cJSON *summary)
 {
     const cJSON *c, *m;
-    printf("%-24s %6s %8s %8s %12s %12s %14s %14s\n", "case", "label", "Dice", "IoU", "voxels pred", "voxels ref", "volume pred",
-           "volume ref");
+    printf("%-24s %6s %8s %8s %12s %12s %14s %14s\n", "case", "label", "Dice", "IoU", "voxels pred",
+           "voxels ref", "volume pred", "volume ref");
     cJSON_ArrayForEach(c, cJSON_GetObjectItemCaseSensitive(summary, "metric_per_case"))
     {
         const cJSON *id = cJSON_GetObjectItemCaseSensitive(c, "case");
@@ -41,8 +42,10 @@ u3d_status cmd_evaluate(const args *a)
     U3D_TRY(args_unlabeled(a, &o.unlabeled_given, &o.unlabeled));
     U3D_TRY(u3d_evaluate(&o, &summary));
     u3d_status status = U3D_OK;
-    if (a->json) status = u3d_json_print(stdout, summary);
-    else print_table(summary);
+    if (a->json)
+        status = u3d_json_print(stdout, summary);
+    else
+        print_table(summary);
     cJSON_Delete(summary);
     return status;
 }

@@ -17,8 +17,8 @@ typedef struct description {
     u3d_unet3d net;     /* inference */
     u3d_unet3d trained; /* training, where its plan is asked for */
     u3d_plan *plan;
-    uint64_t peak;      /* with the parameters */
-    u3d_model *model;   /* NULL: not trained */
+    uint64_t peak;    /* with the parameters */
+    u3d_model *model; /* NULL: not trained */
 } description;
 
 static u3d_status plan_make(const args *a, u3d_backend *b, description *d)
@@ -27,9 +27,12 @@ static u3d_status plan_make(const args *a, u3d_backend *b, description *d)
     const u3d_plan_opts o = {0};
     if (!train && strcmp(a->plan, "infer") != 0)
         return u3d_fail(U3D_E_ARG, "--plan: found '%s', expected train or infer", a->plan);
-    if (train) U3D_TRY(u3d_unet3d_build(&d->config, U3D_MODE_TRAIN, d->config.batch, d->net.in, true, &d->trained));
+    if (train)
+        U3D_TRY(u3d_unet3d_build(&d->config, U3D_MODE_TRAIN, d->config.batch, d->net.in, true, &d->trained));
     U3D_TRY(u3d_plan_new(b, train ? d->trained.graph : d->net.graph, &o, &d->plan));
-    d->peak = u3d_plan_peak_bytes(d->plan) + u3d_params_planned_bytes(d->net.graph, train ? u3d_train_blocks(&d->config) : 1u << U3D_BLOCK_VALUE);
+    d->peak =
+        u3d_plan_peak_bytes(d->plan) +
+        u3d_params_planned_bytes(d->net.graph, train ? u3d_train_blocks(&d->config) : 1u << U3D_BLOCK_VALUE);
     return U3D_OK;
 }
 
@@ -47,14 +50,17 @@ static u3d_status print_json(const description *d)
     bool ok = json && cJSON_AddNumberToObject(json, "parameters", (double)u3d_graph_param_count(g)) &&
               cJSON_AddItemToObject(json, "input", size_json(d->net.in, d->config.channels)) &&
               cJSON_AddItemToObject(json, "output", size_json(d->net.out, d->config.labels)) &&
-              cJSON_AddNumberToObject(json, "gflop", u3d_graph_flops(g, false) / 1e9) && cJSON_AddItemToObject(json, "settings", settings);
+              cJSON_AddNumberToObject(json, "gflop", u3d_graph_flops(g, false) / 1e9) &&
+              cJSON_AddItemToObject(json, "settings", settings);
     if (ok && d->plan) ok = cJSON_AddNumberToObject(json, "peak_bytes", (double)d->peak) != NULL;
     if (ok && d->model) {
         cJSON *labels = NULL;
-        ok = u3d_labels_to_json(&d->model->labels, &labels) == U3D_OK && cJSON_AddItemToObject(json, "labels", labels) &&
+        ok = u3d_labels_to_json(&d->model->labels, &labels) == U3D_OK &&
+             cJSON_AddItemToObject(json, "labels", labels) &&
              cJSON_AddStringToObject(json, "fingerprint", d->model->fingerprint);
     }
-    u3d_status status = ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "describing the network: out of memory");
+    u3d_status status =
+        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "describing the network: out of memory");
     cJSON_Delete(json);
     return status;
 }
@@ -63,17 +69,18 @@ static u3d_status print_text(const description *d)
 {
     const u3d_unet3d *n = &d->net;
     printf("parameters  %lld\n", (long long)u3d_graph_param_count(n->graph));
-    printf("input       %lldx%lldx%lld, %lld channels (x, y, z)\n", (long long)n->in[2], (long long)n->in[1], (long long)n->in[0],
-           (long long)d->config.channels);
-    printf("output      %lldx%lldx%lld, %lld labels\n", (long long)n->out[2], (long long)n->out[1], (long long)n->out[0],
-           (long long)d->config.labels);
+    printf("input       %lldx%lldx%lld, %lld channels (x, y, z)\n", (long long)n->in[2], (long long)n->in[1],
+           (long long)n->in[0], (long long)d->config.channels);
+    printf("output      %lldx%lldx%lld, %lld labels\n", (long long)n->out[2], (long long)n->out[1],
+           (long long)n->out[0], (long long)d->config.labels);
     printf("arithmetic  %.1f GFLOP for one forward pass\n", u3d_graph_flops(n->graph, false) / 1e9);
     if (d->model) {
         const u3d_labels *l = &d->model->labels;
         printf("weights     %s\nlabels     ", d->model->fingerprint);
-        for (int32_t k = 0; k < l->n; k++) printf(" %d%s%s", l->value[k], l->name[k][0] ? "=" : "", l->name[k]);
-        printf("\ntrained on  voxels of %.4gx%.4gx%.4g (x, y, z)\n", d->model->facts.spacing[2], d->model->facts.spacing[1],
-               d->model->facts.spacing[0]);
+        for (int32_t k = 0; k < l->n; k++)
+            printf(" %d%s%s", l->value[k], l->name[k][0] ? "=" : "", l->name[k]);
+        printf("\ntrained on  voxels of %.4gx%.4gx%.4g (x, y, z)\n", d->model->facts.spacing[2],
+               d->model->facts.spacing[1], d->model->facts.spacing[0]);
     }
     if (!d->plan) return U3D_OK;
     printf("\n");
@@ -87,7 +94,8 @@ static u3d_status dot_write(const args *a, const description *d)
     u3d_outfile *f;
     U3D_TRY(args_free_output(a, a->dot));
     U3D_TRY(u3d_outfile_open(a->dot, &f));
-    u3d_status status = u3d_graph_write_dot(d->trained.graph ? d->trained.graph : d->net.graph, u3d_outfile_stream(f));
+    u3d_status status =
+        u3d_graph_write_dot(d->trained.graph ? d->trained.graph : d->net.graph, u3d_outfile_stream(f));
     if (status == U3D_OK) return u3d_outfile_commit(f);
     u3d_outfile_abandon(f);
     return status;

@@ -1,8 +1,8 @@
 /* u3d phantom: synthetic volumes for a machine without data, as a Decathlon folder.
  *
- * Each volume holds ellipsoidal cells (label 1) with a darker nucleus (label 2) on uneven, noisy ground (label 0).
- * labelsTr keeps a few slices (the rest is 255, named "unlabeled" in dataset.json); labelsDense has all of them.
- * Volume k depends on --seed and k only. */
+ * Each volume holds ellipsoidal cells (label 1) with a darker nucleus (label 2) on uneven, noisy ground
+ * (label 0). labelsTr keeps a few slices (the rest is 255, named "unlabeled" in dataset.json); labelsDense
+ * has all of them. Volume k depends on --seed and k only. */
 #include <math.h>
 #include <string.h>
 
@@ -62,7 +62,7 @@ static void volume_draw(u3d_rng *r, u3d_volume *image, u3d_volume *label)
                 const double d = cells_distance(cells, n, (double[3]){(double)z, (double)y, (double)x});
                 const int k = d < 0.2 ? 2 : d < 1 ? 1 : 0;
                 const double shade = 15 * sin((double)x / 17) * cos((double)y / 23);
-                *class++ = k;
+                *class ++ = k;
                 *grey++ = (float)(BRIGHTNESS[k] + shade + 20 * u3d_rng_normal(r));
             }
 }
@@ -76,7 +76,8 @@ static u3d_status volume_store(const char *dir, const char *folder, const char *
     return status;
 }
 
-static u3d_status phantom_make(const args *a, uint64_t seed, int64_t k, const int64_t size[3], const int64_t slices[3])
+static u3d_status phantom_make(const args *a, uint64_t seed, int64_t k, const int64_t size[3],
+                               const int64_t slices[3])
 {
     u3d_status status = U3D_OK;
     u3d_volume *image = NULL, *label = NULL;
@@ -100,22 +101,28 @@ static u3d_status description_write(const args *a, int64_t count)
 {
     cJSON *json = cJSON_CreateObject(), *training = NULL;
     bool ok = json && cJSON_AddStringToObject(json, "name", "Phantom") &&
-              cJSON_AddStringToObject(json, "description", "Synthetic cells with nuclei, made by u3d phantom; labelsDense has the full labels");
-    cJSON *modality = cJSON_AddObjectToObject(json, "modality"), *labels = cJSON_AddObjectToObject(json, "labels");
-    ok = ok && modality && labels && cJSON_AddStringToObject(modality, "0", "synthetic") && cJSON_AddStringToObject(labels, "0", "background") &&
-         cJSON_AddStringToObject(labels, "1", "cell") && cJSON_AddStringToObject(labels, "2", "nucleus") &&
-         cJSON_AddStringToObject(labels, "255", "unlabeled") && cJSON_AddNumberToObject(json, "numTraining", (double)count) &&
+              cJSON_AddStringToObject(
+                  json, "description",
+                  "Synthetic cells with nuclei, made by u3d phantom; labelsDense has the full labels");
+    cJSON *modality = cJSON_AddObjectToObject(json, "modality"),
+          *labels = cJSON_AddObjectToObject(json, "labels");
+    ok = ok && modality && labels && cJSON_AddStringToObject(modality, "0", "synthetic") &&
+         cJSON_AddStringToObject(labels, "0", "background") && cJSON_AddStringToObject(labels, "1", "cell") &&
+         cJSON_AddStringToObject(labels, "2", "nucleus") &&
+         cJSON_AddStringToObject(labels, "255", "unlabeled") &&
+         cJSON_AddNumberToObject(json, "numTraining", (double)count) &&
          (training = cJSON_AddArrayToObject(json, "training"));
     for (int64_t k = 0; ok && k < count; k++) {
         char image[80], label[80];
         cJSON *entry = cJSON_CreateObject();
         snprintf(image, sizeof image, "./imagesTr/phantom_%03lld.nii.gz", (long long)k + 1);
         snprintf(label, sizeof label, "./labelsTr/phantom_%03lld.nii.gz", (long long)k + 1);
-        ok = entry && cJSON_AddItemToArray(training, entry) && cJSON_AddStringToObject(entry, "image", image) &&
-             cJSON_AddStringToObject(entry, "label", label);
+        ok = entry && cJSON_AddItemToArray(training, entry) &&
+             cJSON_AddStringToObject(entry, "image", image) && cJSON_AddStringToObject(entry, "label", label);
     }
     char *path = ok ? u3d_path_join(a->out, "dataset.json") : NULL;
-    u3d_status status = path ? u3d_json_write(path, json) : u3d_fail(U3D_E_NOMEM, "describing the phantoms: out of memory");
+    u3d_status status =
+        path ? u3d_json_write(path, json) : u3d_fail(U3D_E_NOMEM, "describing the phantoms: out of memory");
     u3d_free(path);
     cJSON_Delete(json);
     return status;
@@ -131,7 +138,9 @@ u3d_status cmd_phantom(const args *a)
     if (a->slices) U3D_TRY(args_slices(a->slices, slices));
     for (int i = 0; i < 3; i++)
         if (size[i] < 8 || size[i] > 1024 || slices[i] > size[2 - i])
-            return u3d_fail(U3D_E_ARG, "u3d phantom: expected --size between 8 and 1024 per axis and no more --slices than that");
+            return u3d_fail(
+                U3D_E_ARG,
+                "u3d phantom: expected --size between 8 and 1024 per axis and no more --slices than that");
     U3D_TRY(args_free_output(a, a->out));
     static const char *const FOLDERS[] = {"imagesTr", "labelsTr", "labelsDense"};
     for (int i = 0; i < 3; i++) {
@@ -143,6 +152,7 @@ u3d_status cmd_phantom(const args *a)
     }
     for (int64_t k = 0; k < count; k++) U3D_TRY(phantom_make(a, (uint64_t)seed, k, size, slices));
     U3D_TRY(description_write(a, count));
-    printf("%s: %lld volumes of %lldx%lldx%lld\n", a->out, (long long)count, (long long)size[2], (long long)size[1], (long long)size[0]);
+    printf("%s: %lld volumes of %lldx%lldx%lld\n", a->out, (long long)count, (long long)size[2],
+           (long long)size[1], (long long)size[0]);
     return U3D_OK;
 }

@@ -5,8 +5,9 @@
  *   across y        superior and anterior up where axes run that way; pixels are square in space
  *   across z
  *
- * Each row is the slice of its part of the volume that shows most labels in the last file and was not annotated
- * whole in the first. Unlabeled voxels are dimmed, background is left as it is, every other label gets a colour by its rank. */
+ * Each row is the slice of its part of the volume that shows most labels in the last file and was not
+ * annotated whole in the first. Unlabeled voxels are dimmed, background is left as it is, every other label
+ * gets a colour by its rank. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,8 @@
 enum { TILE = 320, GAP = 6, GROUND = 20, MAX_COLUMNS = 8 };
 
 /* Distinct for most eyes, also colour-blind ones: Okabe & Ito 2008, without black. */
-static const uint8_t PALETTE[][3] = {{230, 159, 0}, {86, 180, 233}, {0, 158, 115}, {240, 228, 66}, {0, 114, 178}, {213, 94, 0}, {204, 121, 167}};
+static const uint8_t PALETTE[][3] = {{230, 159, 0}, {86, 180, 233}, {0, 158, 115},  {240, 228, 66},
+                                     {0, 114, 178}, {213, 94, 0},   {204, 121, 167}};
 enum { N_COLOURS = sizeof PALETTE / sizeof PALETTE[0] };
 
 typedef struct view { /* how one slice lies on the picture; axes are indices into size[] (z, y, x) */
@@ -35,7 +37,7 @@ typedef struct picture {
     int32_t values[256]; /* label values met, increasing */
     int n_values;
     int32_t unlabeled;
-    bool sparse;         /* the first label file has unlabeled voxels */
+    bool sparse; /* the first label file has unlabeled voxels */
     float black, white;
     view *views;
     int n_views;
@@ -56,7 +58,8 @@ static u3d_status window_choose(picture *p)
     float *sample = u3d_new((size_t)(n / step + 1), sizeof *sample);
     if (!sample) return U3D_E_NOMEM;
     int64_t count = 0;
-    for (int64_t v = 0; v < n; v += step) sample[count++] = ((const float *)p->image->data)[v * p->image->channels];
+    for (int64_t v = 0; v < n; v += step)
+        sample[count++] = ((const float *)p->image->data)[v * p->image->channels];
     qsort(sample, (size_t)count, sizeof *sample, compare_float);
     p->black = sample[count / 100];
     p->white = sample[count - 1 - count / 100];
@@ -83,8 +86,10 @@ static u3d_status values_collect(picture *p)
             if (v && label[v] == label[v - 1]) continue;
             int i = 0;
             while (i < p->n_values && p->values[i] < label[v]) i++;
-            if ((i < p->n_values && p->values[i] == label[v]) || label[v] == 0 || label[v] == p->unlabeled) continue;
-            if (p->n_values == 256) return u3d_fail(U3D_E_UNSUPPORTED, "u3d picture: more than 256 different labels");
+            if ((i < p->n_values && p->values[i] == label[v]) || label[v] == 0 || label[v] == p->unlabeled)
+                continue;
+            if (p->n_values == 256)
+                return u3d_fail(U3D_E_UNSUPPORTED, "u3d picture: more than 256 different labels");
             memmove(p->values + i + 1, p->values + i, (size_t)(p->n_values - i) * sizeof p->values[0]);
             p->values[i] = label[v];
             p->n_values++;
@@ -93,10 +98,10 @@ static u3d_status values_collect(picture *p)
     return U3D_OK;
 }
 
-typedef struct plane { /* what one slice shows */
-    int kinds;           /* different labels in the last label file  */
-    int64_t foreground;  /* its labelled voxels                      */
-    int64_t annotated;   /* voxels of the first file with any label  */
+typedef struct plane {  /* what one slice shows */
+    int kinds;          /* different labels in the last label file  */
+    int64_t foreground; /* its labelled voxels                      */
+    int64_t annotated;  /* voxels of the first file with any label  */
     int64_t voxels;
 } plane;
 
@@ -123,7 +128,8 @@ static plane plane_look(const picture *p, int through, int64_t at)
     return look;
 }
 
-/* Best slice of [from, end): not one that was annotated whole, then most kinds of labels, then most of them. */
+/* Best slice of [from, end): not one that was annotated whole, then most kinds of labels, then most of them.
+ */
 static int64_t slice_choose(const picture *p, int through, int64_t from, int64_t end)
 {
     int64_t best_at = (from + end) / 2;
@@ -131,7 +137,8 @@ static int64_t slice_choose(const picture *p, int through, int64_t from, int64_t
     for (int64_t at = from; at < end; at++) {
         const plane look = plane_look(p, through, at);
         if (p->sparse && 2 * look.annotated > look.voxels) continue;
-        if (look.kinds < best.kinds || (look.kinds == best.kinds && look.foreground <= best.foreground)) continue;
+        if (look.kinds < best.kinds || (look.kinds == best.kinds && look.foreground <= best.foreground))
+            continue;
         if (look.kinds == 0) continue;
         best = look;
         best_at = at;
@@ -169,7 +176,8 @@ static void pixel(const picture *p, int64_t voxel, const u3d_volume *labels, uin
     if (labels && label == p->unlabeled) grey *= 0.4;
     for (int c = 0; c < 3; c++) rgb[c] = (uint8_t)grey;
     const int rank = labels ? value_rank(p, label) : -1;
-    for (int c = 0; rank >= 0 && c < 3; c++) rgb[c] = (uint8_t)(0.45 * grey + 0.55 * PALETTE[rank % N_COLOURS][c]);
+    for (int c = 0; rank >= 0 && c < 3; c++)
+        rgb[c] = (uint8_t)(0.45 * grey + 0.55 * PALETTE[rank % N_COLOURS][c]);
 }
 
 static void view_draw(picture *p, const view *w, const u3d_volume *labels, int left, int top)
@@ -181,7 +189,8 @@ static void view_draw(picture *p, const view *w, const u3d_volume *labels, int l
             at[w->through] = w->at;
             at[w->across] = (int64_t)x * v->size[w->across] / w->width;
             at[w->down] = (int64_t)(w->height - 1 - y) * v->size[w->down] / w->height;
-            pixel(p, (at[0] * v->size[1] + at[1]) * v->size[2] + at[2], labels, p->rgb + ((int64_t)(top + y) * p->width + left + x) * 3);
+            pixel(p, (at[0] * v->size[1] + at[1]) * v->size[2] + at[2], labels,
+                  p->rgb + ((int64_t)(top + y) * p->width + left + x) * 3);
         }
 }
 
@@ -200,14 +209,17 @@ static u3d_status picture_draw(picture *p)
     int top = GAP;
     for (int i = 0; i < p->n_views; top += p->views[i].height + GAP, i++)
         for (int c = 0; c <= p->n_labels; c++)
-            view_draw(p, &p->views[i], c ? p->labels[c - 1] : NULL, GAP + c * (column + GAP) + (column - p->views[i].width) / 2, top);
+            view_draw(p, &p->views[i], c ? p->labels[c - 1] : NULL,
+                      GAP + c * (column + GAP) + (column - p->views[i].width) / 2, top);
     return U3D_OK;
 }
 
 static u3d_status picture_read(const args *a, picture *p)
 {
     double off_by;
-    if (a->n_rest + 1 > MAX_COLUMNS) return u3d_fail(U3D_E_ARG, "u3d picture: found %d label files, expected at most %d", a->n_rest + 1, MAX_COLUMNS);
+    if (a->n_rest + 1 > MAX_COLUMNS)
+        return u3d_fail(U3D_E_ARG, "u3d picture: found %d label files, expected at most %d", a->n_rest + 1,
+                        MAX_COLUMNS);
     U3D_TRY(u3d_nifti_read(a->image, U3D_VOLUME_IMAGE, &p->image));
     for (int i = 0; i <= a->n_rest; i++) {
         const char *path = i == 0 ? a->label : a->rest[i - 1];
@@ -236,7 +248,8 @@ u3d_status cmd_picture(const args *a)
     U3D_GO(views_choose(&p, slices));
     U3D_GO(picture_draw(&p));
     U3D_GO(u3d_png_write(a->output, p.rgb, p.width, p.height));
-    printf("%s: %d slices, columns: image, %d label file%s\n", a->output, p.n_views, p.n_labels, p.n_labels == 1 ? "" : "s");
+    printf("%s: %d slices, columns: image, %d label file%s\n", a->output, p.n_views, p.n_labels,
+           p.n_labels == 1 ? "" : "s");
 done:
     u3d_volume_free(p.image);
     for (int i = 0; i < p.n_labels; i++) u3d_volume_free(p.labels[i]);

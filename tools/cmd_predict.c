@@ -1,4 +1,5 @@
-/* u3d predict: models and volumes -> label files. Every output name is checked before the first volume is read. */
+/* u3d predict: models and volumes -> label files. Every output name is checked before the first volume is
+ * read. */
 #include <string.h>
 
 #include "engine/clock.h"
@@ -47,7 +48,8 @@ static u3d_status inputs_find(const args *a, work *w)
     if (!w->n_jobs) return u3d_fail(U3D_E_ARG, "u3d predict: fold %s has no validation cases", a->fold);
     w->jobs = u3d_new((size_t)w->n_jobs, sizeof *w->jobs);
     if (!w->jobs) return U3D_E_NOMEM;
-    for (int i = 0; i < w->n_jobs; i++) w->jobs[i].input = &w->cases.data->cases[a->split ? w->cases.val[i] : i];
+    for (int i = 0; i < w->n_jobs; i++)
+        w->jobs[i].input = &w->cases.data->cases[a->split ? w->cases.val[i] : i];
     return U3D_OK;
 }
 
@@ -77,8 +79,8 @@ static u3d_status outputs_name(const args *a, work *w)
     const bool named = u3d_nifti_is_name(a->output, &stem) && !u3d_path_is_dir(a->output);
     const bool folder = a->data || u3d_path_is_dir(a->input);
     if (named && folder)
-        return u3d_fail(U3D_E_ARG, "--output %s: found a file name, expected a folder for the volumes of %s", a->output,
-                        a->data ? a->data : a->input);
+        return u3d_fail(U3D_E_ARG, "--output %s: found a file name, expected a folder for the volumes of %s",
+                        a->output, a->data ? a->data : a->input);
     if (named && strcmp(a->output + stem, ".nii") != 0 && strcmp(a->output + stem, ".nii.gz") != 0)
         return u3d_fail(U3D_E_ARG, "--output %s: expected a name ending in .nii or .nii.gz", a->output);
     for (int i = 0; i < w->n_jobs; i++) U3D_TRY(output_name(a, named, &w->jobs[i]));
@@ -96,12 +98,14 @@ static u3d_status results_print(const args *a, const work *w, double seconds)
     bool ok = list && cJSON_AddNumberToObject(json, "seconds", seconds);
     for (int i = 0; ok && i < w->n_jobs; i++) {
         cJSON *entry = cJSON_CreateObject();
-        ok = entry && cJSON_AddItemToArray(list, entry) && cJSON_AddStringToObject(entry, "case", w->jobs[i].input->id) &&
+        ok = entry && cJSON_AddItemToArray(list, entry) &&
+             cJSON_AddStringToObject(entry, "case", w->jobs[i].input->id) &&
              cJSON_AddStringToObject(entry, "output", w->jobs[i].out);
         if (ok && w->jobs[i].probabilities)
             ok = cJSON_AddStringToObject(entry, "probabilities", w->jobs[i].probabilities) != NULL;
     }
-    u3d_status status = ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "printing the result: out of memory");
+    u3d_status status =
+        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "printing the result: out of memory");
     cJSON_Delete(json);
     return status;
 }
@@ -124,7 +128,8 @@ u3d_status cmd_predict(const args *a)
     work w = {0};
     u3d_backend *backend = NULL;
     u3d_predictor *predictor = NULL;
-    u3d_predict_opts o = {.step = 0.5, .tta = a->tta, .probabilities = a->probabilities, .bar = a->terminal, .stop = a->stop};
+    u3d_predict_opts o = {
+        .step = 0.5, .tta = a->tta, .probabilities = a->probabilities, .bar = a->terminal, .stop = a->stop};
 
     U3D_GO(args_need("predict", "--model RUN|FILE", a->model));
     U3D_GO(args_need("predict", "--output FILE|DIR", a->output));
@@ -138,7 +143,8 @@ u3d_status cmd_predict(const args *a)
     U3D_GO(u3d_predictor_open(backend, (const u3d_model *const *)w.models, w.n_models, &o, &predictor));
     for (int i = 0; i < w.n_jobs; i++) {
         const double start = u3d_clock();
-        U3D_GO(u3d_predict_case(predictor, w.models[0], w.jobs[i].input, w.jobs[i].out, w.jobs[i].probabilities));
+        U3D_GO(u3d_predict_case(predictor, w.models[0], w.jobs[i].input, w.jobs[i].out,
+                                w.jobs[i].probabilities));
         U3D_INFO("predict", "%d/%d %s in %.2f s", i + 1, w.n_jobs, w.jobs[i].out, u3d_clock() - start);
     }
     U3D_GO(results_print(a, &w, u3d_clock() - a->started));

@@ -1,6 +1,6 @@
-/* u3d sparsify: sparse annotation made from dense labels (tools/slices.h says which slices stay), and, with --rest,
- * its complement: the reference for scoring away from the annotated slices. --merge first makes classes of groups
- * of values, as atlases need. */
+/* u3d sparsify: sparse annotation made from dense labels (tools/slices.h says which slices stay), and, with
+ * --rest, its complement: the reference for scoring away from the annotated slices. --merge first makes
+ * classes of groups of values, as atlases need. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +27,8 @@ typedef struct sparsify {
     int64_t kept, total;
 } sparsify;
 
-/* "37-38,77+79-80": groups separated by commas, ranges and values in a group joined by '+'; group k gets label k. */
+/* "37-38,77+79-80": groups separated by commas, ranges and values in a group joined by '+'; group k gets
+ * label k. */
 static u3d_status merge_parse(const char *text, sparsify *s)
 {
     int32_t label = 1;
@@ -42,7 +43,8 @@ static u3d_status merge_parse(const char *text, sparsify *s)
             ok = end != p && last >= first;
         }
         if (!ok || (*end && (!strchr(",+", *end) || !end[1])))
-            return u3d_fail(U3D_E_ARG, "--merge: found '%s', expected groups of values such as 37-38,77+79", text);
+            return u3d_fail(U3D_E_ARG, "--merge: found '%s', expected groups of values such as 37-38,77+79",
+                            text);
         s->merge[s->n_merge++] = (range){first, last, label};
         if (*end == ',') label++;
         p = *end ? end + 1 : end;
@@ -67,12 +69,13 @@ static u3d_status volume_check(const sparsify *s, const char *path, const u3d_vo
     const int64_t n = u3d_volume_voxels(v);
     for (int a = 0; a < 3; a++)
         if (!s->all && s->slices[a] > v->size[2 - a])
-            return u3d_fail(U3D_E_ARG, "%s: --slices asks for %lld slices across %c, the volume has %lld", path,
-                            (long long)s->slices[a], "xyz"[a], (long long)v->size[2 - a]);
+            return u3d_fail(U3D_E_ARG, "%s: --slices asks for %lld slices across %c, the volume has %lld",
+                            path, (long long)s->slices[a], "xyz"[a], (long long)v -> size[2 - a]);
     for (int64_t i = 0; i < n; i++)
         if (label[i] == s->unlabeled)
             return u3d_fail(U3D_E_FORMAT,
-                            "%s: voxel %lld,%lld,%lld has label %d, which is to mean unlabeled; choose another --unlabeled value",
+                            "%s: voxel %lld,%lld,%lld has label %d, which is to mean unlabeled; choose "
+                            "another --unlabeled value",
                             path, (long long)(i % v->size[2]), (long long)(i / v->size[2] % v->size[1]),
                             (long long)(i / (v->size[1] * v->size[2])), label[i]);
     return U3D_OK;

@@ -18,8 +18,9 @@ typedef struct source_field {
 } source_field;
 
 static const source_field SOURCE[] = {
-    {"data", offsetof(args, data), true},   {"image", offsetof(args, image), true}, {"label", offsetof(args, label), true},
-    {"split", offsetof(args, split), true}, {"fold", offsetof(args, fold), false},  {"unlabeled", offsetof(args, unlabeled), false},
+    {"data", offsetof(args, data), true},   {"image", offsetof(args, image), true},
+    {"label", offsetof(args, label), true}, {"split", offsetof(args, split), true},
+    {"fold", offsetof(args, fold), false},  {"unlabeled", offsetof(args, unlabeled), false},
     {"net", offsetof(args, net), false}};
 enum { N_SOURCE = sizeof SOURCE / sizeof SOURCE[0] };
 
@@ -48,14 +49,17 @@ static u3d_status source_store(const args *a, char **text)
     return *text ? U3D_OK : u3d_fail(U3D_E_NOMEM, "storing the options of training: out of memory");
 }
 
-/* The options of the run in --out; a value given now must not contradict the stored one. `json` keeps the strings. */
+/* The options of the run in --out; a value given now must not contradict the stored one. `json` keeps the
+ * strings. */
 static u3d_status source_restore(args *a, cJSON **json)
 {
     char *path = u3d_path_join(a->out, "config.json");
     if (!path) return U3D_E_NOMEM;
     u3d_status status = U3D_OK;
     if (!u3d_path_exists(path))
-        status = u3d_fail(U3D_E_ARG, "resuming %s: there is no run (config.json is missing); start one with u3d train --out", a->out);
+        status = u3d_fail(
+            U3D_E_ARG,
+            "resuming %s: there is no run (config.json is missing); start one with u3d train --out", a->out);
     else
         status = u3d_json_read(path, json);
     const cJSON *source = status == U3D_OK ? cJSON_GetObjectItemCaseSensitive(*json, "source") : NULL;
@@ -64,7 +68,9 @@ static u3d_status source_restore(args *a, cJSON **json)
     for (int i = 0; status == U3D_OK && i < N_SOURCE; i++) {
         const cJSON *value = cJSON_GetObjectItemCaseSensitive(source, SOURCE[i].name);
         if (*source_at(a, i))
-            status = u3d_fail(U3D_E_ARG, "resuming %s: --%s was given, but a resumed run takes everything from %s", a->out, SOURCE[i].name, path);
+            status =
+                u3d_fail(U3D_E_ARG, "resuming %s: --%s was given, but a resumed run takes everything from %s",
+                         a->out, SOURCE[i].name, path);
         else if (cJSON_IsString(value))
             *source_at(a, i) = value->valuestring;
     }
@@ -76,9 +82,11 @@ static u3d_status source_restore(args *a, cJSON **json)
 static u3d_status print_result(const args *a, const u3d_train_result *r)
 {
     if (!a->json) {
-        printf("trained %s: %lld iterations in %.0f s, loss %.4f", a->out, (long long)r->iterations, r->seconds, r->loss);
+        printf("trained %s: %lld iterations in %.0f s, loss %.4f", a->out, (long long)r->iterations,
+               r->seconds, r->loss);
         if (isfinite(r->val_dice)) printf(", held-out Dice %.4f, IoU %.4f", r->val_dice, r->val_iou);
-        if (isfinite(r->report_dice)) printf(", the fold's validation cases Dice %.4f, IoU %.4f", r->report_dice, r->report_iou);
+        if (isfinite(r->report_dice))
+            printf(", the fold's validation cases Dice %.4f, IoU %.4f", r->report_dice, r->report_iou);
         printf(", peak memory %.2f GB\n", (double)r->peak_resident / 1e9);
         return U3D_OK;
     }
@@ -95,7 +103,8 @@ static u3d_status print_result(const args *a, const u3d_train_result *r)
                     cJSON_AddNumberToObject(json, "peak_bytes_planned", (double)r->peak_planned) &&
                     cJSON_AddNumberToObject(json, "peak_bytes", (double)r->peak_resident) &&
                     cJSON_AddStringToObject(json, "fingerprint", r->fingerprint);
-    u3d_status status = ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "printing the result: out of memory");
+    u3d_status status =
+        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "printing the result: out of memory");
     cJSON_Delete(json);
     return status;
 }
@@ -115,11 +124,13 @@ static u3d_status train_options(const args *a, u3d_train_opts *o)
     o->stop = a->stop;
     if (a->dense && a->unlabeled)
         return u3d_fail(U3D_E_ARG, "u3d train: --dense and --unlabeled exclude each other");
-    if (a->iterations && a->time) return u3d_fail(U3D_E_ARG, "u3d train: give --iterations or --time, not both");
+    if (a->iterations && a->time)
+        return u3d_fail(U3D_E_ARG, "u3d train: give --iterations or --time, not both");
     U3D_TRY(args_unlabeled(a, &o->unlabeled_given, &o->unlabeled));
     if (a->iterations) U3D_TRY(args_int("--iterations", a->iterations, 1, INT32_MAX, &o->iterations));
     if (a->time) U3D_TRY(args_seconds("--time", a->time, &o->time_s));
-    if (a->validate_every) U3D_TRY(args_int("--validate-every", a->validate_every, 1, INT32_MAX, &o->validate_every));
+    if (a->validate_every)
+        U3D_TRY(args_int("--validate-every", a->validate_every, 1, INT32_MAX, &o->validate_every));
     if (a->seed) U3D_TRY(args_int("--seed", a->seed, 0, INT64_MAX, &seed));
     o->seed = (uint64_t)seed;
     return args_memory(a, &o->memory_cap);

@@ -52,7 +52,8 @@ done:
 }
 
 /* Labels, channels and the automatic plan, as training on these data would have them. */
-static u3d_status config_from_data(const args *a, const char *command_name, bool is_auto, u3d_backend *b, u3d_config *c)
+static u3d_status config_from_data(const args *a, const char *command_name, bool is_auto, u3d_backend *b,
+                                   u3d_config *c)
 {
     u3d_status status = U3D_OK;
     args_cases found = {0};
@@ -70,13 +71,16 @@ done:
     return status;
 }
 
-u3d_status net_args_config(const args *a, const char *command_name, const char *net, u3d_backend *b, u3d_config *c)
+u3d_status net_args_config(const args *a, const char *command_name, const char *net, u3d_backend *b,
+                           u3d_config *c)
 {
     const bool is_auto = strcmp(net, "auto") == 0;
     U3D_TRY(u3d_config_preset(c, net));
     for (int i = 0; i < args_set_count(a); i++) U3D_TRY(u3d_config_set(c, a->set[i]));
-    if (a->data || a->image) U3D_TRY(config_from_data(a, command_name, is_auto, b, c));
-    else if (is_auto) return u3d_fail(U3D_E_ARG, "u3d %s: --net auto is planned from data; give --data DIR", command_name);
+    if (a->data || a->image)
+        U3D_TRY(config_from_data(a, command_name, is_auto, b, c));
+    else if (is_auto)
+        return u3d_fail(U3D_E_ARG, "u3d %s: --net auto is planned from data; give --data DIR", command_name);
     if (!c->labels) c->labels = PAPER_LABELS;
     if (!c->channels) c->channels = PAPER_CHANNELS;
     return U3D_OK;

@@ -22,8 +22,10 @@ int64_t slices_keep(u3d_volume *label, const int64_t n[3], int32_t unlabeled)
         for (int64_t y = 0; y < label->size[1]; y++) {
             const bool keep_row = keep_z || slice_kept(y, n[1], label->size[1]);
             for (int64_t x = 0; x < label->size[2]; x++, v++) {
-                if (keep_row || slice_kept(x, n[0], label->size[2])) kept++;
-                else *v = unlabeled;
+                if (keep_row || slice_kept(x, n[0], label->size[2]))
+                    kept++;
+                else
+                    *v = unlabeled;
             }
         }
     }
