@@ -41,14 +41,14 @@ static const struct {
     {"foreground_share", "0.33"},
     {"loss", "ce+dice"},
     {"class_weights", "none"},
-    {"optimizer", "sgd"},
-    {"lr", "0.01"},
-    {"momentum", "0.99"},
-    {"nesterov", "true"},
+    {"optimizer", "adam"},
+    {"lr", "0.002"},
+    {"momentum", "0.9"},
+    {"beta2", "0.999"},
     {"weight_decay", "3e-5"},
     {"schedule", "poly"},
     {"clip_norm", "12"},
-    {"average", "0.999"},
+    {"average", "0.99"},
 };
 
 static const int64_t MAX_VOXELS_CPU = 64 * 64 * 64, MAX_VOXELS_GPU = 128 * 128 * 128; /* of a patch */

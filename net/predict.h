@@ -25,6 +25,7 @@ u3d_status u3d_predictor_open(u3d_backend *b, const u3d_model *const *models, in
 u3d_status u3d_predictor_borrow(u3d_exec *x, const u3d_unet3d *net, const u3d_model *m, const u3d_predict_opts *o,
                                 u3d_predictor **out);
 void u3d_predictor_free(u3d_predictor *p);
+void u3d_predictor_set_step(u3d_predictor *p, double step); /* as u3d_predict_opts.step, from now on */
 uint64_t u3d_predictor_bytes(const u3d_predictor *p); /* planned peak without the volume itself */
 
 /* A normalised f32 volume -> u8 classes (and f32 probabilities where asked: *probabilities may be NULL otherwise). */

@@ -180,6 +180,11 @@ void u3d_predictor_free(u3d_predictor *p)
     u3d_free(p);
 }
 
+void u3d_predictor_set_step(u3d_predictor *p, double step)
+{
+    p->o.step = step;
+}
+
 uint64_t u3d_predictor_bytes(const u3d_predictor *p)
 {
     return p->bytes;
