@@ -6,6 +6,10 @@
  * Where no orientation is sparse (dense labels, scribbles), a slab of z planes around the middle of the
  * labelled voxels is held out instead.
  *
+ * Where there are few slices, one of them may have most of what was annotated of a small structure. So only
+ * slices are taken that cost no class more than LOSS_FACTOR times the share; of those the one that shows most
+ * classes.
+ *
  * The planes are remembered with the case, so that it is the same when it is read again. */
 #include <math.h>
 #include <stdio.h>
@@ -15,9 +19,13 @@
 #include "engine/mem.h"
 #include "net/cases_impl.h"
 
+/* No class loses more than this many times the share that is asked for. */
+static const double LOSS_FACTOR = 2.0;
+
 typedef struct hold_axis {
     int64_t n;        /* planes                                      */
     int64_t *count;   /* labelled voxels of each                     */
+    int64_t *class;   /* the same per class, [n, classes]            */
     int64_t *scratch; /* [n]                                         */
     bool *held;
     int64_t annotated; /* slices; 0 where this orientation is not sparse */
@@ -30,16 +38,20 @@ static int hold_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void hold_count(const u3d_volume *classes, hold_axis axis[3])
+/* Labelled voxels of each plane, and of each class in all of them. */
+static void hold_count(const u3d_volume *classes, int n_classes, hold_axis axis[3], int64_t *total)
 {
     const uint8_t *v = classes->data;
     for (int64_t z = 0; z < classes->size[0]; z++)
         for (int64_t y = 0; y < classes->size[1]; y++)
             for (int64_t x = 0; x < classes->size[2]; x++, v++) {
-                int64_t one = *v != U3D_UNLABELED;
-                axis[0].count[z] += one;
-                axis[1].count[y] += one;
-                axis[2].count[x] += one;
+                const int64_t at[3] = {z, y, x};
+                if (*v == U3D_UNLABELED) continue;
+                total[*v]++;
+                for (int a = 0; a < 3; a++) {
+                    axis[a].count[at[a]]++;
+                    axis[a].class[at[a] * n_classes + *v]++;
+                }
             }
 }
 
@@ -55,18 +67,45 @@ static void hold_find(hold_axis *a)
         if (2 * a->count[at] > median + most) a->scratch[a->annotated++] = at;
 }
 
-/* Evenly spread among the annotated slices, never the first or the last, so that two at least are kept. */
-static void hold_take_slices(hold_axis *a, double share)
+/* Classes in a plane, 0 where holding it out would take too much of one away: lost[k] of total[k] are gone
+ * already. */
+static int hold_worth(const int64_t *plane, double share, int n_classes, const int64_t *total,
+                      const int64_t *lost)
+{
+    int shown = 0;
+    for (int k = 0; k < n_classes; k++) {
+        if ((double)(lost[k] + plane[k]) > LOSS_FACTOR * share * (double)total[k]) return 0;
+        shown += plane[k] > 0;
+    }
+    return shown;
+}
+
+/* Never the first or the last annotated slice, so that two at least are kept; of equals the one nearest the
+ * middle. */
+static void hold_take_slices(hold_axis *a, double share, int n_classes, const int64_t *total, int64_t *lost)
 {
     if (a->annotated < 3) return;
-    int64_t n = llround(share * (double)a->annotated);
-    if (n < 1) n = 1;
-    if (n > a->annotated - 2) n = a->annotated - 2;
-    for (int64_t i = 0; i < n; i++) {
-        int64_t at = 1 + (2 * i + 1) * (a->annotated - 2) / (2 * n);
-        a->held[a->scratch[at]] = true;
+    int64_t wanted = llround(share * (double)a->annotated);
+    if (wanted < 1) wanted = 1;
+    if (wanted > a->annotated - 2) wanted = a->annotated - 2;
+    while (a->taken < wanted) {
+        int64_t best = -1, middle = a->annotated / 2;
+        int most = 0;
+        for (int64_t i = 1; i + 1 < a->annotated; i++) {
+            const int64_t at = a->scratch[i];
+            if (a->held[at]) continue;
+            const int worth = hold_worth(a->class + at * n_classes, share, n_classes, total, lost);
+            if (worth > most || (worth == most && worth > 0 && llabs(i - middle) < llabs(best - middle))) {
+                most = worth;
+                best = i;
+            }
+        }
+        if (best < 0) return;
+        const int64_t at = a->scratch[best];
+        for (int k = 0; k < n_classes; k++) lost[k] += a->class[at * n_classes + k];
+        a->held[at] = true;
+        a->taken++;
     }
-    a->taken = n;
 }
 
 /* Planes whose middle lies within `share` of the labelled voxels around the median one. */
@@ -84,7 +123,8 @@ static void hold_take_slab(hold_axis *a, double share)
 }
 
 /* Fills the axes' `held`; text says what was taken. */
-static u3d_status hold_choose(hold_axis axis[3], double share, char *text, size_t cap)
+static u3d_status hold_choose(hold_axis axis[3], double share, int n_classes, const int64_t *total,
+                              int64_t *lost, char *text, size_t cap)
 {
     for (int a = 0; a < 3; a++) hold_find(&axis[a]);
     if (axis[0].annotated + axis[1].annotated + axis[2].annotated == 0) {
@@ -94,11 +134,12 @@ static u3d_status hold_choose(hold_axis axis[3], double share, char *text, size_
                        (long long)axis[a].n, "zyx"[a]);
         return U3D_OK;
     }
-    for (int a = 0; a < 3; a++) hold_take_slices(&axis[a], share);
+    for (int a = 0; a < 3; a++) hold_take_slices(&axis[a], share, n_classes, total, lost);
     if (axis[0].taken + axis[1].taken + axis[2].taken == 0)
         return u3d_fail(U3D_E_UNSUPPORTED,
                         "too few annotated slices to hold some out: %lld across x, %lld across y, %lld "
-                        "across z; at least 3 of one orientation are needed",
+                        "across z; at least 3 of one orientation are needed, and one that leaves enough "
+                        "of each label to training",
                         (long long)axis[2].annotated, (long long)axis[1].annotated,
                         (long long)axis[0].annotated);
     (void)snprintf(text, cap,
@@ -170,20 +211,26 @@ u3d_status u3d_cases_hold_slices(u3d_cases *c, double share, u3d_volume **held, 
         return u3d_fail(U3D_E_UNSUPPORTED,
                         "slices are held out once, of a single labelled volume; here are %d cases", c->n);
     u3d_case_entry *e = &c->entry[0];
+    const int n_classes = c->labels.n;
     int64_t n = e->size[0] + e->size[1] + e->size[2];
     const u3d_case_data *data = NULL;
-    int64_t *counts = u3d_new((size_t)n * 2, sizeof *counts);
+    /* per plane: count, scratch, one per class; total and lost per class */
+    int64_t *counts = u3d_new((size_t)(n * (2 + n_classes) + 2 * n_classes), sizeof *counts);
     bool *planes = u3d_new((size_t)n, sizeof *planes);
     hold_axis axis[3] = {0};
     double taken = 0;
     u3d_status status = counts && planes ? U3D_OK : U3D_E_NOMEM;
     if (status != U3D_OK) goto done;
     for (int64_t a = 0, at = 0; a < 3; at += e->size[a++])
-        axis[a] = (hold_axis){
-            .n = e->size[a], .count = counts + at, .scratch = counts + n + at, .held = planes + at};
+        axis[a] = (hold_axis){.n = e->size[a],
+                              .count = counts + at,
+                              .scratch = counts + n + at,
+                              .class = counts + 2 * n + at * n_classes,
+                              .held = planes + at};
+    int64_t *total = counts + n * (2 + n_classes), *lost = total + n_classes;
     U3D_GO(u3d_cases_acquire(c, 0, &data));
-    hold_count(data->label, axis);
-    U3D_GO(hold_choose(axis, share, text, cap));
+    hold_count(data->label, n_classes, axis, total);
+    U3D_GO(hold_choose(axis, share, n_classes, total, lost, text, cap));
     U3D_GO(hold_apply(e, axis, held, &taken));
     planes = NULL; /* the case keeps them */
     size_t used = strlen(text);

@@ -364,12 +364,42 @@ static void test_hold_other(void **state)
     u3d_test_says("at least 3");
 }
 
+/* Annotated slices every 8 voxels across z; class 1 in all of them, class 2 only where z is 20 (the middle one) and, a
+ * little, 12. */
+static double rare_voxel(int64_t z, int64_t y, int64_t x, const void *unused)
+{
+    (void)unused;
+    if (z % 8 != 4) return 255;
+    if (x < 8 && y < 8) return 1;
+    return (z == 20 && x > 16) || (z == 12 && x > 22) ? 2 : 0;
+}
+
+static void test_hold_spares_rare_classes(void **state)
+{
+    (void)state;
+    char text[256];
+    u3d_test_set s;
+    u3d_cases *c = NULL;
+    u3d_volume *held = NULL;
+    const u3d_cases_opts o = {.unlabeled_given = true, .unlabeled = 255};
+    u3d_test_set_new(&s);
+    u3d_test_set_add(&s, "a", (int64_t[]){40, 24, 24}, 1, u3d_test_voxel_mix, rare_voxel, NULL);
+    assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_NONE, &o, &c));
+    const int64_t before = u3d_cases_voxels(c, 0, 2);
+    assert_ok(u3d_cases_hold_slices(c, 0.15, &held, text, sizeof text));
+    assert_true((double)u3d_cases_voxels(c, 0, 2) > 0.7 * (double)before);
+    assert_true(((const uint8_t *)held->data)[12 * 24 * 24] != U3D_UNLABELED); /* shows all three classes */
+    u3d_volume_free(held);
+    u3d_cases_free(c);
+    u3d_test_set_done(&s);
+}
+
 int main(void)
 {
     u3d_log_set_level(U3D_LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_zscore),      cmocka_unit_test(test_ct),
         cmocka_unit_test(test_budget),      cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_hold_slices), cmocka_unit_test(test_hold_other)};
+        cmocka_unit_test(test_hold_slices), cmocka_unit_test(test_hold_spares_rare_classes), cmocka_unit_test(test_hold_other)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
