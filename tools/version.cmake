@@ -1,0 +1,7 @@
+# Writes OUT with version and commit at build time, touching it only where they changed. A source archive without git says so.
+execute_process(COMMAND git -C ${ROOT} describe --always --dirty OUTPUT_VARIABLE commit
+                OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(NOT commit)
+  set(commit "unknown commit")
+endif()
+file(CONFIGURE OUTPUT ${OUT} CONTENT "#define U3D_VERSION \"${VERSION}\"\n#define U3D_COMMIT \"${commit}\"\n")
