@@ -14,7 +14,7 @@
 #include "engine/mem.h"
 #include "io/path.h"
 #include "net/config.h"
-#include "u3d_version.h"
+#include "tools/u3d_version.h"
 
 static args line; /* popt writes into fixed places */
 static int show_help, show_version;
