@@ -14,7 +14,6 @@
 #include "engine/mem.h"
 #include "io/path.h"
 #include "net/config.h"
-#include "tools/u3d_version.h"
 
 static args line; /* popt writes into fixed places */
 static int show_help, show_version;
@@ -261,7 +260,7 @@ u3d_status args_parse(int argc, const char **argv, args *a, const command **whic
     U3D_TRY(check_rest(c));
     if (show_help) return print_help(c);
     if (show_version) {
-        printf("u3d %s (%s)\n", U3D_VERSION, U3D_COMMIT);
+        printf("u3d %s\n", u3d_version);
         return U3D_OK;
     }
     if (!c) return u3d_fail(U3D_E_ARG, "u3d: no command given; `u3d --help` lists them");

@@ -43,6 +43,7 @@ typedef struct command {
     const char *rest;           /* what may stand behind the options; NULL: nothing */
 } command;
 
+extern const char u3d_version[];  /* "0.1.0 (commit)", written when the program is built */
 extern const command commands[]; /* ends with a NULL name */
 
 /* Parse the whole line: finds the command, fills `a`. *which NULL and U3D_OK: --help or --version was served. */

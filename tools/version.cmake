@@ -4,4 +4,4 @@ execute_process(COMMAND git -C ${ROOT} describe --always --dirty OUTPUT_VARIABLE
 if(NOT commit)
   set(commit "unknown commit")
 endif()
-file(CONFIGURE OUTPUT ${OUT} CONTENT "#define U3D_VERSION \"${VERSION}\"\n#define U3D_COMMIT \"${commit}\"\n")
+file(CONFIGURE OUTPUT ${OUT} CONTENT "extern const char u3d_version[];\nconst char u3d_version[] = \"${VERSION} (${commit})\";\n")
