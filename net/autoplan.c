@@ -6,7 +6,7 @@
  *   levels   pool while at least MIN_EDGE voxels remain along an axis; an axis whose voxels are twice as long
  *            as the shortest waits, with a kernel of 1, until the others have caught up
  *   width    the widest of WIDTHS that leaves WANTED iterations in the time
- *   time     the patch shrinks until the narrowest leaves LEAST iterations
+ *   time     batch 1, and then a smaller patch, until the narrowest leaves LEAST iterations
  *   memory   the patch shrinks until the plan fits
  *
  * Keys that the user set are left as they are, and the others fitted around them. */
@@ -57,8 +57,8 @@ static const int64_t MAX_VOXELS_CPU = 64 * 64 * 64, MAX_VOXELS_GPU = 128 * 128 *
 enum { MIN_EDGE = 4, MAX_POOLS = 5 };
 static const int64_t WIDTHS[] = {32, 24, 16};
 static const double WANTED_ITERATIONS = 2500;
-/* Below so many even the narrowest network learns more from smaller patches. */
-static const double LEAST_ITERATIONS = 600;
+/* Below so many the narrowest network gets further with single, smaller patches and more updates. */
+static const double LEAST_ITERATIONS = 1200;
 static const int64_t LEAST_VOXELS = 32 * 32 * 32;
 /* Speed of training in direct-convolution FLOP per second, only to choose a width before anything was
  * measured. */
@@ -240,7 +240,11 @@ static u3d_status fit_time(u3d_config *c, const u3d_data_facts *facts, int64_t *
     choose_patch(c, facts, *most, f);
     U3D_TRY(choose_width(c, rate, seconds, f));
     U3D_TRY(iterations_in(c, rate, seconds, &iterations));
-    while (iterations<LEAST_ITERATIONS && * most> LEAST_VOXELS && !is_fixed(f, "patch")) {
+    if (iterations < LEAST_ITERATIONS && !is_fixed(f, "batch")) {
+        c->batch = 1;
+        U3D_TRY(iterations_in(c, rate, seconds, &iterations));
+    }
+    while (!is_fixed(f, "patch") && iterations < LEAST_ITERATIONS && LEAST_VOXELS < *most) {
         *most = *most * 3 / 4;
         choose_patch(c, facts, *most, f);
         U3D_TRY(iterations_in(c, rate, seconds, &iterations));
@@ -248,8 +252,8 @@ static u3d_status fit_time(u3d_config *c, const u3d_data_facts *facts, int64_t *
     say(why, "patch: %lldx%lldx%lld for a median volume of %.0fx%.0fx%.0f voxels of %.3gx%.3gx%.3g",
         (long long)c->patch[2], (long long)c->patch[1], (long long)c->patch[0], facts->size[2],
         facts->size[1], facts->size[0], facts->spacing[2], facts->spacing[1], facts->spacing[0]);
-    say(why, "width: base %lld, about %.0f iterations in %.0f s%s", (long long)c->base, iterations, seconds,
-        time_s > 0.0 ? "" : " (no time limit was given)");
+    say(why, "width: base %lld, batch %lld, about %.0f iterations in %.0f s%s", (long long)c->base,
+        (long long)c->batch, iterations, seconds, time_s > 0.0 ? "" : " (no time limit was given)");
     return U3D_OK;
 }
 

@@ -43,7 +43,7 @@ static u3d_status autoplan(const args *a, const u3d_cases *cases, u3d_backend *b
     if (a->time) U3D_GO(args_seconds("--time", a->time, &seconds));
     U3D_GO(u3d_autoplan(c, u3d_cases_facts(cases), u3d_cases_labels(cases)->n, keys, set_keys(a, keys, pool),
                         memory ? memory : u3d_mem_machine() / 10 * 9, seconds, b, &why));
-    U3D_INFO("info", "%s", why);
+    for (char *line = strtok(why, "\n"); line; line = strtok(NULL, "\n")) U3D_INFO("autoplan", "%s", line);
 done:
     u3d_free(why);
     u3d_free(pool);
