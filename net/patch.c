@@ -98,6 +98,14 @@ static int64_t patch_place(int64_t centre, int64_t box, int64_t size, u3d_border
     return start < 0 ? 0 : start;
 }
 
+/* The same where the box roams: the voxel anywhere in it, up to a quarter of the box outside the volume. */
+static int64_t patch_roam(int64_t voxel, int64_t box, int64_t size, u3d_rng *rng)
+{
+    const int64_t start = voxel - u3d_rng_below(rng, box);
+    const int64_t low = (size < box ? size - box : 0) - box / 4, high = (size > box ? size - box : 0) + box / 4;
+    return start < low ? low : start > high ? high : start;
+}
+
 u3d_status u3d_patch_choose(u3d_cases *c, const u3d_patch_opts *o, uint64_t seed, int64_t k, int *case_index,
                             u3d_box *in)
 {
@@ -111,7 +119,8 @@ u3d_status u3d_patch_choose(u3d_cases *c, const u3d_patch_opts *o, uint64_t seed
     const int64_t *size = u3d_cases_size(c, i);
     for (int a = 0; a < 3; a++) {
         in->size[a] = o->in[a];
-        in->start[a] = patch_place(pos[a], o->in[a], size[a], o->border);
+        in->start[a] = o->roam ? patch_roam(pos[a], o->in[a], size[a], &rng)
+                               : patch_place(pos[a], o->in[a], size[a], o->border);
     }
     *case_index = i;
     return U3D_OK;

@@ -240,6 +240,34 @@ static void test_choose_inside(void **state)
     u3d_test_set_done(&s);
 }
 
+/* A roaming box: its voxel is labelled and anywhere inside, all places within a quarter of the box occur. */
+static void test_choose_roaming(void **state)
+{
+    (void)state;
+    const int64_t size[3] = {6, 7, 5};
+    u3d_test_set s;
+    u3d_cases *c = NULL;
+    u3d_test_set_new(&s);
+    u3d_test_set_add(&s, "a", size, 1, voxel_number, voxel_classes, NULL);
+    assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_NONE, &blank_is_9, &c));
+    const u3d_patch_opts o = {.in = {4, 7, 8}, .out = {4, 7, 8}, .border = U3D_BORDER_ZERO, .roam = true};
+    const int64_t low[3] = {-1, -1, -5}, high[3] = {3, 1, 2};
+    int seen[3][16] = {{0}};
+    for (int64_t k = 0; k < 2000; k++) {
+        u3d_box box;
+        int i = -1;
+        assert_ok(u3d_patch_choose(c, &o, 1, k, &i, &box));
+        for (int a = 0; a < 3; a++) {
+            assert_true(box.start[a] >= low[a] && box.start[a] <= high[a]);
+            seen[a][box.start[a] - low[a]]++;
+        }
+    }
+    for (int a = 0; a < 3; a++)
+        for (int64_t at = 0; at <= high[a] - low[a]; at++) assert_true(seen[a][at] > 20);
+    u3d_cases_free(c);
+    u3d_test_set_done(&s);
+}
+
 /* ---- augmentation ---- */
 
 /* The label is the image's first channel at the centre of the patch: they must agree after every change. */
@@ -541,7 +569,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mirror_index),       cmocka_unit_test(test_cut),
         cmocka_unit_test(test_choose_uniform),     cmocka_unit_test(test_choose_foreground),
-        cmocka_unit_test(test_choose_inside),      cmocka_unit_test(test_augment_together),
+        cmocka_unit_test(test_choose_inside), cmocka_unit_test(test_choose_roaming),      cmocka_unit_test(test_augment_together),
         cmocka_unit_test(test_augment_alone),      cmocka_unit_test(test_augment_plan),
         cmocka_unit_test(test_feeder_determinism), cmocka_unit_test(test_feeder_failure),
         cmocka_unit_test(test_feeder_edges)};
