@@ -3,6 +3,7 @@
  *
  *   recipe   what does not depend on the data: the table below, the one place to tune
  *   patch    the median volume, not more than MAX_VOXELS, rounded up to what the poolings divide
+ *            (of six tenths of its edges where labels are sparse)
  *   levels   pool while at least MIN_EDGE voxels remain along an axis; an axis whose voxels are twice as long
  *            as the shortest waits, with a kernel of 1, until the others have caught up
  *   width    the widest of WIDTHS that leaves WANTED iterations in the time
@@ -59,6 +60,9 @@ static const int64_t WIDTHS[] = {32, 24, 16};
 static const double WANTED_ITERATIONS = 2500;
 /* Below so many the narrowest network gets further with single, smaller patches and more updates. */
 static const double LEAST_ITERATIONS = 1200;
+/* Of the volume's edges where labels are sparse: a patch that shows the whole volume tells a same-padded
+ * network where the annotated slices are, and away from them it learns nothing. */
+static const double SPARSE_SHARE = 0.6;
 static const int64_t LEAST_VOXELS = 32 * 32 * 32;
 /* Speed of training in direct-convolution FLOP per second, only to choose a width before anything was
  * measured. */
@@ -169,7 +173,7 @@ static int64_t voxels(const int64_t size[3])
 static void bounded_patch(const u3d_data_facts *facts, int64_t most, int64_t patch[3])
 {
     for (int a = 0; a < 3; a++) {
-        patch[a] = (int64_t)llround(facts->size[a]);
+        patch[a] = (int64_t)llround(facts->size[a] * (facts->sparse ? SPARSE_SHARE : 1.0));
         if (patch[a] < 1) patch[a] = 1;
     }
     while (voxels(patch) > most) {

@@ -20,6 +20,7 @@ typedef struct u3d_data_facts {
     double spacing[3];      /* median, z, y, x                                             */
     int orientation[3];     /* of the first case, as u3d_volume_orientation; zeros unknown */
     double size[3];         /* median voxels, z, y, x                                      */
+    bool sparse;            /* most voxels are unlabelled; not stored                      */
 } u3d_data_facts;
 
 typedef struct u3d_case_data {

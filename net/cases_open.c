@@ -193,6 +193,13 @@ static void open_facts(u3d_cases *c, double *column)
         for (int i = 0; i < c->n; i++) column[i] = (double)c->entry[i].size[a];
         c->facts.size[a] = open_median(column, c->n);
     }
+    double labelled = 0, voxels = 0;
+    for (int i = 0; i < c->n; i++) {
+        const int64_t *size = c->entry[i].size;
+        labelled += (double)u3d_cases_voxels(c, i, -1);
+        voxels += (double)size[0] * (double)size[1] * (double)size[2];
+    }
+    c->facts.sparse = 2 * labelled < voxels;
 }
 
 static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cases_opts *o)

@@ -98,11 +98,12 @@ static int64_t patch_place(int64_t centre, int64_t box, int64_t size, u3d_border
     return start < 0 ? 0 : start;
 }
 
-/* The same where the box roams: the voxel anywhere in it, up to a quarter of the box outside the volume. */
+/* The same where the box roams: the voxel anywhere in it. A volume that is smaller lies anywhere in the box.
+ */
 static int64_t patch_roam(int64_t voxel, int64_t box, int64_t size, u3d_rng *rng)
 {
     const int64_t start = voxel - u3d_rng_below(rng, box);
-    const int64_t low = (size < box ? size - box : 0) - box / 4, high = (size > box ? size - box : 0) + box / 4;
+    const int64_t low = size < box ? size - box : 0, high = size > box ? size - box : 0;
     return start < low ? low : start > high ? high : start;
 }
 

@@ -38,7 +38,7 @@ typedef struct u3d_patch_opts {
 /* Sample number `k` (batch index * N + position): case uniformly; with probability foreground_share a class uniformly
  * among the foreground classes present in it and a voxel of that class uniformly, else any labelled voxel uniformly.
  * The box (network input) is centred on it; with zero borders it is then moved inside the volume as far as it fits.
- * With `roam` the voxel lies anywhere in the box, and the box may leave the volume by a quarter of its size: a same-padded
+ * With `roam` the voxel lies anywhere in the box, which still stays inside the volume as far as it fits: a same-padded
  * network knows where in its patch it is, and from annotated slices that always lie at one place it would learn
  * nothing about the others. Depends on (seed, k) only. */
 u3d_status u3d_patch_choose(u3d_cases *c, const u3d_patch_opts *o, uint64_t seed, int64_t k, int *case_index,

@@ -341,18 +341,6 @@ static u3d_status make_device_state(u3d_training *t)
 
 /* ---- feeder ---- */
 
-/* Whether most voxels of the training cases are unlabelled. */
-static bool labels_sparse(const u3d_cases *c)
-{
-    double labelled = 0, voxels = 0;
-    for (int i = 0; i < u3d_cases_count(c); i++) {
-        const int64_t *size = u3d_cases_size(c, i);
-        labelled += (double)u3d_cases_voxels(c, i, -1);
-        voxels += (double)size[0] * (double)size[1] * (double)size[2];
-    }
-    return labelled < 0.5 * voxels;
-}
-
 u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t)
 {
     const u3d_config *c = &t->model.config;
@@ -370,7 +358,7 @@ u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t)
     memcpy(o.patch.out, t->net.out, sizeof o.patch.out);
     o.patch.foreground_share = c->foreground_share;
     o.patch.border = c->padding == U3D_PAD_VALID ? U3D_BORDER_MIRROR : U3D_BORDER_ZERO;
-    o.patch.roam = c->padding == U3D_PAD_SAME && labels_sparse(t->cases);
+    o.patch.roam = c->padding == U3D_PAD_SAME && u3d_cases_facts(t->cases)->sparse;
     return o;
 }
 
