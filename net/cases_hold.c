@@ -7,7 +7,7 @@
  * labelled voxels is held out instead.
  *
  * Where there are few slices, one of them may have most of what was annotated of a small structure. So only
- * slices are taken that cost no class more than LOSS_FACTOR times the share; of those the one that shows most
+ * slices are taken that cost no class too much; of those the one that shows most
  * classes.
  *
  * The planes are remembered with the case, so that it is the same when it is read again. */
@@ -19,8 +19,8 @@
 #include "engine/mem.h"
 #include "net/cases_impl.h"
 
-/* No class loses more than this many times the share that is asked for. */
-static const double LOSS_FACTOR = 2.0;
+/* No class loses more than this many times the share that is asked for, or two fifths of its voxels. */
+static const double LOSS_FACTOR = 2.0, LOSS_LEAST = 0.4;
 
 typedef struct hold_axis {
     int64_t n;        /* planes                                      */
@@ -74,7 +74,7 @@ static int hold_worth(const int64_t *plane, double share, int n_classes, const i
 {
     int shown = 0;
     for (int k = 0; k < n_classes; k++) {
-        if ((double)(lost[k] + plane[k]) > LOSS_FACTOR * share * (double)total[k]) return 0;
+        if ((double)(lost[k] + plane[k]) > fmax(LOSS_FACTOR * share, LOSS_LEAST) * (double)total[k]) return 0;
         shown += plane[k] > 0;
     }
     return shown;

@@ -198,8 +198,8 @@ static void test_sparse_and_report(void **state)
     f.o.n_report = 2;
     f.o.iterations = 100;
     assert_ok(run(&f, 2, &r));
-    assert_true(r.val_dice > 0.9);
-    assert_true(r.report_dice > 0.9);
+    if (!(r.val_dice > 0.9 && r.report_dice > 0.9))
+        fail_msg("Dice %g of held-out slices, %g of other volumes", r.val_dice, r.report_dice);
     fixture_done(&f);
 }
 
