@@ -62,7 +62,8 @@ static struct poptOption train_options[] = {
     FLAG(dense, "every voxel of the labels is annotated"),
     STRING(iterations, "train for so many iterations", "N"),
     STRING(time, "train for so long, from start to written model: 30m, 2h", "TIME"),
-    OPTION("validate-every", validate_every, "iterations between validations (default: about ten in a run)",
+    OPTION("validate-every", validate_every,
+           "iterations between validations (default: about ten in a run); 0: none, nothing is set aside",
            "N"),
     FLAG(resume, "continue the run in --out; needs nothing else"),
     POPT_TABLEEND};

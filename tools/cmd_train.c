@@ -130,7 +130,8 @@ static u3d_status train_options(const args *a, u3d_train_opts *o)
     if (a->iterations) U3D_TRY(args_int("--iterations", a->iterations, 1, INT32_MAX, &o->iterations));
     if (a->time) U3D_TRY(args_seconds("--time", a->time, &o->time_s));
     if (a->validate_every)
-        U3D_TRY(args_int("--validate-every", a->validate_every, 1, INT32_MAX, &o->validate_every));
+        U3D_TRY(args_int("--validate-every", a->validate_every, 0, INT32_MAX, &o->validate_every));
+    if (a->validate_every && o->validate_every == 0) o->validate_every = -1; /* never: nothing is set aside */
     if (a->seed) U3D_TRY(args_int("--seed", a->seed, 0, INT64_MAX, &seed));
     o->seed = (uint64_t)seed;
     return args_memory(a, &o->memory_cap);
