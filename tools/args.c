@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "backends/backends.h"
-#include "engine/env.h"
 #include "engine/log.h"
 #include "engine/mem.h"
 #include "io/path.h"
@@ -356,11 +355,8 @@ u3d_status args_open_backend(const args *a, u3d_backend **out)
 {
     *out = NULL;
     int64_t threads = 0;
-    const char *from_env = u3d_env_get(U3D_ENV_THREADS);
     if (a->threads)
         U3D_TRY(args_int("--threads", a->threads, 1, 1024, &threads));
-    else if (from_env)
-        U3D_TRY(args_int("U3D_THREADS", from_env, 1, 1024, &threads));
     const u3d_backend_opts o = {.device = a->device, .threads = (int32_t)threads};
     return u3d_backend_open(a->backend ? a->backend : "auto", &o, out);
 }
