@@ -18,6 +18,11 @@
  *                     running (mean, unbiased variance) += momentum * (batch - running)
  *   norm (use_running) x, gain, bias, running [2,C]         -> y
  *   norm_back         dy, x, gain, stats                    -> dx, dgain, dbias   dx may share dy
+ *   moments           x                                     -> moments [S,2,C]: mean and biased variance
+ *   norm_table        moments, gain, bias                   -> table [S,2,C], stats [S,2,C], (running [2,C])
+ *                     table: scale = gain * inv and shift = bias - mean * scale, so that norm is scale * x + shift;
+ *                     the variance in running is unbiased: attr.norm.voxels values per mean
+ *   norm_table (use_running) running [2,C], gain, bias      -> table [1,2,C]
  *   relu              x -> y = x > 0 ? x : slope * x                      y may share x
  *   relu_back         dy, y -> dx                                         dx may share dy
  *   fill              -> scalar with attr.fill.value
@@ -36,6 +41,16 @@
  *                     k from 1 where attr.loss.skip_background, else from 0; 0 if no voxel counts
  *   dice_back         logits, labels, class_weight, sums, dloss -> dlogits
  *
+ * Fused forms, which engine/fuse.c alone makes and a backend may refuse. A lazy map z stands for
+ * act(scale[c] * z + shift[c]), act(v) = v > 0 ? v : slope * v, with its table [S,2,C] as a further input; zero padding
+ * is zero after that. A joined map is (up, skip) as crop_concat joins them. Further inputs follow the plain ones in
+ * the order skip, table of x (or up), table of skip; which are there, attr.conv says:
+ *   conv3d            x, w, (bias), (skip), (tables)        -> y, (moments [S,2,CO] of y)
+ *   conv3d_dw         x, dy, (skip), (tables)               -> dw, (dbias)
+ *   maxpool3d, upconv3d, upconv3d_dw                           lazy x only
+ *   norm_back (act)   dy, x, gain, stats, table             -> dx, dgain, dbias   of act(norm(x))
+ *   crop_concat_back  with attr.crop.part: one of its two outputs
+ *
  * Over flat blocks, updating their outputs in place (info.updates):
  *   sgd_step          grad [n], hyper [8] -> value [n], velocity [n]      hyper: see optim.h
  *   adam_step         grad [n], hyper [8] -> value [n], m [n], v [n]
@@ -52,6 +67,12 @@ typedef enum u3d_op { U3D_OP_LIST(U3D_OP_ENUM) U3D_OP_COUNT } u3d_op;
 
 typedef struct u3d_conv_attr { /* convolution, up-convolution, pooling; z, y, x */
     int32_t kernel[3], stride[3], pad[3];
+    bool strict;       /* arithmetic as exact as direct convolution: no Winograd beyond F(2) */
+    bool joined;       /* fused: x is (up, skip)                                             */
+    bool lazy[2];      /* fused: x (or up), skip is a lazy map                               */
+    bool moments;      /* fused: conv3d's second output                                      */
+    bool per_instance; /* of the moments: S = N, else 1. Tables tell themselves              */
+    float slope;       /* of lazy maps                                                       */
 } u3d_conv_attr;
 
 typedef struct u3d_norm_attr {
@@ -59,6 +80,9 @@ typedef struct u3d_norm_attr {
     bool use_running;  /* true: inference form, statistics are given               */
     bool keep_running; /* true: third output, the running statistics, is updated   */
     float eps, momentum;
+    bool act;       /* norm_back, fused: the gradient of act(norm(x))   */
+    float slope;    /* of act                                           */
+    int64_t voxels; /* norm_table: values behind each mean              */
 } u3d_norm_attr;
 
 typedef struct u3d_relu_attr {
@@ -69,9 +93,12 @@ typedef struct u3d_fill_attr {
     float value;
 } u3d_fill_attr;
 
+typedef enum u3d_crop_part { U3D_CROP_BOTH, U3D_CROP_UP, U3D_CROP_SKIP } u3d_crop_part;
+
 typedef struct u3d_crop_attr { /* crop_concat_back: the shapes that dy alone does not tell */
     int32_t up_channels;
     int64_t skip_size[3];
+    u3d_crop_part part;
 } u3d_crop_attr;
 
 typedef struct u3d_loss_attr {
