@@ -1,8 +1,9 @@
-/* Speed of the CPU's convolutions: bench_conv [ISA [THREADS [REPEATS [NET]]]]
+/* Speed of the CPU's convolutions: bench_conv [ISA [THREADS [REPEATS [NET [IMPL [LAYER]]]]]]
  *
  * Every layer of the paper's network (NET "paper", the default, at its tile of 132 x 132 x 116) or of a small
  * one with same padding (NET "small"), in the three directions: time, GFLOP/s, share of the FMA peak; last,
- * the sum of each direction. The best of REPEATS runs counts; inputs are not zero. Two ways to measure:
+ * the sum of each direction. IMPL forces an implementation where it accepts the layer, LAYER picks one.
+ * The best of REPEATS runs counts; inputs are not zero. Two ways to measure:
  *   one thread    processor time against the best peak of many tries: hardly minds other work on the machine
  *   more          wall time against the peak measured just before the layer: wants a quiet machine
  * Not a test: nothing here can fail except for want of memory. */
@@ -125,11 +126,23 @@ static double peak_now(const cpu_isa *isa, int threads)
     return best;
 }
 
-static int bench(const cpu_isa *isa, const layer *l, int direction, int threads, int repeats, sum *total)
+/* The first that accepts, or the one of that name. */
+static const cpu_entry *pick(const cpu_entry *list, const u3d_op_desc *d, const char *impl)
+{
+    const cpu_entry *first = NULL;
+    for (const cpu_entry *e = list; e->name; e++) {
+        if (e->refuses && e->refuses(d)) continue;
+        if (!first) first = e;
+        if (impl && strcmp(impl, e->name) == 0) return e;
+    }
+    return first;
+}
+
+static int bench(const cpu_isa *isa, const layer *l, int direction, int threads, int repeats, const char *impl, sum *total)
 {
     u3d_op_desc d;
     describe(l, direction, &d);
-    const cpu_entry *e = isa->list[d.op];
+    const cpu_entry *e = pick(isa->list[d.op], &d, impl);
     cpu_call c = {.desc = &d, .threads = threads};
     uint64_t best_work = 0;
     int rc = 1;
@@ -154,7 +167,7 @@ static int bench(const cpu_isa *isa, const layer *l, int direction, int threads,
             const double seconds = now(threads) - start;
             if (i > 0 && seconds < best) best = seconds;
         }
-        printf("%-5s %4ld -> %-4ld %-8s %-7s %9.2f ms %7.1f GFLOP/s %4.0f %% of %.0f, work %.1f MB\n",
+        printf("%-5s %4ld -> %-4ld %-8s %-11s %9.2f ms %7.1f GFLOP/s %4.0f %% of %.0f, work %.1f MB\n",
                l->name, (long)l->ci, (long)l->co, direction_name[direction], e->name, best * 1e3,
                flop / best * 1e-9, 100.0 * flop / best / peak, peak * 1e-9, (double)c.work_bytes * 1e-6);
         total->flop += flop;
@@ -181,8 +194,9 @@ int main(int argc, char **argv)
     }
     for (int direction = 0; direction < DIRECTIONS; direction++)
         for (const layer *l = net; l->name; l++)
-            if (!(l->first && direction == 1) &&
-                bench(isa, l, direction, threads, repeats, &total[direction]) != 0) {
+            if (!(l->first && direction == 1) && !(argc > 6 && strcmp(argv[6], l->name) != 0) &&
+                bench(isa, l, direction, threads, repeats, argc > 5 && *argv[5] ? argv[5] : NULL,
+                      &total[direction]) != 0) {
                 fprintf(stderr, "bench_conv: %s\n", u3d_error_text());
                 return 5;
             }

@@ -4,6 +4,7 @@
  * "direct" is cpu_conv_rows; "plain" is the formula. Both accept every kernel, stride, padding and channel
  * count. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
+#include "backends/cpu/kernels/cpu_wino_ops.h"
 
 static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
@@ -53,4 +54,5 @@ static void plain(const cpu_call *c)
 }
 
 const cpu_entry CPU_NAME(cpu_CONV3D)[] = {
+    CPU_WINO_ENTRY(conv, 4), CPU_WINO_ENTRY(conv, 2),
     {.name = "direct", .work = direct_work, .run = direct}, {.name = "plain", .run = plain}, {.name = NULL}};

@@ -5,6 +5,7 @@
  * "direct" is cpu_conv_spread: the forward micro-kernel on flipped, transposed weights; "plain" is the
  * formula. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
+#include "backends/cpu/kernels/cpu_wino_ops.h"
 
 static cpu_conv geometry(const u3d_op_desc *d)
 {
@@ -70,4 +71,5 @@ static void plain(const cpu_call *c)
 }
 
 const cpu_entry CPU_NAME(cpu_CONV3D_DX)[] = {
+    CPU_WINO_ENTRY(dx, 4), CPU_WINO_ENTRY(dx, 2),
     {.name = "direct", .work = direct_work, .run = direct}, {.name = "plain", .run = plain}, {.name = NULL}};

@@ -1,0 +1,109 @@
+/* Small matrix products: one micro-kernel that keeps some rows by one or two vectors of columns in registers
+ * while the depth runs. */
+#include "backends/cpu/kernels/cpu_wino.h"
+
+enum { ROWS = CPU_VL == 16 ? 14 : 6 }; /* what 32 or 16 registers leave beside two vectors of b and a broadcast */
+
+/* n rows by nv vectors; n, nv, transposed and add are constants where this is called. */
+CPU_INLINE void tile(const cpu_gemm *g, const float *a, const float *b, float *c, int n, int nv, bool transposed,
+                     bool add)
+{
+    cpu_vec acc[ROWS][2];
+    const int64_t row = transposed ? 1 : g->a_row, step = transposed ? g->a_row : 1;
+    const int64_t b_row = transposed ? g->b_row : nv * CPU_VL, c_row = g->c_row;
+
+#pragma GCC unroll 16
+    for (int i = 0; i < n; i++) {
+        acc[i][0] = add ? cpu_load(c + i * c_row) : (cpu_vec){0};
+        acc[i][1] = add && nv == 2 ? cpu_load(c + i * c_row + CPU_VL) : (cpu_vec){0};
+    }
+    for (int64_t k = 0; k < g->depth; k++, a += step, b += b_row) {
+        const cpu_vec b0 = cpu_load(b), b1 = nv == 2 ? cpu_load(b + CPU_VL) : b0;
+#pragma GCC unroll 16
+        for (int i = 0; i < n; i++) {
+            const cpu_vec v = cpu_set1(a[i * row]);
+            acc[i][0] += v * b0;
+            if (nv == 2) acc[i][1] += v * b1;
+        }
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n; i++) {
+        cpu_store(c + i * c_row, acc[i][0]);
+        if (nv == 2) cpu_store(c + i * c_row + CPU_VL, acc[i][1]);
+    }
+}
+
+CPU_INLINE void rows_switch(const cpu_gemm *g, const float *a, const float *b, float *c, int64_t n, int nv,
+                            bool transposed, bool add)
+{
+    switch (n) {
+    case 1: tile(g, a, b, c, 1, nv, transposed, add); break;
+    case 2: tile(g, a, b, c, 2, nv, transposed, add); break;
+    case 3: tile(g, a, b, c, 3, nv, transposed, add); break;
+    case 4: tile(g, a, b, c, 4, nv, transposed, add); break;
+    case 5: tile(g, a, b, c, 5, nv, transposed, add); break;
+    case 6: tile(g, a, b, c, 6, nv, transposed, add); break;
+#if defined(__AVX512F__)
+    case 7: tile(g, a, b, c, 7, nv, transposed, add); break;
+    case 8: tile(g, a, b, c, 8, nv, transposed, add); break;
+    case 9: tile(g, a, b, c, 9, nv, transposed, add); break;
+    case 10: tile(g, a, b, c, 10, nv, transposed, add); break;
+    case 11: tile(g, a, b, c, 11, nv, transposed, add); break;
+    case 12: tile(g, a, b, c, 12, nv, transposed, add); break;
+    case 13: tile(g, a, b, c, 13, nv, transposed, add); break;
+    default: tile(g, a, b, c, 14, nv, transposed, add); break;
+#endif
+    }
+}
+
+/* One panel; groups of rows of almost equal length: none is too short to fill the pipeline. */
+CPU_INLINE void panel(const cpu_gemm *g, const float *b, float *c, int nv, bool transposed, bool add)
+{
+    const int64_t groups = cpu_ceil_div(g->rows, ROWS);
+    for (int64_t i = 0; i < groups; i++) {
+        const int64_t r0 = g->rows * i / groups, r1 = g->rows * (i + 1) / groups;
+        rows_switch(g, g->a + (transposed ? r0 : r0 * g->a_row), b, c + r0 * g->c_row, r1 - r0, nv, transposed, add);
+    }
+}
+
+static void panel_wide(const cpu_gemm *g, const float *b, float *c)
+{
+    panel(g, b, c, 2, false, false);
+}
+
+static void panel_wide_add(const cpu_gemm *g, const float *b, float *c)
+{
+    panel(g, b, c, 2, true, true);
+}
+
+static void panel_wide_set(const cpu_gemm *g, const float *b, float *c)
+{
+    panel(g, b, c, 2, true, false);
+}
+
+static void panel_narrow(const cpu_gemm *g, const float *b, float *c)
+{
+    panel(g, b, c, 1, false, false);
+}
+
+static void panel_narrow_add(const cpu_gemm *g, const float *b, float *c)
+{
+    panel(g, b, c, 1, true, true);
+}
+
+static void panel_narrow_set(const cpu_gemm *g, const float *b, float *c)
+{
+    panel(g, b, c, 1, true, false);
+}
+
+void CPU_NAME(cpu_gemm_run)(const cpu_gemm *g)
+{
+    for (int64_t j = 0; j < g->cols; j += CPU_PANEL) {
+        const float *b = g->transposed ? g->b + j : g->b + j / CPU_PANEL * g->b_panel;
+        float *c = g->c + j;
+        if (g->cols - j >= CPU_PANEL)
+            (!g->transposed ? panel_wide : g->add ? panel_wide_add : panel_wide_set)(g, b, c);
+        else
+            (!g->transposed ? panel_narrow : g->add ? panel_narrow_add : panel_narrow_set)(g, b, c);
+    }
+}

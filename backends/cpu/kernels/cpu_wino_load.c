@@ -1,0 +1,307 @@
+/* The load phase: voxels to planes, transformed along z and y. */
+#include "backends/cpu/kernels/cpu_wino.h"
+
+/* The inputs of one column of a tile row and one part of the map. */
+typedef struct window {
+    const float *line[CPU_WINO_PLANES]; /* voxel x = 0 of each (z, y); NULL outside: zeros        */
+    const float *scale, *shift;         /* of lazy parts                                          */
+    float slope;
+    bool whole; /* no line is NULL                                                                */
+} window;
+
+static cpu_vec load_part(const float *p, int64_t lanes)
+{
+    float v[CPU_VL] = {0};
+    memcpy(v, p, (size_t)lanes * sizeof(float));
+    return cpu_load(v);
+}
+
+/* Vector `c` of the voxel at `off` in line i. careful: the line may be absent and fewer than CPU_VL lanes exist. */
+CPU_INLINE cpu_vec fetch(const window *v, int i, int64_t off, int64_t c, int64_t lanes, cpu_vec scale,
+                         cpu_vec shift, bool lazy, bool careful)
+{
+    if (careful && !v->line[i]) return (cpu_vec){0};
+    const float *p = v->line[i] + off + c;
+    const cpu_vec x = careful && lanes < CPU_VL ? load_part(p, lanes) : cpu_load(p);
+    return lazy ? cpu_act(x * scale + shift, v->slope) : x;
+}
+
+CPU_INLINE void z_in(int m, int ay, const window *v, int64_t off, int64_t c, int64_t lanes, bool lazy,
+                     bool careful, cpu_vec *tmp)
+{
+    const int a = cpu_wino_inputs(m);
+    cpu_vec scale = {0}, shift = {0};
+    if (lazy) {
+        scale = careful && lanes < CPU_VL ? load_part(v->scale + c, lanes) : cpu_load(v->scale + c);
+        shift = careful && lanes < CPU_VL ? load_part(v->shift + c, lanes) : cpu_load(v->shift + c);
+    }
+    for (int y = 0; y < ay; y++) {
+        cpu_vec d[CPU_WINO_A], o[CPU_WINO_A];
+        for (int z = 0; z < a; z++) d[z] = fetch(v, z * ay + y, off, c, lanes, scale, shift, lazy, careful);
+        cpu_wino_bt(m, d, o);
+        for (int z = 0; z < a; z++) tmp[z * CPU_WINO_A + y] = o[z];
+    }
+}
+
+CPU_INLINE void y_in(int m, int az, const cpu_vec *tmp, float *to, int64_t step)
+{
+    const int a = cpu_wino_inputs(m);
+    for (int z = 0; z < az; z++) {
+        cpu_vec o[CPU_WINO_A];
+        cpu_wino_bt(m, tmp + z * CPU_WINO_A, o);
+        for (int y = 0; y < a; y++, to += step) cpu_store(to, o[y]);
+    }
+}
+
+/* One column: all vectors of one part. Constants: mz, my, lazy, careful. */
+CPU_INLINE void column(int mz, int my, const window *v, int64_t off, int64_t channels, bool lazy, bool careful,
+                       float *to, int64_t step)
+{
+    cpu_vec tmp[CPU_WINO_PLANES];
+    for (int64_t c = 0; c < channels; c += CPU_VL) {
+        z_in(mz, cpu_wino_inputs(my), v, off, c, channels - c, lazy, careful, tmp);
+        y_in(my, cpu_wino_inputs(mz), tmp, to + c, step);
+    }
+}
+
+#define COLUMN(mz, my)                                                                                       \
+    static void column_##mz##my(const window *v, int64_t off, int64_t channels, float *to, int64_t step)     \
+    {                                                                                                        \
+        if (v->whole && channels % CPU_VL == 0) {                                                            \
+            if (v->scale)                                                                                    \
+                column(mz, my, v, off, channels, true, false, to, step);                                     \
+            else                                                                                             \
+                column(mz, my, v, off, channels, false, false, to, step);                                    \
+        } else if (v->scale) {                                                                               \
+            column(mz, my, v, off, channels, true, true, to, step);                                          \
+        } else {                                                                                             \
+            column(mz, my, v, off, channels, false, true, to, step);                                         \
+        }                                                                                                    \
+    }
+COLUMN(1, 1)
+COLUMN(1, 2)
+COLUMN(1, 4)
+COLUMN(2, 1)
+COLUMN(2, 2)
+COLUMN(2, 4)
+COLUMN(4, 1)
+COLUMN(4, 2)
+COLUMN(4, 4)
+
+typedef void column_fn(const window *v, int64_t off, int64_t channels, float *to, int64_t step);
+
+static column_fn *column_of(const int m[3])
+{
+    static column_fn *const table[3][3] = {{column_11, column_12, column_14},
+                                           {column_21, column_22, column_24},
+                                           {column_41, column_42, column_44}};
+    return table[m[0] / 2][m[1] / 2];
+}
+
+static window window_of(const cpu_wino *w, const cpu_map *map, const cpu_part *part, const int64_t pad[3],
+                        int64_t row)
+{
+    window v = {.slope = map->slope, .whole = true};
+    int64_t n, z0, y0;
+    cpu_wino_row(w, row, &n, &z0, &y0);
+    for (int i = 0; i < w->planes; i++) {
+        const int64_t z = z0 - pad[0] + i / w->a[1], y = y0 - pad[1] + i % w->a[1];
+        const bool inside = z >= 0 && z < map->size[0] && y >= 0 && y < map->size[1];
+        v.whole = v.whole && inside;
+        if (!inside) continue;
+        const int64_t line = (n * part->size[0] + z + part->crop[0]) * part->size[1] + y + part->crop[1];
+        v.line[i] = part->x + (line * part->size[2] + part->crop[2]) * part->c;
+    }
+    if (part->table) {
+        v.scale = part->table + n * part->table_step;
+        v.shift = v.scale + part->c;
+    }
+    return v;
+}
+
+static void zero_column(const cpu_wino *w, int64_t channels, float *to, int64_t step)
+{
+    for (int64_t i = 0; i < w->planes; i++) memset(to + i * step, 0, (size_t)channels * sizeof(float));
+}
+
+void CPU_NAME(cpu_wino_load)(const cpu_wino *w, const cpu_map *map, const int64_t pad[3], int64_t row,
+                             int64_t at, int64_t col0, int64_t col1, const cpu_planes *p)
+{
+    column_fn *const run = column_of(w->m);
+    int64_t c0 = 0;
+    for (int i = 0; i < map->n_parts; i++) {
+        const cpu_part *part = &map->part[i];
+        const window v = window_of(w, map, part, pad, row);
+        float *to = p->data + (at * p->cols + col0) * p->c + c0;
+        for (int64_t col = col0; col < col1; col++, to += p->c) {
+            const int64_t x = col - pad[2];
+            if (x >= 0 && x < map->size[2])
+                run(&v, x * part->c, part->c, to, p->step);
+            else
+                zero_column(w, cpu_wino_channels(part->c), to, p->step);
+        }
+        c0 += cpu_wino_channels(part->c);
+    }
+}
+
+/* ---- gradients of outputs ---- */
+
+CPU_INLINE void z_grad(int m, int my, const window *v, int64_t off, int64_t c, int64_t lanes, bool careful,
+                       cpu_vec *tmp)
+{
+    const int a = cpu_wino_inputs(m);
+    for (int y = 0; y < my; y++) {
+        cpu_vec d[4], o[CPU_WINO_A];
+        for (int z = 0; z < m; z++)
+            d[z] = fetch(v, z * my + y, off, c, lanes, (cpu_vec){0}, (cpu_vec){0}, false, careful);
+        cpu_wino_a(m, d, o);
+        for (int z = 0; z < a; z++) tmp[z * CPU_WINO_A + y] = o[z];
+    }
+}
+
+CPU_INLINE void y_grad(int m, int az, const cpu_vec *tmp, float *to, int64_t step)
+{
+    const int a = cpu_wino_inputs(m);
+    for (int z = 0; z < az; z++) {
+        cpu_vec o[CPU_WINO_A];
+        cpu_wino_a(m, tmp + z * CPU_WINO_A, o);
+        for (int y = 0; y < a; y++, to += step) cpu_store(to, o[y]);
+    }
+}
+
+CPU_INLINE void column_grad(int mz, int my, const window *v, int64_t off, int64_t channels, bool careful,
+                            float *to, int64_t step)
+{
+    cpu_vec tmp[CPU_WINO_PLANES];
+    for (int64_t c = 0; c < channels; c += CPU_VL) {
+        z_grad(mz, my, v, off, c, channels - c, careful, tmp);
+        y_grad(my, cpu_wino_inputs(mz), tmp, to + c, step);
+    }
+}
+
+#define COLUMN_GRAD(mz, my)                                                                                  \
+    static void column_grad_##mz##my(const window *v, int64_t off, int64_t channels, float *to,              \
+                                     int64_t step)                                                           \
+    {                                                                                                        \
+        if (v->whole && channels % CPU_VL == 0)                                                              \
+            column_grad(mz, my, v, off, channels, false, to, step);                                          \
+        else                                                                                                 \
+            column_grad(mz, my, v, off, channels, true, to, step);                                           \
+    }
+COLUMN_GRAD(1, 1)
+COLUMN_GRAD(1, 2)
+COLUMN_GRAD(1, 4)
+COLUMN_GRAD(2, 1)
+COLUMN_GRAD(2, 2)
+COLUMN_GRAD(2, 4)
+COLUMN_GRAD(4, 1)
+COLUMN_GRAD(4, 2)
+COLUMN_GRAD(4, 4)
+
+static column_fn *column_grad_of(const int m[3])
+{
+    static column_fn *const table[3][3] = {{column_grad_11, column_grad_12, column_grad_14},
+                                           {column_grad_21, column_grad_22, column_grad_24},
+                                           {column_grad_41, column_grad_42, column_grad_44}};
+    return table[m[0] / 2][m[1] / 2];
+}
+
+void CPU_NAME(cpu_wino_load_grad)(const cpu_wino *w, const float *dy, int64_t c, int64_t row, int64_t at,
+                                  int64_t col0, int64_t col1, const cpu_planes *p)
+{
+    column_fn *const run = column_grad_of(w->m);
+    window v = {.whole = true};
+    int64_t n, z0, y0;
+    cpu_wino_row(w, row, &n, &z0, &y0);
+    for (int i = 0; i < w->m[0] * w->m[1]; i++) {
+        const int64_t z = z0 + i / w->m[1], y = y0 + i % w->m[1];
+        const bool inside = z < w->size[0] && y < w->size[1];
+        v.whole = v.whole && inside;
+        if (inside) v.line[i] = dy + ((n * w->size[0] + z) * w->size[1] + y) * w->size[2] * c;
+    }
+    float *to = p->data + (at * p->cols + col0) * p->c;
+    for (int64_t x = col0; x < col1; x++, to += p->c) {
+        if (x < w->size[2])
+            run(&v, x * c, c, to, p->step);
+        else
+            zero_column(w, p->c, to, p->step);
+    }
+}
+
+/* ---- along x ---- */
+
+CPU_INLINE void x_in(int m, const float *from, int64_t col, int64_t c0, int64_t c1, float *to, int64_t step)
+{
+    const int a = cpu_wino_inputs(m);
+    for (int64_t c = c0; c < c1; c += CPU_VL, to += CPU_VL) {
+        cpu_vec d[CPU_WINO_A], o[CPU_WINO_A];
+        for (int i = 0; i < a; i++) d[i] = cpu_load(from + i * col + c);
+        cpu_wino_bt(m, d, o);
+        for (int i = 0; i < a; i++) cpu_store(to + i * step, o[i]);
+    }
+}
+
+CPU_INLINE void x_grad(int m, const float *from, int64_t col, int64_t c0, int64_t c1, float *to, int64_t step)
+{
+    const int a = cpu_wino_inputs(m);
+    for (int64_t c = c0; c < c1; c += CPU_VL, to += CPU_VL) {
+        cpu_vec d[4], o[CPU_WINO_A];
+        for (int i = 0; i < m; i++) d[i] = cpu_load(from + i * col + c);
+        cpu_wino_a(m, d, o);
+        for (int i = 0; i < a; i++) cpu_store(to + i * step, o[i]);
+    }
+}
+
+CPU_INLINE void x_out(int m, const float *from, int64_t step, int64_t channels, float *to, int64_t col)
+{
+    const int a = cpu_wino_inputs(m);
+    for (int64_t c = 0; c < channels; c += CPU_VL) {
+        cpu_vec p[CPU_WINO_A], o[4];
+        for (int i = 0; i < a; i++) p[i] = cpu_load(from + i * step + c);
+        cpu_wino_at(m, p, o);
+        for (int i = 0; i < m; i++) cpu_store(to + i * col + c, o[i]);
+    }
+}
+
+/* First column of tile t of the chunk. */
+static float *tile_at(const cpu_wino *w, const cpu_planes *p, int64_t plane, int64_t t)
+{
+    const int64_t row = t / w->tiles[2], x = t % w->tiles[2] * w->m[2];
+    return p->data + plane * p->step + (row * p->cols + x) * p->c;
+}
+
+void CPU_NAME(cpu_wino_x_in)(const cpu_wino *w, const cpu_planes *p, int64_t plane, int64_t t0, int64_t t1,
+                             int64_t c0, int64_t c1, float *to, int64_t step)
+{
+    for (int64_t t = t0; t < t1; t++, to += c1 - c0) {
+        const float *from = tile_at(w, p, plane, t);
+        if (w->m[2] == 4)
+            x_in(4, from, p->c, c0, c1, to, step);
+        else
+            x_in(2, from, p->c, c0, c1, to, step);
+    }
+}
+
+void CPU_NAME(cpu_wino_x_grad)(const cpu_wino *w, const cpu_planes *p, int64_t plane, int64_t t0, int64_t t1,
+                               int64_t c0, int64_t c1, float *to, int64_t step)
+{
+    for (int64_t t = t0; t < t1; t++, to += c1 - c0) {
+        const float *from = tile_at(w, p, plane, t);
+        if (w->m[2] == 4)
+            x_grad(4, from, p->c, c0, c1, to, step);
+        else
+            x_grad(2, from, p->c, c0, c1, to, step);
+    }
+}
+
+void CPU_NAME(cpu_wino_x_out)(const cpu_wino *w, const float *from, int64_t step, const cpu_planes *p,
+                              int64_t plane, int64_t t0, int64_t t1)
+{
+    for (int64_t t = t0; t < t1; t++, from += p->c) {
+        float *to = tile_at(w, p, plane, t);
+        if (w->m[2] == 4)
+            x_out(4, from, step, p->c, to, p->c);
+        else
+            x_out(2, from, step, p->c, to, p->c);
+    }
+}

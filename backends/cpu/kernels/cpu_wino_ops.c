@@ -1,0 +1,128 @@
+#include "backends/cpu/kernels/cpu_wino_ops.h"
+
+#include "backends/cpu/kernels/cpu_wino_conv.h"
+
+/* Outputs per tile along an axis: at most `most`, fewer where that costs no more products. */
+static int tile_of(int64_t size, int32_t kernel, int most)
+{
+    if (kernel == 1) return 1;
+    return most == 4 && cpu_ceil_div(size, 4) * 6 < cpu_ceil_div(size, 2) * 4 ? 4 : 2;
+}
+
+static void tiles_of(const int64_t size[3], const u3d_conv_attr *a, int most, int m[3])
+{
+    for (int i = 0; i < 3; i++) m[i] = tile_of(size[i], a->kernel[i], most);
+}
+
+/* 3 taps along x, 3 or 1 along y and z, of which 1 only together with 1 before it. */
+static const char *refuses_window(const u3d_conv_attr *a)
+{
+    for (int i = 0; i < 3; i++) {
+        if (a->stride[i] != 1) return "Winograd needs stride 1";
+        if (a->kernel[i] != 3 && (a->kernel[i] != 1 || i == 2)) return "Winograd needs a 3x3x3, 1x3x3 or 1x1x3 kernel";
+        if (a->pad[i] >= a->kernel[i]) return "Winograd needs padding below the kernel";
+    }
+    if (a->kernel[0] == 3 && a->kernel[1] == 1) return "Winograd needs a 3x3x3, 1x3x3 or 1x1x3 kernel";
+    return NULL;
+}
+
+const char *CPU_NAME(cpu_wino_refuses_f4)(const u3d_op_desc *d)
+{
+    return d->attr.conv.strict ? "precision is strict" : refuses_window(&d->attr.conv);
+}
+
+const char *CPU_NAME(cpu_wino_refuses_f2)(const u3d_op_desc *d)
+{
+    return refuses_window(&d->attr.conv);
+}
+
+/* ---- forward ---- */
+
+static cpu_wino_conv conv_of(const u3d_op_desc *d, const cpu_call *call, int most)
+{
+    const u3d_conv_attr *a = &d->attr.conv;
+    const u3d_type *w = &d->in[1], *y = &d->out[0];
+    cpu_wino_conv c = {.map = cpu_map_of(d, call ? call->in : NULL), .co = w->dim[4], .per_instance = a->per_instance};
+    const int64_t kernel[3] = {a->kernel[0], a->kernel[1], a->kernel[2]};
+    static float wanted;
+    for (int i = 0; i < 3; i++) {
+        c.size[i] = y->dim[1 + i];
+        c.pad[i] = a->pad[i];
+    }
+    tiles_of(c.size, a, most, c.m);
+    c.w = cpu_conv_weights_of(call ? call->in[1] : NULL, kernel, w->dim[3], w->dim[4]);
+    if (a->moments) c.moments = call ? call->out[1] : &wanted;
+    if (!call) return c;
+    c.bias = cpu_map_bias(d, call->in);
+    c.y = call->out[0];
+    return c;
+}
+
+static void conv_work(const u3d_op_desc *d, int threads, int most, uint64_t *min, uint64_t *best)
+{
+    const cpu_wino_conv c = conv_of(d, NULL, most);
+    *min = *best = CPU_NAME(cpu_wino_conv_work)(&c, threads);
+}
+
+static void conv_run(const cpu_call *call, int most)
+{
+    const cpu_wino_conv c = conv_of(call->desc, call, most);
+    CPU_NAME(cpu_wino_conv_run)(&c, call->work, call->threads);
+}
+
+/* ---- input gradient: a convolution of dy with flipped, transposed weights ---- */
+
+static cpu_wino_conv dx_of(const u3d_op_desc *d, const cpu_call *call, int most)
+{
+    const u3d_conv_attr *a = &d->attr.conv;
+    const u3d_type *dy = &d->in[0], *w = &d->in[1], *dx = &d->out[0];
+    cpu_wino_conv c = {.map = {.n = dy->dim[0], .c = dy->dim[4], .n_parts = 1}, .co = w->dim[3]};
+    const int64_t kernel[3] = {a->kernel[0], a->kernel[1], a->kernel[2]};
+    for (int i = 0; i < 3; i++) {
+        c.size[i] = dx->dim[1 + i];
+        c.map.size[i] = c.map.part[0].size[i] = dy->dim[1 + i];
+        c.pad[i] = a->kernel[i] - 1 - a->pad[i];
+    }
+    c.map.part[0].c = dy->dim[4];
+    tiles_of(c.size, a, most, c.m);
+    const cpu_conv_weights plain = cpu_conv_weights_of(call ? call->in[1] : NULL, kernel, w->dim[3], w->dim[4]);
+    c.w = plain;
+    for (int i = 0; i < 3; i++) {
+        if (call) c.w.w += (kernel[i] - 1) * plain.step[i];
+        c.w.step[i] = -plain.step[i];
+    }
+    c.w.step[3] = plain.step[4];
+    c.w.step[4] = plain.step[3];
+    c.accumulate = (d->accumulate & 1U) != 0;
+    if (!call) return c;
+    c.map.part[0].x = call->in[0];
+    c.y = call->out[0];
+    return c;
+}
+
+static void dx_work(const u3d_op_desc *d, int threads, int most, uint64_t *min, uint64_t *best)
+{
+    const cpu_wino_conv c = dx_of(d, NULL, most);
+    *min = *best = CPU_NAME(cpu_wino_conv_work)(&c, threads);
+}
+
+static void dx_run(const cpu_call *call, int most)
+{
+    const cpu_wino_conv c = dx_of(call->desc, call, most);
+    CPU_NAME(cpu_wino_conv_run)(&c, call->work, call->threads);
+}
+
+#define ENTRY(op, f)                                                                                         \
+    void CPU_NAME(cpu_wino_##op##_work_f##f)(const u3d_op_desc *d, int threads, uint64_t *min,               \
+                                             uint64_t *best)                                                 \
+    {                                                                                                        \
+        op##_work(d, threads, f, min, best);                                                                 \
+    }                                                                                                        \
+    void CPU_NAME(cpu_wino_##op##_f##f)(const cpu_call *c)                                                   \
+    {                                                                                                        \
+        op##_run(c, f);                                                                                      \
+    }
+ENTRY(conv, 4)
+ENTRY(conv, 2)
+ENTRY(dx, 4)
+ENTRY(dx, 2)

@@ -1,0 +1,27 @@
+/* The convolution ops by Winograd: "winograd-f4" and "winograd-f2", the most outputs of a tile along an axis. */
+#ifndef U3D_CPU_WINO_OPS_H
+#define U3D_CPU_WINO_OPS_H
+
+#include "backends/cpu/cpu_impl.h"
+
+#define CPU_WINO_ENTRY(op, f)                                                                                \
+    {                                                                                                        \
+        .name = "winograd-f" #f, .refuses = CPU_NAME(cpu_wino_refuses_f##f),                                 \
+        .work = CPU_NAME(cpu_wino_##op##_work_f##f), .run = CPU_NAME(cpu_wino_##op##_f##f)                   \
+    }
+
+#define CPU_WINO_DECLARE(op, f)                                                                              \
+    void CPU_NAME(cpu_wino_##op##_work_f##f)(const u3d_op_desc *d, int threads, uint64_t *min,               \
+                                             uint64_t *best);                                                \
+    void CPU_NAME(cpu_wino_##op##_f##f)(const cpu_call *c);
+
+const char *CPU_NAME(cpu_wino_refuses_f4)(const u3d_op_desc *d);
+const char *CPU_NAME(cpu_wino_refuses_f2)(const u3d_op_desc *d);
+CPU_WINO_DECLARE(conv, 4)
+CPU_WINO_DECLARE(conv, 2)
+CPU_WINO_DECLARE(dx, 4)
+CPU_WINO_DECLARE(dx, 2)
+CPU_WINO_DECLARE(dw, 4)
+CPU_WINO_DECLARE(dw, 2)
+
+#endif

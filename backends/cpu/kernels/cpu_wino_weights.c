@@ -1,0 +1,199 @@
+/* Weights to products, and sums of products to gradients of weights. */
+#include "backends/cpu/kernels/cpu_wino_weights.h"
+
+enum {
+    K_BLOCK = 16, /* depth of one item: a cache line of a transposed weight */
+    MAX_TAPS = 27
+};
+
+static int64_t taps_of(const cpu_wino *w)
+{
+    int64_t taps = 1;
+    for (int i = 0; i < 3; i++) taps *= cpu_wino_taps(w->m[i]);
+    return taps;
+}
+
+/* ---- forward: G along every axis ---- */
+
+/* Taps of one vector, `step` apart, to products, `to_step` apart. m are constants where this is called. */
+CPU_INLINE void products(const int m[3], const cpu_vec *taps, float *to, int64_t to_step)
+{
+    const int rz = cpu_wino_taps(m[0]), ry = cpu_wino_taps(m[1]), rx = cpu_wino_taps(m[2]);
+    const int az = cpu_wino_inputs(m[0]), ay = cpu_wino_inputs(m[1]), ax = cpu_wino_inputs(m[2]);
+    cpu_vec along_z[CPU_WINO_A][3][3];
+
+    for (int y = 0; y < ry; y++)
+        for (int x = 0; x < rx; x++) {
+            cpu_vec g[3], o[CPU_WINO_A];
+            for (int z = 0; z < rz; z++) g[z] = taps[(z * ry + y) * rx + x];
+            cpu_wino_g(m[0], g, o);
+            for (int z = 0; z < az; z++) along_z[z][y][x] = o[z];
+        }
+    for (int z = 0; z < az; z++) {
+        cpu_vec along_y[3][CPU_WINO_A];
+        for (int x = 0; x < rx; x++) {
+            cpu_vec g[3];
+            for (int y = 0; y < ry; y++) g[y] = along_z[z][y][x];
+            cpu_wino_g(m[1], g, along_y[x]);
+        }
+        for (int y = 0; y < ay; y++) {
+            cpu_vec g[3], o[CPU_WINO_A];
+            for (int x = 0; x < rx; x++) g[x] = along_y[x][y];
+            cpu_wino_g(m[2], g, o);
+            for (int x = 0; x < ax; x++, to += to_step) cpu_store(to, o[x]);
+        }
+    }
+}
+
+static void products_of(const int m[3], const cpu_vec *taps, float *to, int64_t to_step)
+{
+    switch (m[0] * 100 + m[1] * 10 + m[2]) {
+#define CASE(z, y, x)                                                                                        \
+    case z * 100 + y * 10 + x: products((const int[]){z, y, x}, taps, to, to_step); break;
+        CPU_WINO_SHAPES(CASE)
+#undef CASE
+    }
+}
+
+/* w[tap][k][lane] of K_BLOCK depths and one panel, dense: where weights are read transposed. */
+static void transpose(const cpu_wino *w, const cpu_conv_weights *from, int64_t k0, int64_t k1, int64_t co0,
+                      int64_t lanes, float *to)
+{
+    const int ry = cpu_wino_taps(w->m[1]), rx = cpu_wino_taps(w->m[2]);
+    const int64_t taps = taps_of(w);
+    for (int64_t tap = 0; tap < taps; tap++, to += K_BLOCK * CPU_PANEL) {
+        const int64_t kx = tap % rx, ky = tap / rx % ry, kz = tap / rx / ry;
+        const float *at = from->w + kz * from->step[0] + ky * from->step[1] + kx * from->step[2];
+        for (int64_t j = 0; j < lanes; j++)
+            for (int64_t k = k0; k < k1; k++)
+                to[(k - k0) * CPU_PANEL + j] = at[k * from->step[3] + (co0 + j) * from->step[4]];
+    }
+}
+
+/* Depths [k0, k1) of the channels that begin at `depth0` in the products, one panel. */
+static void transform_block(const cpu_wino *w, const cpu_conv_weights *from, int64_t k0, int64_t k1,
+                            int64_t depth0, int64_t co, int64_t co0, float *to, const cpu_products *p)
+{
+    float block[MAX_TAPS * K_BLOCK * CPU_PANEL] __attribute__((aligned(64)));
+    const int64_t taps = taps_of(w), lanes = cpu_min(CPU_PANEL, co - co0);
+    const int64_t width = cpu_wino_channels(lanes);
+    const int ry = cpu_wino_taps(w->m[1]), rx = cpu_wino_taps(w->m[2]);
+    const bool dense = from->step[4] == 1 && lanes % CPU_VL == 0;
+
+    if (!dense) {
+        if (lanes < width) memset(block, 0, sizeof block);
+        transpose(w, from, k0, k1, co0, lanes, block);
+    }
+    for (int64_t k = k0; k < k1; k++)
+        for (int64_t c = 0; c < width; c += CPU_VL) {
+            cpu_vec g[MAX_TAPS];
+            for (int64_t tap = 0; tap < taps; tap++) {
+                const int64_t kx = tap % rx, ky = tap / rx % ry, kz = tap / rx / ry;
+                const float *at = dense ? from->w + kz * from->step[0] + ky * from->step[1] +
+                                              kx * from->step[2] + k * from->step[3] + co0 + c
+                                        : block + (tap * K_BLOCK + k - k0) * CPU_PANEL + c;
+                g[tap] = cpu_load(at);
+            }
+            products_of(w->m, g, to + (depth0 + k) * width + c, p->step);
+        }
+}
+
+cpu_products CPU_NAME(cpu_wino_products)(const cpu_wino *w, int64_t depth, int64_t cols, float *data)
+{
+    cpu_products p = {.data = data, .depth = depth, .cols = cols, .panel = depth * CPU_PANEL};
+    p.step = cpu_lines(depth * cpu_wino_channels(cols)) + 16;
+    p.floats = p.step * w->planes * w->a[2];
+    return p;
+}
+
+void CPU_NAME(cpu_wino_weights)(const cpu_wino *w, const cpu_conv_weights *from, const cpu_map *map,
+                                int64_t co0, int64_t co1, const cpu_products *p)
+{
+    const int64_t panels = cpu_ceil_div(co1 - co0, CPU_PANEL);
+    int64_t depth0 = 0, first = 0; /* of this part: in the products, in the weights */
+    for (int i = 0; i < map->n_parts; i++) {
+        const int64_t c = map->part[i].c, blocks = cpu_ceil_div(c, K_BLOCK);
+#pragma omp for schedule(dynamic, 1) nowait
+        for (int64_t item = 0; item < panels * blocks; item++) {
+            const int64_t panel = item / blocks, k0 = item % blocks * K_BLOCK, k1 = cpu_min(k0 + K_BLOCK, c);
+            cpu_conv_weights part = *from;
+            part.w += first * from->step[3];
+            transform_block(w, &part, k0, k1, depth0, co1, co0 + panel * CPU_PANEL,
+                            p->data + panel * p->panel, p);
+        }
+        /* Channels that only fill up a vector: their planes are zero, and so must be their weights. */
+        const int64_t full = i + 1 < map->n_parts ? cpu_wino_channels(c) : c;
+        if (full > c) {
+#pragma omp for schedule(static) nowait
+            for (int64_t j = 0; j < w->planes * w->a[2]; j++)
+                for (int64_t panel = 0; panel < panels; panel++) {
+                    const int64_t width = cpu_min(CPU_PANEL, cpu_wino_channels(co1 - co0 - panel * CPU_PANEL));
+                    memset(p->data + j * p->step + panel * p->panel + (depth0 + c) * width, 0,
+                           (size_t)((full - c) * width) * sizeof(float));
+                }
+        }
+        depth0 += full;
+        first += c;
+    }
+#pragma omp barrier
+}
+
+/* ---- gradient: G^T along every axis ---- */
+
+CPU_INLINE void gradients(const int m[3], const float *from, int64_t step, cpu_vec *taps)
+{
+    const int rz = cpu_wino_taps(m[0]), ry = cpu_wino_taps(m[1]), rx = cpu_wino_taps(m[2]);
+    const int az = cpu_wino_inputs(m[0]), ay = cpu_wino_inputs(m[1]), ax = cpu_wino_inputs(m[2]);
+    cpu_vec along_yx[CPU_WINO_A][3][3];
+
+    for (int z = 0; z < az; z++) {
+        cpu_vec along_x[3][CPU_WINO_A];
+        for (int y = 0; y < ay; y++) {
+            cpu_vec p[CPU_WINO_A], o[3];
+            for (int x = 0; x < ax; x++, from += step) p[x] = cpu_load(from);
+            cpu_wino_gt(m[2], p, o);
+            for (int x = 0; x < rx; x++) along_x[x][y] = o[x];
+        }
+        for (int x = 0; x < rx; x++) {
+            cpu_vec o[3];
+            cpu_wino_gt(m[1], along_x[x], o);
+            for (int y = 0; y < ry; y++) along_yx[z][y][x] = o[y];
+        }
+    }
+    for (int y = 0; y < ry; y++)
+        for (int x = 0; x < rx; x++) {
+            cpu_vec p[CPU_WINO_A], o[3];
+            for (int z = 0; z < az; z++) p[z] = along_yx[z][y][x];
+            cpu_wino_gt(m[0], p, o);
+            for (int z = 0; z < rz; z++) taps[(z * ry + y) * rx + x] = o[z];
+        }
+}
+
+static void gradients_of(const int m[3], const float *from, int64_t step, cpu_vec *taps)
+{
+    switch (m[0] * 100 + m[1] * 10 + m[2]) {
+#define CASE(z, y, x)                                                                                        \
+    case z * 100 + y * 10 + x: gradients((const int[]){z, y, x}, from, step, taps); break;
+        CPU_WINO_SHAPES(CASE)
+#undef CASE
+    }
+}
+
+void CPU_NAME(cpu_wino_gradients)(const cpu_wino *w, const float *sums, int64_t step, int64_t row,
+                                  int64_t ci, int64_t co, float *dw, bool add)
+{
+    const int64_t taps = taps_of(w);
+    cpu_vec g[MAX_TAPS];
+    for (int64_t c = 0; c < co; c += CPU_VL) {
+        const int64_t lanes = cpu_min(CPU_VL, co - c);
+        gradients_of(w->m, sums + c, step, g);
+        for (int64_t tap = 0; tap < taps; tap++) {
+            float *to = dw + (tap * ci + row) * co + c;
+            if (lanes == CPU_VL) {
+                cpu_store(to, add ? cpu_load(to) + g[tap] : g[tap]);
+            } else {
+                for (int64_t i = 0; i < lanes; i++) to[i] = add ? to[i] + g[tap][i] : g[tap][i];
+            }
+        }
+    }
+}
