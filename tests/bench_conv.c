@@ -1,8 +1,9 @@
-/* Speed of the CPU's convolutions: bench_conv [ISA [THREADS [REPEATS [NET [IMPL [LAYER]]]]]]
+/* Speed of the CPU's convolutions: bench_conv [ISA [THREADS [REPEATS [NET [IMPL [LAYER [DIRECTION]]]]]]]
  *
  * Every layer of the paper's network (NET "paper", the default, at its tile of 132 x 132 x 116) or of a small
  * one with same padding (NET "small"), in the three directions: time, GFLOP/s, share of the FMA peak; last,
- * the sum of each direction. IMPL forces an implementation where it accepts the layer, LAYER picks one.
+ * the sum of each direction. IMPL forces an implementation where it accepts the layer, LAYER (- for all) and
+ * DIRECTION (forward, dx, dw) pick some.
  * The best of REPEATS runs counts; inputs are not zero. Two ways to measure:
  *   one thread    processor time against the best peak of many tries: hardly minds other work on the machine
  *   more          wall time against the peak measured just before the layer: wants a quiet machine
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 #include "backends/cpu/cpu_impl.h"
@@ -89,11 +91,20 @@ static void describe(const layer *l, int direction, u3d_op_desc *d)
     d->out[1] = bias;
 }
 
+/* With huge pages where the machine allows, as a plan's memory has them. */
+static void *huge_new(uint64_t bytes)
+{
+    enum { HUGE_PAGE = 2 << 20 };
+    void *p = aligned_alloc(HUGE_PAGE, (bytes + 64 + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+    if (p) madvise(p, bytes, MADV_HUGEPAGE);
+    return p;
+}
+
 /* Not zero, not denormal, both signs. */
 static float *filled(const u3d_type *t)
 {
     const int64_t n = u3d_type_elems(t);
-    float *p = u3d_new_uninit((size_t)n, sizeof *p);
+    float *p = huge_new((uint64_t)n * sizeof *p);
     uint32_t state = 1;
     for (int64_t i = 0; p && i < n; i++) {
         state = state * 1664525U + 1013904223U;
@@ -148,7 +159,7 @@ static int bench(const cpu_isa *isa, const layer *l, int direction, int threads,
     int rc = 1;
 
     if (e->work) e->work(&d, threads, &c.work_bytes, &best_work);
-    c.work = u3d_new_uninit(c.work_bytes + 64, 1);
+    c.work = huge_new(c.work_bytes);
     for (int i = 0; i < d.n_in; i++) c.in[i] = filled(&d.in[i]);
     for (int i = 0; i < d.n_out; i++) c.out[i] = filled(&d.out[i]);
     bool ready = c.work != NULL;
@@ -175,9 +186,9 @@ static int bench(const cpu_isa *isa, const layer *l, int direction, int threads,
         total->peak_seconds += flop / peak;
         rc = 0;
     }
-    for (int i = 0; i < d.n_in; i++) u3d_free((void *)c.in[i]);
-    for (int i = 0; i < d.n_out; i++) u3d_free(c.out[i]);
-    u3d_free(c.work);
+    for (int i = 0; i < d.n_in; i++) free((void *)c.in[i]);
+    for (int i = 0; i < d.n_out; i++) free(c.out[i]);
+    free(c.work);
     return rc;
 }
 
@@ -194,7 +205,8 @@ int main(int argc, char **argv)
     }
     for (int direction = 0; direction < DIRECTIONS; direction++)
         for (const layer *l = net; l->name; l++)
-            if (!(l->first && direction == 1) && !(argc > 6 && strcmp(argv[6], l->name) != 0) &&
+            if (!(l->first && direction == 1) && !(argc > 6 && strcmp(argv[6], l->name) != 0 && strcmp(argv[6], "-") != 0) &&
+                !(argc > 7 && strcmp(argv[7], direction_name[direction]) != 0) &&
                 bench(isa, l, direction, threads, repeats, argc > 5 && *argv[5] ? argv[5] : NULL,
                       &total[direction]) != 0) {
                 fprintf(stderr, "bench_conv: %s\n", u3d_error_text());

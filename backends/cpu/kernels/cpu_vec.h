@@ -42,4 +42,15 @@ static inline cpu_vec cpu_act(cpu_vec x, float slope)
     return (cpu_vec)CPU_MAX_PS(x, zero) + slope * (cpu_vec)CPU_MIN_PS(x, zero);
 }
 
+/* A whole cache line past the caches, for data that nobody reads soon; p is 64-byte aligned. Plain where a vector is
+ * less than a line: lines written in pieces are slower. */
+static inline void cpu_stream(float *p, cpu_vec v)
+{
+#if defined(__AVX512F__)
+    _mm512_stream_ps(p, (__m512)v);
+#else
+    cpu_store(p, v);
+#endif
+}
+
 #endif

@@ -1,14 +1,13 @@
 /* What the Winograd convolutions share: tiles, planes and products.
  *
- * A map is cut into tiles of m[0] x m[1] x m[2] outputs (z, y, x; each 4, 2 or 1). Tiles along x form a row;
- * a chunk is some rows whose transformed data stay in the last-level cache. Three phases per chunk, each a
- * loop over independent items whose number and borders follow from the shape alone:
+ * A map is cut into tiles of m[0] x m[1] x m[2] outputs (z, y, x; each 4, 2 or 1). Some neighbours along x make a
+ * strip; all strips are equally long, the last of a row may hang over. A chunk is some strips whose transformed
+ * data stay in a cache. Three phases per chunk:
  *
- *   load      z and y are transformed while reading: planes [a0 * a1][row][column][channel]. Columns along x
+ *   load      z and y are transformed while reading: planes [a0 * a1][strip][column][channel]. Columns along x
  *             stay voxels, so that neighbouring tiles share them; padding, crop, join and activation vanish here
- *   product   per plane: the x transform of a few tiles, a[2] matrix products, and back along x, all in
- *             second-level cache
- *   store     z and y are transformed back while writing; tiles may hang over, voxels outside are dropped
+ *   product   per plane: the x transform of a few tiles, a[2] matrix products, and back along x
+ *   store     z and y are transformed back while writing; voxels outside are dropped
  *
  * The weight gradient has load (x and dy), product (sums over all tiles) and one final transform. Every element
  * has one owner and one order of sums, whatever the number of threads. */
@@ -28,11 +27,11 @@ enum {
 /* Tiles over a map of `size` voxels per sample. */
 typedef struct cpu_wino {
     int m[3], a[3];
-    int64_t n, size[3], tiles[3];
-    int64_t rows, planes; /* rows of tiles; a[0] * a[1] */
+    int64_t n, size[3], tiles[3], planes; /* planes: a[0] * a[1] */
+    int64_t length, per_row, strips;      /* tiles of a strip; strips of a row; in all */
 } cpu_wino;
 
-/* Transformed data of one chunk, [plane][row][col][c], planes `step` floats apart. */
+/* Transformed data of one chunk, [plane][strip][col][c], planes `step` floats apart. */
 typedef struct cpu_planes {
     float *data;
     int64_t cols, c, step;
@@ -53,48 +52,74 @@ static inline int64_t cpu_wino_map_channels(const cpu_map *m)
 
 static inline cpu_wino cpu_wino_of(int64_t n, const int64_t size[3], const int m[3])
 {
-    cpu_wino w = {.n = n};
+    cpu_wino w = {.n = n, .planes = (int64_t)cpu_wino_inputs(m[0]) * cpu_wino_inputs(m[1])};
     for (int i = 0; i < 3; i++) {
         w.m[i] = m[i];
         w.a[i] = cpu_wino_inputs(m[i]);
         w.size[i] = size[i];
         w.tiles[i] = cpu_ceil_div(size[i], m[i]);
     }
-    w.rows = n * w.tiles[0] * w.tiles[1];
-    w.planes = (int64_t)w.a[0] * w.a[1];
     return w;
 }
 
-/* Sample, z and y of the first voxel of a row of tiles. */
-static inline void cpu_wino_row(const cpu_wino *w, int64_t row, int64_t *n, int64_t *z, int64_t *y)
+/* Strips of at most `most` tiles, and of nearly equal length. */
+static inline void cpu_wino_cut(cpu_wino *w, int64_t most)
 {
-    *y = row % w->tiles[1] * w->m[1];
-    *z = row / w->tiles[1] % w->tiles[0] * w->m[0];
-    *n = row / w->tiles[1] / w->tiles[0];
+    w->per_row = cpu_ceil_div(w->tiles[2], cpu_max(1, most));
+    w->length = cpu_ceil_div(w->tiles[2], w->per_row);
+    w->strips = w->n * w->tiles[0] * w->tiles[1] * w->per_row;
 }
 
-/* Floats between planes: never a multiple of 4 KB, so that the planes of one voxel do not share cache sets. */
-static inline int64_t cpu_wino_plane_step(int64_t rows, int64_t cols, int64_t c)
+typedef struct cpu_strip { /* sample and first voxel */
+    int64_t n, z, y, x;
+} cpu_strip;
+
+static inline cpu_strip cpu_wino_strip(const cpu_wino *w, int64_t strip)
+{
+    const int64_t row = strip / w->per_row;
+    return (cpu_strip){.n = row / w->tiles[1] / w->tiles[0],
+                       .z = row / w->tiles[1] % w->tiles[0] * w->m[0],
+                       .y = row % w->tiles[1] * w->m[1],
+                       .x = strip % w->per_row * w->length * w->m[2]};
+}
+
+/* Columns of a strip's inputs and outputs. */
+static inline int64_t cpu_wino_in_cols(const cpu_wino *w)
+{
+    return w->length * w->m[2] + w->a[2] - w->m[2];
+}
+static inline int64_t cpu_wino_out_cols(const cpu_wino *w)
+{
+    return w->length * w->m[2];
+}
+
+/* Floats between planes of some strips: never a multiple of 4 KB, so that the planes of one voxel do not share
+ * cache sets. */
+static inline int64_t cpu_wino_plane_step(int64_t strips, int64_t cols, int64_t c)
 {
     enum { SETS = 1024, LINES = 5 * 16 }; /* floats in 4 KB; five cache lines */
-    return cpu_ceil_div(rows * cols * c, SETS) * SETS + LINES;
+    return cpu_ceil_div(strips * cols * c, SETS) * SETS + LINES;
 }
 
-static inline cpu_planes cpu_wino_planes(float *data, int64_t rows, int64_t cols, int64_t c)
+static inline cpu_planes cpu_wino_planes(float *data, int64_t strips, int64_t cols, int64_t c)
 {
-    return (cpu_planes){data, cols, c, cpu_wino_plane_step(rows, cols, c)};
+    return (cpu_planes){data, cols, c, cpu_wino_plane_step(strips, cols, c)};
 }
 
-/* Load phase, one item: columns [col0, col1) of tile row `row` into row `at` of the planes. The tiles' first
- * input voxel stands `pad` voxels before their first output. */
-void CPU_NAME(cpu_wino_load)(const cpu_wino *w, const cpu_map *map, const int64_t pad[3], int64_t row,
-                             int64_t at, int64_t col0, int64_t col1, const cpu_planes *p);
+/* Load phase: the inputs of a strip into place `at` of the planes. The first input voxel of a tile stands `pad`
+ * voxels before its first output. */
+void CPU_NAME(cpu_wino_load)(const cpu_wino *w, const cpu_map *map, const int64_t pad[3], int64_t strip,
+                             int64_t at, const cpu_planes *p);
 
 /* The same for gradients of outputs, dense [N, size, c]: A along z and y. */
-void CPU_NAME(cpu_wino_load_grad)(const cpu_wino *w, const float *dy, int64_t c, int64_t row, int64_t at,
-                                  int64_t col0, int64_t col1, const cpu_planes *p);
+void CPU_NAME(cpu_wino_load_grad)(const cpu_wino *w, const float *dy, int64_t c, int64_t strip, int64_t at,
+                                  const cpu_planes *p);
 
-/* Along x, tiles [t0, t1) of a chunk, counted along its rows, of one plane: to[j][t - t0][c], products `step` apart. */
+/* Asks for part `i` of w->planes of what loading `strip` will read. */
+void CPU_NAME(cpu_wino_prefetch)(const cpu_wino *w, const cpu_map *map, const int64_t pad[3], int64_t strip,
+                                 int64_t i);
+
+/* Along x, tiles [t0, t1) of a chunk, strip after strip, of one plane: to[j][t - t0][c], products `step` apart. */
 void CPU_NAME(cpu_wino_x_in)(const cpu_wino *w, const cpu_planes *p, int64_t plane, int64_t t0, int64_t t1,
                              int64_t c0, int64_t c1, float *to, int64_t step);
 void CPU_NAME(cpu_wino_x_grad)(const cpu_wino *w, const cpu_planes *p, int64_t plane, int64_t t0, int64_t t1,

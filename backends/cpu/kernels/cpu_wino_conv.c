@@ -1,67 +1,96 @@
 /* Convolution by Winograd: forward, and the gradient of the input as a convolution with flipped, transposed
  * weights.
  *
- * Weights of a group of output channels are transformed first, as many as stay in the last-level cache; then come
- * the chunks of the map. Where all tiles make one chunk, its loaded planes serve every group. */
+ * Two ways through the same three phases:
+ *   private   every thread takes chunks of its own that stay in its second-level cache, and reads the transformed
+ *             weights over and over from the last level: few channels
+ *   shared    all threads go through one chunk in the last-level cache, so that the weights of one product are
+ *             read once per chunk: many channels. Weights are transformed for as many output channels as stay
+ *             in that cache, too; where all strips make one chunk, its loaded planes serve every such group
+ * Which one, and all borders, follow from the shape. */
 #include <omp.h>
 
 #include "backends/cpu/kernels/cpu_wino_conv.h"
 #include "backends/cpu/kernels/cpu_wino_weights.h"
 
 enum {
-    WEIGHT_FLOATS = 12 << 20, /* of a group: 48 MB                                         */
-    CHUNK_FLOATS = 4 << 20,   /* of a chunk's planes: 16 MB, half of a common L3           */
-    SEGMENT = 32              /* columns of one item of load and store                     */
+    WEIGHT_FLOATS = 12 << 20,  /* of a group: 48 MB                                         */
+    SHARED_FLOATS = 4 << 20,   /* of a shared chunk's planes: 16 MB, half of a common L3    */
+    PRIVATE_FLOATS = 160 << 10, /* of a private chunk's planes: 640 KB of 1 MB of L2        */
+    PRIVATE_TILES = 6,         /* fewer are not worth their weights' way                    */
+    SHARED_LENGTH = 14,        /* tiles of a strip in a shared chunk                        */
+    STREAM_FLOATS = 4 << 20    /* outputs of 16 MB leave the caches before anybody reads them */
 };
 
 typedef struct plan {
     cpu_wino w;
-    int64_t in_cols, in_c, depth;            /* columns and channels of loaded planes; channels that count */
-    int64_t out_cols, group_c, groups;       /* output channels per group                                  */
-    int64_t rows, chunks;                    /* of tiles per chunk                                         */
-    int64_t in_segs, out_segs;               /* items of one row                                           */
-    int64_t u_step, v_step;                  /* between products in a thread's scratch                     */
-    int64_t weights, bias, in, out, parts, thread; /* floats of each piece of the workspace                */
+    bool shared, stream;
+    int64_t in_cols, in_c, depth;      /* columns and channels of loaded planes; channels that count */
+    int64_t out_cols, group_c;         /* output channels per group                                  */
+    int64_t strips, chunks;            /* strips per chunk                                           */
+    int64_t u_step, v_step;            /* between products in a thread's scratch                     */
+    int64_t weights, bias, in, out, parts, thread; /* floats of each piece of the workspace          */
+    int64_t copies;                    /* of the planes                                              */
 } plan;
 
-static plan plan_of(const cpu_wino_conv *c)
+/* Tiles whose planes fit a private chunk. */
+static int64_t private_tiles(const plan *p, int64_t co)
+{
+    return PRIVATE_FLOATS / (p->w.planes * p->w.m[2] * (p->in_c + co));
+}
+
+static void plan_chunks(plan *p, int64_t co)
+{
+    cpu_wino *w = &p->w;
+    const int64_t panel = CPU_NAME(cpu_wino_products)(w, p->depth, CPU_PANEL, NULL).floats;
+    const int64_t panels = cpu_ceil_div(co, CPU_PANEL), groups = cpu_ceil_div(panels * panel, WEIGHT_FLOATS);
+    int64_t tiles = private_tiles(p, co);
+
+    p->shared = groups > 1 || tiles < PRIVATE_TILES;
+    p->group_c = p->shared ? cpu_min(co, cpu_ceil_div(panels, groups) * CPU_PANEL) : co;
+    p->weights = CPU_NAME(cpu_wino_products)(w, p->depth, p->group_c, NULL).floats;
+    if (p->shared) {
+        const int64_t room = cpu_max(SHARED_FLOATS, p->weights);
+        cpu_wino_cut(w, SHARED_LENGTH);
+        tiles = room / (w->planes * w->m[2] * (p->in_c + p->group_c));
+    } else {
+        cpu_wino_cut(w, cpu_min(tiles, CPU_WINO_BLOCK));
+        tiles = cpu_min(tiles, CPU_WINO_BLOCK);
+    }
+    p->strips = cpu_min(w->strips, cpu_max(1, tiles / w->length));
+    p->chunks = cpu_ceil_div(w->strips, p->strips);
+    if (p->shared) p->strips = cpu_ceil_div(w->strips, p->chunks);
+}
+
+static plan plan_of(const cpu_wino_conv *c, int threads)
 {
     plan p = {.w = cpu_wino_of(c->map.n, c->size, c->m)};
-    const cpu_wino *w = &p.w;
-    const int64_t co = cpu_wino_channels(c->co);
+    const cpu_part *last = &c->map.part[c->map.n_parts - 1];
+    const int64_t co = cpu_wino_channels(c->co), outputs = c->map.n * c->size[0] * c->size[1] * c->size[2] * c->co;
 
-    p.in_cols = w->tiles[2] * w->m[2] + w->a[2] - w->m[2];
-    p.out_cols = w->tiles[2] * w->m[2];
     p.in_c = cpu_wino_map_channels(&c->map);
-    p.depth = p.in_c - cpu_wino_channels(c->map.part[c->map.n_parts - 1].c) +
-              c->map.part[c->map.n_parts - 1].c;
-    const int64_t panel = CPU_NAME(cpu_wino_products)(w, p.depth, CPU_PANEL, NULL).floats;
-    const int64_t panels = cpu_ceil_div(co, CPU_PANEL);
-    p.groups = cpu_ceil_div(panels, cpu_max(1, WEIGHT_FLOATS / panel));
-    p.group_c = cpu_min(co, cpu_ceil_div(panels, p.groups) * CPU_PANEL);
-    p.weights = CPU_NAME(cpu_wino_products)(w, p.depth, p.group_c, NULL).floats;
-
-    const int64_t row = w->planes * (p.in_cols * p.in_c + p.out_cols * p.group_c);
-    p.chunks = cpu_ceil_div(w->rows, cpu_max(1, cpu_max(CHUNK_FLOATS, p.weights) / row));
-    p.rows = cpu_ceil_div(w->rows, p.chunks);
-    p.chunks = cpu_ceil_div(w->rows, p.rows);
-    p.in_segs = cpu_ceil_div(p.in_cols, SEGMENT);
-    p.out_segs = cpu_ceil_div(c->size[2], SEGMENT);
-    p.in = w->planes * cpu_wino_plane_step(p.rows, p.in_cols, p.in_c);
-    p.out = w->planes * cpu_wino_plane_step(p.rows, p.out_cols, p.group_c);
-    p.parts = c->moments ? cpu_lines(w->rows * p.out_segs * 3 * co) : 0;
-    const int64_t tiles = cpu_min(CPU_WINO_BLOCK, p.rows * w->tiles[2]);
+    p.depth = p.in_c - cpu_wino_channels(last->c) + last->c;
+    plan_chunks(&p, co);
+    p.stream = outputs >= STREAM_FLOATS && c->co % 16 == 0 && !c->accumulate;
+    p.in_cols = cpu_wino_in_cols(&p.w);
+    p.out_cols = cpu_wino_out_cols(&p.w);
+    p.bias = cpu_lines(co);
+    p.in = p.w.planes * cpu_wino_plane_step(p.strips, p.in_cols, p.in_c);
+    p.out = p.w.planes * cpu_wino_plane_step(p.strips, p.out_cols, p.group_c);
+    p.parts = c->moments ? cpu_lines(p.w.strips * 3 * co) : 0;
+    p.copies = p.shared ? 1 : threads;
+    const int64_t tiles = cpu_min(CPU_WINO_BLOCK, p.strips * p.w.length);
     p.u_step = tiles * p.in_c + 5 * 16;
     p.v_step = tiles * p.group_c + 5 * 16;
-    p.bias = cpu_lines(co);
-    p.thread = cpu_lines(w->a[2] * (p.u_step + p.v_step));
+    p.thread = cpu_lines(p.w.a[2] * (p.u_step + p.v_step));
     return p;
 }
 
 uint64_t CPU_NAME(cpu_wino_conv_work)(const cpu_wino_conv *c, int threads)
 {
-    const plan p = plan_of(c);
-    return (uint64_t)(cpu_lines(p.weights) + p.bias + p.in + p.out + p.parts + threads * p.thread) * sizeof(float);
+    const plan p = plan_of(c, threads);
+    return (uint64_t)(cpu_lines(p.weights) + p.bias + p.parts + p.copies * (p.in + p.out) + threads * p.thread) *
+           sizeof(float);
 }
 
 typedef struct run {
@@ -71,8 +100,8 @@ typedef struct run {
     cpu_planes in, out;
     const float *bias; /* [co rounded up] */
     float *parts, *scratch;
-    int64_t row0, rows;   /* of this chunk          */
-    int64_t co0, co1;     /* channels of this group */
+    int64_t strip0, strips; /* of this chunk          */
+    int64_t co0, co1;       /* channels of this group */
 } run;
 
 /* ---- product ---- */
@@ -81,7 +110,7 @@ static void product_item(const run *r, int64_t plane, int64_t t0, int64_t t1)
 {
     const plan *p = r->p;
     const cpu_wino *w = &p->w;
-    float *u = r->scratch + omp_get_thread_num() * p->thread, *v = u + w->a[2] * p->u_step;
+    float *u = r->scratch, *v = u + w->a[2] * p->u_step;
 
     CPU_NAME(cpu_wino_x_in)(w, &r->in, plane, t0, t1, 0, p->in_c, u, p->u_step);
     for (int j = 0; j < w->a[2]; j++)
@@ -99,25 +128,27 @@ static void product_item(const run *r, int64_t plane, int64_t t0, int64_t t1)
 
 /* ---- store ---- */
 
-typedef struct target { /* one tile row of the output */
+typedef struct target { /* the outputs of one strip */
     float *line[16];    /* voxel x = 0, channel co0 of each (z, y); NULL outside */
     int64_t step, channels;
     const float *bias;
-    float *origin, *sum, *square; /* moments of this item; NULL: not wanted      */
-    bool whole, add;
+    float *origin, *sum, *square; /* moments of this strip; NULL: not wanted     */
+    bool whole, add, stream;
 } target;
 
 CPU_INLINE void put(const target *t, float *to, int64_t c, cpu_vec v, bool ragged)
 {
     const int64_t lanes = cpu_min(CPU_VL, t->channels - c);
-    if (!ragged || lanes == CPU_VL) {
+    if (!ragged && t->stream) {
+        cpu_stream(to + c, v);
+    } else if (!ragged || lanes == CPU_VL) {
         cpu_store(to + c, t->add ? cpu_load(to + c) + v : v);
     } else {
         for (int64_t i = 0; i < lanes; i++) to[c + i] = t->add ? to[c + i] + v[i] : v[i];
     }
 }
 
-/* Sums about the first voxel of the item, which no offset of the data can spoil. */
+/* Sums about the first voxel of the strip, which no offset of the data can spoil. */
 CPU_INLINE void gather(const target *t, int64_t c, const cpu_vec *v, const bool *inside, int n, bool first,
                        bool careful)
 {
@@ -190,67 +221,75 @@ static column_out_fn *column_out_of(const int m[3])
     return table[m[0] / 2][m[1] / 2];
 }
 
-/* The moments' part of an item: [3][co rounded up]: origin, sum, square. */
-static float *part_at(const run *r, int64_t row, int64_t seg)
+/* The moments' part of a strip: [3][co rounded up]: origin, sum, square. */
+static float *part_at(const run *r, int64_t strip)
 {
-    return r->parts + (row * r->p->out_segs + seg) * 3 * cpu_wino_channels(r->c->co);
+    return r->parts + strip * 3 * cpu_wino_channels(r->c->co);
 }
 
-static target target_of(const run *r, int64_t row, int64_t seg)
+static target target_of(const run *r, int64_t strip, cpu_strip s)
 {
     const cpu_wino_conv *c = r->c;
     const cpu_wino *w = &r->p->w;
-    target t = {.step = c->co, .channels = r->co1 - r->co0, .whole = true, .add = c->accumulate};
-    int64_t n, z0, y0;
-    cpu_wino_row(w, row, &n, &z0, &y0);
+    target t = {.step = c->co,
+                .channels = r->co1 - r->co0,
+                .bias = r->bias + r->co0,
+                .whole = true,
+                .add = c->accumulate,
+                .stream = r->p->stream};
     for (int i = 0; i < w->m[0] * w->m[1]; i++) {
-        const int64_t z = z0 + i / w->m[1], y = y0 + i % w->m[1];
+        const int64_t z = s.z + i / w->m[1], y = s.y + i % w->m[1];
         const bool inside = z < w->size[0] && y < w->size[1];
         t.whole = t.whole && inside;
-        if (inside) t.line[i] = c->y + (((n * w->size[0] + z) * w->size[1] + y) * w->size[2]) * c->co + r->co0;
+        if (inside) t.line[i] = c->y + (((s.n * w->size[0] + z) * w->size[1] + y) * w->size[2]) * c->co + r->co0;
     }
-    t.bias = r->bias + r->co0;
     if (r->parts) {
         const int64_t co = cpu_wino_channels(c->co);
-        t.origin = part_at(r, row, seg) + r->co0;
+        t.origin = part_at(r, strip) + r->co0;
         t.sum = t.origin + co;
         t.square = t.sum + co;
     }
     return t;
 }
 
-static void store_item(const run *r, int64_t at, int64_t seg)
+/* Columns of a strip that lie inside the map. */
+static int64_t strip_cols(const plan *p, cpu_strip s)
+{
+    return cpu_min(p->out_cols, p->w.size[2] - s.x);
+}
+
+static void store_strip(const run *r, int64_t at)
 {
     const plan *p = r->p;
-    const int64_t x0 = p->w.size[2] * seg / p->out_segs, x1 = p->w.size[2] * (seg + 1) / p->out_segs;
-    const target t = target_of(r, r->row0 + at, seg);
+    const cpu_strip s = cpu_wino_strip(&p->w, r->strip0 + at);
+    const target t = target_of(r, r->strip0 + at, s);
+    const int64_t cols = strip_cols(p, s);
     column_out_fn *const run_column = column_out_of(p->w.m);
-    const float *from = r->out.data + (at * p->out_cols + x0) * r->out.c;
-    for (int64_t x = x0; x < x1; x++, from += r->out.c) run_column(&t, from, r->out.step, x, x == x0);
+    const float *from = r->out.data + at * p->out_cols * r->out.c;
+    for (int64_t x = 0; x < cols; x++, from += r->out.c)
+        run_column(&t, from, r->out.step, s.x + x, x == 0);
 }
 
 /* ---- moments ---- */
 
-/* Mean and biased variance of channel c over tile rows [row0, row1). */
-static void merge_parts(const run *r, int64_t row0, int64_t row1, int64_t c, double *mean, double *var)
+/* Mean and biased variance of channel c over the strips of samples [n0, n1). */
+static void merge_parts(const run *r, int64_t n0, int64_t n1, int64_t c, double *mean, double *var)
 {
     const plan *p = r->p;
     const cpu_wino *w = &p->w;
-    const int64_t co = cpu_wino_channels(r->c->co);
+    const int64_t co = cpu_wino_channels(r->c->co), per_sample = w->strips / w->n;
     double n = 0, m = 0, m2 = 0;
-    for (int64_t row = row0; row < row1; row++) {
-        int64_t sample, z, y;
-        cpu_wino_row(w, row, &sample, &z, &y);
-        const int64_t lines = cpu_min(w->m[0], w->size[0] - z) * cpu_min(w->m[1], w->size[1] - y);
-        for (int64_t seg = 0; seg < p->out_segs; seg++) {
-            const float *part = part_at(r, row, seg) + c;
-            const int64_t x0 = w->size[2] * seg / p->out_segs, x1 = w->size[2] * (seg + 1) / p->out_segs;
-            const double k = (double)(lines * (x1 - x0)), sum = (double)part[co], square = (double)part[2 * co];
-            const double delta = (double)part[0] + sum / k - m, all = n + k;
-            m += delta * (k / all);
-            m2 += square - sum * sum / k + delta * delta * (n * k / all);
-            n = all;
-        }
+    for (int64_t strip = n0 * per_sample; strip < n1 * per_sample; strip++) {
+        const cpu_strip s = cpu_wino_strip(w, strip);
+        const int64_t lines = cpu_min(w->m[0], w->size[0] - s.z) * cpu_min(w->m[1], w->size[1] - s.y);
+        const int64_t cols = strip_cols(p, s);
+        if (cols <= 0) continue;
+        const float *part = part_at(r, strip) + c;
+        const double k = (double)(lines * cols), sum = (double)part[co], square = (double)part[2 * co];
+        const double delta = (double)part[0] + sum / k - m, all = n + k;
+        m += delta * (k / all);
+        m2 += square - sum * sum / k + delta * delta * (n * k / all);
+        n = all;
     }
     *mean = m;
     *var = m2 > 0 ? m2 / n : 0;
@@ -259,72 +298,108 @@ static void merge_parts(const run *r, int64_t row0, int64_t row1, int64_t c, dou
 static void write_moments(const run *r)
 {
     const cpu_wino_conv *c = r->c;
-    const int64_t groups = c->per_instance ? c->map.n : 1, rows = r->p->w.rows / groups;
+    const int64_t groups = c->per_instance ? c->map.n : 1, samples = c->map.n / groups;
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < groups * c->co; i++) {
         const int64_t g = i / c->co, ch = i % c->co;
         double mean, var;
-        merge_parts(r, g * rows, (g + 1) * rows, ch, &mean, &var);
+        merge_parts(r, g * samples, (g + 1) * samples, ch, &mean, &var);
         c->moments[2 * g * c->co + ch] = (float)mean;
         c->moments[(2 * g + 1) * c->co + ch] = (float)var;
     }
 }
 
-/* ---- the phases ---- */
+/* ---- the two ways ---- */
 
-static void load_chunk(const run *r)
+static void set_chunk(run *r, int64_t chunk)
 {
-    const plan *p = r->p;
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t i = 0; i < r->rows * p->in_segs; i++) {
-        const int64_t at = i / p->in_segs, seg = i % p->in_segs;
-        CPU_NAME(cpu_wino_load)(&p->w, &r->c->map, r->c->pad, r->row0 + at, at, p->in_cols * seg / p->in_segs,
-                                p->in_cols * (seg + 1) / p->in_segs, &r->in);
-    }
+    r->strip0 = chunk * r->p->strips;
+    r->strips = cpu_min(r->p->strips, r->p->w.strips - r->strip0);
 }
 
-static void multiply_chunk(const run *r)
+static void shared_chunk(const run *r, bool loaded)
 {
     const cpu_wino *w = &r->p->w;
-    const int64_t tiles = r->rows * w->tiles[2], blocks = cpu_ceil_div(tiles, CPU_WINO_BLOCK);
+    const int64_t tiles = r->strips * w->length, blocks = cpu_ceil_div(tiles, CPU_WINO_BLOCK);
+    if (!loaded) {
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t i = 0; i < r->strips; i++)
+            CPU_NAME(cpu_wino_load)(w, &r->c->map, r->c->pad, r->strip0 + i, i, &r->in);
+    }
 #pragma omp for schedule(dynamic, 1)
     for (int64_t i = 0; i < w->planes * blocks; i++) {
         const int64_t b = i % blocks;
         product_item(r, i / blocks, tiles * b / blocks, tiles * (b + 1) / blocks);
     }
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t i = 0; i < r->strips; i++) store_strip(r, i);
 }
 
-static void store_chunk(const run *r)
+static void run_shared(run *r, float *weights)
 {
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t i = 0; i < r->rows * r->p->out_segs; i++) store_item(r, i / r->p->out_segs, i % r->p->out_segs);
+    const cpu_wino_conv *c = r->c;
+    const plan *p = r->p;
+    for (r->co0 = 0; r->co0 < c->co; r->co0 = r->co1) {
+        r->co1 = cpu_min(r->co0 + p->group_c, c->co);
+        r->products = CPU_NAME(cpu_wino_products)(&p->w, p->depth, r->co1 - r->co0, weights);
+        r->out = cpu_wino_planes(r->out.data, p->strips, p->out_cols, cpu_wino_channels(r->co1 - r->co0));
+        CPU_NAME(cpu_wino_weights)(&p->w, &c->w, &c->map, r->co0, r->co1, &r->products);
+        for (int64_t chunk = 0; chunk < p->chunks; chunk++) {
+            set_chunk(r, chunk);
+            shared_chunk(r, r->co0 > 0 && p->chunks == 1);
+        }
+    }
+}
+
+/* While plane i is multiplied, part i of the next chunk's input is fetched. */
+static void private_chunk(const run *r)
+{
+    const cpu_wino *w = &r->p->w;
+    const int64_t next = r->strip0 + r->strips, end = cpu_min(w->strips, next + r->strips);
+    for (int64_t i = 0; i < r->strips; i++)
+        CPU_NAME(cpu_wino_load)(w, &r->c->map, r->c->pad, r->strip0 + i, i, &r->in);
+    for (int64_t i = 0; i < w->planes; i++) {
+        for (int64_t s = next; s < end; s++) CPU_NAME(cpu_wino_prefetch)(w, &r->c->map, r->c->pad, s, i);
+        product_item(r, i, 0, r->strips * w->length);
+    }
+    for (int64_t i = 0; i < r->strips; i++) store_strip(r, i);
+}
+
+static void run_private(run *r, float *weights)
+{
+    enum { TOGETHER = 4 }; /* chunks of one thread in a row, so that what it prefetches is its own */
+    const cpu_wino_conv *c = r->c;
+    const plan *p = r->p;
+    r->co1 = c->co;
+    r->products = CPU_NAME(cpu_wino_products)(&p->w, p->depth, c->co, weights);
+    CPU_NAME(cpu_wino_weights)(&p->w, &c->w, &c->map, 0, c->co, &r->products);
+#pragma omp for schedule(dynamic, TOGETHER)
+    for (int64_t chunk = 0; chunk < p->chunks; chunk++) {
+        set_chunk(r, chunk);
+        private_chunk(r);
+    }
 }
 
 void CPU_NAME(cpu_wino_conv_run)(const cpu_wino_conv *c, void *work, int threads)
 {
-    const plan p = plan_of(c);
-    float *weights = work, *bias = weights + cpu_lines(p.weights), *in = bias + p.bias, *out = in + p.in;
-    float *parts = out + p.out;
+    const plan p = plan_of(c, threads);
+    float *weights = work, *bias = weights + cpu_lines(p.weights), *parts = bias + p.bias;
+    float *planes = parts + p.parts, *scratch = planes + p.copies * (p.in + p.out);
 
     memset(bias, 0, (size_t)p.bias * sizeof(float));
     if (c->bias) memcpy(bias, c->bias, (size_t)c->co * sizeof(float));
-
 #pragma omp parallel num_threads(threads)
     {
-        run r = {.c = c, .p = &p, .bias = bias, .parts = c->moments ? parts : NULL, .scratch = parts + p.parts};
-        for (r.co0 = 0; r.co0 < c->co; r.co0 = r.co1) {
-            r.co1 = cpu_min(r.co0 + p.group_c, c->co);
-            r.products = CPU_NAME(cpu_wino_products)(&p.w, p.depth, r.co1 - r.co0, weights);
-            CPU_NAME(cpu_wino_weights)(&p.w, &c->w, &c->map, r.co0, r.co1, &r.products);
-            for (r.row0 = 0; r.row0 < p.w.rows; r.row0 += p.rows) {
-                r.rows = cpu_min(p.rows, p.w.rows - r.row0);
-                r.in = cpu_wino_planes(in, p.rows, p.in_cols, p.in_c);
-                r.out = cpu_wino_planes(out, p.rows, p.out_cols, cpu_wino_channels(r.co1 - r.co0));
-                if (r.co0 == 0 || p.chunks > 1) load_chunk(&r);
-                multiply_chunk(&r);
-                store_chunk(&r);
-            }
-        }
+        const int64_t me = omp_get_thread_num();
+        float *mine = planes + (p.shared ? 0 : me * (p.in + p.out));
+        run r = {.c = c,
+                 .p = &p,
+                 .in = cpu_wino_planes(mine, p.strips, p.in_cols, p.in_c),
+                 .out = cpu_wino_planes(mine + p.in, p.strips, p.out_cols, cpu_wino_channels(c->co)),
+                 .bias = bias,
+                 .parts = c->moments ? parts : NULL,
+                 .scratch = scratch + me * p.thread};
+        (p.shared ? run_shared : run_private)(&r, weights);
         if (c->moments) write_moments(&r);
     }
 }

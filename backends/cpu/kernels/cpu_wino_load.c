@@ -1,7 +1,7 @@
 /* The load phase: voxels to planes, transformed along z and y. */
 #include "backends/cpu/kernels/cpu_wino.h"
 
-/* The inputs of one column of a tile row and one part of the map. */
+/* The inputs of a strip in one part of the map. */
 typedef struct window {
     const float *line[CPU_WINO_PLANES]; /* voxel x = 0 of each (z, y); NULL outside: zeros        */
     const float *scale, *shift;         /* of lazy parts                                          */
@@ -98,22 +98,26 @@ static column_fn *column_of(const int m[3])
     return table[m[0] / 2][m[1] / 2];
 }
 
+/* Voxel x = 0 of input line i of a strip; NULL outside the map. */
+static const float *line_of(const cpu_wino *w, const cpu_map *map, const cpu_part *part, const int64_t pad[3],
+                            cpu_strip s, int64_t i)
+{
+    const int64_t z = s.z - pad[0] + i / w->a[1], y = s.y - pad[1] + i % w->a[1];
+    if (z < 0 || z >= map->size[0] || y < 0 || y >= map->size[1]) return NULL;
+    const int64_t line = (s.n * part->size[0] + z + part->crop[0]) * part->size[1] + y + part->crop[1];
+    return part->x + (line * part->size[2] + part->crop[2]) * part->c;
+}
+
 static window window_of(const cpu_wino *w, const cpu_map *map, const cpu_part *part, const int64_t pad[3],
-                        int64_t row)
+                        cpu_strip s)
 {
     window v = {.slope = map->slope, .whole = true};
-    int64_t n, z0, y0;
-    cpu_wino_row(w, row, &n, &z0, &y0);
-    for (int i = 0; i < w->planes; i++) {
-        const int64_t z = z0 - pad[0] + i / w->a[1], y = y0 - pad[1] + i % w->a[1];
-        const bool inside = z >= 0 && z < map->size[0] && y >= 0 && y < map->size[1];
-        v.whole = v.whole && inside;
-        if (!inside) continue;
-        const int64_t line = (n * part->size[0] + z + part->crop[0]) * part->size[1] + y + part->crop[1];
-        v.line[i] = part->x + (line * part->size[2] + part->crop[2]) * part->c;
+    for (int64_t i = 0; i < w->planes; i++) {
+        v.line[i] = line_of(w, map, part, pad, s, i);
+        v.whole = v.whole && v.line[i];
     }
     if (part->table) {
-        v.scale = part->table + n * part->table_step;
+        v.scale = part->table + s.n * part->table_step;
         v.shift = v.scale + part->c;
     }
     return v;
@@ -124,23 +128,39 @@ static void zero_column(const cpu_wino *w, int64_t channels, float *to, int64_t 
     for (int64_t i = 0; i < w->planes; i++) memset(to + i * step, 0, (size_t)channels * sizeof(float));
 }
 
-void CPU_NAME(cpu_wino_load)(const cpu_wino *w, const cpu_map *map, const int64_t pad[3], int64_t row,
-                             int64_t at, int64_t col0, int64_t col1, const cpu_planes *p)
+void CPU_NAME(cpu_wino_load)(const cpu_wino *w, const cpu_map *map, const int64_t pad[3], int64_t strip,
+                             int64_t at, const cpu_planes *p)
 {
     column_fn *const run = column_of(w->m);
+    const cpu_strip s = cpu_wino_strip(w, strip);
+    const int64_t x0 = s.x - pad[2];
     int64_t c0 = 0;
     for (int i = 0; i < map->n_parts; i++) {
         const cpu_part *part = &map->part[i];
-        const window v = window_of(w, map, part, pad, row);
-        float *to = p->data + (at * p->cols + col0) * p->c + c0;
-        for (int64_t col = col0; col < col1; col++, to += p->c) {
-            const int64_t x = col - pad[2];
+        const window v = window_of(w, map, part, pad, s);
+        float *to = p->data + at * p->cols * p->c + c0;
+        for (int64_t x = x0; x < x0 + p->cols; x++, to += p->c) {
             if (x >= 0 && x < map->size[2])
                 run(&v, x * part->c, part->c, to, p->step);
             else
                 zero_column(w, cpu_wino_channels(part->c), to, p->step);
         }
         c0 += cpu_wino_channels(part->c);
+    }
+}
+
+void CPU_NAME(cpu_wino_prefetch)(const cpu_wino *w, const cpu_map *map, const int64_t pad[3], int64_t strip,
+                                 int64_t i)
+{
+    const cpu_strip s = cpu_wino_strip(w, strip);
+    const int64_t x0 = cpu_max(0, s.x - pad[2]);
+    const int64_t x1 = cpu_min(map->size[2], s.x - pad[2] + cpu_wino_in_cols(w));
+    for (int k = 0; k < map->n_parts; k++) {
+        const cpu_part *part = &map->part[k];
+        const float *line = line_of(w, map, part, pad, s, i);
+        if (!line) continue;
+        for (const float *at = line + x0 * part->c; at < line + x1 * part->c; at += 16)
+            __builtin_prefetch(at, 0, 2);
     }
 }
 
@@ -206,21 +226,20 @@ static column_fn *column_grad_of(const int m[3])
     return table[m[0] / 2][m[1] / 2];
 }
 
-void CPU_NAME(cpu_wino_load_grad)(const cpu_wino *w, const float *dy, int64_t c, int64_t row, int64_t at,
-                                  int64_t col0, int64_t col1, const cpu_planes *p)
+void CPU_NAME(cpu_wino_load_grad)(const cpu_wino *w, const float *dy, int64_t c, int64_t strip, int64_t at,
+                                  const cpu_planes *p)
 {
     column_fn *const run = column_grad_of(w->m);
+    const cpu_strip s = cpu_wino_strip(w, strip);
     window v = {.whole = true};
-    int64_t n, z0, y0;
-    cpu_wino_row(w, row, &n, &z0, &y0);
     for (int i = 0; i < w->m[0] * w->m[1]; i++) {
-        const int64_t z = z0 + i / w->m[1], y = y0 + i % w->m[1];
+        const int64_t z = s.z + i / w->m[1], y = s.y + i % w->m[1];
         const bool inside = z < w->size[0] && y < w->size[1];
         v.whole = v.whole && inside;
-        if (inside) v.line[i] = dy + ((n * w->size[0] + z) * w->size[1] + y) * w->size[2] * c;
+        if (inside) v.line[i] = dy + ((s.n * w->size[0] + z) * w->size[1] + y) * w->size[2] * c;
     }
-    float *to = p->data + (at * p->cols + col0) * p->c;
-    for (int64_t x = col0; x < col1; x++, to += p->c) {
+    float *to = p->data + at * p->cols * p->c;
+    for (int64_t x = s.x; x < s.x + p->cols; x++, to += p->c) {
         if (x < w->size[2])
             run(&v, x * c, c, to, p->step);
         else
@@ -266,8 +285,8 @@ CPU_INLINE void x_out(int m, const float *from, int64_t step, int64_t channels, 
 /* First column of tile t of the chunk. */
 static float *tile_at(const cpu_wino *w, const cpu_planes *p, int64_t plane, int64_t t)
 {
-    const int64_t row = t / w->tiles[2], x = t % w->tiles[2] * w->m[2];
-    return p->data + plane * p->step + (row * p->cols + x) * p->c;
+    const int64_t strip = t / w->length, x = t % w->length * w->m[2];
+    return p->data + plane * p->step + (strip * p->cols + x) * p->c;
 }
 
 void CPU_NAME(cpu_wino_x_in)(const cpu_wino *w, const cpu_planes *p, int64_t plane, int64_t t0, int64_t t1,
