@@ -4,6 +4,7 @@
  *
  * "direct" is cpu_conv_wgrad and cpu_conv_bgrad; "plain" sums the formula in double. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
+#include "backends/cpu/kernels/cpu_wino_ops.h"
 
 static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
@@ -75,6 +76,6 @@ static void plain(const cpu_call *c)
     bias_grad(c);
 }
 
-const cpu_entry CPU_NAME(cpu_CONV3D_DW)[] = {{.name = "direct", .work = direct_work, .run = direct},
+const cpu_entry CPU_NAME(cpu_CONV3D_DW)[] = {CPU_WINO_ENTRY(dw, 4), CPU_WINO_ENTRY(dw, 2), {.name = "direct", .work = direct_work, .run = direct},
                                              {.name = "plain", .work = plain_work, .run = plain},
                                              {.name = NULL}};

@@ -1,6 +1,7 @@
 #include "backends/cpu/kernels/cpu_wino_ops.h"
 
 #include "backends/cpu/kernels/cpu_wino_conv.h"
+#include "backends/cpu/kernels/cpu_wino_dw.h"
 
 /* Outputs per tile along an axis: at most `most`, fewer where that costs no more products. */
 static int tile_of(int64_t size, int32_t kernel, int most)
@@ -112,6 +113,43 @@ static void dx_run(const cpu_call *call, int most)
     CPU_NAME(cpu_wino_conv_run)(&c, call->work, call->threads);
 }
 
+/* ---- weight gradient ---- */
+
+static cpu_wino_dw dw_of(const u3d_op_desc *d, const cpu_call *call, int most)
+{
+    const u3d_conv_attr *a = &d->attr.conv;
+    const u3d_type *dy = &d->in[1];
+    cpu_wino_dw c = {.map = cpu_map_of(d, call ? call->in : NULL), .co = dy->dim[4]};
+    for (int i = 0; i < 3; i++) {
+        c.size[i] = dy->dim[1 + i];
+        c.pad[i] = a->pad[i];
+    }
+    tiles_of(c.size, a, most, c.m);
+    c.accumulate = (d->accumulate & 1U) != 0;
+    if (!call) return c;
+    c.dy = call->in[1];
+    c.dw = call->out[0];
+    return c;
+}
+
+static void dw_work(const u3d_op_desc *d, int threads, int most, uint64_t *min, uint64_t *best)
+{
+    const cpu_wino_dw c = dw_of(d, NULL, most);
+    const uint64_t bias = d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
+    *min = *best = CPU_NAME(cpu_wino_dw_work)(&c, threads);
+    if (*min < bias) *min = *best = bias;
+}
+
+static void dw_run(const cpu_call *call, int most)
+{
+    const u3d_op_desc *d = call->desc;
+    const cpu_wino_dw c = dw_of(d, call, most);
+    CPU_NAME(cpu_wino_dw_run)(&c, call->work, call->threads);
+    if (d->n_out > 1)
+        CPU_NAME(cpu_conv_bgrad)(&d->in[1], call->in[1], (d->accumulate & 2U) != 0, call->out[1], call->work,
+                                 call->threads);
+}
+
 #define ENTRY(op, f)                                                                                         \
     void CPU_NAME(cpu_wino_##op##_work_f##f)(const u3d_op_desc *d, int threads, uint64_t *min,               \
                                              uint64_t *best)                                                 \
@@ -126,3 +164,5 @@ ENTRY(conv, 4)
 ENTRY(conv, 2)
 ENTRY(dx, 4)
 ENTRY(dx, 2)
+ENTRY(dw, 4)
+ENTRY(dw, 2)

@@ -1,0 +1,173 @@
+/* Gradient of the weights: the exact adjoint of the Winograd convolution,
+ *
+ *   dw = G^T [ sum over tiles of (B^T x) * (A dy) ]   along each axis
+ *
+ * A product's sum is a matrix [ci, co] that grows with every tile. All threads go through one chunk at a time:
+ * each loads strips of x and dy into planes in the last-level cache; then each takes a plane and some output
+ * channels, whose sums stay in its second-level cache while all tiles of the chunk pass. So every sum has one owner
+ * and one order, whatever the number of threads. Where the sums of all input channels exceed a last-level cache,
+ * groups of input channels take turns. */
+#include <omp.h>
+
+#include "backends/cpu/kernels/cpu_wino_dw.h"
+#include "backends/cpu/kernels/cpu_wino_weights.h"
+
+enum {
+    SUM_FLOATS = 12 << 20,    /* of all products: 48 MB                                 */
+    CHUNK_FLOATS = 3 << 20,   /* of a chunk's planes: 12 MB                             */
+    SCRATCH_FLOATS = 96 << 10, /* of a thread, transformed along x: 384 KB of L2        */
+    STRIP_LENGTH = 14,        /* tiles of a strip                                       */
+    ITEM_C = 64               /* output channels of an item                             */
+};
+
+typedef struct plan {
+    cpu_wino w;
+    int64_t x_cols, x_c, y_cols, y_c; /* columns and channels of the planes             */
+    int64_t group_c, groups;          /* input channels whose sums are made at once     */
+    int64_t strips, chunks, block;    /* strips per chunk; tiles that pass at once      */
+    int64_t u_step, v_step, sum_step; /* between products                               */
+    int64_t x, y, sums, thread;       /* floats of each piece of the workspace          */
+} plan;
+
+static plan plan_of(const cpu_wino_dw *c)
+{
+    plan p = {.w = cpu_wino_of(c->map.n, c->size, c->m)};
+    cpu_wino *w = &p.w;
+    const int64_t products = w->planes * w->a[2];
+
+    p.x_c = cpu_wino_map_channels(&c->map);
+    p.y_c = cpu_wino_channels(c->co);
+    p.groups = cpu_ceil_div(products * p.x_c * p.y_c, SUM_FLOATS);
+    p.group_c = cpu_min(p.x_c, cpu_ceil_div(cpu_ceil_div(p.x_c, p.groups), CPU_VL) * CPU_VL);
+    p.groups = cpu_ceil_div(p.x_c, p.group_c);
+    p.sum_step = p.group_c * p.y_c + 5 * 16;
+    p.sums = cpu_lines(products * p.sum_step);
+
+    cpu_wino_cut(w, STRIP_LENGTH);
+    p.x_cols = cpu_wino_in_cols(w);
+    p.y_cols = cpu_wino_out_cols(w);
+    const int64_t room = p.groups > 1 ? cpu_max(CHUNK_FLOATS, p.sums) : CHUNK_FLOATS;
+    const int64_t strip = w->planes * (p.x_cols * p.x_c + p.y_cols * p.y_c);
+    p.chunks = cpu_ceil_div(w->strips, cpu_max(1, room / strip));
+    p.strips = cpu_ceil_div(w->strips, p.chunks);
+    p.x = w->planes * cpu_wino_plane_step(p.strips, p.x_cols, p.x_c);
+    p.y = w->planes * cpu_wino_plane_step(p.strips, p.y_cols, p.y_c);
+
+    const int64_t item_c = cpu_min(ITEM_C, p.y_c), tiles = p.strips * w->length;
+    p.block = cpu_min(tiles, cpu_max(8, SCRATCH_FLOATS / (w->a[2] * (p.group_c + item_c))));
+    p.u_step = p.block * p.group_c + 5 * 16;
+    p.v_step = p.block * item_c + 5 * 16;
+    p.thread = cpu_lines(w->a[2] * (p.u_step + p.v_step));
+    return p;
+}
+
+uint64_t CPU_NAME(cpu_wino_dw_work)(const cpu_wino_dw *c, int threads)
+{
+    const plan p = plan_of(c);
+    return (uint64_t)(p.sums + p.x + p.y + threads * p.thread) * sizeof(float);
+}
+
+typedef struct run {
+    const cpu_wino_dw *c;
+    const plan *p;
+    cpu_planes x, y;
+    float *sums, *scratch;
+    int64_t strip0, strips; /* of this chunk                */
+    int64_t ci0, ci1;       /* plane channels of this group */
+} run;
+
+/* All tiles of the chunk, one plane, output channels [co0, co1). */
+static void product_item(const run *r, int64_t plane, int64_t co0, int64_t co1)
+{
+    const plan *p = r->p;
+    const cpu_wino *w = &p->w;
+    const int64_t tiles = r->strips * w->length, blocks = cpu_ceil_div(tiles, p->block);
+    float *u = r->scratch, *v = u + w->a[2] * p->u_step;
+
+    for (int64_t b = 0; b < blocks; b++) {
+        const int64_t t0 = tiles * b / blocks, t1 = tiles * (b + 1) / blocks;
+        CPU_NAME(cpu_wino_x_in)(w, &r->x, plane, t0, t1, r->ci0, r->ci1, u, p->u_step);
+        CPU_NAME(cpu_wino_x_grad)(w, &r->y, plane, t0, t1, co0, co1, v, p->v_step);
+        for (int j = 0; j < w->a[2]; j++)
+            CPU_NAME(cpu_gemm_run)(&(cpu_gemm){.a = u + j * p->u_step,
+                                               .b = v + j * p->v_step,
+                                               .c = r->sums + (plane * w->a[2] + j) * p->sum_step + co0,
+                                               .rows = r->ci1 - r->ci0,
+                                               .cols = co1 - co0,
+                                               .depth = t1 - t0,
+                                               .a_row = r->ci1 - r->ci0,
+                                               .b_row = co1 - co0,
+                                               .c_row = p->y_c,
+                                               .transposed = true,
+                                               .add = b > 0 || r->strip0 > 0});
+    }
+}
+
+static void sum_chunk(const run *r, bool loaded)
+{
+    const cpu_wino *w = &r->p->w;
+    const int64_t parts = cpu_ceil_div(r->p->y_c, ITEM_C);
+    if (!loaded) {
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t i = 0; i < 2 * r->strips; i++) {
+            const int64_t strip = r->strip0 + i / 2;
+            if (i % 2 == 0)
+                CPU_NAME(cpu_wino_load)(w, &r->c->map, r->c->pad, strip, i / 2, &r->x);
+            else
+                CPU_NAME(cpu_wino_load_grad)(w, r->c->dy, r->c->co, strip, i / 2, &r->y);
+        }
+    }
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t i = 0; i < w->planes * parts; i++) {
+        const int64_t co0 = i % parts * ITEM_C;
+        product_item(r, i / parts, co0, cpu_min(co0 + ITEM_C, r->p->y_c));
+    }
+}
+
+/* Channel of the map behind channel c of its planes; -1 where c only fills up a vector. */
+static int64_t map_channel(const cpu_map *m, int64_t c)
+{
+    int64_t first = 0;
+    for (int i = 0; i < m->n_parts; i++) {
+        if (c < cpu_wino_channels(m->part[i].c)) return c < m->part[i].c ? first + c : -1;
+        c -= cpu_wino_channels(m->part[i].c);
+        first += m->part[i].c;
+    }
+    return -1;
+}
+
+static void write_group(const run *r)
+{
+    const cpu_wino_dw *c = r->c;
+#pragma omp for schedule(static)
+    for (int64_t row = r->ci0; row < r->ci1; row++) {
+        const int64_t ci = map_channel(&c->map, row);
+        if (ci < 0) continue;
+        CPU_NAME(cpu_wino_gradients)(&r->p->w, r->sums + (row - r->ci0) * r->p->y_c, r->p->sum_step, ci,
+                                     c->map.c, c->co, c->dw, c->accumulate);
+    }
+}
+
+void CPU_NAME(cpu_wino_dw_run)(const cpu_wino_dw *c, void *work, int threads)
+{
+    const plan p = plan_of(c);
+    float *sums = work, *x = sums + p.sums, *y = x + p.x, *scratch = y + p.y;
+
+#pragma omp parallel num_threads(threads)
+    {
+        run r = {.c = c,
+                 .p = &p,
+                 .x = cpu_wino_planes(x, p.strips, p.x_cols, p.x_c),
+                 .y = cpu_wino_planes(y, p.strips, p.y_cols, p.y_c),
+                 .sums = sums,
+                 .scratch = scratch + omp_get_thread_num() * p.thread};
+        for (r.ci0 = 0; r.ci0 < p.x_c; r.ci0 = r.ci1) {
+            r.ci1 = cpu_min(r.ci0 + p.group_c, p.x_c);
+            for (r.strip0 = 0; r.strip0 < p.w.strips; r.strip0 += p.strips) {
+                r.strips = cpu_min(p.strips, p.w.strips - r.strip0);
+                sum_chunk(&r, r.ci0 > 0 && p.chunks == 1);
+            }
+            write_group(&r);
+        }
+    }
+}
