@@ -2,6 +2,7 @@
 #ifndef U3D_CPU_VEC_H
 #define U3D_CPU_VEC_H
 
+#include <stdint.h>
 #include <string.h>
 
 #if defined(__AVX512F__)
@@ -51,6 +52,14 @@ static inline void cpu_stream(float *p, cpu_vec v)
 #else
     cpu_store(p, v);
 #endif
+}
+
+/* A store whose line waits in first-level cache by the time that `ahead` floats further are stored. Stores complete in
+ * order: a miss of each of many streams, one after the other, would cost more than the arithmetic. */
+static inline void cpu_store_ahead(float *p, cpu_vec v, int64_t ahead)
+{
+    __builtin_prefetch(p + ahead, 1, 3);
+    cpu_store(p, v);
 }
 
 #endif

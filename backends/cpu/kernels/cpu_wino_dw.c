@@ -13,18 +13,23 @@
 #include "backends/cpu/kernels/cpu_wino_weights.h"
 
 enum {
-    SUM_FLOATS = 12 << 20,    /* of all products: 48 MB                                 */
-    CHUNK_FLOATS = 3 << 20,   /* of a chunk's planes: 12 MB                             */
-    SCRATCH_FLOATS = 96 << 10, /* of a thread, transformed along x: 384 KB of L2        */
-    STRIP_LENGTH = 14,        /* tiles of a strip                                       */
-    ITEM_C = 64               /* output channels of an item                             */
+    SUM_FLOATS = 12 << 20,    /* of all products: 48 MB                                     */
+    CHUNK_MIN = 1 << 20,      /* of a chunk's planes: 4 MB of last-level cache ...          */
+    CHUNK_MAX = 8 << 20,      /* ... more where sums that come and go would weigh heavier   */
+    ITEM_FLOATS = 96 << 10,   /* sums of an item: 384 KB of second-level cache              */
+    SCRATCH_FLOATS = 96 << 10, /* of a thread, transformed along x                          */
+    BLOCK_MIN = 28,           /* tiles that pass at once                                    */
+    BLOCK_MAX = 64,
+    STRIP_LENGTH = 14, /* tiles of a strip                                                  */
+    ITEM_C = 64        /* output channels of an item at most                                */
 };
 
 typedef struct plan {
     cpu_wino w;
     int64_t x_cols, x_c, y_cols, y_c; /* columns and channels of the planes             */
     int64_t group_c, groups;          /* input channels whose sums are made at once     */
-    int64_t strips, chunks, block;    /* strips per chunk; tiles that pass at once      */
+    int64_t strips, chunks;           /* strips per chunk                               */
+    int64_t item_c, block;            /* output channels of an item, tiles at once      */
     int64_t u_step, v_step, sum_step; /* between products                               */
     int64_t x, y, sums, thread;       /* floats of each piece of the workspace          */
 } plan;
@@ -46,17 +51,19 @@ static plan plan_of(const cpu_wino_dw *c)
     cpu_wino_cut(w, STRIP_LENGTH);
     p.x_cols = cpu_wino_in_cols(w);
     p.y_cols = cpu_wino_out_cols(w);
-    const int64_t room = p.groups > 1 ? cpu_max(CHUNK_FLOATS, p.sums) : CHUNK_FLOATS;
+    const int64_t room = cpu_min(cpu_max(CHUNK_MIN, 2 * p.sums), CHUNK_MAX);
     const int64_t strip = w->planes * (p.x_cols * p.x_c + p.y_cols * p.y_c);
     p.chunks = cpu_ceil_div(w->strips, cpu_max(1, room / strip));
     p.strips = cpu_ceil_div(w->strips, p.chunks);
     p.x = w->planes * cpu_wino_plane_step(p.strips, p.x_cols, p.x_c);
     p.y = w->planes * cpu_wino_plane_step(p.strips, p.y_cols, p.y_c);
 
-    const int64_t item_c = cpu_min(ITEM_C, p.y_c), tiles = p.strips * w->length;
-    p.block = cpu_min(tiles, cpu_max(8, SCRATCH_FLOATS / (w->a[2] * (p.group_c + item_c))));
+    const int64_t tiles = p.strips * w->length, wide = w->a[2] * p.group_c * ITEM_C > ITEM_FLOATS ? ITEM_C / 2 : ITEM_C;
+    p.item_c = cpu_min(wide, p.y_c);
+    p.block = cpu_min(cpu_max(BLOCK_MIN, SCRATCH_FLOATS / (w->a[2] * (p.group_c + p.item_c))), BLOCK_MAX);
+    p.block = cpu_min(tiles, p.block);
     p.u_step = p.block * p.group_c + 5 * 16;
-    p.v_step = p.block * item_c + 5 * 16;
+    p.v_step = p.block * p.item_c + 5 * 16;
     p.thread = cpu_lines(w->a[2] * (p.u_step + p.v_step));
     return p;
 }
@@ -106,7 +113,7 @@ static void product_item(const run *r, int64_t plane, int64_t co0, int64_t co1)
 static void sum_chunk(const run *r, bool loaded)
 {
     const cpu_wino *w = &r->p->w;
-    const int64_t parts = cpu_ceil_div(r->p->y_c, ITEM_C);
+    const int64_t parts = cpu_ceil_div(r->p->y_c, r->p->item_c);
     if (!loaded) {
 #pragma omp for schedule(dynamic, 1)
         for (int64_t i = 0; i < 2 * r->strips; i++) {
@@ -119,8 +126,8 @@ static void sum_chunk(const run *r, bool loaded)
     }
 #pragma omp for schedule(dynamic, 1)
     for (int64_t i = 0; i < w->planes * parts; i++) {
-        const int64_t co0 = i % parts * ITEM_C;
-        product_item(r, i / parts, co0, cpu_min(co0 + ITEM_C, r->p->y_c));
+        const int64_t co0 = i % parts * r->p->item_c;
+        product_item(r, i / parts, co0, cpu_min(co0 + r->p->item_c, r->p->y_c));
     }
 }
 

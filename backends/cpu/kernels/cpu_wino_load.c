@@ -1,6 +1,11 @@
 /* The load phase: voxels to planes, transformed along z and y. */
 #include "backends/cpu/kernels/cpu_wino.h"
 
+enum {
+    AHEAD = 3 * CPU_VL, /* floats between a store and what is fetched for later ones */
+    READ_AHEAD = 128    /* the same for voxels, which may come from memory            */
+};
+
 /* The inputs of a strip in one part of the map. */
 typedef struct window {
     const float *line[CPU_WINO_PLANES]; /* voxel x = 0 of each (z, y); NULL outside: zeros        */
@@ -22,6 +27,7 @@ CPU_INLINE cpu_vec fetch(const window *v, int i, int64_t off, int64_t c, int64_t
 {
     if (careful && !v->line[i]) return (cpu_vec){0};
     const float *p = v->line[i] + off + c;
+    __builtin_prefetch(p + READ_AHEAD);
     const cpu_vec x = careful && lanes < CPU_VL ? load_part(p, lanes) : cpu_load(p);
     return lazy ? cpu_act(x * scale + shift, v->slope) : x;
 }
@@ -49,7 +55,7 @@ CPU_INLINE void y_in(int m, int az, const cpu_vec *tmp, float *to, int64_t step)
     for (int z = 0; z < az; z++) {
         cpu_vec o[CPU_WINO_A];
         cpu_wino_bt(m, tmp + z * CPU_WINO_A, o);
-        for (int y = 0; y < a; y++, to += step) cpu_store(to, o[y]);
+        for (int y = 0; y < a; y++, to += step) cpu_store_ahead(to, o[y], AHEAD);
     }
 }
 
@@ -185,7 +191,7 @@ CPU_INLINE void y_grad(int m, int az, const cpu_vec *tmp, float *to, int64_t ste
     for (int z = 0; z < az; z++) {
         cpu_vec o[CPU_WINO_A];
         cpu_wino_a(m, tmp + z * CPU_WINO_A, o);
-        for (int y = 0; y < a; y++, to += step) cpu_store(to, o[y]);
+        for (int y = 0; y < a; y++, to += step) cpu_store_ahead(to, o[y], AHEAD);
     }
 }
 
@@ -256,7 +262,7 @@ CPU_INLINE void x_in(int m, const float *from, int64_t col, int64_t c0, int64_t 
         cpu_vec d[CPU_WINO_A], o[CPU_WINO_A];
         for (int i = 0; i < a; i++) d[i] = cpu_load(from + i * col + c);
         cpu_wino_bt(m, d, o);
-        for (int i = 0; i < a; i++) cpu_store(to + i * step, o[i]);
+        for (int i = 0; i < a; i++) cpu_store_ahead(to + i * step, o[i], AHEAD);
     }
 }
 
@@ -267,7 +273,7 @@ CPU_INLINE void x_grad(int m, const float *from, int64_t col, int64_t c0, int64_
         cpu_vec d[4], o[CPU_WINO_A];
         for (int i = 0; i < m; i++) d[i] = cpu_load(from + i * col + c);
         cpu_wino_a(m, d, o);
-        for (int i = 0; i < a; i++) cpu_store(to + i * step, o[i]);
+        for (int i = 0; i < a; i++) cpu_store_ahead(to + i * step, o[i], AHEAD);
     }
 }
 
@@ -278,7 +284,7 @@ CPU_INLINE void x_out(int m, const float *from, int64_t step, int64_t channels, 
         cpu_vec p[CPU_WINO_A], o[4];
         for (int i = 0; i < a; i++) p[i] = cpu_load(from + i * step + c);
         cpu_wino_at(m, p, o);
-        for (int i = 0; i < m; i++) cpu_store(to + i * col + c, o[i]);
+        for (int i = 0; i < m; i++) cpu_store_ahead(to + i * col + c, o[i], m * col);
     }
 }
 
