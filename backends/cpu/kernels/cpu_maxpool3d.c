@@ -7,7 +7,12 @@
  * that share a row of windows are reduced to one, element by element, then that one along x. Backward: a row
  * of dy and index is stretched along x to the length of a row of dx, then compared for each of the KD*KH
  * rows. A piece is a few windows, so that the workspace, [threads][ARRAYS][piece] of 4 bytes, stays in
- * first-level cache. */
+ * first-level cache.
+ *
+ * A lazy x is made while its rows are loaded; that scale may be negative, so there is no shortcut through the
+ * maximum of what is stored. Its scales and shifts are repeated to the length of a piece: [S][2][piece]
+ * before the threads' part of the workspace. */
+#include "backends/cpu/kernels/cpu_map.h"
 #include "backends/cpu/kernels/cpu_slice.h"
 
 #include <omp.h>
@@ -37,10 +42,48 @@ static uint64_t array_bytes(const pool *p)
     return ((uint64_t)p->piece * sizeof(float) + 63) / 64 * 64;
 }
 
+/* Sets of scale and shift of a lazy x, else 0. */
+static int64_t tables_of(const u3d_op_desc *d)
+{
+    const bool lazy = d->op == U3D_OP_MAXPOOL3D && d->attr.conv.lazy[0];
+    return lazy ? d->in[1].dim[0] : 0;
+}
+
 /* Array `which` of the calling thread. */
 static void *array_at(const cpu_call *c, const pool *p, int which)
 {
-    return (char *)c->work + (uint64_t)(omp_get_thread_num() * ARRAYS + which) * array_bytes(p);
+    const int64_t before = 2 * tables_of(c->desc) + omp_get_thread_num() * ARRAYS;
+    return (char *)c->work + (uint64_t)(before + which) * array_bytes(p);
+}
+
+typedef struct act { /* what makes values of what is stored; scale NULL: nothing. By position in a piece */
+    const float *scale, *shift;
+    float slope;
+} act;
+
+static float *act_columns(const cpu_call *c, const pool *p, int64_t set)
+{
+    return (float *)(void *)((char *)c->work + (uint64_t)(2 * set) * array_bytes(p));
+}
+
+static act act_of(const cpu_call *c, const pool *p, int64_t n)
+{
+    const int64_t sets = tables_of(c->desc);
+    if (sets == 0) return (act){0};
+    const float *columns = act_columns(c, p, sets > 1 ? n : 0);
+    return (act){columns, columns + array_bytes(p) / sizeof(float), c->desc->attr.conv.slope};
+}
+
+static void fill_columns(const cpu_call *c, const pool *p)
+{
+    for (int64_t set = 0; set < tables_of(c->desc); set++) {
+        const float *table = (const float *)c->in[1] + 2 * set * p->c;
+        float *scale = act_columns(c, p, set), *shift = scale + array_bytes(p) / sizeof(float);
+        for (int64_t j = 0; j < p->piece; j++) {
+            scale[j] = table[j % p->c];
+            shift[j] = table[p->c + j % p->c];
+        }
+    }
 }
 
 /* Row of windows (n, oz, oy) -> its first row of voxels (n, oz*KD, oy*KH). */
@@ -50,19 +93,27 @@ static int64_t first_row(const pool *p, int64_t row)
     return (n * p->in[0] + oz * p->k[0]) * p->in[1] + oy * p->k[1];
 }
 
-static void keep_first(const float *x, float *best, int32_t *at, int64_t n)
+__attribute__((always_inline)) static inline float value_at(const float *x, act a, bool lazy, int64_t j)
 {
+    return lazy ? cpu_map_act(x[j], a.scale[j], a.shift[j], a.slope) : x[j];
+}
+
+__attribute__((always_inline)) static inline void keep_first(const float *x, act a, bool lazy, float *best,
+                                                             int32_t *at, int64_t n)
+{
+#pragma omp simd
     for (int64_t j = 0; j < n; j++) {
-        best[j] = x[j];
+        best[j] = value_at(x, a, lazy, j);
         at[j] = 0;
     }
 }
 
-static void keep_larger(const float *x, int32_t row, float *best, int32_t *at, int64_t n)
+__attribute__((always_inline)) static inline void keep_larger(const float *x, act a, bool lazy, int32_t row,
+                                                              float *best, int32_t *at, int64_t n)
 {
 #pragma omp simd
     for (int64_t j = 0; j < n; j++) {
-        float v = x[j], old = best[j];
+        float v = value_at(x, a, lazy, j), old = best[j];
         int32_t more = -(v > old); /* a mask: two selects by one condition would become a branch */
         best[j] = v > old ? v : old;
         at[j] = (row & more) | (at[j] & ~more);
@@ -70,7 +121,8 @@ static void keep_larger(const float *x, int32_t row, float *best, int32_t *at, i
 }
 
 /* Rows to one: best[j] = max over kz,ky, at[j] = kz*KH + ky of the first. x is the piece in the first row. */
-static void reduce_rows(const pool *p, const float *x, float *best, int32_t *at, int64_t n)
+__attribute__((always_inline)) static inline void reduce_body(const pool *p, act a, bool lazy, const float *x,
+                                                              float *best, int32_t *at, int64_t n)
 {
     int64_t line = p->in[2] * p->c;
     int32_t row = 0;
@@ -78,10 +130,18 @@ static void reduce_rows(const pool *p, const float *x, float *best, int32_t *at,
         for (int64_t ky = 0; ky < p->k[1]; ky++, row++) {
             const float *from = x + (kz * p->in[1] + ky) * line;
             if (row == 0)
-                keep_first(from, best, at, n);
+                keep_first(from, a, lazy, best, at, n);
             else
-                keep_larger(from, row, best, at, n);
+                keep_larger(from, a, lazy, row, best, at, n);
         }
+}
+
+static void reduce_rows(const pool *p, act a, const float *x, float *best, int32_t *at, int64_t n)
+{
+    if (a.scale)
+        reduce_body(p, a, true, x, best, at, n);
+    else
+        reduce_body(p, a, false, x, best, at, n);
 }
 
 /* top[j], first[j]: the maximum of best[j + kx*C] over kx and its index, the smallest among equals. */
@@ -108,14 +168,14 @@ static void reduce_x(const pool *p, const float *best, const int32_t *at, float 
 }
 
 /* Pieces of one row of windows; x, y and index point to the row's first. */
-static void pool_row(const cpu_call *call, const pool *p, const float *x, float *y, uint8_t *index)
+static void pool_row(const cpu_call *call, const pool *p, act a, const float *x, float *y, uint8_t *index)
 {
     float *best = array_at(call, p, 0), *top = array_at(call, p, 1);
     int32_t *at = array_at(call, p, 2), *first = array_at(call, p, 3);
     int64_t line = p->in[2] * p->c, window = p->k[2] * p->c, channels = p->c;
     for (int64_t from = 0; from < line; from += p->piece) {
         int64_t n = cpu_min(p->piece, line - from);
-        reduce_rows(p, x + from, best, at, n);
+        reduce_rows(p, a, x + from, best, at, n);
         if (channels < CPU_LINE_ELEMS) /* in one go, between the windows too, where nobody looks */
             reduce_x(p, best, at, top, first, n - window + channels);
         for (int64_t w = 0; w < n; w += window) {
@@ -133,9 +193,11 @@ static void run_maxpool3d(const cpu_call *c)
     float *y = c->out[0];
     uint8_t *index = c->out[1];
     int64_t rows = p.n * p.out[0] * p.out[1], line = p.out[2] * p.c;
+    fill_columns(c, &p);
 #pragma omp parallel for num_threads(c->threads) schedule(static) if (rows * line > CPU_SLICE_ELEMS / 8)
     for (int64_t row = 0; row < rows; row++)
-        pool_row(c, &p, x + first_row(&p, row) * p.in[2] * p.c, y + row * line, index + row * line);
+        pool_row(c, &p, act_of(c, &p, row / p.out[1] / p.out[0]), x + first_row(&p, row) * p.in[2] * p.c,
+                 y + row * line, index + row * line);
 }
 
 /* dy and index along x: wide[(ox*KW + kx)*C + c] = dy[ox,c], at[...] = index[ox,c] - kx, n floats of them. */
@@ -191,7 +253,7 @@ static void work_maxpool3d(const u3d_op_desc *d, int threads, uint64_t *min, uin
 {
     bool back = d->op == U3D_OP_MAXPOOL3D_DX;
     pool p = back ? pool_of(d, &d->out[0], &d->in[0]) : pool_of(d, &d->in[0], &d->out[0]);
-    *min = *best = (uint64_t)threads * ARRAYS * array_bytes(&p);
+    *min = *best = (uint64_t)(2 * tables_of(d) + threads * ARRAYS) * array_bytes(&p);
 }
 
 static const char *refuse_maxpool3d(const u3d_op_desc *d)

@@ -15,7 +15,7 @@
 enum {
     CPU_NORM_BLOCK_ELEMS = 8192, /* a block: 32 kB, read twice, the second time from cache */
     CPU_NORM_BLOCK_ROWS = 32,    /* at least so many rows, so that the double sums per block cost little */
-    CPU_NORM_COLUMNS = 4         /* parameters per column */
+    CPU_NORM_COLUMNS = 6         /* parameters per column */
 };
 
 typedef struct cpu_wide {
@@ -61,7 +61,7 @@ static inline int64_t cpu_wide_at(const cpu_wide *w, int64_t group)
 /* The workspace, as consecutive arrays. */
 typedef struct cpu_norm_work {
     double *part;   /* [groups][slices + 1][2][C]: sums of each slice, then of the rest            */
-    float *columns; /* [groups][4][width]: parameters of the second pass                            */
+    float *columns; /* [groups][6][width]: parameters of the passes                                 */
     char *scratch;  /* [threads][width] of 2 doubles and 2 floats                                   */
     uint64_t scratch_bytes, bytes;
 } cpu_norm_work;
