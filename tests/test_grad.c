@@ -151,37 +151,52 @@ static u3d_val over_xent(u3d_graph *g, u3d_val y)
 
 static u3d_val case_conv(u3d_graph *g)
 {
-    u3d_layer_conv l = {{{3, 3, 3}, {1, 1, 1}, {0, 0, 0}}, 3, true, 1};
+    u3d_layer_conv l = {.attr = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {0, 0, 0}},
+                        .channels_out = 3,
+                        .bias = true,
+                        .init_gain = 1};
     return over_xent(g, u3d_layer_conv3d(g, "conv", param_map(g, "x", 1, 4, 5, 4, 2), &l));
 }
 
 static u3d_val case_conv_same(u3d_graph *g)
 {
-    u3d_layer_conv l = {{{3, 1, 5}, {1, 1, 1}, {1, 0, 2}}, 2, false, 1};
+    u3d_layer_conv l = {.attr = {.kernel = {3, 1, 5}, .stride = {1, 1, 1}, .pad = {1, 0, 2}},
+                        .channels_out = 2,
+                        .bias = false,
+                        .init_gain = 1};
     return over_xent(g, u3d_layer_conv3d(g, "conv", param_map(g, "x", 2, 3, 2, 4, 3), &l));
 }
 
 static u3d_val case_conv_stride(u3d_graph *g)
 {
-    u3d_layer_conv l = {{{3, 3, 2}, {2, 1, 2}, {1, 1, 0}}, 2, true, 1};
+    u3d_layer_conv l = {.attr = {.kernel = {3, 3, 2}, .stride = {2, 1, 2}, .pad = {1, 1, 0}},
+                        .channels_out = 2,
+                        .bias = true,
+                        .init_gain = 1};
     return over_xent(g, u3d_layer_conv3d(g, "conv", param_map(g, "x", 1, 5, 3, 4, 2), &l));
 }
 
 static u3d_val case_upconv(u3d_graph *g)
 {
-    u3d_layer_conv l = {{{2, 2, 2}, {2, 2, 2}, {0, 0, 0}}, 2, true, 1};
+    u3d_layer_conv l = {.attr = {.kernel = {2, 2, 2}, .stride = {2, 2, 2}, .pad = {0, 0, 0}},
+                        .channels_out = 2,
+                        .bias = true,
+                        .init_gain = 1};
     return over_xent(g, u3d_layer_upconv3d(g, "up", param_map(g, "x", 2, 2, 1, 2, 3), &l));
 }
 
 static u3d_val case_upconv_flat(u3d_graph *g)
 {
-    u3d_layer_conv l = {{{1, 2, 3}, {1, 2, 3}, {0, 0, 0}}, 3, false, 1};
+    u3d_layer_conv l = {.attr = {.kernel = {1, 2, 3}, .stride = {1, 2, 3}, .pad = {0, 0, 0}},
+                        .channels_out = 3,
+                        .bias = false,
+                        .init_gain = 1};
     return over_xent(g, u3d_layer_upconv3d(g, "up", param_map(g, "x", 1, 2, 2, 1, 2), &l));
 }
 
 static u3d_val case_maxpool(u3d_graph *g)
 {
-    u3d_conv_attr a = {{2, 1, 2}, {2, 1, 2}, {0, 0, 0}};
+    u3d_conv_attr a = {.kernel = {2, 1, 2}, .stride = {2, 1, 2}, .pad = {0, 0, 0}};
     return over_xent(g, u3d_maxpool3d(g, "pool", param_map(g, "x", 2, 4, 2, 4, 2), a));
 }
 
@@ -229,7 +244,10 @@ static u3d_val case_add(u3d_graph *g)
 /* A value with several readers: gradients add up, through ops that can accumulate and ops that cannot. */
 static u3d_val case_shared(u3d_graph *g)
 {
-    u3d_layer_conv l = {{{3, 3, 3}, {1, 1, 1}, {1, 1, 1}}, 2, true, 1};
+    u3d_layer_conv l = {.attr = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {1, 1, 1}},
+                        .channels_out = 2,
+                        .bias = true,
+                        .init_gain = 1};
     u3d_val x = param_map(g, "x", 2, 2, 3, 2, 2);
     u3d_val normed = u3d_layer_norm(g, "norm", x, (u3d_norm_attr){.eps = 1e-3F});
     u3d_val sum = u3d_add(g, "sum", u3d_add(g, "twice", x, x), u3d_layer_conv3d(g, "conv", x, &l));
@@ -270,8 +288,14 @@ static u3d_val case_sum_of_losses(u3d_graph *g)
 /* A level of the U-Net: every op between two losses' worth of chain rule. */
 static u3d_val case_chain(u3d_graph *g)
 {
-    u3d_layer_conv conv = {{{3, 3, 3}, {1, 1, 1}, {1, 1, 1}}, 2, true, 1};
-    u3d_layer_conv up = {{{2, 2, 2}, {2, 2, 2}, {0, 0, 0}}, 2, false, 1};
+    u3d_layer_conv conv = {.attr = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {1, 1, 1}},
+                           .channels_out = 2,
+                           .bias = true,
+                           .init_gain = 1};
+    u3d_layer_conv up = {.attr = {.kernel = {2, 2, 2}, .stride = {2, 2, 2}, .pad = {0, 0, 0}},
+                         .channels_out = 2,
+                         .bias = false,
+                         .init_gain = 1};
     u3d_val x = param_map(g, "x", 1, 4, 4, 4, 1);
     u3d_val skip =
         u3d_layer_norm(g, "norm", u3d_layer_conv3d(g, "conv1", x, &conv), (u3d_norm_attr){.eps = 1e-3F});

@@ -43,7 +43,10 @@ static u3d_status task_graph(void)
 static u3d_status task_graph_by_hand(void)
 {
     u3d_graph *g;
-    u3d_layer_conv conv = {{{3, 3, 3}, {1, 1, 1}, {1, 1, 1}}, 4, true, 1};
+    u3d_layer_conv conv = {.attr = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {1, 1, 1}},
+                           .channels_out = 4,
+                           .bias = true,
+                           .init_gain = 1};
     U3D_TRY(u3d_graph_new(&g));
     u3d_scope_push(g, "level%d", 0);
     u3d_val x = u3d_input(g, "x", u3d_type_map(1, input_size, 2));

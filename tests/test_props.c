@@ -252,7 +252,7 @@ static int64_t voxel(int64_t z, int64_t y, int64_t x)
 static picture picture_new(void)
 {
     picture p = {.d = {.op = U3D_OP_CONV3D, .n_in = 2, .n_out = 1}};
-    p.d.attr.conv = (u3d_conv_attr){{3, 3, 3}, {1, 1, 1}, {1, 1, 1}};
+    p.d.attr.conv = (u3d_conv_attr){.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {1, 1, 1}};
     p.d.in[0] = u3d_type_map(1, (const int64_t[]){SIZE, SIZE, SIZE}, CI);
     p.d.in[1] = u3d_type_f32(5, (const int64_t[]){3, 3, 3, CI, CO});
     assert_ok(u3d_op_info_get(p.d.op)->infer(&p.d));
