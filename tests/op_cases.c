@@ -117,27 +117,26 @@
      {.conv = {WINDOW(kd, kh, kw, sd, sh, sw, pd, ph, pw), .moments = true, .per_instance = each}}, 2 + (bias), 2,     \
      {MAP(n, d, h, w, ci), MAP(kd, kh, kw, ci, co), FLAT(co)}, {0}, 1e-5, fill}
 
-/* A convolution of a lazy map with `sets` tables (1 or n); with moments over the batch where asked. */
-#define LAZY(tag, n, d, h, w, ci, co, kd, kh, kw, sd, sh, sw, pd, ph, pw, bias, sets, slope_, moments_)                \
-    {tag, U3D_OP_CONV3D,                                                                                               \
-     {.conv = {WINDOW(kd, kh, kw, sd, sh, sw, pd, ph, pw), .lazy = {true, false}, .moments = moments_, .slope = slope_}},\
-     3 + (bias), 1 + (moments_), {MAP(n, d, h, w, ci), MAP(kd, kh, kw, ci, co), BIAS_##bias(co) STATS(sets, ci)}, {0}, \
-     (moments_) ? 1e-5 : 3e-6, U3D_FILL_DEFAULT},                                                                      \
+/* A convolution of a lazy map with `sets` tables (1 or n); again with moments over the batch. */
+#define LAZY(tag, n, d, h, w, ci, co, kd, kh, kw, sd, sh, sw, pd, ph, pw, bias, sets, slope_)                          \
+    LAZY_CONV(tag, n, d, h, w, ci, co, kd, kh, kw, sd, sh, sw, pd, ph, pw, bias, sets, slope_, 0, 3e-6),               \
+    LAZY_CONV(tag "_moments", n, d, h, w, ci, co, kd, kh, kw, sd, sh, sw, pd, ph, pw, bias, sets, slope_, 1, 1e-5),    \
     {tag, U3D_OP_CONV3D_DW,                                                                                            \
      {.conv = {WINDOW(kd, kh, kw, sd, sh, sw, pd, ph, pw), .lazy = {true, false}, .slope = slope_}}, 3, 1 + (bias),    \
      {MAP(n, d, h, w, ci), MAP(n, OUT(d, kd, sd, pd), OUT(h, kh, sh, ph), OUT(w, kw, sw, pw), co), STATS(sets, ci)}, {0},\
      3e-6, U3D_FILL_DEFAULT}
+#define LAZY_CONV(tag, n, d, h, w, ci, co, kd, kh, kw, sd, sh, sw, pd, ph, pw, bias, sets, slope_, moments_, tol)      \
+    {tag, U3D_OP_CONV3D,                                                                                               \
+     {.conv = {WINDOW(kd, kh, kw, sd, sh, sw, pd, ph, pw), .lazy = {true, false}, .moments = moments_, .slope = slope_}},\
+     3 + (bias), 1 + (moments_), {MAP(n, d, h, w, ci), MAP(kd, kh, kw, ci, co), BIAS_##bias(co) STATS(sets, ci)}, {0}, tol,\
+     U3D_FILL_DEFAULT}
 
 /* A convolution, 3x3x3 with stride 1, of `up` of this size joined with a skip that is 2*mz, 2*my, 2*mx larger; each
- * lazy with that many tables where asked. */
-#define JOIN(tag, n, d, h, w, cu, cs, mz, my, mx, co, pad_, bias, lazy_up, su, lazy_skip, ss, slope_, moments_, each)  \
-    {tag, U3D_OP_CONV3D,                                                                                               \
-     {.conv = {WINDOW(3, 3, 3, 1, 1, 1, pad_, pad_, pad_), .joined = true, .lazy = {lazy_up, lazy_skip},               \
-               .moments = moments_, .per_instance = each, .slope = slope_}},                                           \
-     3 + (bias) + (lazy_up) + (lazy_skip), 1 + (moments_),                                                             \
-     {MAP(n, d, h, w, cu), MAP(3, 3, 3, (cu) + (cs), co), BIAS_##bias(co)                                              \
-      MAP(n, (d) + 2 * (mz), (h) + 2 * (my), (w) + 2 * (mx), cs), TABLE_##lazy_up(su, cu) TABLE_##lazy_skip(ss, cs)},  \
-     {0}, (moments_) ? 1e-5 : 3e-6, U3D_FILL_DEFAULT},                                                                 \
+ * lazy with that many tables where asked. Again with moments, per sample where `each`. */
+#define JOIN(tag, n, d, h, w, cu, cs, mz, my, mx, co, pad_, bias, lazy_up, su, lazy_skip, ss, slope_, each)            \
+    JOIN_CONV(tag, n, d, h, w, cu, cs, mz, my, mx, co, pad_, bias, lazy_up, su, lazy_skip, ss, slope_, 0, false, 3e-6),\
+    JOIN_CONV(tag "_moments", n, d, h, w, cu, cs, mz, my, mx, co, pad_, bias, lazy_up, su, lazy_skip, ss, slope_, 1, each,\
+              1e-5),                                                                                                   \
     {tag, U3D_OP_CONV3D_DW,                                                                                            \
      {.conv = {WINDOW(3, 3, 3, 1, 1, 1, pad_, pad_, pad_), .joined = true, .lazy = {lazy_up, lazy_skip},               \
                .slope = slope_}},                                                                                      \
@@ -145,6 +144,15 @@
      {MAP(n, d, h, w, cu), MAP(n, OUT(d, 3, 1, pad_), OUT(h, 3, 1, pad_), OUT(w, 3, 1, pad_), co),                     \
       MAP(n, (d) + 2 * (mz), (h) + 2 * (my), (w) + 2 * (mx), cs), TABLE_##lazy_up(su, cu) TABLE_##lazy_skip(ss, cs)},  \
      {0}, 3e-6, U3D_FILL_DEFAULT}
+#define JOIN_CONV(tag, n, d, h, w, cu, cs, mz, my, mx, co, pad_, bias, lazy_up, su, lazy_skip, ss, slope_, moments_,   \
+                  each, tol)                                                                                           \
+    {tag, U3D_OP_CONV3D,                                                                                               \
+     {.conv = {WINDOW(3, 3, 3, 1, 1, 1, pad_, pad_, pad_), .joined = true, .lazy = {lazy_up, lazy_skip},               \
+               .moments = moments_, .per_instance = each, .slope = slope_}},                                           \
+     3 + (bias) + (lazy_up) + (lazy_skip), 1 + (moments_),                                                             \
+     {MAP(n, d, h, w, cu), MAP(3, 3, 3, (cu) + (cs), co), BIAS_##bias(co)                                              \
+      MAP(n, (d) + 2 * (mz), (h) + 2 * (my), (w) + 2 * (mx), cs), TABLE_##lazy_up(su, cu) TABLE_##lazy_skip(ss, cs)},  \
+     {0}, tol, U3D_FILL_DEFAULT}
 
 #define UPCONV_LAZY(tag, n, d, h, w, ci, co, kd, kh, kw, bias, sets, slope_)                                           \
     {tag, U3D_OP_UPCONV3D, {.conv = {TILES(kd, kh, kw), .lazy = {true, false}, .slope = slope_}}, 3 + (bias), 1,       \
@@ -221,31 +229,31 @@ const u3d_op_case u3d_op_cases[] = {
     GATHER("moments_half",  1,  9,  9, 11,  8, 24, 3, 3, 3, 2, 2, 2, 1, 1, 1, 1, false, U3D_FILL_DEFAULT),
     GATHER("moments_unet",  1,  8, 10, 16, 32, 64, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, false, U3D_FILL_DEFAULT),
 
-    /*   tag                N   D   H   W  CI  CO  kernel   stride   pad     bias tables slope moments */
-    LAZY("lazy_one",        1,  1,  1,  1,  1,  1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1, 0.0F,  0),
-    LAZY("lazy_tiny",       1,  4,  4,  4,  1,  1, 3, 3, 3, 1, 1, 1, 1, 1, 1, 0, 1, 0.01F, 0),
-    LAZY("lazy_odd",        1,  5,  7, 11,  7, 17, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0.0F,  0),
-    LAZY("lazy_n2",         2,  4,  5,  6,  8, 16, 3, 3, 3, 1, 1, 1, 1, 1, 1, 0, 2, 0.01F, 0),
-    LAZY("lazy_n3_shared",  3,  3,  5,  4, 17,  3, 3, 3, 3, 1, 1, 1, 0, 0, 0, 1, 1, 0.0F,  1),
-    LAZY("lazy_head",       2,  5,  6,  7, 24,  3, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 2, 0.01F, 0),
-    LAZY("lazy_flat",       1,  4,  9, 10, 16, 33, 1, 3, 3, 1, 1, 1, 0, 1, 1, 1, 1, 0.0F,  1),
-    LAZY("lazy_half",       1,  9,  9, 11,  8, 24, 3, 3, 3, 2, 2, 2, 1, 1, 1, 1, 1, 0.01F, 0),
-    LAZY("lazy_even",       1,  5,  6,  7,  8,  8, 2, 4, 2, 1, 1, 1, 0, 1, 0, 0, 1, 0.0F,  0),
-    LAZY("lazy_wide",       1,  4,  6,  6, 64, 70, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0.0F,  0),
-    LAZY("lazy_unet",       1,  8, 10, 16, 32, 64, 3, 3, 3, 1, 1, 1, 0, 0, 0, 1, 1, 0.0F,  1),
-    LAZY("lazy_large",      2, 11, 14, 22, 24, 40, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 2, 0.01F, 1),
+    /*   tag                N   D   H   W  CI  CO  kernel   stride   pad     bias tables slope */
+    LAZY("lazy_one",        1,  1,  1,  1,  1,  1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 1, 0.0F),
+    LAZY("lazy_tiny",       1,  4,  4,  4,  1,  1, 3, 3, 3, 1, 1, 1, 1, 1, 1, 0, 1, 0.01F),
+    LAZY("lazy_odd",        1,  5,  7, 11,  7, 17, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0.0F),
+    LAZY("lazy_n2",         2,  4,  5,  6,  8, 16, 3, 3, 3, 1, 1, 1, 1, 1, 1, 0, 2, 0.01F),
+    LAZY("lazy_n3_shared",  3,  3,  5,  4, 17,  3, 3, 3, 3, 1, 1, 1, 0, 0, 0, 1, 1, 0.0F),
+    LAZY("lazy_head",       2,  5,  6,  7, 24,  3, 1, 1, 1, 1, 1, 1, 0, 0, 0, 1, 2, 0.01F),
+    LAZY("lazy_flat",       1,  4,  9, 10, 16, 33, 1, 3, 3, 1, 1, 1, 0, 1, 1, 1, 1, 0.0F),
+    LAZY("lazy_half",       1,  9,  9, 11,  8, 24, 3, 3, 3, 2, 2, 2, 1, 1, 1, 1, 1, 0.01F),
+    LAZY("lazy_even",       1,  5,  6,  7,  8,  8, 2, 4, 2, 1, 1, 1, 0, 1, 0, 0, 1, 0.0F),
+    LAZY("lazy_wide",       1,  4,  6,  6, 64, 70, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 1, 0.0F),
+    LAZY("lazy_unet",       1,  8, 10, 16, 32, 64, 3, 3, 3, 1, 1, 1, 0, 0, 0, 1, 1, 0.0F),
+    LAZY("lazy_large",      2, 11, 14, 22, 24, 40, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1, 2, 0.01F),
 
-    /*   tag                N   D   H   W  CU  CS  margin   CO pad bias up,   skip: lazy, tables; slope moments */
-    JOIN("joined_one",      1,  3,  3,  3,  1,  1, 0, 0, 0,  1, 0, 1, 0, 1, 0, 1, 0.0F,  0, false),
-    JOIN("joined_same",     2,  4,  5,  6,  8, 16, 0, 0, 0, 16, 1, 1, 0, 1, 0, 1, 0.0F,  0, false),
-    JOIN("joined_odd",      1,  3,  5,  4,  7,  3, 1, 2, 3,  5, 0, 1, 0, 1, 0, 1, 0.0F,  1, false),
-    JOIN("joined_n2",       2,  4,  3,  5, 17,  8, 2, 1, 4, 24, 1, 0, 0, 1, 0, 1, 0.0F,  1, true),
-    JOIN("joined_lazy_up",  1,  4,  5,  6,  5,  7, 1, 1, 2,  8, 1, 1, 1, 1, 0, 1, 0.01F, 0, false),
-    JOIN("joined_lazy_skip", 2, 4,  5,  6, 16,  9, 2, 1, 1, 17, 1, 0, 0, 1, 1, 2, 0.0F,  0, false),
-    JOIN("joined_lazy_both", 2, 3,  6,  7,  7, 17, 1, 2, 0, 16, 1, 1, 1, 1, 1, 2, 0.01F, 1, true),
-    JOIN("joined_lazy_shared", 2, 5, 4, 6,  3,  5, 1, 0, 3, 33, 0, 1, 1, 2, 1, 1, 0.0F,  0, false),
-    JOIN("joined_unet",     1,  6,  8, 12, 64, 32, 4, 4, 4, 32, 0, 1, 0, 1, 1, 1, 0.0F,  1, false),
-    JOIN("joined_large",    1, 10, 14, 22, 24, 24, 0, 0, 0, 24, 1, 1, 0, 1, 1, 1, 0.01F, 1, true),
+    /*   tag                N   D   H   W  CU  CS  margin   CO pad bias up,   skip: lazy, tables; slope, per sample */
+    JOIN("joined_one",      1,  3,  3,  3,  1,  1, 0, 0, 0,  1, 0, 1, 0, 1, 0, 1, 0.0F,  false),
+    JOIN("joined_same",     2,  4,  5,  6,  8, 16, 0, 0, 0, 16, 1, 1, 0, 1, 0, 1, 0.0F,  false),
+    JOIN("joined_odd",      1,  3,  5,  4,  7,  3, 1, 2, 3,  5, 0, 1, 0, 1, 0, 1, 0.0F,  false),
+    JOIN("joined_n2",       2,  4,  3,  5, 17,  8, 2, 1, 4, 24, 1, 0, 0, 1, 0, 1, 0.0F,  true),
+    JOIN("joined_lazy_up",  1,  4,  5,  6,  5,  7, 1, 1, 2,  8, 1, 1, 1, 1, 0, 1, 0.01F, false),
+    JOIN("joined_lazy_skip", 2, 4,  5,  6, 16,  9, 2, 1, 1, 17, 1, 0, 0, 1, 1, 2, 0.0F,  false),
+    JOIN("joined_lazy_both", 2, 3,  6,  7,  7, 17, 1, 2, 0, 16, 1, 1, 1, 1, 1, 2, 0.01F, true),
+    JOIN("joined_lazy_shared", 2, 5, 4, 6,  3,  5, 1, 0, 3, 33, 0, 1, 1, 2, 1, 1, 0.0F,  false),
+    JOIN("joined_unet",     1,  6,  8, 12, 64, 32, 4, 4, 4, 32, 0, 1, 0, 1, 1, 1, 0.0F,  false),
+    JOIN("joined_large",    1, 10, 14, 22, 24, 24, 0, 0, 0, 24, 1, 1, 0, 1, 1, 1, 0.01F, true),
 
     /*     tag        N   D   H   W  CI  CO  kernel  bias */
     UPCONV("one",     1,  1,  1,  1,  1,  1, 2, 2, 2, 1),
