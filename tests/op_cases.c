@@ -284,6 +284,7 @@ const u3d_op_case u3d_op_cases[] = {
     POOL("zero",      1,  2,  2,  2,  3, 2, 2, 2, U3D_FILL_ZERO),
     POOL("unet",      1, 10, 12, 11, 64, 2, 2, 2, U3D_FILL_DEFAULT),
     POOL("large",     2, 16, 15, 18, 20, 2, 2, 2, U3D_FILL_DEFAULT),
+    POOL("stream",    1, 16, 32, 32, 32, 2, 2, 2, U3D_FILL_DEFAULT), /* 16 MB: written past the caches */
 
     /*        tag            N   D   H   W   C  window  tables slope */
     POOL_LAZY("lazy_one",    1,  1,  1,  1,  1, 2, 2, 2, 1, 0.0F), /* slope 0: windows of equal zeros occur */

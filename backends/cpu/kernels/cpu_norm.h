@@ -32,13 +32,15 @@ static inline int64_t cpu_pow2_in(int64_t c, int64_t top)
     return p;
 }
 
-/* 64 columns or more where channels are few: four chains of adds even with AVX-512. */
+/* 64 columns or more: four chains of adds even with AVX-512. Not many more, so that parameters stay in cache.
+ */
 static inline cpu_wide cpu_wide_of(const u3d_type *map, bool per_instance)
 {
     cpu_wide w = {.channels = cpu_channels(map), .groups = per_instance ? map->dim[0] : 1};
-    int64_t elems = u3d_type_elems(map) / w.groups, unit = w.channels < 64 ? 64 : 16;
+    int64_t elems = u3d_type_elems(map) / w.groups;
     w.voxels = elems / w.channels;
-    w.rep = unit / cpu_pow2_in(w.channels, unit);
+    w.rep = 16 / cpu_pow2_in(w.channels, 16);
+    while (w.rep * w.channels < 64) w.rep *= 2;
     w.width = w.rep * w.channels;
     w.rows = elems / w.width;
     w.rest = elems % w.width;
