@@ -16,7 +16,7 @@
 
 #include "engine/graph.h"
 #include "engine/mem.h"
-#include "tests/ref/ref.h"
+#include "tests/support_eval.h"
 
 static const double STEP = 1e-5, TOLERANCE = 1e-6;
 
@@ -25,44 +25,12 @@ static bool op_covered[U3D_OP_COUNT];
 /* ---- running a graph with the oracle
  * --------------------------------------------------------------------------- */
 
-typedef struct eval {
-    const u3d_graph *g;
-    double **value; /* one array per value of the graph */
-} eval;
-
-static void eval_new(eval *e, const u3d_graph *g)
+static void eval_run(u3d_test_eval *e, bool backward_too)
 {
-    e->g = g;
-    e->value = u3d_new((size_t)u3d_graph_n_values(g), sizeof *e->value);
-    assert_non_null(e->value);
-    for (u3d_val v = 0; v < u3d_graph_n_values(g); v++) {
-        int64_t n = u3d_type_elems(&u3d_graph_value(g, v)->type);
-        e->value[v] = u3d_new((size_t)n, sizeof(double));
-        assert_non_null(e->value[v]);
-        for (int64_t i = 0; i < n; i++) e->value[v][i] = NAN; /* nothing may be read before it is written */
-    }
-}
-
-static void eval_done(eval *e)
-{
-    for (u3d_val v = 0; v < u3d_graph_n_values(e->g); v++) u3d_free(e->value[v]);
-    u3d_free(e->value);
-}
-
-static void eval_run(eval *e, bool backward_too)
-{
-    for (int i = 0; i < u3d_graph_n_nodes(e->g); i++) {
-        const u3d_node *node = u3d_graph_node(e->g, i);
-        if (node->backward && !backward_too) continue;
-        u3d_op_desc d;
-        u3d_graph_desc(e->g, i, &d);
-        const double *in[U3D_MAX_IN] = {NULL};
-        double *out[U3D_MAX_OUT] = {NULL};
-        for (int k = 0; k < node->n_in; k++) in[k] = e->value[node->in[k]];
-        for (int k = 0; k < node->n_out; k++) out[k] = e->value[node->out[k]];
-        u3d_ref_run(&d, in, out);
-        op_covered[node->op] = true;
-    }
+    for (int i = 0; i < u3d_graph_n_nodes(e->g); i++)
+        if (backward_too || !u3d_graph_node(e->g, i)->backward)
+            op_covered[u3d_graph_node(e->g, i)->op] = true;
+    u3d_test_eval_run(e, backward_too);
 }
 
 /* n distinct numbers in (-1.5, 1.5), none of them 0, in random order. */
@@ -77,7 +45,7 @@ static void fill_grid(u3d_rng *r, double *p, int64_t n)
     }
 }
 
-static void eval_fill(eval *e)
+static void eval_fill(u3d_test_eval *e)
 {
     for (u3d_val v = 0; v < u3d_graph_n_values(e->g); v++) {
         const u3d_value *value = u3d_graph_value(e->g, v);
@@ -93,7 +61,7 @@ static void eval_fill(eval *e)
     }
 }
 
-static void check_param(eval *e, u3d_val loss, u3d_val v)
+static void check_param(u3d_test_eval *e, u3d_val loss, u3d_val v)
 {
     const u3d_value *value = u3d_graph_value(e->g, v);
     int64_t n = u3d_type_elems(&value->type);
@@ -340,20 +308,20 @@ static void test_case(void **state)
 {
     const grad_case *c = *state;
     u3d_graph *g;
-    eval e;
+    u3d_test_eval e;
     assert_ok(u3d_graph_new(&g));
     u3d_val loss = c->build(g);
     assert_ok(u3d_graph_finish(g));
     u3d_graph_output(g, loss, "loss");
     assert_ok(u3d_graph_backward(g, loss));
     assert_ok(u3d_graph_finish(g));
-    eval_new(&e, g);
+    u3d_test_eval_new(&e, g);
     eval_fill(&e);
     eval_run(&e, true);
     assert_true(isfinite(e.value[loss][0]));
     for (u3d_val v = 0; v < u3d_graph_n_values(g); v++)
         if (u3d_graph_value(g, v)->role == U3D_ROLE_PARAM) check_param(&e, loss, v);
-    eval_done(&e);
+    u3d_test_eval_done(&e);
     u3d_graph_free(g);
 }
 

@@ -32,9 +32,9 @@ static char *dir, *volume_path, *written_path, *model_path, *log_path, *png_path
 static u3d_status task_graph(void)
 {
     u3d_unet3d net;
-    U3D_TRY(u3d_unet3d_build(&config, U3D_MODE_TRAIN, 1, input_size, true, &net));
+    U3D_TRY(u3d_unet3d_build(&config, backend, U3D_MODE_TRAIN, 1, input_size, true, &net));
     u3d_unet3d_done(&net);
-    U3D_TRY(u3d_unet3d_build(&config, U3D_MODE_INFER, 1, input_size, true, &net));
+    U3D_TRY(u3d_unet3d_build(&config, backend, U3D_MODE_INFER, 1, input_size, true, &net));
     u3d_unet3d_done(&net);
     return U3D_OK;
 }
@@ -266,7 +266,7 @@ static int prepare(void **state)
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         assert_ok(u3d_config_set(&config, settings[i]));
     backend = u3d_test_cpu();
-    assert_ok(u3d_unet3d_build(&config, U3D_MODE_TRAIN, 1, input_size, true, &built));
+    assert_ok(u3d_unet3d_build(&config, backend, U3D_MODE_TRAIN, 1, input_size, true, &built));
     assert_ok(u3d_plan_new(backend, built.graph, &(u3d_plan_opts){0}, &planned));
     assert_ok(u3d_params_new(backend, built.graph, (1U << U3D_BLOCK_COUNT) - 1, 1, &parameters));
     return 0;
