@@ -2,8 +2,8 @@
  *                      x[n, oz*sz - pz + kz, oy*sy - py + ky, ox*sx - px + kx, ci] * dy[n,oz,oy,ox,co]
  * dbias[co]          = sum over n,oz,oy,ox of dy[n,oz,oy,ox,co]
  *
- * "direct" is cpu_conv_wgrad and cpu_conv_bgrad; "plain" sums the formula in double. A lazy or joined
- * x is written out first. */
+ * "few" is cpu_conv_wgrad_few, "direct" cpu_conv_wgrad, both with cpu_conv_bgrad; "plain" sums the formula in
+ * double. A lazy or joined x is written out first. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 static cpu_conv geometry(const u3d_op_desc *d)
@@ -19,6 +19,22 @@ static uint64_t bias_work(const u3d_op_desc *d)
     return d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
 }
 
+static const char *few_refuses(const u3d_op_desc *d)
+{
+    const cpu_conv g = geometry(d);
+    return CPU_NAME(cpu_conv_wgrad_few_takes)(&g)
+               ? NULL
+               : "many input channels, or output channels do not fill vectors";
+}
+
+static void few_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    const cpu_conv g = geometry(d);
+    const uint64_t w = cpu_conv_input_work(d) + CPU_NAME(cpu_conv_wgrad_few_work)(&g, threads),
+                   b = bias_work(d);
+    *min = *best = w > b ? w : b;
+}
+
 static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     const cpu_conv g = geometry(d);
@@ -32,6 +48,15 @@ static void bias_grad(const cpu_call *c)
     const bool add = (c->desc->accumulate & 2U) != 0;
     if (c->desc->n_out < 2) return;
     CPU_NAME(cpu_conv_bgrad)(&c->desc->in[1], c->in[1], add, c->out[1], c->work, c->threads);
+}
+
+static void few(const cpu_call *c)
+{
+    void *work;
+    const float *x = cpu_conv_input(c, &work);
+    const cpu_conv g = geometry(c->desc);
+    CPU_NAME(cpu_conv_wgrad_few)(&g, x, c->in[1], c->out[0], work, c->threads);
+    bias_grad(c);
 }
 
 static void direct(const cpu_call *c)
@@ -93,6 +118,8 @@ static void plain(const cpu_call *c)
     bias_grad(c);
 }
 
-const cpu_entry CPU_NAME(cpu_CONV3D_DW)[] = {{.name = "direct", .work = direct_work, .run = direct},
-                                             {.name = "plain", .work = plain_work, .run = plain},
-                                             {.name = NULL}};
+const cpu_entry CPU_NAME(cpu_CONV3D_DW)[] = {
+    {.name = "few", .refuses = few_refuses, .work = few_work, .run = few},
+    {.name = "direct", .work = direct_work, .run = direct},
+    {.name = "plain", .work = plain_work, .run = plain},
+    {.name = NULL}};
