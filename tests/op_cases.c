@@ -398,3 +398,21 @@ double u3d_op_case_tol(const u3d_op_case *c, const char *impl)
     (void) impl;
     return c->tol;
 }
+
+bool u3d_op_case_fused(const u3d_op_case *c)
+{
+    const u3d_conv_attr *a = &c->attr.conv;
+    switch ((int) c->op) {
+    case U3D_OP_CONV3D:
+    case U3D_OP_CONV3D_DW:
+    case U3D_OP_UPCONV3D:
+    case U3D_OP_UPCONV3D_DW:
+    case U3D_OP_MAXPOOL3D: return a->joined || a->lazy[0] || a->lazy[1] || a->moments;
+    default: return false;
+    }
+}
+
+bool u3d_op_case_optional(const u3d_op_case *c)
+{
+    return c->op == U3D_OP_CONV3D && c->attr.conv.moments;
+}

@@ -198,12 +198,6 @@ static bool case_selected(const u3d_op_case *c)
     return !only_case || strstr(name, only_case);
 }
 
-/* A convolution need not gather moments: where none does, the op moments gives them. */
-static bool case_optional(const u3d_op_case *c)
-{
-    return c->op == U3D_OP_CONV3D && c->attr.conv.moments;
-}
-
 /* All implementations of the op that take the case. At least one must, unless the backend lacks the op. */
 static void case_on_device(const u3d_op_case *c, const u3d_op_data *data, const device *dev)
 {
@@ -222,7 +216,7 @@ static void case_on_device(const u3d_op_case *c, const u3d_op_data *data, const 
         if (only_impl && strcmp(only_impl, impl) != 0) continue;
         trial_all(&r);
     }
-    if (n_accept == 0 && strcmp(dev->name, "cpu") == 0 && !case_optional(c))
+    if (n_accept == 0 && strcmp(dev->name, "cpu") == 0 && !u3d_op_case_optional(c))
         trial_fail(&r, "no implementation of the CPU accepts the case");
 }
 
