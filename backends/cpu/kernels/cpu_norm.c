@@ -22,13 +22,43 @@ static moments merge(moments a, moments b)
     return (moments){n, a.mean + delta * (b.n / n), a.m2 + b.m2 + delta * delta * (a.n * b.n / n)};
 }
 
+/* mean[j] += sum over n rows of x - origin; n is a constant where this is called. */
+__attribute__((always_inline)) static inline void add_rows(const float *x, int n, int64_t width,
+                                                           const float *origin, float *mean)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < width; j++) {
+        float sum = 0;
+#pragma GCC unroll 4
+        for (int r = 0; r < n; r++) sum += x[r * width + j] - origin[j];
+        mean[j] += sum;
+    }
+}
+
+/* squares[j] += sum over n rows of (x - origin - mean)^2. */
+__attribute__((always_inline)) static inline void
+add_squares(const float *x, int n, int64_t width, const float *origin, const float *mean, float *squares)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < width; j++) {
+        float sum = 0;
+#pragma GCC unroll 4
+        for (int r = 0; r < n; r++) {
+            float d = (x[r * width + j] - origin[j]) - mean[j];
+            sum += d * d;
+        }
+        squares[j] += sum;
+    }
+}
+
 /* Mean of a block's rows minus `origin`. */
 static void block_mean(const float *x, int64_t rows, int64_t width, const float *origin, float *mean)
 {
+    int64_t r = 0;
     memset(mean, 0, (size_t)width * sizeof *mean);
-    for (int64_t r = 0; r < rows; r++)
-#pragma omp simd
-        for (int64_t j = 0; j < width; j++) mean[j] += x[r * width + j] - origin[j];
+    for (; r + CPU_NORM_ROWS <= rows; r += CPU_NORM_ROWS)
+        add_rows(x + r * width, CPU_NORM_ROWS, width, origin, mean);
+    for (; r < rows; r++) add_rows(x + r * width, 1, width, origin, mean);
     float share = 1.0f / (float)rows;
     for (int64_t j = 0; j < width; j++) mean[j] *= share;
 }
@@ -36,13 +66,11 @@ static void block_mean(const float *x, int64_t rows, int64_t width, const float 
 static void block_squares(const float *x, int64_t rows, int64_t width, const float *origin, const float *mean,
                           float *squares)
 {
+    int64_t r = 0;
     memset(squares, 0, (size_t)width * sizeof *squares);
-    for (int64_t r = 0; r < rows; r++)
-#pragma omp simd
-        for (int64_t j = 0; j < width; j++) {
-            float d = (x[r * width + j] - origin[j]) - mean[j];
-            squares[j] += d * d;
-        }
+    for (; r + CPU_NORM_ROWS <= rows; r += CPU_NORM_ROWS)
+        add_squares(x + r * width, CPU_NORM_ROWS, width, origin, mean, squares);
+    for (; r < rows; r++) add_squares(x + r * width, 1, width, origin, mean, squares);
 }
 
 /* merge() for all columns: `old` rows so far, `rows` new ones. */

@@ -15,7 +15,9 @@
 enum {
     CPU_NORM_BLOCK_ELEMS = 8192, /* a block: 32 kB, read twice, the second time from cache */
     CPU_NORM_BLOCK_ROWS = 32,    /* at least so many rows, so that the double sums per block cost little */
-    CPU_NORM_COLUMNS = 6         /* parameters per column */
+    CPU_NORM_ROWS =
+        4, /* rows per loop over columns, so that what belongs to columns is loaded once for all */
+    CPU_NORM_COLUMNS = 6 /* parameters per column */
 };
 
 typedef struct cpu_wide {

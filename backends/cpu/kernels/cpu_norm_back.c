@@ -30,23 +30,39 @@ __attribute__((always_inline)) static inline float before_act(act a, float dy, f
     return v > 0 ? dy : less;
 }
 
-/* Sums of dy and of dy * (x - mean) over a block of rows. */
+/* n rows of dy and of dy * (x - mean), added up; n and a.on are constants where this is called. */
+__attribute__((always_inline)) static inline void add_rows(act a, const float *dy, const float *x, int n,
+                                                           int64_t width, const float *columns, float *sum,
+                                                           float *product)
+{
+    const float *mean = columns + MEAN * width;
+#pragma omp simd
+    for (int64_t j = 0; j < width; j++) {
+        float s1 = 0, s2 = 0;
+#pragma GCC unroll 4
+        for (int r = 0; r < n; r++) {
+            float v = x[r * width + j], g = before_act(a, dy[r * width + j], v, columns, width, j);
+            s1 += g;
+            s2 += g * (v - mean[j]);
+        }
+        sum[j] += s1;
+        product[j] += s2;
+    }
+}
+
 __attribute__((always_inline)) static inline void block_body(act a, const float *dy, const float *x,
                                                              int64_t rows, int64_t width,
                                                              const float *columns, float *sum, float *product)
 {
-    const float *mean = columns + MEAN * width;
+    int64_t r = 0;
     memset(sum, 0, (size_t)width * sizeof *sum);
     memset(product, 0, (size_t)width * sizeof *product);
-    for (int64_t r = 0; r < rows; r++)
-#pragma omp simd
-        for (int64_t j = 0; j < width; j++) {
-            float v = x[r * width + j], g = before_act(a, dy[r * width + j], v, columns, width, j);
-            sum[j] += g;
-            product[j] += g * (v - mean[j]);
-        }
+    for (; r + CPU_NORM_ROWS <= rows; r += CPU_NORM_ROWS)
+        add_rows(a, dy + r * width, x + r * width, CPU_NORM_ROWS, width, columns, sum, product);
+    for (; r < rows; r++) add_rows(a, dy + r * width, x + r * width, 1, width, columns, sum, product);
 }
 
+/* Over a block of rows. */
 static void block_sums(act a, const float *dy, const float *x, int64_t rows, int64_t width,
                        const float *columns, float *sum, float *product)
 {
