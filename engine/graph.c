@@ -283,6 +283,17 @@ int32_t u3d_graph_append_full(u3d_graph *g, const char *name, u3d_op op, const u
     return g->n_nodes++;
 }
 
+u3d_status u3d_graph_insert(u3d_graph *g, int32_t at, const u3d_node *n)
+{
+    void *nodes = g->nodes;
+    U3D_TRY(graph_grow(&nodes, g->n_nodes, &g->cap_nodes, sizeof *g->nodes));
+    g->nodes = nodes;
+    memmove(g->nodes + at + 1, g->nodes + at, (size_t)(g->n_nodes - at) * sizeof *g->nodes);
+    memcpy(&g->nodes[at], n, sizeof *n);
+    g->n_nodes++;
+    return U3D_OK;
+}
+
 int32_t u3d_graph_append(u3d_graph *g, const char *name, u3d_op op, const u3d_attr *attr, const u3d_val *in,
                          int n_in, int n_out, const u3d_val *into, uint32_t accumulate)
 {

@@ -40,4 +40,7 @@ int32_t u3d_graph_append_full(u3d_graph *g, const char *name, u3d_op op, const u
                               const u3d_val *in, int n_in, int n_out, const u3d_val *into,
                               uint32_t accumulate);
 
+/* Puts a copy of `n` before node `at`, unchecked. Producers of values are to be counted anew. */
+u3d_status u3d_graph_insert(u3d_graph *g, int32_t at, const u3d_node *n);
+
 #endif

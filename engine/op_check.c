@@ -25,6 +25,21 @@ static u3d_status op_check_count(const u3d_op_desc *d, const char *what, int32_t
                     min, max);
 }
 
+/* What concerns moments or lazy maps is cleared where there are none. */
+static void op_clean_conv(u3d_conv_attr *out, const u3d_conv_attr *a)
+{
+    memcpy(out->kernel, a->kernel, sizeof out->kernel);
+    memcpy(out->stride, a->stride, sizeof out->stride);
+    memcpy(out->pad, a->pad, sizeof out->pad);
+    out->strict = a->strict;
+    out->joined = a->joined;
+    out->lazy[0] = a->lazy[0];
+    out->lazy[1] = a->lazy[1];
+    out->moments = a->moments;
+    out->per_instance = a->moments && a->per_instance;
+    if (a->lazy[0] || a->lazy[1]) out->slope = a->slope;
+}
+
 /* Field by field: a struct copy would take padding bytes along. */
 static void op_clean_attr(u3d_op_desc *d, u3d_attr_kind kind)
 {
@@ -32,19 +47,23 @@ static void op_clean_attr(u3d_op_desc *d, u3d_attr_kind kind)
     memset(&d->attr, 0, sizeof d->attr);
     switch (kind) {
     case U3D_ATTR_NONE: break;
-    case U3D_ATTR_CONV: memcpy(&d->attr.conv, &a.conv, sizeof a.conv); break;
+    case U3D_ATTR_CONV: op_clean_conv(&d->attr.conv, &a.conv); break;
     case U3D_ATTR_NORM:
         d->attr.norm.per_instance = a.norm.per_instance;
         d->attr.norm.use_running = a.norm.use_running;
         d->attr.norm.keep_running = a.norm.keep_running;
         d->attr.norm.eps = a.norm.eps;
         d->attr.norm.momentum = a.norm.momentum;
+        d->attr.norm.act = a.norm.act;
+        d->attr.norm.slope = a.norm.slope;
+        d->attr.norm.voxels = a.norm.voxels;
         break;
     case U3D_ATTR_RELU: d->attr.relu.slope = a.relu.slope; break;
     case U3D_ATTR_FILL: d->attr.fill.value = a.fill.value; break;
     case U3D_ATTR_CROP:
         d->attr.crop.up_channels = a.crop.up_channels;
         memcpy(d->attr.crop.skip_size, a.crop.skip_size, sizeof a.crop.skip_size);
+        d->attr.crop.part = a.crop.part;
         break;
     case U3D_ATTR_LOSS:
         d->attr.loss.ignore_label = a.loss.ignore_label;

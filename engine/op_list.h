@@ -13,6 +13,8 @@
     X(MAXPOOL3D_DX, "maxpool3d_dx")                                                                          \
     X(NORM, "norm")                                                                                          \
     X(NORM_BACK, "norm_back")                                                                                \
+    X(MOMENTS, "moments")                                                                                    \
+    X(NORM_TABLE, "norm_table")                                                                              \
     X(RELU, "relu")                                                                                          \
     X(RELU_BACK, "relu_back")                                                                                \
     X(FILL, "fill")                                                                                          \

@@ -49,6 +49,21 @@ u3d_status u3d_op_check_window(const u3d_op_desc *d);
 u3d_status u3d_op_check_tiles(const u3d_op_desc *d);
 /* Input 1 is f32 [KD, KH, KW, CI, CO] with the attribute's kernel. */
 u3d_status u3d_op_check_weight(const u3d_op_desc *d);
+/* Part of a map cropped about its centre: skip is larger than up by an even number, or equal. */
+u3d_status u3d_op_check_crop(const u3d_op_desc *d, const int64_t up[3], const int64_t skip[3]);
+/* Inputs i_up and i_skip can be joined: maps of one batch whose sizes fit. */
+u3d_status u3d_op_check_join(const u3d_op_desc *d, int i_up, int i_skip);
+
+/* What an op can do beyond its plain form (op.h, fused forms). */
+enum { U3D_FUSED_JOINED = 1, U3D_FUSED_LAZY = 2, U3D_FUSED_MOMENTS = 4 };
+/* How many inputs the attribute adds to those of the plain form. */
+int32_t u3d_op_fused_inputs(const u3d_op_desc *d);
+/* The attribute asks for nothing but what `can` allows. */
+u3d_status u3d_op_check_fused(const u3d_op_desc *d, uint32_t can);
+/* Input 0 and the inputs that its form adds; channels as read, the sum over parts. */
+u3d_status u3d_op_check_read_map(const u3d_op_desc *d, int64_t *channels);
+/* Input i is f32 [S, 2, C]: S is 1 or x's batch size, C its channels. */
+u3d_status u3d_op_check_table(const u3d_op_desc *d, int i, const char *what, const u3d_type *x);
 /* Inputs logits (0), labels (1), class_weight (2) of a loss, and its attribute. */
 u3d_status u3d_op_check_loss(const u3d_op_desc *d);
 
@@ -59,6 +74,7 @@ u3d_status u3d_op_window_in(const u3d_op_desc *d, const int64_t out[3], int64_t 
 
 int64_t u3d_op_kernel_volume(const u3d_op_desc *d); /* KD * KH * KW */
 int u3d_op_text_window(const u3d_op_desc *d, char *buf, size_t cap);
+int u3d_op_text_conv(const u3d_op_desc *d, char *buf, size_t cap); /* the window and the fused form */
 
 /* Gradient of y = op(x, w, bias): dx by `dx_op`, dw and dbias by `dw_op`. */
 u3d_status u3d_op_grad_conv(u3d_graph *g, const u3d_node *n, u3d_op dx_op, u3d_op dw_op);

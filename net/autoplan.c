@@ -201,15 +201,15 @@ static void choose_patch(u3d_config *c, const u3d_data_facts *facts, int64_t mos
 
 /* ---- width and memory ---- */
 
-static u3d_status train_graph(const u3d_config *c, u3d_unet3d *net)
+static u3d_status train_graph(const u3d_config *c, const u3d_backend *b, u3d_unet3d *net)
 {
-    return u3d_unet3d_build(c, U3D_MODE_TRAIN, c->batch, c->patch, true, net);
+    return u3d_unet3d_build(c, b, U3D_MODE_TRAIN, c->batch, c->patch, true, net);
 }
 
 static u3d_status iteration_flops(const u3d_config *c, double *flops)
 {
     u3d_unet3d net;
-    U3D_TRY(train_graph(c, &net));
+    U3D_TRY(train_graph(c, NULL, &net)); /* fusing changes no count */
     *flops = u3d_graph_flops(net.graph, true);
     u3d_unet3d_done(&net);
     return U3D_OK;
@@ -267,7 +267,7 @@ static u3d_status needed_bytes(const u3d_config *c, u3d_backend *b, uint64_t *by
     u3d_plan *plan = NULL;
     u3d_unet3d net;
     const u3d_plan_opts tight = {.least_work = true};
-    U3D_TRY(train_graph(c, &net));
+    U3D_TRY(train_graph(c, b, &net));
     u3d_status status = u3d_plan_new(b, net.graph, &tight, &plan);
     /* values, gradients, two moments, average, and their copies in a checkpoint */
     if (status == U3D_OK)

@@ -140,9 +140,9 @@ const u3d_config_key u3d_config_keys[] = {
      .high = 1e9, .help = "length of a run"},
     /* execution */
     {.name = "precision", .kind = U3D_KEY_WORD, .offset = AT(precision), .value = "fast",
-     .words = words_precision, .help = "fast or strict arithmetic; the direct convolutions of this version serve both"},
+     .words = words_precision, .help = "strict: convolutions round as direct summation does; fast: whatever is fastest"},
     {.name = "fuse", .kind = U3D_KEY_WORD, .offset = AT(fuse), .value = "auto", .words = words_switch,
-     .help = "join neighbouring ops where the backend can; no backend of this version does"},
+     .help = "join neighbouring ops where the backend can (auto, on) or never"},
 };
 /* clang-format on */
 

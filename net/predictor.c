@@ -92,8 +92,8 @@ static u3d_status nets_build(u3d_predictor *p, u3d_backend *b, const u3d_model *
         u3d_predictor_net *n = &p->nets[i];
         const u3d_model *m = models[i];
         U3D_TRY(models_alike(models[0], m, i));
-        U3D_TRY(
-            u3d_unet3d_build(&m->config, U3D_MODE_INFER, 1, m->config.patch, m->labels.background, &n->net));
+        U3D_TRY(u3d_unet3d_build(&m->config, b, U3D_MODE_INFER, 1, m->config.patch, m->labels.background,
+                                 &n->net));
         U3D_TRY(u3d_params_new(b, n->net.graph, 1u << U3D_BLOCK_VALUE, 0, &n->params));
         U3D_TRY(u3d_model_to_params(m, n->params));
         p->bytes += u3d_params_bytes(n->params);

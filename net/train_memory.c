@@ -86,8 +86,8 @@ static uint64_t temporaries(const u3d_training *t, const int64_t patch[3], int64
     u3d_plan *plan = NULL;
     uint64_t bytes = 0;
     const u3d_plan_opts tight = {.least_work = true};
-    if (u3d_unet3d_build(&t->model.config, U3D_MODE_TRAIN, batch, patch, t->model.labels.background, &net) !=
-        U3D_OK)
+    if (u3d_unet3d_build(&t->model.config, t->backend, U3D_MODE_TRAIN, batch, patch,
+                         t->model.labels.background, &net) != U3D_OK)
         return 0;
     if (u3d_plan_new(t->backend, net.graph, &tight, &plan) == U3D_OK) bytes = u3d_plan_peak_bytes(plan);
     u3d_plan_free(plan);

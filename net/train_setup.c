@@ -322,8 +322,8 @@ static u3d_status make_graphs(u3d_training *t)
 {
     const u3d_config *c = &t->model.config;
     bool skip = t->model.labels.background;
-    U3D_TRY(u3d_unet3d_build(c, U3D_MODE_TRAIN, c->batch, c->patch, skip, &t->net));
-    return u3d_unet3d_build(c, U3D_MODE_INFER, 1, c->patch, skip, &t->infer);
+    U3D_TRY(u3d_unet3d_build(c, t->backend, U3D_MODE_TRAIN, c->batch, c->patch, skip, &t->net));
+    return u3d_unet3d_build(c, t->backend, U3D_MODE_INFER, 1, c->patch, skip, &t->infer);
 }
 
 static u3d_status make_device_state(u3d_training *t)

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/fuse.h"
 #include "net/labels.h"
 
 static int64_t width(const u3d_config *c, int64_t doublings)
@@ -151,6 +152,7 @@ static u3d_val add_block(u3d_graph *g, u3d_val x, const u3d_config *c, u3d_mode 
 {
     char name[32];
     u3d_layer_conv conv = {.bias = true, .init_gain = init_gain(c)};
+    conv.attr.strict = c->precision == U3D_PRECISION_STRICT;
     for (int axis = 0; axis < 3; axis++) {
         conv.attr.kernel[axis] = c->kernel[level][axis];
         conv.attr.stride[axis] = 1;
@@ -181,6 +183,7 @@ static u3d_val add_up(u3d_graph *g, u3d_val x, const u3d_config *c, int level)
     int below = c->doubling == U3D_DOUBLE_AT_START ? level : level + 1;
     u3d_layer_conv up = {
         .attr = pool_attr(c, level), .channels_out = (int32_t)level_width(c, below), .bias = false};
+    up.attr.strict = c->precision == U3D_PRECISION_STRICT;
     up.init_gain = 1.0F;
     return u3d_layer_upconv3d(g, "up", x, &up);
 }
@@ -189,6 +192,7 @@ static u3d_val add_head(u3d_graph *g, u3d_val x, const u3d_config *c)
 {
     u3d_layer_conv head = {
         .attr = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}}, .bias = true, .init_gain = 1.0F};
+    head.attr.strict = c->precision == U3D_PRECISION_STRICT;
     head.channels_out = (int32_t)c->labels;
     return u3d_layer_conv3d(g, "head", x, &head);
 }
@@ -245,8 +249,8 @@ static u3d_status finish_train(const u3d_config *c, int64_t batch, bool skip_bac
     return u3d_graph_backward(g, net->loss);
 }
 
-u3d_status u3d_unet3d_build(const u3d_config *c, u3d_mode mode, int64_t batch, const int64_t in[3],
-                            bool skip_background, u3d_unet3d *out)
+u3d_status u3d_unet3d_build(const u3d_config *c, const u3d_backend *b, u3d_mode mode, int64_t batch,
+                            const int64_t in[3], bool skip_background, u3d_unet3d *out)
 {
     u3d_unet3d net;
     memset(&net, 0, sizeof net);
@@ -271,6 +275,7 @@ u3d_status u3d_unet3d_build(const u3d_config *c, u3d_mode mode, int64_t batch, c
         u3d_graph_output(net.graph, net.probability, "probability");
     }
     U3D_GO(u3d_graph_finish(net.graph));
+    if (b && c->fuse != U3D_SWITCH_OFF) U3D_GO(u3d_graph_fuse(net.graph, b));
 done:
     if (status != U3D_OK)
         u3d_unet3d_done(&net);

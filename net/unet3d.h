@@ -2,6 +2,7 @@
 #ifndef U3D_NET_UNET3D_H
 #define U3D_NET_UNET3D_H
 
+#include "engine/backend.h"
 #include "engine/graph.h"
 #include "net/config.h"
 
@@ -18,10 +19,12 @@ typedef struct u3d_unet3d {
 
 typedef enum u3d_mode { U3D_MODE_INFER, U3D_MODE_TRAIN } u3d_mode;
 
-/* Build the graph for inputs of size `in` (z, y, x). `skip_background`: Dice leaves class 0 out.
+/* Build the graph for inputs of size `in` (z, y, x). `skip_background`: Dice leaves class 0 out. Every graph that
+ * is to be planned or run is built for its backend: its ops are fused as that takes them, unless the settings
+ * say fuse=off. Without a backend (NULL) the graph is plain, to be counted or looked at.
  * U3D_E_SHAPE: the size does not fit; the nearest legal sizes are named. */
-u3d_status u3d_unet3d_build(const u3d_config *c, u3d_mode mode, int64_t batch, const int64_t in[3],
-                            bool skip_background, u3d_unet3d *out);
+u3d_status u3d_unet3d_build(const u3d_config *c, const u3d_backend *b, u3d_mode mode, int64_t batch,
+                            const int64_t in[3], bool skip_background, u3d_unet3d *out);
 void u3d_unet3d_done(u3d_unet3d *net); /* frees the graph; zeroed struct is legal */
 
 /* Output size for an input size; U3D_E_SHAPE as above. */

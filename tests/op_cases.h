@@ -37,4 +37,10 @@ u3d_status u3d_op_case_desc(const u3d_op_case *c, u3d_op_desc *out);
 /* Tolerance for an implementation: larger than the case's where its arithmetic differs. */
 double u3d_op_case_tol(const u3d_op_case *c, const char *impl);
 
+/* Joined, lazy, with moments: what the algebra of the plain op does not hold for. */
+bool u3d_op_case_fused(const u3d_op_case *c);
+
+/* A backend may leave this to other ops: a convolution need not gather moments, the op moments gives them. */
+bool u3d_op_case_optional(const u3d_op_case *c);
+
 #endif

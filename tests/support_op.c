@@ -85,6 +85,7 @@ static u3d_status fill_from_op(u3d_op_data *d, u3d_op op, const int *from, int n
 {
     u3d_status status = U3D_OK;
     u3d_op_desc f = {.op = op, .attr = d->desc.attr, .n_in = n_from, .n_out = n_out};
+    if (op == U3D_OP_NORM) f.attr.norm.act = false; /* the activation of norm_back is not norm's */
     double *in[U3D_MAX_IN] = {NULL}, *out[U3D_MAX_OUT] = {NULL};
     for (int i = 0; i < n_from; i++) f.in[i] = d->desc.in[from[i]];
     U3D_GO(u3d_op_info_get(op)->infer(&f));
@@ -104,17 +105,40 @@ done:
     return status;
 }
 
-/* What remains of a norm's inputs once all are random: gains around 1, variances positive, stats that fit x.
- */
+/* A table that fits stats and gain: what is in its second row so far becomes the bias. */
+static void fill_act_table(const u3d_op_data *d)
+{
+    const float *gain = d->in[2], *stats = d->in[3];
+    float *table = d->in[4];
+    int64_t sets = d->desc.in[3].dim[0], channels = d->desc.in[3].dim[2];
+    for (int64_t s = 0; s < sets; s++)
+        for (int64_t c = 0; c < channels; c++) {
+            int64_t at_mean = (s * 2 + 0) * channels + c, at_rstd = (s * 2 + 1) * channels + c;
+            double scale = (double)gain[c] * (double)stats[at_rstd];
+            table[at_mean] = (float)scale;
+            table[at_rstd] = (float)((double)table[at_rstd] - (double)stats[at_mean] * scale);
+        }
+}
+
+/* Second rows of statistics [S, 2, C] or [2, C]: variances. */
+static void fill_variances(u3d_rng *r, const u3d_type *t, float *p)
+{
+    int64_t channels = t->dim[t->rank - 1], sets = u3d_type_elems(t) / (2 * channels);
+    for (int64_t s = 0; s < sets; s++) fill_uniform(r, p + (s * 2 + 1) * channels, channels, 0.2, 3);
+}
+
+/* What remains of a norm's inputs once all are random: variances positive, stats that fit x, tables that fit
+ * stats. */
 static u3d_status fill_norm(u3d_op_data *d, u3d_rng *r)
 {
     const u3d_op_desc *s = &d->desc;
-    int64_t channels = s->in[0].dim[4];
-    if (s->op == U3D_OP_NORM && s->attr.norm.use_running)
-        fill_uniform(r, (float *)d->in[3] + channels, channels, 0.2, 3);
-    if (s->op == U3D_OP_NORM) return U3D_OK;
+    if (s->op == U3D_OP_NORM_TABLE) fill_variances(r, &s->in[0], d->in[0]);
+    if (s->op == U3D_OP_NORM && s->attr.norm.use_running) fill_variances(r, &s->in[3], d->in[3]);
+    if (s->op != U3D_OP_NORM_BACK) return U3D_OK;
     /* norm wants a bias where norm_back has none: the gain stands in, stats do not depend on it. */
-    return fill_from_op(d, U3D_OP_NORM, (const int[]){1, 2, 2}, 3, 2, 1, d->in[3]);
+    U3D_TRY(fill_from_op(d, U3D_OP_NORM, (const int[]){1, 2, 2}, 3, 2, 1, d->in[3]));
+    if (s->attr.norm.act) fill_act_table(d);
+    return U3D_OK;
 }
 
 static u3d_status fill_loss(u3d_op_data *d, u3d_op_fill kind, u3d_rng *r)
@@ -141,6 +165,7 @@ static u3d_status fill_special(u3d_op_data *d, u3d_op_fill kind, u3d_rng *r)
         return U3D_OK;
     }
     case U3D_OP_NORM:
+    case U3D_OP_NORM_TABLE:
     case U3D_OP_NORM_BACK: return fill_norm(d, r);
     case U3D_OP_SOFTMAX_XENT:
     case U3D_OP_SOFTMAX_XENT_BACK:
@@ -159,6 +184,8 @@ static bool fill_applies(u3d_op op, int i)
     switch ((int)op) {
     case U3D_OP_NORM_BACK:
     case U3D_OP_RELU_BACK: return i == 1;
+    case U3D_OP_CONV3D:
+    case U3D_OP_CONV3D_DW:
     case U3D_OP_NORM:
     case U3D_OP_MAXPOOL3D:
     case U3D_OP_SOFTMAX_XENT_BACK:
@@ -173,7 +200,8 @@ static void fill_before(u3d_op_data *d, u3d_rng *r, int i)
     int64_t n = u3d_type_elems(&d->desc.out[i]);
     if (d->desc.out[i].dtype != U3D_F32) return;
     u3d_test_normal(r, d->before[i], n);
-    if ((d->desc.op == U3D_OP_ADAM_STEP && i == 2) || (d->desc.op == U3D_OP_NORM && i == 2))
+    if ((d->desc.op == U3D_OP_ADAM_STEP && i == 2) ||
+        ((d->desc.op == U3D_OP_NORM || d->desc.op == U3D_OP_NORM_TABLE) && i == 2))
         fill_uniform(r, d->before[i], n, 0.1, 2);
 }
 

@@ -16,7 +16,7 @@
 
 #include "engine/graph.h"
 #include "engine/mem.h"
-#include "tests/ref/ref.h"
+#include "tests/support_eval.h"
 
 static const double STEP = 1e-5, TOLERANCE = 1e-6;
 
@@ -25,44 +25,12 @@ static bool op_covered[U3D_OP_COUNT];
 /* ---- running a graph with the oracle
  * --------------------------------------------------------------------------- */
 
-typedef struct eval {
-    const u3d_graph *g;
-    double **value; /* one array per value of the graph */
-} eval;
-
-static void eval_new(eval *e, const u3d_graph *g)
+static void eval_run(u3d_test_eval *e, bool backward_too)
 {
-    e->g = g;
-    e->value = u3d_new((size_t)u3d_graph_n_values(g), sizeof *e->value);
-    assert_non_null(e->value);
-    for (u3d_val v = 0; v < u3d_graph_n_values(g); v++) {
-        int64_t n = u3d_type_elems(&u3d_graph_value(g, v)->type);
-        e->value[v] = u3d_new((size_t)n, sizeof(double));
-        assert_non_null(e->value[v]);
-        for (int64_t i = 0; i < n; i++) e->value[v][i] = NAN; /* nothing may be read before it is written */
-    }
-}
-
-static void eval_done(eval *e)
-{
-    for (u3d_val v = 0; v < u3d_graph_n_values(e->g); v++) u3d_free(e->value[v]);
-    u3d_free(e->value);
-}
-
-static void eval_run(eval *e, bool backward_too)
-{
-    for (int i = 0; i < u3d_graph_n_nodes(e->g); i++) {
-        const u3d_node *node = u3d_graph_node(e->g, i);
-        if (node->backward && !backward_too) continue;
-        u3d_op_desc d;
-        u3d_graph_desc(e->g, i, &d);
-        const double *in[U3D_MAX_IN] = {NULL};
-        double *out[U3D_MAX_OUT] = {NULL};
-        for (int k = 0; k < node->n_in; k++) in[k] = e->value[node->in[k]];
-        for (int k = 0; k < node->n_out; k++) out[k] = e->value[node->out[k]];
-        u3d_ref_run(&d, in, out);
-        op_covered[node->op] = true;
-    }
+    for (int i = 0; i < u3d_graph_n_nodes(e->g); i++)
+        if (backward_too || !u3d_graph_node(e->g, i)->backward)
+            op_covered[u3d_graph_node(e->g, i)->op] = true;
+    u3d_test_eval_run(e, backward_too);
 }
 
 /* n distinct numbers in (-1.5, 1.5), none of them 0, in random order. */
@@ -77,7 +45,7 @@ static void fill_grid(u3d_rng *r, double *p, int64_t n)
     }
 }
 
-static void eval_fill(eval *e)
+static void eval_fill(u3d_test_eval *e)
 {
     for (u3d_val v = 0; v < u3d_graph_n_values(e->g); v++) {
         const u3d_value *value = u3d_graph_value(e->g, v);
@@ -93,7 +61,7 @@ static void eval_fill(eval *e)
     }
 }
 
-static void check_param(eval *e, u3d_val loss, u3d_val v)
+static void check_param(u3d_test_eval *e, u3d_val loss, u3d_val v)
 {
     const u3d_value *value = u3d_graph_value(e->g, v);
     int64_t n = u3d_type_elems(&value->type);
@@ -151,37 +119,52 @@ static u3d_val over_xent(u3d_graph *g, u3d_val y)
 
 static u3d_val case_conv(u3d_graph *g)
 {
-    u3d_layer_conv l = {{{3, 3, 3}, {1, 1, 1}, {0, 0, 0}}, 3, true, 1};
+    u3d_layer_conv l = {.attr = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {0, 0, 0}},
+                        .channels_out = 3,
+                        .bias = true,
+                        .init_gain = 1};
     return over_xent(g, u3d_layer_conv3d(g, "conv", param_map(g, "x", 1, 4, 5, 4, 2), &l));
 }
 
 static u3d_val case_conv_same(u3d_graph *g)
 {
-    u3d_layer_conv l = {{{3, 1, 5}, {1, 1, 1}, {1, 0, 2}}, 2, false, 1};
+    u3d_layer_conv l = {.attr = {.kernel = {3, 1, 5}, .stride = {1, 1, 1}, .pad = {1, 0, 2}},
+                        .channels_out = 2,
+                        .bias = false,
+                        .init_gain = 1};
     return over_xent(g, u3d_layer_conv3d(g, "conv", param_map(g, "x", 2, 3, 2, 4, 3), &l));
 }
 
 static u3d_val case_conv_stride(u3d_graph *g)
 {
-    u3d_layer_conv l = {{{3, 3, 2}, {2, 1, 2}, {1, 1, 0}}, 2, true, 1};
+    u3d_layer_conv l = {.attr = {.kernel = {3, 3, 2}, .stride = {2, 1, 2}, .pad = {1, 1, 0}},
+                        .channels_out = 2,
+                        .bias = true,
+                        .init_gain = 1};
     return over_xent(g, u3d_layer_conv3d(g, "conv", param_map(g, "x", 1, 5, 3, 4, 2), &l));
 }
 
 static u3d_val case_upconv(u3d_graph *g)
 {
-    u3d_layer_conv l = {{{2, 2, 2}, {2, 2, 2}, {0, 0, 0}}, 2, true, 1};
+    u3d_layer_conv l = {.attr = {.kernel = {2, 2, 2}, .stride = {2, 2, 2}, .pad = {0, 0, 0}},
+                        .channels_out = 2,
+                        .bias = true,
+                        .init_gain = 1};
     return over_xent(g, u3d_layer_upconv3d(g, "up", param_map(g, "x", 2, 2, 1, 2, 3), &l));
 }
 
 static u3d_val case_upconv_flat(u3d_graph *g)
 {
-    u3d_layer_conv l = {{{1, 2, 3}, {1, 2, 3}, {0, 0, 0}}, 3, false, 1};
+    u3d_layer_conv l = {.attr = {.kernel = {1, 2, 3}, .stride = {1, 2, 3}, .pad = {0, 0, 0}},
+                        .channels_out = 3,
+                        .bias = false,
+                        .init_gain = 1};
     return over_xent(g, u3d_layer_upconv3d(g, "up", param_map(g, "x", 1, 2, 2, 1, 2), &l));
 }
 
 static u3d_val case_maxpool(u3d_graph *g)
 {
-    u3d_conv_attr a = {{2, 1, 2}, {2, 1, 2}, {0, 0, 0}};
+    u3d_conv_attr a = {.kernel = {2, 1, 2}, .stride = {2, 1, 2}, .pad = {0, 0, 0}};
     return over_xent(g, u3d_maxpool3d(g, "pool", param_map(g, "x", 2, 4, 2, 4, 2), a));
 }
 
@@ -229,7 +212,10 @@ static u3d_val case_add(u3d_graph *g)
 /* A value with several readers: gradients add up, through ops that can accumulate and ops that cannot. */
 static u3d_val case_shared(u3d_graph *g)
 {
-    u3d_layer_conv l = {{{3, 3, 3}, {1, 1, 1}, {1, 1, 1}}, 2, true, 1};
+    u3d_layer_conv l = {.attr = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {1, 1, 1}},
+                        .channels_out = 2,
+                        .bias = true,
+                        .init_gain = 1};
     u3d_val x = param_map(g, "x", 2, 2, 3, 2, 2);
     u3d_val normed = u3d_layer_norm(g, "norm", x, (u3d_norm_attr){.eps = 1e-3F});
     u3d_val sum = u3d_add(g, "sum", u3d_add(g, "twice", x, x), u3d_layer_conv3d(g, "conv", x, &l));
@@ -270,8 +256,14 @@ static u3d_val case_sum_of_losses(u3d_graph *g)
 /* A level of the U-Net: every op between two losses' worth of chain rule. */
 static u3d_val case_chain(u3d_graph *g)
 {
-    u3d_layer_conv conv = {{{3, 3, 3}, {1, 1, 1}, {1, 1, 1}}, 2, true, 1};
-    u3d_layer_conv up = {{{2, 2, 2}, {2, 2, 2}, {0, 0, 0}}, 2, false, 1};
+    u3d_layer_conv conv = {.attr = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {1, 1, 1}},
+                           .channels_out = 2,
+                           .bias = true,
+                           .init_gain = 1};
+    u3d_layer_conv up = {.attr = {.kernel = {2, 2, 2}, .stride = {2, 2, 2}, .pad = {0, 0, 0}},
+                         .channels_out = 2,
+                         .bias = false,
+                         .init_gain = 1};
     u3d_val x = param_map(g, "x", 1, 4, 4, 4, 1);
     u3d_val skip =
         u3d_layer_norm(g, "norm", u3d_layer_conv3d(g, "conv1", x, &conv), (u3d_norm_attr){.eps = 1e-3F});
@@ -316,20 +308,20 @@ static void test_case(void **state)
 {
     const grad_case *c = *state;
     u3d_graph *g;
-    eval e;
+    u3d_test_eval e;
     assert_ok(u3d_graph_new(&g));
     u3d_val loss = c->build(g);
     assert_ok(u3d_graph_finish(g));
     u3d_graph_output(g, loss, "loss");
     assert_ok(u3d_graph_backward(g, loss));
     assert_ok(u3d_graph_finish(g));
-    eval_new(&e, g);
+    u3d_test_eval_new(&e, g);
     eval_fill(&e);
     eval_run(&e, true);
     assert_true(isfinite(e.value[loss][0]));
     for (u3d_val v = 0; v < u3d_graph_n_values(g); v++)
         if (u3d_graph_value(g, v)->role == U3D_ROLE_PARAM) check_param(&e, loss, v);
-    eval_done(&e);
+    u3d_test_eval_done(&e);
     u3d_graph_free(g);
 }
 

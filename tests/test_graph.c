@@ -76,7 +76,8 @@ static void test_graph_failures_stick(void **state)
     (void)state;
     u3d_graph *g = new_graph();
     u3d_val x = map_input(g, "image", 7, 2);
-    u3d_val y = u3d_maxpool3d(g, "pool", x, (u3d_conv_attr){{2, 2, 2}, {2, 2, 2}, {0, 0, 0}});
+    u3d_val y = u3d_maxpool3d(g, "pool", x,
+                              (u3d_conv_attr){.kernel = {2, 2, 2}, .stride = {2, 2, 2}, .pad = {0, 0, 0}});
     assert_int_equal(y, U3D_NONE);
     assert_int_equal(u3d_relu(g, "relu", y, 0), U3D_NONE);
     assert_int_equal(u3d_graph_backward(g, y), U3D_E_SHAPE);
@@ -133,7 +134,8 @@ static u3d_val build_two_branches(u3d_graph *g)
 {
     u3d_val x = map_input(g, "image", 8, 2);
     u3d_val skip = u3d_layer_conv3d(g, "enc", x, &conv3);
-    u3d_val down = u3d_maxpool3d(g, "pool", skip, (u3d_conv_attr){{2, 2, 2}, {2, 2, 2}, {0, 0, 0}});
+    u3d_val down = u3d_maxpool3d(g, "pool", skip,
+                                 (u3d_conv_attr){.kernel = {2, 2, 2}, .stride = {2, 2, 2}, .pad = {0, 0, 0}});
     u3d_val up = u3d_layer_upconv3d(g, "up", down, &up2);
     u3d_val both = u3d_crop_concat(g, "concat", up, skip);
     u3d_val logits = u3d_relu(g, "act", u3d_layer_conv3d(g, "dec", both, &conv3), 0.01F);

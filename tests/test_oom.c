@@ -32,9 +32,9 @@ static char *dir, *volume_path, *written_path, *model_path, *log_path, *png_path
 static u3d_status task_graph(void)
 {
     u3d_unet3d net;
-    U3D_TRY(u3d_unet3d_build(&config, U3D_MODE_TRAIN, 1, input_size, true, &net));
+    U3D_TRY(u3d_unet3d_build(&config, backend, U3D_MODE_TRAIN, 1, input_size, true, &net));
     u3d_unet3d_done(&net);
-    U3D_TRY(u3d_unet3d_build(&config, U3D_MODE_INFER, 1, input_size, true, &net));
+    U3D_TRY(u3d_unet3d_build(&config, backend, U3D_MODE_INFER, 1, input_size, true, &net));
     u3d_unet3d_done(&net);
     return U3D_OK;
 }
@@ -43,7 +43,10 @@ static u3d_status task_graph(void)
 static u3d_status task_graph_by_hand(void)
 {
     u3d_graph *g;
-    u3d_layer_conv conv = {{{3, 3, 3}, {1, 1, 1}, {1, 1, 1}}, 4, true, 1};
+    u3d_layer_conv conv = {.attr = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {1, 1, 1}},
+                           .channels_out = 4,
+                           .bias = true,
+                           .init_gain = 1};
     U3D_TRY(u3d_graph_new(&g));
     u3d_scope_push(g, "level%d", 0);
     u3d_val x = u3d_input(g, "x", u3d_type_map(1, input_size, 2));
@@ -263,7 +266,7 @@ static int prepare(void **state)
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         assert_ok(u3d_config_set(&config, settings[i]));
     backend = u3d_test_cpu();
-    assert_ok(u3d_unet3d_build(&config, U3D_MODE_TRAIN, 1, input_size, true, &built));
+    assert_ok(u3d_unet3d_build(&config, backend, U3D_MODE_TRAIN, 1, input_size, true, &built));
     assert_ok(u3d_plan_new(backend, built.graph, &(u3d_plan_opts){0}, &planned));
     assert_ok(u3d_params_new(backend, built.graph, (1U << U3D_BLOCK_COUNT) - 1, 1, &parameters));
     return 0;

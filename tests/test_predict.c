@@ -202,7 +202,7 @@ static void fixture_open(fixture *f, const char *const *set, int n_set, bool tta
     u3d_config_default(&f->model.config);
     for (int i = 0; i < n_set; i++) assert_ok(u3d_config_set(&f->model.config, set[i]));
     const u3d_config *c = &f->model.config;
-    assert_ok(u3d_unet3d_build(c, U3D_MODE_INFER, 1, c->patch, true, &f->net));
+    assert_ok(u3d_unet3d_build(c, NULL, U3D_MODE_INFER, 1, c->patch, true, &f->net));
     assert_ok(u3d_plan_new(f->backend, f->net.graph, &po, &f->plan));
     assert_ok(u3d_params_new(f->backend, f->net.graph, 1u << U3D_BLOCK_VALUE, 7, &f->params));
     assert_ok(u3d_arena_new(f->backend, &f->plan, 1, &f->arena));

@@ -20,7 +20,7 @@ static u3d_config preset(const char *net, int64_t labels, int64_t channels)
 static int64_t count(const u3d_config *c, u3d_mode mode)
 {
     u3d_unet3d net;
-    assert_ok(u3d_unet3d_build(c, mode, c->batch, c->patch, true, &net));
+    assert_ok(u3d_unet3d_build(c, NULL, mode, c->batch, c->patch, true, &net));
     int64_t n = u3d_graph_param_count(net.graph);
     u3d_unet3d_done(&net);
     return n;
@@ -87,7 +87,7 @@ static void test_sizes(void **state)
     set(&c, "padding=valid"), set(&c, "levels=2"), set(&c, "convs=1"), set(&c, "kernel=2x2x2"),
         set(&c, "pool=3x3x3");
     u3d_unet3d_legal_size(&c, (int64_t[]){16, 16, 16}, in);
-    assert_status(u3d_unet3d_build(&c, U3D_MODE_INFER, 1, in, true, &(u3d_unet3d){0}), U3D_E_SHAPE);
+    assert_status(u3d_unet3d_build(&c, NULL, U3D_MODE_INFER, 1, in, true, &(u3d_unet3d){0}), U3D_E_SHAPE);
 }
 
 static void assert_param(const u3d_graph *g, const char *name, int rank, const int64_t *dim)
@@ -104,7 +104,7 @@ static void test_names(void **state)
     (void)state;
     u3d_unet3d net;
     u3d_config c = preset("paper-bn", 3, 3);
-    assert_ok(u3d_unet3d_build(&c, U3D_MODE_TRAIN, 1, PAPER_IN, true, &net));
+    assert_ok(u3d_unet3d_build(&c, NULL, U3D_MODE_TRAIN, 1, PAPER_IN, true, &net));
     const u3d_graph *g = net.graph;
     assert_param(g, "enc0.conv1.weight", 5, (int64_t[]){3, 3, 3, 3, 32});
     assert_param(g, "enc0.conv1.bias", 1, (int64_t[]){32});
@@ -126,7 +126,7 @@ static void test_flops(void **state)
     (void)state;
     u3d_unet3d net;
     u3d_config c = preset("paper", 3, 3);
-    assert_ok(u3d_unet3d_build(&c, U3D_MODE_INFER, 1, PAPER_IN, true, &net));
+    assert_ok(u3d_unet3d_build(&c, NULL, U3D_MODE_INFER, 1, PAPER_IN, true, &net));
     double gflop = u3d_graph_flops(net.graph, false) / 1e9;
     assert_true(gflop > 530 && gflop < 540);
     u3d_unet3d_done(&net);
@@ -152,8 +152,8 @@ static void test_family(void **state)
         for (int k = 0; members[i][k]; k++) set(&c, members[i][k]);
         assert_ok(u3d_config_check(&c));
         u3d_unet3d train, infer;
-        assert_ok(u3d_unet3d_build(&c, U3D_MODE_TRAIN, 2, c.patch, true, &train));
-        assert_ok(u3d_unet3d_build(&c, U3D_MODE_INFER, 1, c.patch, true, &infer));
+        assert_ok(u3d_unet3d_build(&c, NULL, U3D_MODE_TRAIN, 2, c.patch, true, &train));
+        assert_ok(u3d_unet3d_build(&c, NULL, U3D_MODE_INFER, 1, c.patch, true, &infer));
         assert_int_equal(u3d_graph_param_count(train.graph), u3d_graph_param_count(infer.graph));
         u3d_type probability = u3d_type_map(1, infer.out, 3);
         assert_true(u3d_type_equal(&u3d_graph_value(infer.graph, infer.probability)->type, &probability));
@@ -173,7 +173,7 @@ static void test_max_width(void **state)
     u3d_unet3d net;
     u3d_config c = preset("auto", 2, 1);
     set(&c, "base=8"), set(&c, "max_width=12"), set(&c, "patch=16x16x16"), set(&c, "levels=3");
-    assert_ok(u3d_unet3d_build(&c, U3D_MODE_TRAIN, 1, c.patch, true, &net));
+    assert_ok(u3d_unet3d_build(&c, NULL, U3D_MODE_TRAIN, 1, c.patch, true, &net));
     assert_param(net.graph, "enc2.conv1.weight", 5, (int64_t[]){3, 3, 3, 12, 12});
     assert_param(net.graph, "dec0.up.weight", 5, (int64_t[]){2, 2, 2, 12, 8});
     assert_param(net.graph, "dec0.conv1.weight", 5, (int64_t[]){3, 3, 3, 16, 8});
@@ -185,10 +185,11 @@ static void test_refusals(void **state)
     (void)state;
     u3d_unet3d net;
     u3d_config c = preset("auto", 0, 1);
-    assert_status(u3d_unet3d_build(&c, U3D_MODE_TRAIN, 1, c.patch, true, &net), U3D_E_ARG);
+    assert_status(u3d_unet3d_build(&c, NULL, U3D_MODE_TRAIN, 1, c.patch, true, &net), U3D_E_ARG);
     assert_null(net.graph);
     c.labels = 2;
-    assert_status(u3d_unet3d_build(&c, U3D_MODE_TRAIN, 1, (int64_t[]){16, 12, 16}, true, &net), U3D_E_SHAPE);
+    assert_status(u3d_unet3d_build(&c, NULL, U3D_MODE_TRAIN, 1, (int64_t[]){16, 12, 16}, true, &net),
+                  U3D_E_SHAPE);
     assert_non_null(strstr(u3d_error_text(), "8 and 16"));
     assert_null(net.graph);
     u3d_unet3d_done(&net); /* a zeroed struct is legal */

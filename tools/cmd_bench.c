@@ -90,7 +90,7 @@ static u3d_status bench_open(bench *b, const args *a, pass_kind kind)
     const u3d_mode mode = train ? U3D_MODE_TRAIN : U3D_MODE_INFER;
     U3D_TRY(net_args_config(a, "bench", a->net ? a->net : "paper-bn", b->backend, &b->config));
     U3D_TRY(net_args_size(a, &b->config));
-    U3D_TRY(u3d_unet3d_build(&b->config, mode, b->config.batch, b->config.patch, true, &b->net));
+    U3D_TRY(u3d_unet3d_build(&b->config, b->backend, mode, b->config.batch, b->config.patch, true, &b->net));
     U3D_TRY(u3d_plan_new(b->backend, b->net.graph, &po, &b->plan));
     U3D_TRY(u3d_params_new(b->backend, b->net.graph,
                            train ? u3d_train_blocks(&b->config) : 1u << U3D_BLOCK_VALUE, 1, &b->params));

@@ -28,7 +28,8 @@ static u3d_status plan_make(const args *a, u3d_backend *b, description *d)
     if (!train && strcmp(a->plan, "infer") != 0)
         return u3d_fail(U3D_E_ARG, "--plan: found '%s', expected train or infer", a->plan);
     if (train)
-        U3D_TRY(u3d_unet3d_build(&d->config, U3D_MODE_TRAIN, d->config.batch, d->net.in, true, &d->trained));
+        U3D_TRY(
+            u3d_unet3d_build(&d->config, b, U3D_MODE_TRAIN, d->config.batch, d->net.in, true, &d->trained));
     U3D_TRY(u3d_plan_new(b, train ? d->trained.graph : d->net.graph, &o, &d->plan));
     d->peak =
         u3d_plan_peak_bytes(d->plan) +
@@ -115,7 +116,8 @@ u3d_status cmd_info(const args *a)
         U3D_GO(net_args_config(a, "info", a->net, backend, &d.config));
     }
     U3D_GO(net_args_size(a, &d.config));
-    U3D_GO(u3d_unet3d_build(&d.config, U3D_MODE_INFER, d.config.batch, d.config.patch, true, &d.net));
+    U3D_GO(
+        u3d_unet3d_build(&d.config, backend, U3D_MODE_INFER, d.config.batch, d.config.patch, true, &d.net));
     if (a->plan) U3D_GO(plan_make(a, backend, &d));
     if (a->dot) U3D_GO(dot_write(a, &d));
     U3D_GO(a->json ? print_json(&d) : print_text(&d));

@@ -4,6 +4,8 @@
  *   conv3d_dx   dy, w -> dx       x's size follows from dy's because strides divide exactly
  *   conv3d_dw   x, dy -> dw, (dbias)
  *
+ * In conv3d and conv3d_dw x may be joined and lazy (op_map.c), and conv3d may give moments of y [S,2,CO].
+ *
  * All three directions multiply each element of y with each of its CI*KD*KH*KW taps once; padding counts as
  * taps. Source: Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016,
  * arXiv:1603.07285. */
@@ -14,19 +16,24 @@
 
 static u3d_status conv3d_infer(u3d_op_desc *d)
 {
-    int64_t size[3];
-    U3D_TRY(u3d_op_begin(d, (u3d_op_form){U3D_ATTR_CONV, 2, 3, 1, 1}));
+    const u3d_conv_attr *a = &d->attr.conv;
+    int32_t extra = u3d_op_fused_inputs(d), n_out = a->moments ? 2 : 1;
+    int64_t size[3], channels;
+    U3D_TRY(u3d_op_begin(d, (u3d_op_form){U3D_ATTR_CONV, 2 + extra, 3 + extra, n_out, n_out}));
     U3D_TRY(u3d_op_check_window(d));
-    U3D_TRY(u3d_op_check_map(d, 0, "x"));
+    U3D_TRY(u3d_op_check_fused(d, U3D_FUSED_JOINED | U3D_FUSED_LAZY | U3D_FUSED_MOMENTS));
+    U3D_TRY(u3d_op_check_read_map(d, &channels));
     U3D_TRY(u3d_op_check_weight(d));
     int64_t ci = d->in[1].dim[3], co = d->in[1].dim[4];
-    if (d->in[0].dim[4] != ci) {
+    if (channels != ci) {
         return u3d_fail(U3D_E_SHAPE, "conv3d: x has %" PRId64 " channels, the weight expects %" PRId64,
-                        d->in[0].dim[4], ci);
+                        channels, ci);
     }
-    if (d->n_in == 3) U3D_TRY(u3d_op_check_vector(d, 2, "bias", co));
+    if (d->n_in == 3 + extra) U3D_TRY(u3d_op_check_vector(d, 2, "bias", co));
     U3D_TRY(u3d_op_window_out(d, d->in[0].dim + 1, size));
     d->out[0] = u3d_type_map(d->in[0].dim[0], size, co);
+    if (a->moments)
+        d->out[1] = u3d_type_f32(3, (const int64_t[]){a->per_instance ? d->in[0].dim[0] : 1, 2, co});
     return u3d_op_end(d);
 }
 
@@ -35,6 +42,7 @@ static u3d_status conv3d_dx_infer(u3d_op_desc *d)
     int64_t size[3];
     U3D_TRY(u3d_op_begin(d, (u3d_op_form){U3D_ATTR_CONV, 2, 2, 1, 1}));
     U3D_TRY(u3d_op_check_window(d));
+    U3D_TRY(u3d_op_check_fused(d, 0));
     U3D_TRY(u3d_op_check_map(d, 0, "dy"));
     U3D_TRY(u3d_op_check_weight(d));
     int64_t ci = d->in[1].dim[3], co = d->in[1].dim[4];
@@ -50,12 +58,14 @@ static u3d_status conv3d_dx_infer(u3d_op_desc *d)
 static u3d_status conv3d_dw_infer(u3d_op_desc *d)
 {
     const int32_t *k = d->attr.conv.kernel;
-    int64_t size[3];
-    U3D_TRY(u3d_op_begin(d, (u3d_op_form){U3D_ATTR_CONV, 2, 2, 1, 2}));
+    int32_t extra = u3d_op_fused_inputs(d);
+    int64_t size[3], ci;
+    U3D_TRY(u3d_op_begin(d, (u3d_op_form){U3D_ATTR_CONV, 2 + extra, 2 + extra, 1, 2}));
     U3D_TRY(u3d_op_check_window(d));
-    U3D_TRY(u3d_op_check_map(d, 0, "x"));
+    U3D_TRY(u3d_op_check_fused(d, U3D_FUSED_JOINED | U3D_FUSED_LAZY));
+    U3D_TRY(u3d_op_check_read_map(d, &ci));
     U3D_TRY(u3d_op_check_map(d, 1, "dy"));
-    int64_t ci = d->in[0].dim[4], co = d->in[1].dim[4];
+    int64_t co = d->in[1].dim[4];
     U3D_TRY(u3d_op_window_out(d, d->in[0].dim + 1, size));
     U3D_TRY(u3d_op_check_type(d, 1, "dy", u3d_type_map(d->in[0].dim[0], size, co)));
     d->out[0] = u3d_type_f32(5, (const int64_t[]){k[0], k[1], k[2], ci, co});
@@ -70,7 +80,7 @@ static double conv3d_flops_of(const u3d_op_desc *d, const u3d_type *y, int64_t c
 
 static double conv3d_flops(const u3d_op_desc *d)
 {
-    return conv3d_flops_of(d, &d->out[0], d->in[0].dim[4]);
+    return conv3d_flops_of(d, &d->out[0], d->in[1].dim[3]);
 }
 
 static double conv3d_dx_flops(const u3d_op_desc *d)
@@ -80,7 +90,7 @@ static double conv3d_dx_flops(const u3d_op_desc *d)
 
 static double conv3d_dw_flops(const u3d_op_desc *d)
 {
-    return conv3d_flops_of(d, &d->in[1], d->in[0].dim[4]);
+    return conv3d_flops_of(d, &d->in[1], d->out[0].dim[3]);
 }
 
 u3d_status u3d_op_grad_conv(u3d_graph *g, const u3d_node *n, u3d_op dx_op, u3d_op dw_op)
@@ -100,14 +110,14 @@ const u3d_op_info u3d_rule_CONV3D = {
     .infer = conv3d_infer,
     .grad = conv3d_grad,
     .flops = conv3d_flops,
-    .text = u3d_op_text_window,
+    .text = u3d_op_text_conv,
 };
 
 const u3d_op_info u3d_rule_CONV3D_DX = {
     .name = "conv3d_dx",
     .infer = conv3d_dx_infer,
     .flops = conv3d_dx_flops,
-    .text = u3d_op_text_window,
+    .text = u3d_op_text_conv,
     .accumulates = 1,
 };
 
@@ -115,6 +125,6 @@ const u3d_op_info u3d_rule_CONV3D_DW = {
     .name = "conv3d_dw",
     .infer = conv3d_dw_infer,
     .flops = conv3d_dw_flops,
-    .text = u3d_op_text_window,
+    .text = u3d_op_text_conv,
     .accumulates = 3,
 };

@@ -4,6 +4,8 @@
  *   upconv3d_dx   dy, w -> dx
  *   upconv3d_dw   x, dy -> dw, (dbias)
  *
+ * In upconv3d and upconv3d_dw x may be lazy (op_map.c).
+ *
  * Kernel == stride and padding 0: every element of y comes from exactly one voxel of x, so each direction
  * costs elements(x) * CO * KD*KH*KW multiplications and additions. */
 #include <inttypes.h>
@@ -13,17 +15,19 @@
 
 static u3d_status upconv3d_infer(u3d_op_desc *d)
 {
-    int64_t size[3];
-    U3D_TRY(u3d_op_begin(d, (u3d_op_form){U3D_ATTR_CONV, 2, 3, 1, 1}));
+    int32_t extra = u3d_op_fused_inputs(d);
+    int64_t size[3], channels;
+    U3D_TRY(u3d_op_begin(d, (u3d_op_form){U3D_ATTR_CONV, 2 + extra, 3 + extra, 1, 1}));
     U3D_TRY(u3d_op_check_tiles(d));
-    U3D_TRY(u3d_op_check_map(d, 0, "x"));
+    U3D_TRY(u3d_op_check_fused(d, U3D_FUSED_LAZY));
+    U3D_TRY(u3d_op_check_read_map(d, &channels));
     U3D_TRY(u3d_op_check_weight(d));
     int64_t ci = d->in[1].dim[3], co = d->in[1].dim[4];
-    if (d->in[0].dim[4] != ci) {
+    if (channels != ci) {
         return u3d_fail(U3D_E_SHAPE, "upconv3d: x has %" PRId64 " channels, the weight expects %" PRId64,
-                        d->in[0].dim[4], ci);
+                        channels, ci);
     }
-    if (d->n_in == 3) U3D_TRY(u3d_op_check_vector(d, 2, "bias", co));
+    if (d->n_in == 3 + extra) U3D_TRY(u3d_op_check_vector(d, 2, "bias", co));
     U3D_TRY(u3d_op_window_in(d, d->in[0].dim + 1, size));
     d->out[0] = u3d_type_map(d->in[0].dim[0], size, co);
     return u3d_op_end(d);
@@ -34,6 +38,7 @@ static u3d_status upconv3d_dx_infer(u3d_op_desc *d)
     int64_t size[3];
     U3D_TRY(u3d_op_begin(d, (u3d_op_form){U3D_ATTR_CONV, 2, 2, 1, 1}));
     U3D_TRY(u3d_op_check_tiles(d));
+    U3D_TRY(u3d_op_check_fused(d, 0));
     U3D_TRY(u3d_op_check_map(d, 0, "dy"));
     U3D_TRY(u3d_op_check_weight(d));
     int64_t ci = d->in[1].dim[3], co = d->in[1].dim[4];
@@ -49,12 +54,14 @@ static u3d_status upconv3d_dx_infer(u3d_op_desc *d)
 static u3d_status upconv3d_dw_infer(u3d_op_desc *d)
 {
     const int32_t *k = d->attr.conv.kernel;
-    int64_t size[3];
-    U3D_TRY(u3d_op_begin(d, (u3d_op_form){U3D_ATTR_CONV, 2, 2, 1, 2}));
+    int32_t extra = u3d_op_fused_inputs(d);
+    int64_t size[3], ci;
+    U3D_TRY(u3d_op_begin(d, (u3d_op_form){U3D_ATTR_CONV, 2 + extra, 2 + extra, 1, 2}));
     U3D_TRY(u3d_op_check_tiles(d));
-    U3D_TRY(u3d_op_check_map(d, 0, "x"));
+    U3D_TRY(u3d_op_check_fused(d, U3D_FUSED_LAZY));
+    U3D_TRY(u3d_op_check_read_map(d, &ci));
     U3D_TRY(u3d_op_check_map(d, 1, "dy"));
-    int64_t ci = d->in[0].dim[4], co = d->in[1].dim[4];
+    int64_t co = d->in[1].dim[4];
     U3D_TRY(u3d_op_window_in(d, d->in[0].dim + 1, size));
     U3D_TRY(u3d_op_check_type(d, 1, "dy", u3d_type_map(d->in[0].dim[0], size, co)));
     d->out[0] = u3d_type_f32(5, (const int64_t[]){k[0], k[1], k[2], ci, co});
@@ -92,14 +99,14 @@ const u3d_op_info u3d_rule_UPCONV3D = {
     .infer = upconv3d_infer,
     .grad = upconv3d_grad,
     .flops = upconv3d_flops,
-    .text = u3d_op_text_window,
+    .text = u3d_op_text_conv,
 };
 
 const u3d_op_info u3d_rule_UPCONV3D_DX = {
     .name = "upconv3d_dx",
     .infer = upconv3d_dx_infer,
     .flops = upconv3d_dx_flops,
-    .text = u3d_op_text_window,
+    .text = u3d_op_text_conv,
     .accumulates = 1,
 };
 
@@ -107,6 +114,6 @@ const u3d_op_info u3d_rule_UPCONV3D_DW = {
     .name = "upconv3d_dw",
     .infer = upconv3d_dw_infer,
     .flops = upconv3d_dw_flops,
-    .text = u3d_op_text_window,
+    .text = u3d_op_text_conv,
     .accumulates = 3,
 };

@@ -2,12 +2,15 @@
  *
  *   y[n,oz,oy,ox,co] = bias[co] + sum over kz,ky,kx,ci of  w[kz,ky,kx,ci,co] * x[n, o*stride + k - pad, ci]
  *
- * where positions outside the volume count as zero. The gradients run through the very same terms and
- * scatter them: dx[.., ci] += w * dy[.., co], dw[k, ci, co] += x * dy.
+ * where positions outside the volume count as zero and x is the map as read (ref_map.c). The gradients run
+ * through the very same terms and scatter them: dx[.., ci] += w * dy[.., co], dw[k, ci, co] += x * dy.
  * Source: Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016, arXiv:1603.07285. */
 #include "tests/ref/ref.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "tests/ref/ref_map.h"
 
 typedef struct conv_term { /* one row of CI inputs meets one row of CO outputs through one kernel position */
     int64_t x, y, w;       /* offsets of x[.., 0], y[.., 0], w[.., 0, 0] */
@@ -80,10 +83,14 @@ static void conv_clear(const u3d_type *t, double *p)
 
 void u3d_ref_CONV3D(const u3d_op_desc *d, const double *const *in, double *const *out)
 {
-    conv_arrays a = {.x = in[0], .w = in[1], .y = out[0], .ci = d->in[0].dim[4], .co = d->out[0].dim[4]};
+    u3d_type x;
+    double *map = u3d_ref_map(d, in, &x);
+    conv_arrays a = {.x = map, .w = in[1], .y = out[0], .ci = x.dim[4], .co = d->out[0].dim[4]};
     int64_t n = u3d_type_elems(&d->out[0]);
-    for (int64_t e = 0; e < n; e++) out[0][e] = d->n_in == 3 ? in[2][e % a.co] : 0;
-    conv_each(&d->attr.conv, &d->in[0], &d->out[0], &d->in[1], conv_forward, &a);
+    for (int64_t e = 0; e < n; e++) out[0][e] = u3d_ref_has_bias(d) ? in[2][e % a.co] : 0;
+    conv_each(&d->attr.conv, &x, &d->out[0], &d->in[1], conv_forward, &a);
+    free(map);
+    if (d->attr.conv.moments) u3d_ref_moments_of(&d->out[0], out[0], d->attr.conv.per_instance, out[1]);
 }
 
 void u3d_ref_CONV3D_DX(const u3d_op_desc *d, const double *const *in, double *const *out)
@@ -95,9 +102,12 @@ void u3d_ref_CONV3D_DX(const u3d_op_desc *d, const double *const *in, double *co
 
 void u3d_ref_CONV3D_DW(const u3d_op_desc *d, const double *const *in, double *const *out)
 {
-    conv_arrays a = {.x = in[0], .dy = in[1], .dw = out[0], .ci = d->in[0].dim[4], .co = d->in[1].dim[4]};
+    u3d_type x;
+    double *map = u3d_ref_map(d, in, &x);
+    conv_arrays a = {.x = map, .dy = in[1], .dw = out[0], .ci = x.dim[4], .co = d->in[1].dim[4]};
     conv_clear(&d->out[0], out[0]);
-    conv_each(&d->attr.conv, &d->in[0], &d->in[1], &d->out[0], conv_to_dw, &a);
+    conv_each(&d->attr.conv, &x, &d->in[1], &d->out[0], conv_to_dw, &a);
+    free(map);
     if (d->n_out < 2) return;
     conv_clear(&d->out[1], out[1]);
     int64_t n = u3d_type_elems(&d->in[1]);

@@ -3,11 +3,16 @@
  * puts dy where the maximum was and zero everywhere else. */
 #include "tests/ref/ref.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "tests/ref/ref_map.h"
 
 void u3d_ref_MAXPOOL3D(const u3d_op_desc *d, const double *const *in, double *const *out)
 {
-    const u3d_type *x = &d->in[0], *y = &d->out[0];
+    u3d_type x;
+    double *map = u3d_ref_map(d, in, &x);
+    const u3d_type *y = &d->out[0];
     const int32_t *k = d->attr.conv.kernel;
     for (int64_t e = 0; e < u3d_type_elems(y); e++) {
         int64_t c = e % y->dim[4], ox = e / y->dim[4] % y->dim[3],
@@ -17,7 +22,7 @@ void u3d_ref_MAXPOOL3D(const u3d_op_desc *d, const double *const *in, double *co
         int best_index = -1;
         for (int i = 0; i < k[0] * k[1] * k[2]; i++) {
             int kx = i % k[2], ky = i / k[2] % k[1], kz = i / (k[2] * k[1]);
-            double v = in[0][u3d_ref_at(x, n, oz * k[0] + kz, oy * k[1] + ky, ox * k[2] + kx, c)];
+            double v = map[u3d_ref_at(&x, n, oz * k[0] + kz, oy * k[1] + ky, ox * k[2] + kx, c)];
             if (best_index >= 0 && v <= best) continue;
             best = v;
             best_index = i;
@@ -25,6 +30,7 @@ void u3d_ref_MAXPOOL3D(const u3d_op_desc *d, const double *const *in, double *co
         out[0][e] = best;
         if (d->n_out > 1) out[1][e] = best_index;
     }
+    free(map);
 }
 
 void u3d_ref_MAXPOOL3D_DX(const u3d_op_desc *d, const double *const *in, double *const *out)

@@ -7,7 +7,10 @@
  */
 #include "tests/ref/ref.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "tests/ref/ref_map.h"
 
 typedef struct upconv_shape {
     const u3d_type *x, *y;
@@ -33,16 +36,19 @@ static int64_t upconv_voxels(const upconv_shape *s)
 
 void u3d_ref_UPCONV3D(const u3d_op_desc *d, const double *const *in, double *const *out)
 {
-    upconv_shape s = {&d->in[0], &d->out[0], d->attr.conv.kernel, d->in[0].dim[4], d->out[0].dim[4]};
+    u3d_type type;
+    double *map = u3d_ref_map(d, in, &type);
+    upconv_shape s = {&type, &d->out[0], d->attr.conv.kernel, type.dim[4], d->out[0].dim[4]};
     for (int64_t v = 0; v < upconv_voxels(&s); v++) {
         int64_t x, w;
         upconv_locate(&s, v, &x, &w);
         for (int64_t co = 0; co < s.co; co++) {
-            double sum = d->n_in == 3 ? in[2][co] : 0;
-            for (int64_t ci = 0; ci < s.ci; ci++) sum += in[0][x + ci] * in[1][w + ci * s.co + co];
+            double sum = u3d_ref_has_bias(d) ? in[2][co] : 0;
+            for (int64_t ci = 0; ci < s.ci; ci++) sum += map[x + ci] * in[1][w + ci * s.co + co];
             out[0][v * s.co + co] = sum;
         }
     }
+    free(map);
 }
 
 void u3d_ref_UPCONV3D_DX(const u3d_op_desc *d, const double *const *in, double *const *out)
@@ -60,15 +66,18 @@ void u3d_ref_UPCONV3D_DX(const u3d_op_desc *d, const double *const *in, double *
 
 void u3d_ref_UPCONV3D_DW(const u3d_op_desc *d, const double *const *in, double *const *out)
 {
-    upconv_shape s = {&d->in[0], &d->in[1], d->attr.conv.kernel, d->in[0].dim[4], d->in[1].dim[4]};
+    u3d_type type;
+    double *map = u3d_ref_map(d, in, &type);
+    upconv_shape s = {&type, &d->in[1], d->attr.conv.kernel, type.dim[4], d->in[1].dim[4]};
     for (int i = 0; i < d->n_out; i++) memset(out[i], 0, (size_t)u3d_type_elems(&d->out[i]) * sizeof(double));
     for (int64_t v = 0; v < upconv_voxels(&s); v++) {
         int64_t x, w;
         upconv_locate(&s, v, &x, &w);
         for (int64_t co = 0; co < s.co; co++) {
             double dy = in[1][v * s.co + co];
-            for (int64_t ci = 0; ci < s.ci; ci++) out[0][w + ci * s.co + co] += in[0][x + ci] * dy;
+            for (int64_t ci = 0; ci < s.ci; ci++) out[0][w + ci * s.co + co] += map[x + ci] * dy;
             if (d->n_out > 1) out[1][co] += dy;
         }
     }
+    free(map);
 }

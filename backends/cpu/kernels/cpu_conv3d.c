@@ -2,22 +2,34 @@
  *                    x[n, oz*sz - pz + kz, oy*sy - py + ky, ox*sx - px + kx, ci] * w[kz,ky,kx,ci,co]
  *
  * "direct" is cpu_conv_rows; "plain" is the formula. Both accept every kernel, stride, padding and channel
- * count. */
+ * count; a lazy or joined x is written out first, and moments of y are left to their own op. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 #include "backends/cpu/kernels/cpu_wino_ops.h"
 
+static cpu_conv geometry(const u3d_op_desc *d)
+{
+    const u3d_type x = cpu_conv_input_type(d);
+    return cpu_conv_of(d, &x, &d->out[0]);
+}
+
+static const char *refuse_moments(const u3d_op_desc *d)
+{
+    return d->attr.conv.moments ? "does not gather moments" : NULL;
+}
+
 static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
-    const cpu_conv g = cpu_conv_of(d, &d->in[0], &d->out[0]);
-    *min = *best = CPU_NAME(cpu_conv_rows_work)(&g, threads);
+    const cpu_conv g = geometry(d);
+    *min = *best = cpu_conv_input_work(d) + CPU_NAME(cpu_conv_rows_work)(&g, threads);
 }
 
 static void direct(const cpu_call *c)
 {
-    const cpu_conv g = cpu_conv_of(c->desc, &c->desc->in[0], &c->desc->out[0]);
+    void *work;
+    const float *x = cpu_conv_input(c, &work);
+    const cpu_conv g = geometry(c->desc);
     const cpu_conv_weights w = cpu_conv_weights_of(c->in[1], g.kernel, g.in_c, g.out_c);
-    const float *bias = c->desc->n_in > 2 ? c->in[2] : NULL;
-    CPU_NAME(cpu_conv_rows)(&g, c->in[0], &w, bias, c->out[0], c->work, c->threads);
+    CPU_NAME(cpu_conv_rows)(&g, x, &w, cpu_map_bias(c->desc, c->in), c->out[0], work, c->threads);
 }
 
 /* y[co] += sum over the window at voxel o of sample n. */
@@ -37,10 +49,17 @@ static void plain_voxel(const cpu_conv *g, const float *x, const float *w, int64
             }
 }
 
+static void plain_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    (void)threads;
+    *min = *best = cpu_conv_input_work(d);
+}
+
 static void plain(const cpu_call *c)
 {
-    const cpu_conv g = cpu_conv_of(c->desc, &c->desc->in[0], &c->desc->out[0]);
-    const float *bias = c->desc->n_in > 2 ? c->in[2] : NULL;
+    void *work;
+    const float *x = cpu_conv_input(c, &work), *bias = cpu_map_bias(c->desc, c->in);
+    const cpu_conv g = geometry(c->desc);
     const int64_t rows = g.n * g.out_size[0] * g.out_size[1];
 
 #pragma omp parallel for num_threads(c->threads) schedule(dynamic, 1)
@@ -49,10 +68,13 @@ static void plain(const cpu_call *c)
             const int64_t o[3] = {row / g.out_size[1] % g.out_size[0], row % g.out_size[1], ox};
             float *y = (float *)c->out[0] + (row * g.out_size[2] + ox) * g.out_c;
             for (int64_t co = 0; co < g.out_c; co++) y[co] = bias ? bias[co] : 0.0F;
-            plain_voxel(&g, c->in[0], c->in[1], row / g.out_size[1] / g.out_size[0], o, y);
+            plain_voxel(&g, x, c->in[1], row / g.out_size[1] / g.out_size[0], o, y);
         }
 }
 
 const cpu_entry CPU_NAME(cpu_CONV3D)[] = {
-    CPU_WINO_ENTRY(conv, 4), CPU_WINO_ENTRY(conv, 2),
-    {.name = "direct", .work = direct_work, .run = direct}, {.name = "plain", .run = plain}, {.name = NULL}};
+    CPU_WINO_ENTRY(conv, 4),
+    CPU_WINO_ENTRY(conv, 2),
+    {.name = "direct", .refuses = refuse_moments, .work = direct_work, .run = direct},
+    {.name = "plain", .refuses = refuse_moments, .work = plain_work, .run = plain},
+    {.name = NULL}};

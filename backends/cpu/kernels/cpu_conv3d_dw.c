@@ -2,18 +2,48 @@
  *                      x[n, oz*sz - pz + kz, oy*sy - py + ky, ox*sx - px + kx, ci] * dy[n,oz,oy,ox,co]
  * dbias[co]          = sum over n,oz,oy,ox of dy[n,oz,oy,ox,co]
  *
- * "direct" is cpu_conv_wgrad and cpu_conv_bgrad; "plain" sums the formula in double. */
+ * "few" is cpu_conv_wgrad_few, "direct" cpu_conv_wgrad, both with cpu_conv_bgrad; "plain" sums the formula in
+ * double. A lazy or joined x is written out first. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 #include "backends/cpu/kernels/cpu_wino_ops.h"
 
-static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+static cpu_conv geometry(const u3d_op_desc *d)
 {
-    const cpu_conv g = cpu_conv_of(d, &d->in[0], &d->in[1]);
-    const uint64_t w = CPU_NAME(cpu_conv_wgrad_work)(&g, threads);
-    const uint64_t b = d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
+    const u3d_type x = cpu_conv_input_type(d);
+    cpu_conv g = cpu_conv_of(d, &x, &d->in[1]);
+    g.accumulate = (d->accumulate & 1U) != 0;
+    return g;
+}
+
+static uint64_t bias_work(const u3d_op_desc *d)
+{
+    return d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
+}
+
+static const char *few_refuses(const u3d_op_desc *d)
+{
+    const cpu_conv g = geometry(d);
+    return CPU_NAME(cpu_conv_wgrad_few_takes)(&g)
+               ? NULL
+               : "many input channels, or output channels do not fill vectors";
+}
+
+static void few_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    const cpu_conv g = geometry(d);
+    const uint64_t w = cpu_conv_input_work(d) + CPU_NAME(cpu_conv_wgrad_few_work)(&g, threads),
+                   b = bias_work(d);
     *min = *best = w > b ? w : b;
 }
 
+static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    const cpu_conv g = geometry(d);
+    const uint64_t w = cpu_conv_input_work(d) + CPU_NAME(cpu_conv_wgrad_work)(&g, threads), b = bias_work(d);
+    *min = *best = w > b ? w : b;
+}
+
+/* The workspace is free again: what the weights needed is done with. */
 static void bias_grad(const cpu_call *c)
 {
     const bool add = (c->desc->accumulate & 2U) != 0;
@@ -21,18 +51,29 @@ static void bias_grad(const cpu_call *c)
     CPU_NAME(cpu_conv_bgrad)(&c->desc->in[1], c->in[1], add, c->out[1], c->work, c->threads);
 }
 
+static void few(const cpu_call *c)
+{
+    void *work;
+    const float *x = cpu_conv_input(c, &work);
+    const cpu_conv g = geometry(c->desc);
+    CPU_NAME(cpu_conv_wgrad_few)(&g, x, c->in[1], c->out[0], work, c->threads);
+    bias_grad(c);
+}
+
 static void direct(const cpu_call *c)
 {
-    cpu_conv g = cpu_conv_of(c->desc, &c->desc->in[0], &c->desc->in[1]);
-    g.accumulate = (c->desc->accumulate & 1U) != 0;
-    CPU_NAME(cpu_conv_wgrad)(&g, c->in[0], c->in[1], false, c->out[0], c->work, c->threads);
+    void *work;
+    const float *x = cpu_conv_input(c, &work);
+    const cpu_conv g = geometry(c->desc);
+    CPU_NAME(cpu_conv_wgrad)(&g, x, c->in[1], false, c->out[0], work, c->threads);
     bias_grad(c);
 }
 
 static void plain_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
+    const uint64_t x = cpu_conv_input_work(d), b = bias_work(d);
     (void)threads;
-    *min = *best = d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
+    *min = *best = x > b ? x : b;
 }
 
 enum { CHUNK = 32 }; /* output channels summed at once */
@@ -57,8 +98,9 @@ static void plain_sum(const cpu_conv *g, const float *x, const float *dy, const 
 
 static void plain(const cpu_call *c)
 {
-    const cpu_conv g = cpu_conv_of(c->desc, &c->desc->in[0], &c->desc->in[1]);
-    const bool add = (c->desc->accumulate & 1U) != 0;
+    void *work;
+    const float *x = cpu_conv_input(c, &work);
+    const cpu_conv g = geometry(c->desc);
     const int64_t chunks = cpu_ceil_div(g.out_c, CHUNK);
     const int64_t tasks = g.kernel[0] * g.kernel[1] * g.kernel[2] * g.in_c * chunks;
 
@@ -70,12 +112,17 @@ static void plain(const cpu_call *c)
                               tap % g.kernel[2]};
         float *dw = (float *)c->out[0] + (tap * g.in_c + ci) * g.out_c + co0;
         double sum[CHUNK] = {0};
-        plain_sum(&g, c->in[0], c->in[1], k, ci, co0, cols, sum);
-        for (int64_t co = 0; co < cols; co++) dw[co] = (float)(sum[co] + (add ? (double)dw[co] : 0.0));
+        plain_sum(&g, x, c->in[1], k, ci, co0, cols, sum);
+        for (int64_t co = 0; co < cols; co++)
+            dw[co] = (float)(sum[co] + (g.accumulate ? (double)dw[co] : 0.0));
     }
     bias_grad(c);
 }
 
-const cpu_entry CPU_NAME(cpu_CONV3D_DW)[] = {CPU_WINO_ENTRY(dw, 4), CPU_WINO_ENTRY(dw, 2), {.name = "direct", .work = direct_work, .run = direct},
-                                             {.name = "plain", .work = plain_work, .run = plain},
-                                             {.name = NULL}};
+const cpu_entry CPU_NAME(cpu_CONV3D_DW)[] = {
+    CPU_WINO_ENTRY(dw, 4),
+    CPU_WINO_ENTRY(dw, 2),
+    {.name = "few", .refuses = few_refuses, .work = few_work, .run = few},
+    {.name = "direct", .work = direct_work, .run = direct},
+    {.name = "plain", .work = plain_work, .run = plain},
+    {.name = NULL}};

@@ -11,6 +11,7 @@
 #define U3D_CPU_CONV_IMPL_H
 
 #include "backends/cpu/cpu_impl.h"
+#include "backends/cpu/kernels/cpu_map.h"
 #include "backends/cpu/kernels/cpu_vec.h"
 
 /* Geometry on the axes z, y, x: in = out * stride - pad + k. */
@@ -87,6 +88,25 @@ static inline cpu_conv_weights cpu_conv_weights_of(const float *w, const int64_t
     return (cpu_conv_weights){w, {kernel[1] * kernel[2] * ci * co, kernel[2] * ci * co, ci * co, co, 1}};
 }
 
+/* Input 0 of these ops may be lazy or joined; the engines read dense maps. Its type as read; bytes of
+ * workspace that it takes; the map, with *work the workspace behind it. */
+static inline u3d_type cpu_conv_input_type(const u3d_op_desc *d)
+{
+    const cpu_map m = cpu_map_of(d, NULL);
+    return cpu_map_type(&m);
+}
+static inline uint64_t cpu_conv_input_work(const u3d_op_desc *d)
+{
+    const cpu_map m = cpu_map_of(d, NULL);
+    return cpu_map_dense_bytes(&m);
+}
+static inline const float *cpu_conv_input(const cpu_call *c, void **work)
+{
+    const cpu_map m = cpu_map_of(c->desc, c->in);
+    *work = (char *)c->work + cpu_map_dense_bytes(&m);
+    return CPU_NAME(cpu_map_dense)(&m, c->work, c->threads);
+}
+
 /* y = bias (NULL: 0) + conv(x, w). Workspace: cpu_conv_rows_work bytes, 64-byte aligned. */
 uint64_t CPU_NAME(cpu_conv_rows_work)(const cpu_conv *g, int threads);
 void CPU_NAME(cpu_conv_rows)(const cpu_conv *g, const float *x, const cpu_conv_weights *w, const float *bias,
@@ -103,6 +123,12 @@ void CPU_NAME(cpu_conv_spread)(const cpu_conv *g, const float *small, const cpu_
 uint64_t CPU_NAME(cpu_conv_wgrad_work)(const cpu_conv *g, int threads);
 void CPU_NAME(cpu_conv_wgrad)(const cpu_conv *g, const float *big, const float *small, bool transposed,
                               float *dw, void *work, int threads);
+
+/* The same for few floats per row of a window, KW * in_c, and channels of small that fill vectors. */
+bool CPU_NAME(cpu_conv_wgrad_few_takes)(const cpu_conv *g);
+uint64_t CPU_NAME(cpu_conv_wgrad_few_work)(const cpu_conv *g, int threads);
+void CPU_NAME(cpu_conv_wgrad_few)(const cpu_conv *g, const float *big, const float *small, float *dw,
+                                  void *work, int threads);
 
 /* db[c] (+)= sum over voxels of dy[.., c], in double. */
 uint64_t CPU_NAME(cpu_conv_bgrad_work)(const u3d_type *dy);

@@ -3,7 +3,9 @@
  *   up [N, d, h, w, CU], skip [N, D, H, W, CS]  ->  y [N, d, h, w, CU + CS]
  *   y[n,z,y,x] = up[n,z,y,x], skip[n, z + (D-d)/2, y + (H-h)/2, x + (W-w)/2]
  *
- * Forward takes rows of y, backward rows of dskip, so that each output row has one owner. Bound by memory. */
+ * Backward gives dup, dskip or both. Each output row has one owner: forward takes rows of y; backward rows of
+ * dskip where it has zeros to write around the crop, else rows of dy, so that what lies outside is not
+ * touched. Bound by memory. */
 #include "backends/cpu/kernels/cpu_slice.h"
 #include "backends/cpu/kernels/cpu_vec.h"
 
@@ -12,12 +14,12 @@ typedef struct crop {
     int64_t n, cu, cs;
 } crop;
 
-static crop crop_of(const u3d_type *up, const u3d_type *skip)
+static crop crop_of(int64_t n, const int64_t *up, int64_t cu, const int64_t *skip, int64_t cs)
 {
-    crop k = {.n = up->dim[0], .cu = up->dim[4], .cs = skip->dim[4]};
+    crop k = {.n = n, .cu = cu, .cs = cs};
     for (int a = 0; a < 3; a++) {
-        k.up[a] = up->dim[1 + a];
-        k.skip[a] = skip->dim[1 + a];
+        k.up[a] = up[a];
+        k.skip[a] = skip[a];
         k.off[a] = (k.skip[a] - k.up[a]) / 2;
     }
     return k;
@@ -63,7 +65,8 @@ static int64_t skip_at(const crop *k, int64_t n, int64_t z, int64_t y)
 
 static void run_crop_concat(const cpu_call *c)
 {
-    const crop k = crop_of(&c->desc->in[0], &c->desc->in[1]);
+    const int64_t *up_dim = c->desc->in[0].dim, *skip_dim = c->desc->in[1].dim;
+    const crop k = crop_of(up_dim[0], up_dim + 1, up_dim[4], skip_dim + 1, skip_dim[4]);
     const float *up = c->in[0], *skip = c->in[1];
     float *out = c->out[0];
     int64_t w = k.up[2], cy = k.cu + k.cs, rows = k.n * k.up[0] * k.up[1];
@@ -85,40 +88,80 @@ static void zero_run(float *dst, int64_t n)
     for (int64_t i = 0; i < n; i++) dst[i] = 0;
 }
 
-/* One row of the crop back to where its two parts came from. */
-static void split_crop_row(const crop *k, const float *dy, float *dup, float *dskip, uint32_t accumulate)
+typedef struct parts { /* what backward writes; NULL: not wanted */
+    const float *dy;
+    float *dup, *dskip;
+    bool add_up, add_skip;
+} parts;
+
+static parts parts_of(const cpu_call *c)
 {
-    int64_t cy = k->cu + k->cs;
-    for (int64_t x = 0; x < k->up[2]; x++) {
-        put_run(dup + x * k->cu, dy + x * cy, k->cu, accumulate & 1);
-        put_run(dskip + x * k->cs, dy + x * cy + k->cu, k->cs, accumulate & 2);
+    const uint32_t add = c->desc->accumulate;
+    parts p = {.dy = c->in[0]};
+    switch (c->desc->attr.crop.part) {
+    case U3D_CROP_BOTH:
+        p.dup = c->out[0];
+        p.dskip = c->out[1];
+        p.add_up = add & 1;
+        p.add_skip = add & 2;
+        break;
+    case U3D_CROP_UP:
+        p.dup = c->out[0];
+        p.add_up = add & 1;
+        break;
+    case U3D_CROP_SKIP:
+        p.dskip = c->out[0];
+        p.add_skip = add & 1;
+        break;
     }
+    return p;
+}
+
+/* Row (n, z, y) of the crop back to where its two parts came from. */
+static void split_crop_row(const crop *k, const parts *p, int64_t n, int64_t z, int64_t y)
+{
+    const int64_t w = k->up[2], cy = k->cu + k->cs, at = ((n * k->up[0] + z) * k->up[1] + y) * w;
+    const float *dy = p->dy + at * cy;
+    if (p->dup)
+        for (int64_t x = 0; x < w; x++) put_run(p->dup + (at + x) * k->cu, dy + x * cy, k->cu, p->add_up);
+    if (!p->dskip) return;
+    float *to = p->dskip + skip_at(k, n, z, y);
+    for (int64_t x = 0; x < w; x++) put_run(to + x * k->cs, dy + x * cy + k->cu, k->cs, p->add_skip);
+}
+
+/* Row (n, z, y) of skip, written from end to end. */
+static void write_skip_row(const crop *k, const parts *p, int64_t n, int64_t z, int64_t y)
+{
+    const int64_t line = k->skip[2] * k->cs, left = k->off[2] * k->cs, right = left + k->up[2] * k->cs;
+    const int64_t cz = z - k->off[0], cy = y - k->off[1];
+    float *to = p->dskip + ((n * k->skip[0] + z) * k->skip[1] + y) * line;
+    if (cz < 0 || cz >= k->up[0] || cy < 0 || cy >= k->up[1]) {
+        zero_run(to, line);
+        return;
+    }
+    zero_run(to, left);
+    split_crop_row(k, p, n, cz, cy);
+    zero_run(to + right, line - right);
 }
 
 static void run_crop_concat_back(const cpu_call *c)
 {
-    const crop k = crop_of(&c->desc->out[0], &c->desc->out[1]);
-    const float *dy = c->in[0];
-    float *dup = c->out[0], *dskip = c->out[1];
-    uint32_t accumulate = c->desc->accumulate;
-    int64_t w = k.up[2], line = k.skip[2] * k.cs, rows = k.n * k.skip[0] * k.skip[1];
-#pragma omp parallel for num_threads(c->threads) schedule(static) if (rows * line > CPU_SLICE_ELEMS)
+    const int64_t *dy = c->desc->in[0].dim;
+    const u3d_crop_attr *a = &c->desc->attr.crop;
+    const crop k = crop_of(dy[0], dy + 1, a->up_channels, a->skip_size, dy[4] - a->up_channels);
+    const parts p = parts_of(c);
+    const bool whole = p.dskip && !p.add_skip;
+    const int64_t *size = whole ? k.skip : k.up;
+    const int64_t rows = k.n * size[0] * size[1];
+#pragma omp parallel for num_threads(c->threads)                                                             \
+    schedule(static) if (rows * size[2] * dy[4] > CPU_SLICE_ELEMS)
     for (int64_t row = 0; row < rows; row++) {
         int64_t n, z, y;
-        split_row(row, k.skip, &n, &z, &y);
-        z -= k.off[0];
-        y -= k.off[1];
-        bool inside = z >= 0 && z < k.up[0] && y >= 0 && y < k.up[1];
-        float *to = dskip + row * line;
-        int64_t left = inside ? k.off[2] * k.cs : line, right = inside ? left + w * k.cs : line;
-        if (!(accumulate & 2)) {
-            zero_run(to, left);
-            zero_run(to + right, line - right);
-        }
-        if (!inside) continue;
-        int64_t crop_row = (n * k.up[0] + z) * k.up[1] + y;
-        split_crop_row(&k, dy + crop_row * w * (k.cu + k.cs), dup + crop_row * w * k.cu, to + left,
-                       accumulate);
+        split_row(row, size, &n, &z, &y);
+        if (whole)
+            write_skip_row(&k, &p, n, z, y);
+        else
+            split_crop_row(&k, &p, n, z, y);
     }
 }
 

@@ -1,7 +1,7 @@
 /* A feature map as an op reads it: plain, lazy or joined (op.h, fused forms).
  *
- * Kernels that know how apply it while loading; the others call cpu_map_dense first, which writes the map into
- * their workspace. */
+ * Kernels that know how apply it while loading; the others call cpu_map_dense first, which writes the map
+ * into their workspace. */
 #ifndef U3D_CPU_MAP_H
 #define U3D_CPU_MAP_H
 

@@ -3,66 +3,99 @@
  *   y[n,oz,oy,ox,c]     = max over kz,ky,kx of x[n, oz*KD+kz, oy*KH+ky, ox*KW+kx, c]
  *   index[n,oz,oy,ox,c] = (kz*KH + ky)*KW + kx of the first maximum, u8
  *
- * Whatever the number of channels, loops run over long flat pieces of rows. Forward: the KD*KH rows of voxels
- * that share a row of windows are reduced to one, element by element, then that one along x. Backward: a row
- * of dy and index is stretched along x to the length of a row of dx, then compared for each of the KD*KH
- * rows. A piece is a few windows, so that the workspace, [threads][ARRAYS][piece] of 4 bytes, stays in
- * first-level cache. */
-#include "backends/cpu/kernels/cpu_slice.h"
+ * "wide" is cpu_maxpool3d_wide.c. "plain": whatever the number of channels, loops run over long flat pieces
+ * of rows. Forward: the KD*KH rows of voxels that share a row of windows are reduced to one, element by
+ * element, then that one along x. Backward: a row of dy and index is stretched along x to the length of a row
+ * of dx, then compared for each of the KD*KH rows. A piece is a few windows, so that the workspace,
+ * [threads][ARRAYS][piece] of 4 bytes, stays in first-level cache.
+ *
+ * A lazy x is made while its rows are loaded; that scale may be negative, so there is no shortcut through the
+ * maximum of what is stored. Its scales and shifts are repeated to the length of a piece: [S][2][piece]
+ * before the threads' part of the workspace. */
+#include "backends/cpu/kernels/cpu_map.h"
+#include "backends/cpu/kernels/cpu_maxpool3d.h"
 
 #include <omp.h>
 
 enum { PIECE = 1024, ARRAYS = 4 };
 
-typedef struct pool {
-    int64_t n, in[3], out[3], k[3], c; /* z, y, x */
-    int64_t piece;                     /* floats per piece of a row of x, at least one window */
-} pool;
-
-static pool pool_of(const u3d_op_desc *d, const u3d_type *big, const u3d_type *small)
+/* Floats per piece of a row of x, at least one window. */
+static int64_t piece_of(const cpu_pool *p)
 {
-    pool p = {.n = big->dim[0], .c = big->dim[4]};
-    for (int a = 0; a < 3; a++) {
-        p.in[a] = big->dim[1 + a];
-        p.out[a] = small->dim[1 + a];
-        p.k[a] = d->attr.conv.kernel[a];
-    }
-    int64_t window = p.k[2] * p.c;
-    p.piece = cpu_min(p.out[2], cpu_max(1, PIECE / window)) * window;
-    return p;
+    int64_t window = p->k[2] * p->c;
+    return cpu_min(p->out[2], cpu_max(1, PIECE / window)) * window;
 }
 
-static uint64_t array_bytes(const pool *p)
+static uint64_t array_bytes(const cpu_pool *p)
 {
-    return ((uint64_t)p->piece * sizeof(float) + 63) / 64 * 64;
+    return ((uint64_t)piece_of(p) * sizeof(float) + 63) / 64 * 64;
+}
+
+/* Sets of scale and shift of a lazy x, else 0. */
+static int64_t tables_of(const u3d_op_desc *d)
+{
+    const bool lazy = d->op == U3D_OP_MAXPOOL3D && d->attr.conv.lazy[0];
+    return lazy ? d->in[1].dim[0] : 0;
 }
 
 /* Array `which` of the calling thread. */
-static void *array_at(const cpu_call *c, const pool *p, int which)
+static void *array_at(const cpu_call *c, const cpu_pool *p, int which)
 {
-    return (char *)c->work + (uint64_t)(omp_get_thread_num() * ARRAYS + which) * array_bytes(p);
+    const int64_t before = 2 * tables_of(c->desc) + omp_get_thread_num() * ARRAYS;
+    return (char *)c->work + (uint64_t)(before + which) * array_bytes(p);
 }
 
-/* Row of windows (n, oz, oy) -> its first row of voxels (n, oz*KD, oy*KH). */
-static int64_t first_row(const pool *p, int64_t row)
+typedef struct act { /* what makes values of what is stored; scale NULL: nothing. By position in a piece */
+    const float *scale, *shift;
+    float slope;
+} act;
+
+static float *act_columns(const cpu_call *c, const cpu_pool *p, int64_t set)
 {
-    int64_t oy = row % p->out[1], oz = row / p->out[1] % p->out[0], n = row / p->out[1] / p->out[0];
-    return (n * p->in[0] + oz * p->k[0]) * p->in[1] + oy * p->k[1];
+    return (float *)(void *)((char *)c->work + (uint64_t)(2 * set) * array_bytes(p));
 }
 
-static void keep_first(const float *x, float *best, int32_t *at, int64_t n)
+static act act_of(const cpu_call *c, const cpu_pool *p, int64_t n)
 {
+    const int64_t sets = tables_of(c->desc);
+    if (sets == 0) return (act){0};
+    const float *columns = act_columns(c, p, sets > 1 ? n : 0);
+    return (act){columns, columns + array_bytes(p) / sizeof(float), c->desc->attr.conv.slope};
+}
+
+static void fill_columns(const cpu_call *c, const cpu_pool *p)
+{
+    for (int64_t set = 0; set < tables_of(c->desc); set++) {
+        const float *table = (const float *)c->in[1] + 2 * set * p->c;
+        float *scale = act_columns(c, p, set), *shift = scale + array_bytes(p) / sizeof(float);
+        for (int64_t j = 0; j < piece_of(p); j++) {
+            scale[j] = table[j % p->c];
+            shift[j] = table[p->c + j % p->c];
+        }
+    }
+}
+
+__attribute__((always_inline)) static inline float value_at(const float *x, act a, bool lazy, int64_t j)
+{
+    return lazy ? cpu_map_act(x[j], a.scale[j], a.shift[j], a.slope) : x[j];
+}
+
+__attribute__((always_inline)) static inline void keep_first(const float *x, act a, bool lazy, float *best,
+                                                             int32_t *at, int64_t n)
+{
+#pragma omp simd
     for (int64_t j = 0; j < n; j++) {
-        best[j] = x[j];
+        best[j] = value_at(x, a, lazy, j);
         at[j] = 0;
     }
 }
 
-static void keep_larger(const float *x, int32_t row, float *best, int32_t *at, int64_t n)
+__attribute__((always_inline)) static inline void keep_larger(const float *x, act a, bool lazy, int32_t row,
+                                                              float *best, int32_t *at, int64_t n)
 {
 #pragma omp simd
     for (int64_t j = 0; j < n; j++) {
-        float v = x[j], old = best[j];
+        float v = value_at(x, a, lazy, j), old = best[j];
         int32_t more = -(v > old); /* a mask: two selects by one condition would become a branch */
         best[j] = v > old ? v : old;
         at[j] = (row & more) | (at[j] & ~more);
@@ -70,7 +103,8 @@ static void keep_larger(const float *x, int32_t row, float *best, int32_t *at, i
 }
 
 /* Rows to one: best[j] = max over kz,ky, at[j] = kz*KH + ky of the first. x is the piece in the first row. */
-static void reduce_rows(const pool *p, const float *x, float *best, int32_t *at, int64_t n)
+__attribute__((always_inline)) static inline void
+reduce_body(const cpu_pool *p, act a, bool lazy, const float *x, float *best, int32_t *at, int64_t n)
 {
     int64_t line = p->in[2] * p->c;
     int32_t row = 0;
@@ -78,14 +112,22 @@ static void reduce_rows(const pool *p, const float *x, float *best, int32_t *at,
         for (int64_t ky = 0; ky < p->k[1]; ky++, row++) {
             const float *from = x + (kz * p->in[1] + ky) * line;
             if (row == 0)
-                keep_first(from, best, at, n);
+                keep_first(from, a, lazy, best, at, n);
             else
-                keep_larger(from, row, best, at, n);
+                keep_larger(from, a, lazy, row, best, at, n);
         }
 }
 
+static void reduce_rows(const cpu_pool *p, act a, const float *x, float *best, int32_t *at, int64_t n)
+{
+    if (a.scale)
+        reduce_body(p, a, true, x, best, at, n);
+    else
+        reduce_body(p, a, false, x, best, at, n);
+}
+
 /* top[j], first[j]: the maximum of best[j + kx*C] over kx and its index, the smallest among equals. */
-static void reduce_x(const pool *p, const float *best, const int32_t *at, float *top, int32_t *first,
+static void reduce_x(const cpu_pool *p, const float *best, const int32_t *at, float *top, int32_t *first,
                      int64_t n)
 {
     int32_t kw = (int32_t)p->k[2];
@@ -108,14 +150,14 @@ static void reduce_x(const pool *p, const float *best, const int32_t *at, float 
 }
 
 /* Pieces of one row of windows; x, y and index point to the row's first. */
-static void pool_row(const cpu_call *call, const pool *p, const float *x, float *y, uint8_t *index)
+static void pool_row(const cpu_call *call, const cpu_pool *p, act a, const float *x, float *y, uint8_t *index)
 {
     float *best = array_at(call, p, 0), *top = array_at(call, p, 1);
     int32_t *at = array_at(call, p, 2), *first = array_at(call, p, 3);
-    int64_t line = p->in[2] * p->c, window = p->k[2] * p->c, channels = p->c;
-    for (int64_t from = 0; from < line; from += p->piece) {
-        int64_t n = cpu_min(p->piece, line - from);
-        reduce_rows(p, x + from, best, at, n);
+    int64_t line = p->in[2] * p->c, window = p->k[2] * p->c, channels = p->c, piece = piece_of(p);
+    for (int64_t from = 0; from < line; from += piece) {
+        int64_t n = cpu_min(piece, line - from);
+        reduce_rows(p, a, x + from, best, at, n);
         if (channels < CPU_LINE_ELEMS) /* in one go, between the windows too, where nobody looks */
             reduce_x(p, best, at, top, first, n - window + channels);
         for (int64_t w = 0; w < n; w += window) {
@@ -128,18 +170,21 @@ static void pool_row(const cpu_call *call, const pool *p, const float *x, float 
 
 static void run_maxpool3d(const cpu_call *c)
 {
-    const pool p = pool_of(c->desc, &c->desc->in[0], &c->desc->out[0]);
+    const cpu_pool p = cpu_pool_of(c->desc);
     const float *x = c->in[0];
     float *y = c->out[0];
     uint8_t *index = c->out[1];
-    int64_t rows = p.n * p.out[0] * p.out[1], line = p.out[2] * p.c;
+    int64_t rows = cpu_pool_rows(&p), line = p.out[2] * p.c;
+    fill_columns(c, &p);
 #pragma omp parallel for num_threads(c->threads) schedule(static) if (rows * line > CPU_SLICE_ELEMS / 8)
     for (int64_t row = 0; row < rows; row++)
-        pool_row(c, &p, x + first_row(&p, row) * p.in[2] * p.c, y + row * line, index + row * line);
+        pool_row(c, &p, act_of(c, &p, row / p.out[1] / p.out[0]),
+                 x + cpu_pool_first_row(&p, row) * p.in[2] * p.c, y + row * line, index + row * line);
 }
 
 /* dy and index along x: wide[(ox*KW + kx)*C + c] = dy[ox,c], at[...] = index[ox,c] - kx, n floats of them. */
-static void stretch(const pool *p, const float *dy, const uint8_t *index, float *wide, int32_t *at, int64_t n)
+static void stretch(const cpu_pool *p, const float *dy, const uint8_t *index, float *wide, int32_t *at,
+                    int64_t n)
 {
     for (int64_t j = 0; j < n; dy += p->c, index += p->c)
         for (int32_t kx = 0; kx < p->k[2]; kx++, j += p->c)
@@ -159,14 +204,15 @@ static void put_chosen(const float *wide, const int32_t *at, int32_t here, float
 }
 
 /* Pieces of all rows of dx that belong to one row of windows; dx points to the first of them. */
-static void spread_row(const cpu_call *call, const pool *p, const float *dy, const uint8_t *index, float *dx)
+static void spread_row(const cpu_call *call, const cpu_pool *p, const float *dy, const uint8_t *index,
+                       float *dx)
 {
     float *wide = array_at(call, p, 0);
     int32_t *at = array_at(call, p, 1);
     bool add = call->desc->accumulate & 1;
-    int64_t line = p->in[2] * p->c;
-    for (int64_t from = 0; from < line; from += p->piece) {
-        int64_t n = cpu_min(p->piece, line - from), out = from / p->k[2];
+    int64_t line = p->in[2] * p->c, piece = piece_of(p);
+    for (int64_t from = 0; from < line; from += piece) {
+        int64_t n = cpu_min(piece, line - from), out = from / p->k[2];
         stretch(p, dy + out, index + out, wide, at, n);
         int64_t here = 0;
         for (int64_t kz = 0; kz < p->k[0]; kz++)
@@ -177,31 +223,28 @@ static void spread_row(const cpu_call *call, const pool *p, const float *dy, con
 
 static void run_maxpool3d_dx(const cpu_call *c)
 {
-    const pool p = pool_of(c->desc, &c->desc->out[0], &c->desc->in[0]);
+    const cpu_pool p = cpu_pool_of(c->desc);
     const float *dy = c->in[0];
     const uint8_t *index = c->in[1];
     float *dx = c->out[0];
-    int64_t rows = p.n * p.out[0] * p.out[1], line = p.out[2] * p.c;
+    int64_t rows = cpu_pool_rows(&p), line = p.out[2] * p.c;
 #pragma omp parallel for num_threads(c->threads) schedule(static) if (rows * line > CPU_SLICE_ELEMS / 8)
     for (int64_t row = 0; row < rows; row++)
-        spread_row(c, &p, dy + row * line, index + row * line, dx + first_row(&p, row) * p.in[2] * p.c);
+        spread_row(c, &p, dy + row * line, index + row * line,
+                   dx + cpu_pool_first_row(&p, row) * p.in[2] * p.c);
 }
 
 static void work_maxpool3d(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
-    bool back = d->op == U3D_OP_MAXPOOL3D_DX;
-    pool p = back ? pool_of(d, &d->out[0], &d->in[0]) : pool_of(d, &d->in[0], &d->out[0]);
-    *min = *best = (uint64_t)threads * ARRAYS * array_bytes(&p);
+    const cpu_pool p = cpu_pool_of(d);
+    *min = *best = (uint64_t)(2 * tables_of(d) + threads * ARRAYS) * array_bytes(&p);
 }
 
-static const char *refuse_maxpool3d(const u3d_op_desc *d)
-{
-    const int32_t *k = d->attr.conv.kernel;
-    if ((int64_t)k[0] * k[1] * k[2] > 256)
-        return "a window of more than 256 voxels does not fit into a u8 index";
-    return d->op == U3D_OP_MAXPOOL3D ? cpu_refuse_accumulate(d) : NULL;
-}
-
-const cpu_entry CPU_NAME(cpu_MAXPOOL3D)[] = {{"plain", refuse_maxpool3d, work_maxpool3d, run_maxpool3d}, {0}};
-const cpu_entry CPU_NAME(cpu_MAXPOOL3D_DX)[] = {{"plain", refuse_maxpool3d, work_maxpool3d, run_maxpool3d_dx},
-                                                {0}};
+const cpu_entry CPU_NAME(cpu_MAXPOOL3D)[] = {
+    {"wide", CPU_NAME(cpu_maxpool3d_wide_refuses), NULL, CPU_NAME(cpu_maxpool3d_wide)},
+    {"plain", cpu_pool_refuses, work_maxpool3d, run_maxpool3d},
+    {0}};
+const cpu_entry CPU_NAME(cpu_MAXPOOL3D_DX)[] = {
+    {"wide", CPU_NAME(cpu_maxpool3d_wide_refuses), NULL, CPU_NAME(cpu_maxpool3d_wide_dx)},
+    {"plain", cpu_pool_refuses, work_maxpool3d, run_maxpool3d_dx},
+    {0}};

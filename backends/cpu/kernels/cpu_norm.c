@@ -1,11 +1,11 @@
-/* Batch and instance normalisation, forward.
+/* Batch and instance normalisation, forward, and its statistics alone.
  *
  *   y = (x - mean[c]) * inv[c] * gain[c] + bias[c],  inv = 1 / sqrt(var + eps), var biased
  *
  * Statistics in one reading of memory: for each block, small enough to stay in cache, first the mean, then
  * the squares about that mean, both in float and relative to the slice's first row, so that a large offset
  * costs no digits; blocks, slices and columns are combined in double (Chan, Golub & LeVeque 1983).
- * Second pass: normalise; y may be x. */
+ * Second pass: normalise; y may be x. The op moments is the first pass. */
 #include "backends/cpu/kernels/cpu_norm.h"
 
 #include <math.h>
@@ -22,13 +22,43 @@ static moments merge(moments a, moments b)
     return (moments){n, a.mean + delta * (b.n / n), a.m2 + b.m2 + delta * delta * (a.n * b.n / n)};
 }
 
+/* mean[j] += sum over n rows of x - origin; n is a constant where this is called. */
+__attribute__((always_inline)) static inline void add_rows(const float *x, int n, int64_t width,
+                                                           const float *origin, float *mean)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < width; j++) {
+        float sum = 0;
+#pragma GCC unroll 4
+        for (int r = 0; r < n; r++) sum += x[r * width + j] - origin[j];
+        mean[j] += sum;
+    }
+}
+
+/* squares[j] += sum over n rows of (x - origin - mean)^2. */
+__attribute__((always_inline)) static inline void
+add_squares(const float *x, int n, int64_t width, const float *origin, const float *mean, float *squares)
+{
+#pragma omp simd
+    for (int64_t j = 0; j < width; j++) {
+        float sum = 0;
+#pragma GCC unroll 4
+        for (int r = 0; r < n; r++) {
+            float d = (x[r * width + j] - origin[j]) - mean[j];
+            sum += d * d;
+        }
+        squares[j] += sum;
+    }
+}
+
 /* Mean of a block's rows minus `origin`. */
 static void block_mean(const float *x, int64_t rows, int64_t width, const float *origin, float *mean)
 {
+    int64_t r = 0;
     memset(mean, 0, (size_t)width * sizeof *mean);
-    for (int64_t r = 0; r < rows; r++)
-#pragma omp simd
-        for (int64_t j = 0; j < width; j++) mean[j] += x[r * width + j] - origin[j];
+    for (; r + CPU_NORM_ROWS <= rows; r += CPU_NORM_ROWS)
+        add_rows(x + r * width, CPU_NORM_ROWS, width, origin, mean);
+    for (; r < rows; r++) add_rows(x + r * width, 1, width, origin, mean);
     float share = 1.0f / (float)rows;
     for (int64_t j = 0; j < width; j++) mean[j] *= share;
 }
@@ -36,13 +66,11 @@ static void block_mean(const float *x, int64_t rows, int64_t width, const float 
 static void block_squares(const float *x, int64_t rows, int64_t width, const float *origin, const float *mean,
                           float *squares)
 {
+    int64_t r = 0;
     memset(squares, 0, (size_t)width * sizeof *squares);
-    for (int64_t r = 0; r < rows; r++)
-#pragma omp simd
-        for (int64_t j = 0; j < width; j++) {
-            float d = (x[r * width + j] - origin[j]) - mean[j];
-            squares[j] += d * d;
-        }
+    for (; r + CPU_NORM_ROWS <= rows; r += CPU_NORM_ROWS)
+        add_squares(x + r * width, CPU_NORM_ROWS, width, origin, mean, squares);
+    for (; r < rows; r++) add_squares(x + r * width, 1, width, origin, mean, squares);
 }
 
 /* merge() for all columns: `old` rows so far, `rows` new ones. */
@@ -226,6 +254,32 @@ static void run_norm(const cpu_call *c)
     apply(c, &w, &k);
 }
 
+static cpu_wide moments_wide(const u3d_op_desc *d)
+{
+    return cpu_wide_of(&d->in[0], d->attr.norm.per_instance);
+}
+
+static void run_moments(const cpu_call *c)
+{
+    cpu_wide w = moments_wide(c->desc);
+    cpu_norm_work k = cpu_norm_work_of(&w, c->threads, c->work);
+    float *out = c->out[0];
+    find_moments(c, &w, &k);
+#pragma omp parallel for num_threads(c->threads) schedule(static) if (w.slices > 1)
+    for (int64_t i = 0; i < w.groups * w.channels; i++) {
+        int64_t group = i / w.channels, ch = i % w.channels;
+        moments m = channel_moments(&w, &k, group, ch);
+        out[2 * group * w.channels + ch] = (float)m.mean;
+        out[(2 * group + 1) * w.channels + ch] = (float)(m.m2 / m.n);
+    }
+}
+
+static void work_moments(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    cpu_wide w = moments_wide(d);
+    *min = *best = cpu_norm_work_of(&w, threads, NULL).bytes;
+}
+
 static void work_norm(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     cpu_wide w = norm_wide(d);
@@ -233,3 +287,4 @@ static void work_norm(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t
 }
 
 const cpu_entry CPU_NAME(cpu_NORM)[] = {{"plain", cpu_refuse_accumulate, work_norm, run_norm}, {0}};
+const cpu_entry CPU_NAME(cpu_MOMENTS)[] = {{"plain", cpu_refuse_accumulate, work_moments, run_moments}, {0}};

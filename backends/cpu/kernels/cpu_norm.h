@@ -15,7 +15,9 @@
 enum {
     CPU_NORM_BLOCK_ELEMS = 8192, /* a block: 32 kB, read twice, the second time from cache */
     CPU_NORM_BLOCK_ROWS = 32,    /* at least so many rows, so that the double sums per block cost little */
-    CPU_NORM_COLUMNS = 4         /* parameters per column */
+    CPU_NORM_ROWS =
+        4, /* rows per loop over columns, so that what belongs to columns is loaded once for all */
+    CPU_NORM_COLUMNS = 6 /* parameters per column */
 };
 
 typedef struct cpu_wide {
@@ -32,13 +34,15 @@ static inline int64_t cpu_pow2_in(int64_t c, int64_t top)
     return p;
 }
 
-/* 64 columns or more where channels are few: four chains of adds even with AVX-512. */
+/* 64 columns or more: four chains of adds even with AVX-512. Not many more, so that parameters stay in cache.
+ */
 static inline cpu_wide cpu_wide_of(const u3d_type *map, bool per_instance)
 {
     cpu_wide w = {.channels = cpu_channels(map), .groups = per_instance ? map->dim[0] : 1};
-    int64_t elems = u3d_type_elems(map) / w.groups, unit = w.channels < 64 ? 64 : 16;
+    int64_t elems = u3d_type_elems(map) / w.groups;
     w.voxels = elems / w.channels;
-    w.rep = unit / cpu_pow2_in(w.channels, unit);
+    w.rep = 16 / cpu_pow2_in(w.channels, 16);
+    while (w.rep * w.channels < 64) w.rep *= 2;
     w.width = w.rep * w.channels;
     w.rows = elems / w.width;
     w.rest = elems % w.width;
@@ -61,7 +65,7 @@ static inline int64_t cpu_wide_at(const cpu_wide *w, int64_t group)
 /* The workspace, as consecutive arrays. */
 typedef struct cpu_norm_work {
     double *part;   /* [groups][slices + 1][2][C]: sums of each slice, then of the rest            */
-    float *columns; /* [groups][4][width]: parameters of the second pass                            */
+    float *columns; /* [groups][6][width]: parameters of the passes                                 */
     char *scratch;  /* [threads][width] of 2 doubles and 2 floats                                   */
     uint64_t scratch_bytes, bytes;
 } cpu_norm_work;

@@ -5,7 +5,7 @@
  *   dw[a,b,c,ci,co]                = sum over n,z,y,x of x[n,z,y,x,ci] dy[n,z*kd+a,y*kh+b,x*kw+c,co]
  *
  * It is the adjoint of the convolution y -> x with that stride, and dx is that convolution: "direct" hands
- * all three to the convolution engines; "plain" is the formulas. */
+ * all three to the convolution engines; "plain" is the formulas. A lazy x is written out first. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 /* ---- direct ---- */
@@ -28,15 +28,16 @@ static cpu_conv forward_geometry(const u3d_op_desc *d)
 static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     const cpu_conv g = forward_geometry(d);
-    *min = *best = CPU_NAME(cpu_conv_spread_work)(&g, threads);
+    *min = *best = cpu_conv_input_work(d) + CPU_NAME(cpu_conv_spread_work)(&g, threads);
 }
 
 static void direct(const cpu_call *c)
 {
+    void *work;
+    const float *x = cpu_conv_input(c, &work);
     const cpu_conv g = forward_geometry(c->desc);
     const cpu_conv_weights w = cpu_conv_weights_of(c->in[1], g.kernel, g.out_c, g.in_c);
-    const float *bias = c->desc->n_in > 2 ? c->in[2] : NULL;
-    CPU_NAME(cpu_conv_spread)(&g, c->in[0], &w, bias, c->out[0], c->work, c->threads);
+    CPU_NAME(cpu_conv_spread)(&g, x, &w, cpu_map_bias(c->desc, c->in), c->out[0], work, c->threads);
 }
 
 static void direct_dx_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
@@ -59,6 +60,7 @@ static uint64_t bias_work(const u3d_op_desc *d)
     return d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
 }
 
+/* The workspace is free again: what the weights needed is done with. */
 static void bias_grad(const cpu_call *c)
 {
     const bool add = (c->desc->accumulate & 2U) != 0;
@@ -69,14 +71,16 @@ static void bias_grad(const cpu_call *c)
 static void direct_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     const cpu_conv g = geometry(d, &d->in[0], &d->in[1]);
-    const uint64_t w = CPU_NAME(cpu_conv_wgrad_work)(&g, threads), b = bias_work(d);
+    const uint64_t w = cpu_conv_input_work(d) + CPU_NAME(cpu_conv_wgrad_work)(&g, threads), b = bias_work(d);
     *min = *best = w > b ? w : b;
 }
 
 static void direct_dw(const cpu_call *c)
 {
+    void *work;
+    const float *x = cpu_conv_input(c, &work);
     const cpu_conv g = geometry(c->desc, &c->desc->in[0], &c->desc->in[1]);
-    CPU_NAME(cpu_conv_wgrad)(&g, c->in[1], c->in[0], true, c->out[0], c->work, c->threads);
+    CPU_NAME(cpu_conv_wgrad)(&g, c->in[1], x, true, c->out[0], work, c->threads);
     bias_grad(c);
 }
 
@@ -97,11 +101,18 @@ static join join_of(const cpu_conv *g, int64_t row, int64_t ix)
     return (join){cpu_conv_voxel(n, o, g->out_size), tap};
 }
 
+static void plain_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    (void)threads;
+    *min = *best = cpu_conv_input_work(d);
+}
+
 static void plain(const cpu_call *c)
 {
+    void *work;
     const cpu_conv g = geometry(c->desc, &c->desc->in[0], &c->desc->out[0]);
     const int64_t ci_n = g.out_c, co_n = g.in_c, rows = g.n * g.in_size[0] * g.in_size[1];
-    const float *x = c->in[0], *w = c->in[1], *bias = c->desc->n_in > 2 ? c->in[2] : NULL;
+    const float *x = cpu_conv_input(c, &work), *w = c->in[1], *bias = cpu_map_bias(c->desc, c->in);
 
 #pragma omp parallel for num_threads(c->threads) schedule(dynamic, 1)
     for (int64_t row = 0; row < rows; row++)
@@ -142,18 +153,20 @@ static void plain_dx(const cpu_call *c)
 
 static void plain_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
+    const uint64_t x = cpu_conv_input_work(d), b = bias_work(d);
     (void)threads;
-    *min = *best = bias_work(d);
+    *min = *best = x > b ? x : b;
 }
 
 enum { CHUNK = 32 }; /* output channels summed at once */
 
 static void plain_dw(const cpu_call *c)
 {
+    void *work;
     const cpu_conv g = geometry(c->desc, &c->desc->in[0], &c->desc->in[1]);
     const int64_t ci_n = g.out_c, co_n = g.in_c, taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
     const int64_t chunks = cpu_ceil_div(co_n, CHUNK), rows = g.n * g.in_size[0] * g.in_size[1];
-    const float *x = c->in[0], *dy = c->in[1];
+    const float *x = cpu_conv_input(c, &work), *dy = c->in[1];
 
 #pragma omp parallel for num_threads(c->threads) schedule(dynamic, 1)
     for (int64_t task = 0; task < taps * ci_n * chunks; task++) {
@@ -175,8 +188,9 @@ static void plain_dw(const cpu_call *c)
     bias_grad(c);
 }
 
-const cpu_entry CPU_NAME(cpu_UPCONV3D)[] = {
-    {.name = "direct", .work = direct_work, .run = direct}, {.name = "plain", .run = plain}, {.name = NULL}};
+const cpu_entry CPU_NAME(cpu_UPCONV3D)[] = {{.name = "direct", .work = direct_work, .run = direct},
+                                            {.name = "plain", .work = plain_work, .run = plain},
+                                            {.name = NULL}};
 const cpu_entry CPU_NAME(cpu_UPCONV3D_DX)[] = {{.name = "direct", .work = direct_dx_work, .run = direct_dx},
                                                {.name = "plain", .run = plain_dx},
                                                {.name = NULL}};

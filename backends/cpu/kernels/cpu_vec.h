@@ -2,6 +2,7 @@
 #ifndef U3D_CPU_VEC_H
 #define U3D_CPU_VEC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@ enum { CPU_VL = 8 };
 #define CPU_MAX_PS(a, b) _mm256_max_ps(a, b)
 #define CPU_MIN_PS(a, b) _mm256_min_ps(a, b)
 #elif defined(__SSE2__)
-#include <emmintrin.h>
+#include <immintrin.h>
 enum { CPU_VL = 4 };
 #define CPU_MAX_PS(a, b) _mm_max_ps(a, b)
 #define CPU_MIN_PS(a, b) _mm_min_ps(a, b)
@@ -43,19 +44,67 @@ static inline cpu_vec cpu_act(cpu_vec x, float slope)
     return (cpu_vec)CPU_MAX_PS(x, zero) + slope * (cpu_vec)CPU_MIN_PS(x, zero);
 }
 
-/* A whole cache line past the caches, for data that nobody reads soon; p is 64-byte aligned. Plain where a vector is
- * less than a line: lines written in pieces are slower. */
+/* As many integers. Comparisons of vectors give masks: -1 where true, else 0. */
+typedef int32_t cpu_ivec __attribute__((vector_size(CPU_VL * 4)));
+
+static inline cpu_ivec cpu_iset1(int32_t x)
+{
+    return x - (cpu_ivec){0};
+}
+static inline cpu_ivec cpu_iselect(cpu_ivec mask, cpu_ivec yes, cpu_ivec no)
+{
+    return (mask & yes) | (~mask & no);
+}
+static inline cpu_vec cpu_select(cpu_ivec mask, cpu_vec yes, cpu_vec no)
+{
+    return (cpu_vec)cpu_iselect(mask, (cpu_ivec)yes, (cpu_ivec)no);
+}
+
+/* By way of an array: compilers find the one instruction for that loop, but not for __builtin_convertvector. */
+static inline cpu_ivec cpu_iload_bytes(const uint8_t *p)
+{
+    int32_t wide[CPU_VL];
+    cpu_ivec v;
+    for (int l = 0; l < CPU_VL; l++) wide[l] = p[l];
+    memcpy(&v, wide, sizeof v);
+    return v;
+}
+static inline void cpu_istore_bytes(uint8_t *p, cpu_ivec v)
+{
+    int32_t wide[CPU_VL];
+    memcpy(wide, &v, sizeof wide);
+    for (int l = 0; l < CPU_VL; l++) p[l] = (uint8_t)wide[l];
+}
+
+/* Past the caches, to an address that is a multiple of the vector's size: for outputs that no cache could
+ * hold, memory is spared reading what is overwritten. cpu_stream_end before other threads may read them. */
 static inline void cpu_stream(float *p, cpu_vec v)
 {
 #if defined(__AVX512F__)
     _mm512_stream_ps(p, (__m512)v);
+#elif defined(__AVX__)
+    _mm256_stream_ps(p, (__m256)v);
+#elif defined(__SSE2__)
+    _mm_stream_ps(p, (__m128)v);
 #else
     cpu_store(p, v);
 #endif
 }
+static inline void cpu_stream_end(void)
+{
+#if defined(__SSE2__)
+    _mm_sfence();
+#endif
+}
 
-/* A store whose line waits in first-level cache by the time that `ahead` floats further are stored. Stores complete in
- * order: a miss of each of many streams, one after the other, would cost more than the arithmetic. */
+/* Outputs from this size on are worth it: more than a core's share of the last cache. */
+static inline bool cpu_stream_pays(uint64_t bytes)
+{
+    return bytes >= (uint64_t)16 << 20;
+}
+
+/* A store whose line waits in first-level cache by the time that `ahead` floats further are stored. Stores
+ * complete in order: a miss of each of many streams, one after the other, would cost more than the arithmetic. */
 static inline void cpu_store_ahead(float *p, cpu_vec v, int64_t ahead)
 {
     __builtin_prefetch(p + ahead, 1, 3);

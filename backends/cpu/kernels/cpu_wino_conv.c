@@ -18,8 +18,7 @@ enum {
     SHARED_FLOATS = 4 << 20,   /* of a shared chunk's planes: 16 MB, half of a common L3    */
     PRIVATE_FLOATS = 160 << 10, /* of a private chunk's planes: 640 KB of 1 MB of L2        */
     PRIVATE_TILES = 6,         /* fewer are not worth their weights' way                    */
-    SHARED_LENGTH = 14,        /* tiles of a strip in a shared chunk                        */
-    STREAM_FLOATS = 4 << 20    /* outputs of 16 MB leave the caches before anybody reads them */
+    SHARED_LENGTH = 14         /* tiles of a strip in a shared chunk                        */
 };
 
 typedef struct plan {
@@ -71,7 +70,8 @@ static plan plan_of(const cpu_wino_conv *c, int threads)
     p.in_c = cpu_wino_map_channels(&c->map);
     p.depth = p.in_c - cpu_wino_channels(last->c) + last->c;
     plan_chunks(&p, co);
-    p.stream = outputs >= STREAM_FLOATS && c->co % 16 == 0 && !c->accumulate;
+    /* Whole lines only: where a vector is less, the pieces of a line leave at different times. */
+    p.stream = cpu_stream_pays((uint64_t)outputs * sizeof(float)) && CPU_VL == 16 && c->co % 16 == 0 && !c->accumulate;
     p.in_cols = cpu_wino_in_cols(&p.w);
     p.out_cols = cpu_wino_out_cols(&p.w);
     p.bias = cpu_lines(co);
@@ -268,6 +268,7 @@ static void store_strip(const run *r, int64_t at)
     const float *from = r->out.data + at * p->out_cols * r->out.c;
     for (int64_t x = 0; x < cols; x++, from += r->out.c)
         run_column(&t, from, r->out.step, s.x + x, x == 0);
+    if (p->stream) cpu_stream_end();
 }
 
 /* ---- moments ---- */
