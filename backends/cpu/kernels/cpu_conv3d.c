@@ -2,7 +2,7 @@
  *                    x[n, oz*sz - pz + kz, oy*sy - py + ky, ox*sx - px + kx, ci] * w[kz,ky,kx,ci,co]
  *
  * "direct" is cpu_conv_rows; "plain" is the formula. Both accept every kernel, stride, padding and channel
- * count; a lazy or joined x is written out first, and moments of y are left to their own op. */
+ * count; a lazy or joined x is written out first, and moments of y are taken by their own op afterwards. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 #include "backends/cpu/kernels/cpu_wino_ops.h"
 
@@ -12,15 +12,44 @@ static cpu_conv geometry(const u3d_op_desc *d)
     return cpu_conv_of(d, &x, &d->out[0]);
 }
 
-static const char *refuse_moments(const u3d_op_desc *d)
+extern const cpu_entry CPU_NAME(cpu_MOMENTS)[];
+
+static u3d_op_desc moments_of(const u3d_op_desc *d)
 {
-    return d->attr.conv.moments ? "does not gather moments" : NULL;
+    u3d_op_desc m = {.op = U3D_OP_MOMENTS, .n_in = 1, .n_out = 1, .in = {d->out[0]}, .out = {d->out[1]}};
+    m.attr.norm.per_instance = d->attr.conv.per_instance;
+    return m;
+}
+
+/* At least what the moments need. */
+static void moments_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    uint64_t least, most;
+    if (!d->attr.conv.moments) return;
+    const u3d_op_desc m = moments_of(d);
+    CPU_NAME(cpu_MOMENTS)->work(&m, threads, &least, &most);
+    if (*min < least) *min = least;
+    if (*best < most) *best = most;
+}
+
+static void moments(const cpu_call *c)
+{
+    if (!c->desc->attr.conv.moments) return;
+    const u3d_op_desc m = moments_of(c->desc);
+    const cpu_call call = {.desc = &m,
+                           .in = {c->out[0]},
+                           .out = {c->out[1]},
+                           .work = c->work,
+                           .work_bytes = c->work_bytes,
+                           .threads = c->threads};
+    CPU_NAME(cpu_MOMENTS)->run(&call);
 }
 
 static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     const cpu_conv g = geometry(d);
     *min = *best = cpu_conv_input_work(d) + CPU_NAME(cpu_conv_rows_work)(&g, threads);
+    moments_work(d, threads, min, best);
 }
 
 static void direct(const cpu_call *c)
@@ -30,6 +59,7 @@ static void direct(const cpu_call *c)
     const cpu_conv g = geometry(c->desc);
     const cpu_conv_weights w = cpu_conv_weights_of(c->in[1], g.kernel, g.in_c, g.out_c);
     CPU_NAME(cpu_conv_rows)(&g, x, &w, cpu_map_bias(c->desc, c->in), c->out[0], work, c->threads);
+    moments(c);
 }
 
 /* y[co] += sum over the window at voxel o of sample n. */
@@ -51,8 +81,8 @@ static void plain_voxel(const cpu_conv *g, const float *x, const float *w, int64
 
 static void plain_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
-    (void)threads;
     *min = *best = cpu_conv_input_work(d);
+    moments_work(d, threads, min, best);
 }
 
 static void plain(const cpu_call *c)
@@ -70,11 +100,12 @@ static void plain(const cpu_call *c)
             for (int64_t co = 0; co < g.out_c; co++) y[co] = bias ? bias[co] : 0.0F;
             plain_voxel(&g, x, c->in[1], row / g.out_size[1] / g.out_size[0], o, y);
         }
+    moments(c);
 }
 
 const cpu_entry CPU_NAME(cpu_CONV3D)[] = {
     CPU_WINO_ENTRY(conv, 4),
     CPU_WINO_ENTRY(conv, 2),
-    {.name = "direct", .refuses = refuse_moments, .work = direct_work, .run = direct},
-    {.name = "plain", .refuses = refuse_moments, .work = plain_work, .run = plain},
+    {.name = "direct", .work = direct_work, .run = direct},
+    {.name = "plain", .work = plain_work, .run = plain},
     {.name = NULL}};

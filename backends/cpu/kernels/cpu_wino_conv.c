@@ -15,6 +15,8 @@
 
 enum {
     WEIGHT_FLOATS = 12 << 20,  /* of a group: 48 MB                                         */
+    FRESH_FLOATS = 3 << 20,    /* of a group that is multiplied before it leaves the caches */
+    FEW_FLOATS = 2 << 20,      /* of all planes, where reading them for every group is cheap */
     SHARED_FLOATS = 4 << 20,   /* of a shared chunk's planes: 16 MB, half of a common L3    */
     PRIVATE_FLOATS = 160 << 10, /* of a private chunk's planes: 640 KB of 1 MB of L2        */
     PRIVATE_TILES = 6,         /* fewer are not worth their weights' way                    */
@@ -42,7 +44,9 @@ static void plan_chunks(plan *p, int64_t co)
 {
     cpu_wino *w = &p->w;
     const int64_t panel = CPU_NAME(cpu_wino_products)(w, p->depth, CPU_PANEL, NULL).floats;
-    const int64_t panels = cpu_ceil_div(co, CPU_PANEL), groups = cpu_ceil_div(panels * panel, WEIGHT_FLOATS);
+    const int64_t panels = cpu_ceil_div(co, CPU_PANEL);
+    const int64_t planes = w->n * w->tiles[0] * w->tiles[1] * w->tiles[2] * w->planes * w->m[2] * p->in_c;
+    const int64_t groups = cpu_ceil_div(panels * panel, planes <= FEW_FLOATS ? FRESH_FLOATS : WEIGHT_FLOATS);
     int64_t tiles = private_tiles(p, co);
 
     p->shared = groups > 1 || tiles < PRIVATE_TILES;

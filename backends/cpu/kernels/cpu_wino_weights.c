@@ -3,7 +3,8 @@
 
 enum {
     K_BLOCK = 16, /* depth of one item: a cache line of a transposed weight */
-    MAX_TAPS = 27
+    MAX_TAPS = 27,
+    AHEAD = 4 * CPU_VL /* floats between a store and what is fetched for later ones */
 };
 
 static int64_t taps_of(const cpu_wino *w)
@@ -40,7 +41,7 @@ CPU_INLINE void products(const int m[3], const cpu_vec *taps, float *to, int64_t
             cpu_vec g[3], o[CPU_WINO_A];
             for (int x = 0; x < rx; x++) g[x] = along_y[x][y];
             cpu_wino_g(m[2], g, o);
-            for (int x = 0; x < ax; x++, to += to_step) cpu_store(to, o[x]);
+            for (int x = 0; x < ax; x++, to += to_step) cpu_store_ahead(to, o[x], AHEAD);
         }
     }
 }
