@@ -68,6 +68,29 @@ static void bias_grad(const cpu_call *c)
     CPU_NAME(cpu_conv_bgrad)(&c->desc->in[1], c->in[1], add, c->out[1], c->work, c->threads);
 }
 
+static const char *blocks_dw_refuses(const u3d_op_desc *d)
+{
+    const cpu_conv g = geometry(d, &d->in[0], &d->in[1]);
+    return CPU_NAME(cpu_conv_wgrad_blocks_takes)(&g) ? NULL : "output channels do not fill vectors";
+}
+
+static void blocks_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    const cpu_conv g = geometry(d, &d->in[0], &d->in[1]);
+    const uint64_t w = cpu_conv_input_work(d) + CPU_NAME(cpu_conv_wgrad_blocks_work)(&g), b = bias_work(d);
+    (void)threads;
+    *min = *best = w > b ? w : b;
+}
+
+static void blocks_dw(const cpu_call *c)
+{
+    void *work;
+    const float *x = cpu_conv_input(c, &work);
+    const cpu_conv g = geometry(c->desc, &c->desc->in[0], &c->desc->in[1]);
+    CPU_NAME(cpu_conv_wgrad_blocks)(&g, c->in[1], x, c->out[0], work, c->threads);
+    bias_grad(c);
+}
+
 static void direct_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     const cpu_conv g = geometry(d, &d->in[0], &d->in[1]);
@@ -194,6 +217,8 @@ const cpu_entry CPU_NAME(cpu_UPCONV3D)[] = {{.name = "direct", .work = direct_wo
 const cpu_entry CPU_NAME(cpu_UPCONV3D_DX)[] = {{.name = "direct", .work = direct_dx_work, .run = direct_dx},
                                                {.name = "plain", .run = plain_dx},
                                                {.name = NULL}};
-const cpu_entry CPU_NAME(cpu_UPCONV3D_DW)[] = {{.name = "direct", .work = direct_dw_work, .run = direct_dw},
-                                               {.name = "plain", .work = plain_dw_work, .run = plain_dw},
-                                               {.name = NULL}};
+const cpu_entry CPU_NAME(cpu_UPCONV3D_DW)[] = {
+    {.name = "blocks", .refuses = blocks_dw_refuses, .work = blocks_dw_work, .run = blocks_dw},
+    {.name = "direct", .work = direct_dw_work, .run = direct_dw},
+    {.name = "plain", .work = plain_dw_work, .run = plain_dw},
+    {.name = NULL}};
