@@ -130,11 +130,11 @@ uint64_t CPU_NAME(cpu_conv_wgrad_few_work)(const cpu_conv *g, int threads);
 void CPU_NAME(cpu_conv_wgrad_few)(const cpu_conv *g, const float *big, const float *small, float *dw,
                                   void *work, int threads);
 
-/* The same, transposed, where windows tile big: kernel == stride, no padding, KW * in_c fill vectors. */
+/* The same where windows tile big: kernel == stride, no padding, KW * in_c fill vectors. */
 bool CPU_NAME(cpu_conv_wgrad_blocks_takes)(const cpu_conv *g);
 uint64_t CPU_NAME(cpu_conv_wgrad_blocks_work)(const cpu_conv *g);
-void CPU_NAME(cpu_conv_wgrad_blocks)(const cpu_conv *g, const float *big, const float *small, float *dw,
-                                     void *work, int threads);
+void CPU_NAME(cpu_conv_wgrad_blocks)(const cpu_conv *g, const float *big, const float *small, bool transposed,
+                                     float *dw, void *work, int threads);
 
 /* db[c] (+)= sum over voxels of dy[.., c], in double. */
 uint64_t CPU_NAME(cpu_conv_bgrad_work)(const u3d_type *dy);

@@ -1,6 +1,6 @@
-/* Weight gradient where windows tile big, kernel == stride and no padding: an up-convolution's. Under one
- * (kz, ky) the KW * CB floats that belong to a voxel of small are contiguous, and those of its neighbour
- * follow:
+/* Weight gradient where windows tile big, kernel == stride and no padding: of up-convolutions and of heads
+ * with kernel 1. Under one (kz, ky) the KW * CB floats that belong to a voxel of small are contiguous, and
+ * those of its neighbour follow:
  *
  *   dw[kz,ky][a][j] = sum over n,oz,oy,ox of small[n,oz,oy,ox][a] * big[n, oz*KD+kz, oy*KH+ky][ox*KW*CB + j],
  *   j = (kx, b) < KW*CB
@@ -142,19 +142,22 @@ static void run_task(const cpu_conv *g, const plan *p, const task *k, const floa
     }
 }
 
-/* Row a of one tap: slices in order, then to its KW places in dw [kz,ky,kx,a,b]. */
-static void finish_row(const cpu_conv *g, const plan *p, float *sums, int64_t tap, int64_t a, float *dw)
+/* Row a of one tap: slices in order, then to its KW * CB places in dw. */
+static void finish_row(const cpu_conv *g, const plan *p, float *sums, int64_t tap, int64_t a, bool transposed,
+                       float *dw)
 {
     float *row = sums + (tap * p->ca + a) * p->j;
+    const int64_t step = transposed ? 1 : p->ca;
+
     cpu_add_slices(row, p->j, p->slices, p->sums);
     for (int64_t kx = 0; kx < g->kernel[2]; kx++, row += g->in_c) {
-        float *to = dw + ((tap * g->kernel[2] + kx) * p->ca + a) * g->in_c;
-        for (int64_t b = 0; b < g->in_c; b++) to[b] = g->accumulate ? to[b] + row[b] : row[b];
+        float *to = dw + (tap * g->kernel[2] + kx) * p->ca * g->in_c + (transposed ? a * g->in_c : a);
+        for (int64_t b = 0; b < g->in_c; b++) to[b * step] = g->accumulate ? to[b * step] + row[b] : row[b];
     }
 }
 
-void CPU_NAME(cpu_conv_wgrad_blocks)(const cpu_conv *g, const float *big, const float *small, float *dw,
-                                     void *work, int threads)
+void CPU_NAME(cpu_conv_wgrad_blocks)(const cpu_conv *g, const float *big, const float *small, bool transposed,
+                                     float *dw, void *work, int threads)
 {
     const plan p = plan_of(g);
     const int64_t tasks = p.slices * p.taps * p.blocks;
@@ -166,5 +169,5 @@ void CPU_NAME(cpu_conv_wgrad_blocks)(const cpu_conv *g, const float *big, const 
         run_task(g, &p, &k, big, small);
     }
 #pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t i = 0; i < p.taps * p.ca; i++) finish_row(g, &p, sums, i / p.ca, i % p.ca, dw);
+    for (int64_t i = 0; i < p.taps * p.ca; i++) finish_row(g, &p, sums, i / p.ca, i % p.ca, transposed, dw);
 }

@@ -97,6 +97,13 @@ static uint64_t bias_work(const u3d_op_desc *d)
     return d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
 }
 
+/* The dense input and what the engine needs; the bias gradient comes after both. */
+static uint64_t dw_work(const u3d_op_desc *d, uint64_t engine)
+{
+    const uint64_t w = cpu_conv_input_work(d) + engine, b = bias_work(d);
+    return w > b ? w : b;
+}
+
 /* The workspace is free again: what the weights needed is done with. */
 static void bias_grad(const cpu_call *c)
 {
@@ -114,9 +121,8 @@ static const char *blocks_dw_refuses(const u3d_op_desc *d)
 static void blocks_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     const cpu_conv g = geometry(d, &d->in[0], &d->in[1]);
-    const uint64_t w = cpu_conv_input_work(d) + CPU_NAME(cpu_conv_wgrad_blocks_work)(&g), b = bias_work(d);
     (void)threads;
-    *min = *best = w > b ? w : b;
+    *min = *best = dw_work(d, CPU_NAME(cpu_conv_wgrad_blocks_work)(&g));
 }
 
 static void blocks_dw(const cpu_call *c)
@@ -124,15 +130,14 @@ static void blocks_dw(const cpu_call *c)
     void *work;
     const float *x = cpu_conv_input(c, &work);
     const cpu_conv g = geometry(c->desc, &c->desc->in[0], &c->desc->in[1]);
-    CPU_NAME(cpu_conv_wgrad_blocks)(&g, c->in[1], x, c->out[0], work, c->threads);
+    CPU_NAME(cpu_conv_wgrad_blocks)(&g, c->in[1], x, true, c->out[0], work, c->threads);
     bias_grad(c);
 }
 
 static void direct_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     const cpu_conv g = geometry(d, &d->in[0], &d->in[1]);
-    const uint64_t w = cpu_conv_input_work(d) + CPU_NAME(cpu_conv_wgrad_work)(&g, threads), b = bias_work(d);
-    *min = *best = w > b ? w : b;
+    *min = *best = dw_work(d, CPU_NAME(cpu_conv_wgrad_work)(&g, threads));
 }
 
 static void direct_dw(const cpu_call *c)
@@ -213,9 +218,8 @@ static void plain_dx(const cpu_call *c)
 
 static void plain_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
-    const uint64_t x = cpu_conv_input_work(d), b = bias_work(d);
     (void)threads;
-    *min = *best = x > b ? x : b;
+    *min = *best = dw_work(d, 0);
 }
 
 enum { CHUNK = 32 }; /* output channels summed at once */
