@@ -137,13 +137,13 @@ static double peak_now(const cpu_isa *isa, int threads)
     return best;
 }
 
-/* The first that accepts, or the one of that name. */
+/* The one that the backend would take, or the one of that name where it accepts. */
 static const cpu_entry *pick(const cpu_entry *list, const u3d_op_desc *d, const char *impl)
 {
     const cpu_entry *first = NULL;
     for (const cpu_entry *e = list; e->name; e++) {
         if (e->refuses && e->refuses(d)) continue;
-        if (!first) first = e;
+        if (!first || (e->cost && first->cost && e->cost(d) < first->cost(d))) first = e;
         if (impl && strcmp(impl, e->name) == 0) return e;
     }
     return first;

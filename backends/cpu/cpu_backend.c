@@ -245,22 +245,29 @@ static const char *cpu_impl_name(const u3d_backend *b, u3d_op op, int i)
     return NULL;
 }
 
-/* First entry that takes `d`, or the one that d->impl names. */
+/* Is `e` cheaper than the entry found so far? */
+static bool is_cheaper(const cpu_entry *e, const cpu_entry *found, const u3d_op_desc *d)
+{
+    return !found || (e->cost && found->cost && e->cost(d) < found->cost(d));
+}
+
+/* Of the entries that take `d` the cheapest, the first where costs are equal or unknown; or the one that d->impl names. */
 static u3d_status pick_entry(const cpu_backend *b, const u3d_op_desc *d, const cpu_entry **out)
 {
     const char *reason = "no implementation";
     const char *op = u3d_op_info_get(d->op)->name;
     bool named = false;
+    *out = NULL;
     for (const cpu_entry *e = b->isa->list[d->op]; e->name; e++) {
         if (d->impl && strcmp(d->impl, e->name) != 0) continue;
         named = true;
         const char *refusal = e->refuses ? e->refuses(d) : NULL;
-        if (!refusal) {
+        if (refusal)
+            reason = refusal;
+        else if (is_cheaper(e, *out, d))
             *out = e;
-            return U3D_OK;
-        }
-        reason = refusal;
     }
+    if (*out) return U3D_OK;
     if (d->impl && !named)
         return u3d_fail(U3D_E_UNSUPPORTED,
                         "cpu: %s has no implementation '%s'; `u3d devices --ops` lists them", op, d->impl);

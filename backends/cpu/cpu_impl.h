@@ -2,8 +2,8 @@
  *
  * Every file in kernels/ is compiled once per instruction set with its own flags: one source, written in
  * plain C and compiler vector types (cpu_vec.h). CPU_NAME(x) gives each copy its suffix (x__avx2, ...).
- * An op has an ordered list of implementations, best first, a plain one that accepts everything last. Which one
- * runs depends on the description and the instruction set alone, never on the number of threads or a clock.
+ * An op has an ordered list of implementations, a plain one that accepts everything last. Which one runs, the first
+ * that accepts or the one with the least estimated cost, depends on the description and the instruction set alone, never on the number of threads or a clock.
  *
  * Determinism: work is split into slices whose number and borders do not depend on the number of threads; every
  * output element has one owner; partial sums are added in slice order. */
@@ -37,6 +37,9 @@ struct cpu_entry {
     /* Bytes of workspace; a NULL function needs none. May depend on threads; results may not. */
     void (*work)(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best);
     void (*run)(const cpu_call *c);
+    /* Estimated cycles of one core, from description and instruction set alone; constants come from measurements. NULL:
+     * none. Of the entries that accept, the first is taken, or a later one with a smaller cost than all before. */
+    double (*cost)(const u3d_op_desc *d);
 };
 
 /* An instruction set: its name ("scalar" for the portable copy, "avx2", "avx512", "neon"), whether CPU and operating

@@ -2,10 +2,13 @@
  *                      x[n, oz*sz - pz + kz, oy*sy - py + ky, ox*sx - px + kx, ci] * dy[n,oz,oy,ox,co]
  * dbias[co]          = sum over n,oz,oy,ox of dy[n,oz,oy,ox,co]
  *
- * "few" is cpu_conv_wgrad_few, "direct" cpu_conv_wgrad, both with cpu_conv_bgrad; "plain" sums the formula in
- * double. A lazy or joined x is written out first. */
+ * "blocks" is cpu_conv_wgrad_blocks, "few" cpu_conv_wgrad_few, "direct" cpu_conv_wgrad, all with
+ * cpu_conv_bgrad; "plain" sums the formula in double. A lazy or joined x is written out first. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 #include "backends/cpu/kernels/cpu_wino_ops.h"
+
+/* Shares of the peak that were measured (README.md). */
+static const double FEW_SHARE = 0.7, DIRECT_SHARE = 0.8;
 
 static cpu_conv geometry(const u3d_op_desc *d)
 {
@@ -20,6 +23,30 @@ static uint64_t bias_work(const u3d_op_desc *d)
     return d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
 }
 
+/* The dense input and what the engine needs; the bias gradient comes after both. */
+static uint64_t dw_work(const u3d_op_desc *d, uint64_t engine)
+{
+    const uint64_t w = cpu_conv_input_work(d) + engine, b = bias_work(d);
+    return w > b ? w : b;
+}
+
+/* The vectors of that engine run over x: worth it where output channels would not fill one. */
+static const char *blocks_refuses(const u3d_op_desc *d)
+{
+    const cpu_conv g = geometry(d);
+    return g.out_c < CPU_VL && CPU_NAME(cpu_conv_wgrad_blocks_takes)(&g)
+               ? NULL
+               : "many output channels, windows that do not tile x, or input channels that do not fill "
+                 "vectors";
+}
+
+static void blocks_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    const cpu_conv g = geometry(d);
+    (void)threads;
+    *min = *best = dw_work(d, CPU_NAME(cpu_conv_wgrad_blocks_work)(&g));
+}
+
 static const char *few_refuses(const u3d_op_desc *d)
 {
     const cpu_conv g = geometry(d);
@@ -28,19 +55,28 @@ static const char *few_refuses(const u3d_op_desc *d)
                : "many input channels, or output channels do not fill vectors";
 }
 
+static double few_cost(const u3d_op_desc *d)
+{
+    const cpu_conv g = geometry(d);
+    return cpu_conv_direct_cost(&g, d, FEW_SHARE);
+}
+
+static double direct_cost(const u3d_op_desc *d)
+{
+    const cpu_conv g = geometry(d);
+    return cpu_conv_direct_cost(&g, d, DIRECT_SHARE);
+}
+
 static void few_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     const cpu_conv g = geometry(d);
-    const uint64_t w = cpu_conv_input_work(d) + CPU_NAME(cpu_conv_wgrad_few_work)(&g, threads),
-                   b = bias_work(d);
-    *min = *best = w > b ? w : b;
+    *min = *best = dw_work(d, CPU_NAME(cpu_conv_wgrad_few_work)(&g, threads));
 }
 
 static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     const cpu_conv g = geometry(d);
-    const uint64_t w = cpu_conv_input_work(d) + CPU_NAME(cpu_conv_wgrad_work)(&g, threads), b = bias_work(d);
-    *min = *best = w > b ? w : b;
+    *min = *best = dw_work(d, CPU_NAME(cpu_conv_wgrad_work)(&g, threads));
 }
 
 /* The workspace is free again: what the weights needed is done with. */
@@ -49,6 +85,15 @@ static void bias_grad(const cpu_call *c)
     const bool add = (c->desc->accumulate & 2U) != 0;
     if (c->desc->n_out < 2) return;
     CPU_NAME(cpu_conv_bgrad)(&c->desc->in[1], c->in[1], add, c->out[1], c->work, c->threads);
+}
+
+static void blocks(const cpu_call *c)
+{
+    void *work;
+    const float *x = cpu_conv_input(c, &work);
+    const cpu_conv g = geometry(c->desc);
+    CPU_NAME(cpu_conv_wgrad_blocks)(&g, x, c->in[1], false, c->out[0], work, c->threads);
+    bias_grad(c);
 }
 
 static void few(const cpu_call *c)
@@ -71,9 +116,8 @@ static void direct(const cpu_call *c)
 
 static void plain_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
-    const uint64_t x = cpu_conv_input_work(d), b = bias_work(d);
     (void)threads;
-    *min = *best = x > b ? x : b;
+    *min = *best = dw_work(d, 0);
 }
 
 enum { CHUNK = 32 }; /* output channels summed at once */
@@ -120,9 +164,10 @@ static void plain(const cpu_call *c)
 }
 
 const cpu_entry CPU_NAME(cpu_CONV3D_DW)[] = {
+    {.name = "blocks", .refuses = blocks_refuses, .work = blocks_work, .run = blocks},
     CPU_WINO_ENTRY(dw, 4),
     CPU_WINO_ENTRY(dw, 2),
-    {.name = "few", .refuses = few_refuses, .work = few_work, .run = few},
-    {.name = "direct", .work = direct_work, .run = direct},
+    {.name = "few", .refuses = few_refuses, .work = few_work, .run = few, .cost = few_cost},
+    {.name = "direct", .work = direct_work, .run = direct, .cost = direct_cost},
     {.name = "plain", .work = plain_work, .run = plain},
     {.name = NULL}};

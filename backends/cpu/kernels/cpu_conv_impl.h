@@ -107,6 +107,17 @@ static inline const float *cpu_conv_input(const cpu_call *c, void **work)
     return CPU_NAME(cpu_map_dense)(&m, c->work, c->threads);
 }
 
+/* Cycles of one core, for cpu_entry.cost: multiply-adds of whole vectors of output channels at `share` of the peak, and
+ * the map written out where it is not plain. */
+static inline double cpu_conv_direct_cost(const cpu_conv *g, const u3d_op_desc *d, double share)
+{
+    const double taps = (double)(g->kernel[0] * g->kernel[1] * g->kernel[2]), per_float = 0.6;
+    const double voxels = (double)(g->n * g->out_size[0] * g->out_size[1] * g->out_size[2]);
+    const double vectors = (double)cpu_ceil_div(g->out_c, CPU_VL);
+    const double copied = d->op == U3D_OP_CONV3D_DX ? 0 : (double)cpu_conv_input_work(d) / sizeof(float);
+    return voxels * taps * (double)g->in_c * vectors / share + copied * per_float;
+}
+
 /* y = bias (NULL: 0) + conv(x, w). Workspace: cpu_conv_rows_work bytes, 64-byte aligned. */
 uint64_t CPU_NAME(cpu_conv_rows_work)(const cpu_conv *g, int threads);
 void CPU_NAME(cpu_conv_rows)(const cpu_conv *g, const float *x, const cpu_conv_weights *w, const float *bias,
@@ -129,6 +140,12 @@ bool CPU_NAME(cpu_conv_wgrad_few_takes)(const cpu_conv *g);
 uint64_t CPU_NAME(cpu_conv_wgrad_few_work)(const cpu_conv *g, int threads);
 void CPU_NAME(cpu_conv_wgrad_few)(const cpu_conv *g, const float *big, const float *small, float *dw,
                                   void *work, int threads);
+
+/* The same where windows tile big: kernel == stride, no padding, KW * in_c fill vectors. */
+bool CPU_NAME(cpu_conv_wgrad_blocks_takes)(const cpu_conv *g);
+uint64_t CPU_NAME(cpu_conv_wgrad_blocks_work)(const cpu_conv *g);
+void CPU_NAME(cpu_conv_wgrad_blocks)(const cpu_conv *g, const float *big, const float *small, bool transposed,
+                                     float *dw, void *work, int threads);
 
 /* db[c] (+)= sum over voxels of dy[.., c], in double. */
 uint64_t CPU_NAME(cpu_conv_bgrad_work)(const u3d_type *dy);

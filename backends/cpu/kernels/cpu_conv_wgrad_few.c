@@ -13,11 +13,9 @@
  * accurate. */
 #include <omp.h>
 
-#include "backends/cpu/kernels/cpu_conv_impl.h"
+#include "backends/cpu/kernels/cpu_conv_wgrad_tile.h"
 
 enum {
-    TILE_P = CPU_VL == 16 ? 14 : 6, /* m in a tile: what 32 or 16 registers leave beside two vectors of b */
-    PANEL = 2 * CPU_VL,
     MANY = 16,                       /* m from which packing pays (cpu_conv_wgrad.c)      */
     PIECE_FLOATS = 6144,             /* of small: 24 KB */
     SLICES_FLOATS = 2 * 1024 * 1024, /* sums of all slices: 8 MB, unless one needs more   */
@@ -58,71 +56,6 @@ uint64_t CPU_NAME(cpu_conv_wgrad_few_work)(const cpu_conv *g, int threads)
     return (uint64_t)(p.slices * p.sums + threads * p.thread_floats) * sizeof(float);
 }
 
-/* ---- micro-kernel ---- */
-
-typedef struct tile {
-    const float *a, *b; /* of the first position */
-    int64_t a_step, b_step, positions;
-    float *sum; /* [m][CB] */
-} tile;
-
-/* sum[np][nv vectors] += sum over positions of a[np] * b[nv vectors]; np and nv are constants where this is
- * called. */
-__attribute__((always_inline)) static inline void tile_body(const tile *t, int np, int nv)
-{
-    cpu_vec acc[TILE_P][2];
-#pragma GCC unroll 16
-    for (int p = 0; p < np; p++) acc[p][0] = acc[p][1] = (cpu_vec){0};
-
-    const float *a = t->a, *b = t->b;
-    for (int64_t k = 0; k < t->positions; k++, a += t->a_step, b += t->b_step) {
-        const cpu_vec b0 = cpu_load(b), b1 = nv == 2 ? cpu_load(b + CPU_VL) : b0;
-#pragma GCC unroll 16
-        for (int p = 0; p < np; p++) {
-            const cpu_vec av = cpu_set1(a[p]);
-            acc[p][0] += av * b0;
-            if (nv == 2) acc[p][1] += av * b1;
-        }
-    }
-#pragma GCC unroll 16
-    for (int p = 0; p < np; p++) {
-        float *s = t->sum + p * t->b_step;
-        cpu_store(s, cpu_load(s) + acc[p][0]);
-        if (nv == 2) cpu_store(s + CPU_VL, cpu_load(s + CPU_VL) + acc[p][1]);
-    }
-}
-
-__attribute__((always_inline)) static inline void tile_switch(const tile *t, int64_t np, int nv)
-{
-    switch (np) {
-    case 1: tile_body(t, 1, nv); break;
-    case 2: tile_body(t, 2, nv); break;
-    case 3: tile_body(t, 3, nv); break;
-    case 4: tile_body(t, 4, nv); break;
-    case 5: tile_body(t, 5, nv); break;
-    case 6: tile_body(t, 6, nv); break;
-#if defined(__AVX512F__)
-    case 7: tile_body(t, 7, nv); break;
-    case 8: tile_body(t, 8, nv); break;
-    case 9: tile_body(t, 9, nv); break;
-    case 10: tile_body(t, 10, nv); break;
-    case 11: tile_body(t, 11, nv); break;
-    case 12: tile_body(t, 12, nv); break;
-    case 13: tile_body(t, 13, nv); break;
-    default: tile_body(t, 14, nv); break;
-#endif
-    }
-}
-
-static void tile_1(const tile *t, int64_t np)
-{
-    tile_switch(t, np, 1);
-}
-static void tile_2(const tile *t, int64_t np)
-{
-    tile_switch(t, np, 2);
-}
-
 /* ---- rows ---- */
 
 /* Row iz, iy of big as it lies under the windows; NULL where it is outside. */
@@ -143,20 +76,19 @@ static const float *row_under(const cpu_conv *g, const plan *p, const float *big
 static void piece_tap(const cpu_conv *g, const plan *p, const float *a, const float *b, int64_t x0,
                       int64_t x1, float *sums)
 {
-    const int64_t tiles = cpu_ceil_div(p->m, TILE_P), a_step = g->stride[2] * g->in_c;
-    for (int64_t b0 = 0; b0 < g->out_c; b0 += PANEL)
+    const int64_t tiles = cpu_ceil_div(p->m, CPU_TILE_P), a_step = g->stride[2] * g->in_c;
+    for (int64_t b0 = 0; b0 < g->out_c; b0 += CPU_TILE_PANEL)
         for (int64_t i = 0; i < tiles; i++) { /* of almost equal length */
             const int64_t m0 = p->m * i / tiles, np = p->m * (i + 1) / tiles - m0;
-            const tile t = {.a = a + x0 * a_step + m0,
-                            .b = b + x0 * g->out_c + b0,
-                            .a_step = a_step,
-                            .b_step = g->out_c,
-                            .positions = x1 - x0,
-                            .sum = sums + m0 * g->out_c + b0};
-            if (g->out_c - b0 >= PANEL)
-                tile_2(&t, np);
-            else
-                tile_1(&t, np);
+            const cpu_tile t = {.a = a + x0 * a_step + m0,
+                                .b = b + x0 * g->out_c + b0,
+                                .a_step = a_step,
+                                .b_step = g->out_c,
+                                .rows = 1,
+                                .positions = x1 - x0,
+                                .sum = sums + m0 * g->out_c + b0,
+                                .sum_step = g->out_c};
+            cpu_tile_run(&t, np, g->out_c - b0);
         }
 }
 
@@ -192,9 +124,6 @@ void CPU_NAME(cpu_conv_wgrad_few)(const cpu_conv *g, const float *big, const flo
         for (int64_t row = p.rows * s / p.slices; row < p.rows * (s + 1) / p.slices; row++)
             add_row(g, &p, big, small, row, own, spare + omp_get_thread_num() * p.thread_floats);
     }
-    for (int64_t i = 0; i < floats; i++) {
-        float total = sums[i];
-        for (int64_t s = 1; s < p.slices; s++) total += sums[s * p.sums + i];
-        dw[i] = g->accumulate ? dw[i] + total : total;
-    }
+    cpu_add_slices(sums, floats, p.slices, p.sums);
+    for (int64_t i = 0; i < floats; i++) dw[i] = g->accumulate ? dw[i] + sums[i] : sums[i];
 }

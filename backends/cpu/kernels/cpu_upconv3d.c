@@ -4,8 +4,9 @@
  *   dx[n,z,y,x,ci]                 = sum over a,b,c,co of dy[n,z*kd+a,y*kh+b,x*kw+c,co] w[a,b,c,ci,co]
  *   dw[a,b,c,ci,co]                = sum over n,z,y,x of x[n,z,y,x,ci] dy[n,z*kd+a,y*kh+b,x*kw+c,co]
  *
- * It is the adjoint of the convolution y -> x with that stride, and dx is that convolution: "direct" hands
- * all three to the convolution engines; "plain" is the formulas. A lazy x is written out first. */
+ * It is the adjoint of the convolution y -> x with that stride, and dx is that convolution; forward is KD *
+ * KH convolutions with kernel 1. "direct" hands all three to the convolution engines; "plain" is the
+ * formulas. A lazy x is written out first. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 /* ---- direct ---- */
@@ -18,26 +19,62 @@ static cpu_conv geometry(const u3d_op_desc *d, const u3d_type *small, const u3d_
     return g;
 }
 
-static cpu_conv forward_geometry(const u3d_op_desc *d)
+/* Forward under one (a, b): a convolution with kernel 1 from x to KW * CO channels, (c, co), which in y are a
+ * run of KW voxels. */
+static cpu_conv pair_geometry(const cpu_conv *g)
 {
-    cpu_conv g = geometry(d, &d->in[0], &d->out[0]);
-    cpu_conv_dense(g.in_size, g.in_c, g.out_step);
-    return g;
+    const int64_t row = g->in_size[2] * g->in_c;
+    return (cpu_conv){.n = g->n,
+                      .in_size = {g->out_size[0], g->out_size[1], g->out_size[2]},
+                      .in_c = g->out_c,
+                      .out_size = {g->out_size[0], g->out_size[1], g->out_size[2]},
+                      .out_c = g->kernel[2] * g->in_c,
+                      .kernel = {1, 1, 1},
+                      .stride = {1, 1, 1},
+                      .out_step = {g->in_size[0] * g->in_size[1] * row, g->kernel[0] * g->in_size[1] * row,
+                                   g->kernel[1] * row, g->kernel[2] * g->in_c}};
+}
+
+/* Weights [ci][c, co] of one (a, b), then the bias of each (c, co). */
+static int64_t pair_floats(const cpu_conv *p)
+{
+    return cpu_lines(p->in_c * p->out_c) + cpu_lines(p->out_c);
 }
 
 static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
-    const cpu_conv g = forward_geometry(d);
-    *min = *best = cpu_conv_input_work(d) + CPU_NAME(cpu_conv_spread_work)(&g, threads);
+    const cpu_conv g = geometry(d, &d->in[0], &d->out[0]), p = pair_geometry(&g);
+    *min = *best = cpu_conv_input_work(d) + (uint64_t)pair_floats(&p) * sizeof(float) +
+                   CPU_NAME(cpu_conv_rows_work)(&p, threads);
+}
+
+/* w: [c][ci][co] of one (a, b). */
+static void pair_weights(const cpu_conv *g, const float *w, const float *bias, float *to, int threads)
+{
+    const int64_t ci_n = g->out_c, co_n = g->in_c, kw = g->kernel[2];
+    float *to_bias = to + cpu_lines(ci_n * kw * co_n);
+#pragma omp parallel for num_threads(threads) schedule(static) if (ci_n * co_n > 4096)
+    for (int64_t ci = 0; ci < ci_n; ci++)
+        for (int64_t c = 0; c < kw; c++)
+            memcpy(to + (ci * kw + c) * co_n, w + (c * ci_n + ci) * co_n, (size_t)co_n * sizeof(float));
+    for (int64_t i = 0; i < kw * co_n; i++) to_bias[i] = bias ? bias[i % co_n] : 0.0F;
 }
 
 static void direct(const cpu_call *c)
 {
     void *work;
-    const float *x = cpu_conv_input(c, &work);
-    const cpu_conv g = forward_geometry(c->desc);
-    const cpu_conv_weights w = cpu_conv_weights_of(c->in[1], g.kernel, g.out_c, g.in_c);
-    CPU_NAME(cpu_conv_spread)(&g, x, &w, cpu_map_bias(c->desc, c->in), c->out[0], work, c->threads);
+    const float *x = cpu_conv_input(c, &work), *w = c->in[1], *bias = cpu_map_bias(c->desc, c->in);
+    const cpu_conv g = geometry(c->desc, &c->desc->in[0], &c->desc->out[0]), p = pair_geometry(&g);
+    float *pair = work, *rows_work = pair + pair_floats(&p), *pair_bias = pair + cpu_lines(p.in_c * p.out_c);
+    const int64_t row = g.in_size[2] * g.in_c;
+
+    for (int64_t a = 0; a < g.kernel[0]; a++)
+        for (int64_t b = 0; b < g.kernel[1]; b++, w += p.in_c * p.out_c) {
+            pair_weights(&g, w, bias, pair, c->threads);
+            const cpu_conv_weights pw = cpu_conv_weights_of(pair, p.kernel, p.in_c, p.out_c);
+            CPU_NAME(cpu_conv_rows)
+            (&p, x, &pw, pair_bias, (float *)c->out[0] + (a * g.in_size[1] + b) * row, rows_work, c->threads);
+        }
 }
 
 static void direct_dx_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
@@ -60,6 +97,13 @@ static uint64_t bias_work(const u3d_op_desc *d)
     return d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
 }
 
+/* The dense input and what the engine needs; the bias gradient comes after both. */
+static uint64_t dw_work(const u3d_op_desc *d, uint64_t engine)
+{
+    const uint64_t w = cpu_conv_input_work(d) + engine, b = bias_work(d);
+    return w > b ? w : b;
+}
+
 /* The workspace is free again: what the weights needed is done with. */
 static void bias_grad(const cpu_call *c)
 {
@@ -68,11 +112,32 @@ static void bias_grad(const cpu_call *c)
     CPU_NAME(cpu_conv_bgrad)(&c->desc->in[1], c->in[1], add, c->out[1], c->work, c->threads);
 }
 
+static const char *blocks_dw_refuses(const u3d_op_desc *d)
+{
+    const cpu_conv g = geometry(d, &d->in[0], &d->in[1]);
+    return CPU_NAME(cpu_conv_wgrad_blocks_takes)(&g) ? NULL : "output channels do not fill vectors";
+}
+
+static void blocks_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
+{
+    const cpu_conv g = geometry(d, &d->in[0], &d->in[1]);
+    (void)threads;
+    *min = *best = dw_work(d, CPU_NAME(cpu_conv_wgrad_blocks_work)(&g));
+}
+
+static void blocks_dw(const cpu_call *c)
+{
+    void *work;
+    const float *x = cpu_conv_input(c, &work);
+    const cpu_conv g = geometry(c->desc, &c->desc->in[0], &c->desc->in[1]);
+    CPU_NAME(cpu_conv_wgrad_blocks)(&g, c->in[1], x, true, c->out[0], work, c->threads);
+    bias_grad(c);
+}
+
 static void direct_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     const cpu_conv g = geometry(d, &d->in[0], &d->in[1]);
-    const uint64_t w = cpu_conv_input_work(d) + CPU_NAME(cpu_conv_wgrad_work)(&g, threads), b = bias_work(d);
-    *min = *best = w > b ? w : b;
+    *min = *best = dw_work(d, CPU_NAME(cpu_conv_wgrad_work)(&g, threads));
 }
 
 static void direct_dw(const cpu_call *c)
@@ -153,9 +218,8 @@ static void plain_dx(const cpu_call *c)
 
 static void plain_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
-    const uint64_t x = cpu_conv_input_work(d), b = bias_work(d);
     (void)threads;
-    *min = *best = x > b ? x : b;
+    *min = *best = dw_work(d, 0);
 }
 
 enum { CHUNK = 32 }; /* output channels summed at once */
@@ -194,6 +258,8 @@ const cpu_entry CPU_NAME(cpu_UPCONV3D)[] = {{.name = "direct", .work = direct_wo
 const cpu_entry CPU_NAME(cpu_UPCONV3D_DX)[] = {{.name = "direct", .work = direct_dx_work, .run = direct_dx},
                                                {.name = "plain", .run = plain_dx},
                                                {.name = NULL}};
-const cpu_entry CPU_NAME(cpu_UPCONV3D_DW)[] = {{.name = "direct", .work = direct_dw_work, .run = direct_dw},
-                                               {.name = "plain", .work = plain_dw_work, .run = plain_dw},
-                                               {.name = NULL}};
+const cpu_entry CPU_NAME(cpu_UPCONV3D_DW)[] = {
+    {.name = "blocks", .refuses = blocks_dw_refuses, .work = blocks_dw_work, .run = blocks_dw},
+    {.name = "direct", .work = direct_dw_work, .run = direct_dw},
+    {.name = "plain", .work = plain_dw_work, .run = plain_dw},
+    {.name = NULL}};

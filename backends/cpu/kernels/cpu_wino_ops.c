@@ -37,6 +37,50 @@ const char *CPU_NAME(cpu_wino_refuses_f2)(const u3d_op_desc *d)
     return refuses_window(&d->attr.conv);
 }
 
+/* ---- cost ---- */
+
+/* Cycles per vector, measured on Zen 4 with AVX-512, where a vector is a cache line (README.md). */
+static const double PER_LOAD = 13, /* z and y transform of a column, per plane it is stored to  */
+    PER_X = 45,                    /* x transform of a tile in one plane                         */
+    PER_STORE = 8,                 /* back along y and z, per plane it is read from              */
+    PER_WEIGHT = 25,               /* one product of one weight vector                           */
+    GEMM_SHARE = 0.85, SUM_SHARE = 0.7; /* of the peak: matrix products forward, and into sums  */
+
+typedef struct amounts { /* of one convolution by tiles of m */
+    double tiles, planes, products, columns;
+} amounts;
+
+static amounts amounts_of(int64_t n, const int64_t size[3], const int m[3])
+{
+    const cpu_wino w = cpu_wino_of(n, size, m);
+    const double tiles = (double)(n * w.tiles[0] * w.tiles[1] * w.tiles[2]);
+    return (amounts){tiles, (double)w.planes, (double)(w.planes * w.a[2]), tiles * m[2]};
+}
+
+static double vectors(int64_t channels)
+{
+    return (double)cpu_ceil_div(channels, CPU_VL);
+}
+
+static double conv_cost_of(const cpu_wino_conv *c)
+{
+    const amounts a = amounts_of(c->map.n, c->size, c->m);
+    const double in = (double)cpu_wino_map_channels(&c->map) / CPU_VL, out = vectors(c->co);
+    const double gemm = a.tiles * a.products * (double)c->map.c * out / GEMM_SHARE;
+    const double load = (a.columns * PER_LOAD + a.tiles * PER_X) * a.planes * in;
+    const double store = (a.columns * PER_STORE + a.tiles * PER_X) * a.planes * out;
+    return gemm + load + store + a.products * (double)c->map.c * out * PER_WEIGHT;
+}
+
+static double dw_cost_of(const cpu_wino_dw *c)
+{
+    const amounts a = amounts_of(c->map.n, c->size, c->m);
+    const double in = (double)cpu_wino_map_channels(&c->map) / CPU_VL, out = vectors(c->co);
+    const double sums = a.products * in * CPU_VL * out;
+    return a.tiles * sums / SUM_SHARE + (a.columns * PER_LOAD + a.tiles * PER_X) * a.planes * (in + out) +
+           sums * PER_WEIGHT;
+}
+
 /* ---- forward ---- */
 
 static cpu_wino_conv conv_of(const u3d_op_desc *d, const cpu_call *call, int most)
@@ -63,6 +107,12 @@ static void conv_work(const u3d_op_desc *d, int threads, int most, uint64_t *min
 {
     const cpu_wino_conv c = conv_of(d, NULL, most);
     *min = *best = CPU_NAME(cpu_wino_conv_work)(&c, threads);
+}
+
+static double conv_cost(const u3d_op_desc *d, int most)
+{
+    const cpu_wino_conv c = conv_of(d, NULL, most);
+    return conv_cost_of(&c);
 }
 
 static void conv_run(const cpu_call *call, int most)
@@ -107,6 +157,12 @@ static void dx_work(const u3d_op_desc *d, int threads, int most, uint64_t *min, 
     *min = *best = CPU_NAME(cpu_wino_conv_work)(&c, threads);
 }
 
+static double dx_cost(const u3d_op_desc *d, int most)
+{
+    const cpu_wino_conv c = dx_of(d, NULL, most);
+    return conv_cost_of(&c);
+}
+
 static void dx_run(const cpu_call *call, int most)
 {
     const cpu_wino_conv c = dx_of(call->desc, call, most);
@@ -140,6 +196,12 @@ static void dw_work(const u3d_op_desc *d, int threads, int most, uint64_t *min, 
     if (*min < bias) *min = *best = bias;
 }
 
+static double dw_cost(const u3d_op_desc *d, int most)
+{
+    const cpu_wino_dw c = dw_of(d, NULL, most);
+    return dw_cost_of(&c);
+}
+
 static void dw_run(const cpu_call *call, int most)
 {
     const u3d_op_desc *d = call->desc;
@@ -159,6 +221,10 @@ static void dw_run(const cpu_call *call, int most)
     void CPU_NAME(cpu_wino_##op##_f##f)(const cpu_call *c)                                                   \
     {                                                                                                        \
         op##_run(c, f);                                                                                      \
+    }                                                                                                        \
+    double CPU_NAME(cpu_wino_##op##_cost_f##f)(const u3d_op_desc *d)                                         \
+    {                                                                                                        \
+        return op##_cost(d, f);                                                                              \
     }
 ENTRY(conv, 4)
 ENTRY(conv, 2)

@@ -7,13 +7,15 @@
 #define CPU_WINO_ENTRY(op, f)                                                                                \
     {                                                                                                        \
         .name = "winograd-f" #f, .refuses = CPU_NAME(cpu_wino_refuses_f##f),                                 \
-        .work = CPU_NAME(cpu_wino_##op##_work_f##f), .run = CPU_NAME(cpu_wino_##op##_f##f)                   \
+        .work = CPU_NAME(cpu_wino_##op##_work_f##f), .run = CPU_NAME(cpu_wino_##op##_f##f),                  \
+        .cost = CPU_NAME(cpu_wino_##op##_cost_f##f)                                                          \
     }
 
 #define CPU_WINO_DECLARE(op, f)                                                                              \
     void CPU_NAME(cpu_wino_##op##_work_f##f)(const u3d_op_desc *d, int threads, uint64_t *min,               \
                                              uint64_t *best);                                                \
-    void CPU_NAME(cpu_wino_##op##_f##f)(const cpu_call *c);
+    void CPU_NAME(cpu_wino_##op##_f##f)(const cpu_call *c);                                                  \
+    double CPU_NAME(cpu_wino_##op##_cost_f##f)(const u3d_op_desc *d);
 
 const char *CPU_NAME(cpu_wino_refuses_f4)(const u3d_op_desc *d);
 const char *CPU_NAME(cpu_wino_refuses_f2)(const u3d_op_desc *d);

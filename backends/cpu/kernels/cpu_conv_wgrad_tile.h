@@ -1,0 +1,88 @@
+/* The micro-kernel of weight gradients that read both maps where they lie. */
+#ifndef U3D_CPU_CONV_WGRAD_TILE_H
+#define U3D_CPU_CONV_WGRAD_TILE_H
+
+#include "backends/cpu/kernels/cpu_conv_impl.h"
+
+enum {
+    CPU_TILE_P =
+        CPU_VL == 16 ? 14 : 6, /* what 32 or 16 registers leave beside two vectors of b and a broadcast */
+    CPU_TILE_PANEL = 2 * CPU_VL
+};
+
+typedef struct cpu_tile {
+    const float *a, *b;      /* of the first position                       */
+    int64_t rows, positions; /* positions per row                           */
+    int64_t a_step, b_step;  /* floats from one position to the next        */
+    int64_t a_row, b_row;    /* floats from one row to the next             */
+    float *sum;              /* [np][sum_step]                              */
+    int64_t sum_step;
+} cpu_tile;
+
+/* sum[np][nv vectors] += sum over positions of a[np] * b[nv vectors]; np and nv are constants where this is
+ * called. */
+__attribute__((always_inline)) static inline void cpu_tile_body(const cpu_tile *t, int np, int nv)
+{
+    cpu_vec acc[CPU_TILE_P][2];
+#pragma GCC unroll 16
+    for (int p = 0; p < np; p++) acc[p][0] = acc[p][1] = (cpu_vec){0};
+
+    for (int64_t r = 0; r < t->rows; r++) {
+        const float *a = t->a + r * t->a_row, *b = t->b + r * t->b_row;
+        for (int64_t k = 0; k < t->positions; k++, a += t->a_step, b += t->b_step) {
+            const cpu_vec b0 = cpu_load(b), b1 = nv == 2 ? cpu_load(b + CPU_VL) : b0;
+#pragma GCC unroll 16
+            for (int p = 0; p < np; p++) {
+                const cpu_vec av = cpu_set1(a[p]);
+                acc[p][0] += av * b0;
+                if (nv == 2) acc[p][1] += av * b1;
+            }
+        }
+    }
+#pragma GCC unroll 16
+    for (int p = 0; p < np; p++) {
+        float *s = t->sum + p * t->sum_step;
+        cpu_store(s, cpu_load(s) + acc[p][0]);
+        if (nv == 2) cpu_store(s + CPU_VL, cpu_load(s + CPU_VL) + acc[p][1]);
+    }
+}
+
+__attribute__((always_inline)) static inline void cpu_tile_switch(const cpu_tile *t, int64_t np, int nv)
+{
+    switch (np) {
+    case 1: cpu_tile_body(t, 1, nv); break;
+    case 2: cpu_tile_body(t, 2, nv); break;
+    case 3: cpu_tile_body(t, 3, nv); break;
+    case 4: cpu_tile_body(t, 4, nv); break;
+    case 5: cpu_tile_body(t, 5, nv); break;
+    case 6: cpu_tile_body(t, 6, nv); break;
+#if defined(__AVX512F__)
+    case 7: cpu_tile_body(t, 7, nv); break;
+    case 8: cpu_tile_body(t, 8, nv); break;
+    case 9: cpu_tile_body(t, 9, nv); break;
+    case 10: cpu_tile_body(t, 10, nv); break;
+    case 11: cpu_tile_body(t, 11, nv); break;
+    case 12: cpu_tile_body(t, 12, nv); break;
+    case 13: cpu_tile_body(t, 13, nv); break;
+    default: cpu_tile_body(t, 14, nv); break;
+#endif
+    }
+}
+
+/* np at most CPU_TILE_P; b has `lanes` left, two vectors or more are taken as two, else one. */
+static inline void cpu_tile_run(const cpu_tile *t, int64_t np, int64_t lanes)
+{
+    if (lanes >= CPU_TILE_PANEL)
+        cpu_tile_switch(t, np, 2);
+    else
+        cpu_tile_switch(t, np, 1);
+}
+
+/* The first of `slices` arrays of n floats, `step` apart, becomes their sum; added in order. */
+static inline void cpu_add_slices(float *first, int64_t n, int64_t slices, int64_t step)
+{
+    for (int64_t s = 1; s < slices; s++)
+        for (int64_t i = 0; i < n; i++) first[i] += first[s * step + i];
+}
+
+#endif
