@@ -251,7 +251,8 @@ static bool is_cheaper(const cpu_entry *e, const cpu_entry *found, const u3d_op_
     return !found || (e->cost && found->cost && e->cost(d) < found->cost(d));
 }
 
-/* Of the entries that take `d` the cheapest, the first where costs are equal or unknown; or the one that d->impl names. */
+/* Of the entries that take `d` the cheapest, the first where costs are equal or unknown; or the one that
+ * d->impl names. */
 static u3d_status pick_entry(const cpu_backend *b, const u3d_op_desc *d, const cpu_entry **out)
 {
     const char *reason = "no implementation";

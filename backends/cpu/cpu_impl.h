@@ -2,11 +2,12 @@
  *
  * Every file in kernels/ is compiled once per instruction set with its own flags: one source, written in
  * plain C and compiler vector types (cpu_vec.h). CPU_NAME(x) gives each copy its suffix (x__avx2, ...).
- * An op has an ordered list of implementations, a plain one that accepts everything last. Which one runs, the first
- * that accepts or the one with the least estimated cost, depends on the description and the instruction set alone, never on the number of threads or a clock.
+ * An op has an ordered list of implementations, a plain one that accepts everything last. Which one runs, the
+ * first that accepts or the one with the least estimated cost, depends on the description and the instruction
+ * set alone, never on the number of threads or a clock.
  *
- * Determinism: work is split into slices whose number and borders do not depend on the number of threads; every
- * output element has one owner; partial sums are added in slice order. */
+ * Determinism: work is split into slices whose number and borders do not depend on the number of threads;
+ * every output element has one owner; partial sums are added in slice order. */
 #ifndef U3D_CPU_IMPL_H
 #define U3D_CPU_IMPL_H
 
@@ -32,18 +33,20 @@ typedef struct cpu_call {
 
 struct cpu_entry {
     const char *name; /* "direct", "plain", ...; NULL ends a list */
-    /* NULL where it takes this description, else the reason in a few words. A NULL function takes everything. */
+    /* NULL where it takes this description, else the reason in a few words. A NULL function takes everything.
+     */
     const char *(*refuses)(const u3d_op_desc *d);
     /* Bytes of workspace; a NULL function needs none. May depend on threads; results may not. */
     void (*work)(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best);
     void (*run)(const cpu_call *c);
-    /* Estimated cycles of one core, from description and instruction set alone; constants come from measurements. NULL:
-     * none. Of the entries that accept, the first is taken, or a later one with a smaller cost than all before. */
+    /* Estimated cycles of one core, from description and instruction set alone; constants come from
+     * measurements. NULL: none. Of the entries that accept, the first is taken, or a later one with a smaller
+     * cost than all before. */
     double (*cost)(const u3d_op_desc *d);
 };
 
-/* An instruction set: its name ("scalar" for the portable copy, "avx2", "avx512", "neon"), whether CPU and operating
- * system allow it, and its implementations per op. */
+/* An instruction set: its name ("scalar" for the portable copy, "avx2", "avx512", "neon"), whether CPU and
+ * operating system allow it, and its implementations per op. */
 typedef struct cpu_isa {
     const char *name;
     bool (*usable)(void);
@@ -52,7 +55,8 @@ typedef struct cpu_isa {
     double (*peak_bytes)(int threads, float *a, const float *b, const float *c, int64_t n);
 } cpu_isa;
 
-const cpu_isa *cpu_isa_at(int i);   /* best first; NULL past the end */
-u3d_status cpu_isa_pick(const char *name, const cpu_isa **out); /* NULL: best usable; U3D_E_ARG names the usable ones */
+const cpu_isa *cpu_isa_at(int i); /* best first; NULL past the end */
+u3d_status cpu_isa_pick(const char *name,
+                        const cpu_isa **out); /* NULL: best usable; U3D_E_ARG names the usable ones */
 
 #endif

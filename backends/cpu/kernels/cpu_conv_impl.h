@@ -107,8 +107,8 @@ static inline const float *cpu_conv_input(const cpu_call *c, void **work)
     return CPU_NAME(cpu_map_dense)(&m, c->work, c->threads);
 }
 
-/* Cycles of one core, for cpu_entry.cost: multiply-adds of whole vectors of output channels at `share` of the peak, and
- * the map written out where it is not plain. */
+/* Cycles of one core, for cpu_entry.cost: multiply-adds of whole vectors of output channels at `share` of the
+ * peak, and the map written out where it is not plain. */
 static inline double cpu_conv_direct_cost(const cpu_conv *g, const u3d_op_desc *d, double share)
 {
     const double taps = (double)(g->kernel[0] * g->kernel[1] * g->kernel[2]), per_float = 0.6;

@@ -165,5 +165,6 @@ static void run_crop_concat_back(const cpu_call *c)
     }
 }
 
-const cpu_entry CPU_NAME(cpu_CROP_CONCAT)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_crop_concat}, {0}};
+const cpu_entry CPU_NAME(cpu_CROP_CONCAT)[] = {
+    {.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_crop_concat}, {0}};
 const cpu_entry CPU_NAME(cpu_CROP_CONCAT_BACK)[] = {{.name = "plain", .run = run_crop_concat_back}, {0}};

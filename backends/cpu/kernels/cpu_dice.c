@@ -161,5 +161,7 @@ static const char *refuse_dice(const u3d_op_desc *d)
     return reason ? reason : cpu_refuse_accumulate(d);
 }
 
-const cpu_entry CPU_NAME(cpu_DICE)[] = {{.name = "plain", .refuses = refuse_dice, .work = work_dice, .run = run_dice}, {0}};
-const cpu_entry CPU_NAME(cpu_DICE_BACK)[] = {{.name = "plain", .refuses = cpu_refuse_classes, .run = run_dice_back}, {0}};
+const cpu_entry CPU_NAME(cpu_DICE)[] = {
+    {.name = "plain", .refuses = refuse_dice, .work = work_dice, .run = run_dice}, {0}};
+const cpu_entry CPU_NAME(cpu_DICE_BACK)[] = {
+    {.name = "plain", .refuses = cpu_refuse_classes, .run = run_dice_back}, {0}};

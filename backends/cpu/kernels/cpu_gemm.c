@@ -2,11 +2,13 @@
  * while the depth runs. */
 #include "backends/cpu/kernels/cpu_wino.h"
 
-enum { ROWS = CPU_VL == 16 ? 14 : 6 }; /* what 32 or 16 registers leave beside two vectors of b and a broadcast */
+enum {
+    ROWS = CPU_VL == 16 ? 14 : 6
+}; /* what 32 or 16 registers leave beside two vectors of b and a broadcast */
 
 /* n rows by nv vectors; n, nv, transposed and add are constants where this is called. */
-CPU_INLINE void tile(const cpu_gemm *g, const float *a, const float *b, float *c, int n, int nv, bool transposed,
-                     bool add)
+CPU_INLINE void tile(const cpu_gemm *g, const float *a, const float *b, float *c, int n, int nv,
+                     bool transposed, bool add)
 {
     cpu_vec acc[ROWS][2];
     const int64_t row = transposed ? 1 : g->a_row, step = transposed ? g->a_row : 1;
@@ -62,7 +64,8 @@ CPU_INLINE void panel(const cpu_gemm *g, const float *b, float *c, int nv, bool 
     const int64_t groups = cpu_ceil_div(g->rows, ROWS);
     for (int64_t i = 0; i < groups; i++) {
         const int64_t r0 = g->rows * i / groups, r1 = g->rows * (i + 1) / groups;
-        rows_switch(g, g->a + (transposed ? r0 : r0 * g->a_row), b, c + r0 * g->c_row, r1 - r0, nv, transposed, add);
+        rows_switch(g, g->a + (transposed ? r0 : r0 * g->a_row), b, c + r0 * g->c_row, r1 - r0, nv,
+                    transposed, add);
     }
 }
 

@@ -241,10 +241,10 @@ static void work_maxpool3d(const u3d_op_desc *d, int threads, uint64_t *min, uin
 }
 
 const cpu_entry CPU_NAME(cpu_MAXPOOL3D)[] = {
-    {"wide", CPU_NAME(cpu_maxpool3d_wide_refuses), NULL, CPU_NAME(cpu_maxpool3d_wide)},
+    {.name = "wide", .refuses = CPU_NAME(cpu_maxpool3d_wide_refuses), .run = CPU_NAME(cpu_maxpool3d_wide)},
     {.name = "plain", .refuses = cpu_pool_refuses, .work = work_maxpool3d, .run = run_maxpool3d},
     {0}};
 const cpu_entry CPU_NAME(cpu_MAXPOOL3D_DX)[] = {
-    {"wide", CPU_NAME(cpu_maxpool3d_wide_refuses), NULL, CPU_NAME(cpu_maxpool3d_wide_dx)},
+    {.name = "wide", .refuses = CPU_NAME(cpu_maxpool3d_wide_refuses), .run = CPU_NAME(cpu_maxpool3d_wide_dx)},
     {.name = "plain", .refuses = cpu_pool_refuses, .work = work_maxpool3d, .run = run_maxpool3d_dx},
     {0}};

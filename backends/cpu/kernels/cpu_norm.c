@@ -286,5 +286,7 @@ static void work_norm(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t
     *min = *best = cpu_norm_work_of(&w, threads, NULL).bytes;
 }
 
-const cpu_entry CPU_NAME(cpu_NORM)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .work = work_norm, .run = run_norm}, {0}};
-const cpu_entry CPU_NAME(cpu_MOMENTS)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .work = work_moments, .run = run_moments}, {0}};
+const cpu_entry CPU_NAME(cpu_NORM)[] = {
+    {.name = "plain", .refuses = cpu_refuse_accumulate, .work = work_norm, .run = run_norm}, {0}};
+const cpu_entry CPU_NAME(cpu_MOMENTS)[] = {
+    {.name = "plain", .refuses = cpu_refuse_accumulate, .work = work_moments, .run = run_moments}, {0}};

@@ -243,5 +243,5 @@ static void work_norm_back(const u3d_op_desc *d, int threads, uint64_t *min, uin
     *min = *best = cpu_norm_work_of(&w, threads, NULL).bytes;
 }
 
-const cpu_entry CPU_NAME(cpu_NORM_BACK)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .work = work_norm_back, .run = run_norm_back},
-                                             {0}};
+const cpu_entry CPU_NAME(cpu_NORM_BACK)[] = {
+    {.name = "plain", .refuses = cpu_refuse_accumulate, .work = work_norm_back, .run = run_norm_back}, {0}};

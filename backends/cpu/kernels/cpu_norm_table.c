@@ -47,4 +47,5 @@ static void run_norm_table(const cpu_call *c)
     if (a->keep_running) move_running(a, statistics, sets, channels, c->out[2]);
 }
 
-const cpu_entry CPU_NAME(cpu_NORM_TABLE)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_norm_table}, {0}};
+const cpu_entry CPU_NAME(cpu_NORM_TABLE)[] = {
+    {.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_norm_table}, {0}};

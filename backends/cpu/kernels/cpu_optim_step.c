@@ -101,7 +101,11 @@ static void run_sum_squares(const cpu_call *c)
     *(float *)c->out[0] = (float)sum;
 }
 
-const cpu_entry CPU_NAME(cpu_SGD_STEP)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_sgd}, {0}};
-const cpu_entry CPU_NAME(cpu_ADAM_STEP)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_adam}, {0}};
-const cpu_entry CPU_NAME(cpu_LERP)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_lerp}, {0}};
-const cpu_entry CPU_NAME(cpu_SUM_SQUARES)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_sum_squares}, {0}};
+const cpu_entry CPU_NAME(cpu_SGD_STEP)[] = {
+    {.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_sgd}, {0}};
+const cpu_entry CPU_NAME(cpu_ADAM_STEP)[] = {
+    {.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_adam}, {0}};
+const cpu_entry CPU_NAME(cpu_LERP)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_lerp},
+                                        {0}};
+const cpu_entry CPU_NAME(cpu_SUM_SQUARES)[] = {
+    {.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_sum_squares}, {0}};

@@ -108,8 +108,12 @@ static void run_add(const cpu_call *c)
     }
 }
 
-const cpu_entry CPU_NAME(cpu_RELU)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_relu}, {0}};
-const cpu_entry CPU_NAME(cpu_RELU_BACK)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_relu_back}, {0}};
-const cpu_entry CPU_NAME(cpu_FILL)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_fill}, {0}};
+const cpu_entry CPU_NAME(cpu_RELU)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_relu},
+                                        {0}};
+const cpu_entry CPU_NAME(cpu_RELU_BACK)[] = {
+    {.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_relu_back}, {0}};
+const cpu_entry CPU_NAME(cpu_FILL)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_fill},
+                                        {0}};
 const cpu_entry CPU_NAME(cpu_COPY)[] = {{.name = "plain", .refuses = refuse_copy, .run = run_copy}, {0}};
-const cpu_entry CPU_NAME(cpu_ADD)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_add}, {0}};
+const cpu_entry CPU_NAME(cpu_ADD)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_add},
+                                       {0}};

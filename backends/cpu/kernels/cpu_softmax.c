@@ -33,4 +33,5 @@ static const char *refuse_softmax(const u3d_op_desc *d)
     return reason ? reason : cpu_refuse_accumulate(d);
 }
 
-const cpu_entry CPU_NAME(cpu_SOFTMAX)[] = {{.name = "plain", .refuses = refuse_softmax, .run = run_softmax}, {0}};
+const cpu_entry CPU_NAME(cpu_SOFTMAX)[] = {{.name = "plain", .refuses = refuse_softmax, .run = run_softmax},
+                                           {0}};

@@ -105,5 +105,7 @@ static const char *refuse_xent(const u3d_op_desc *d)
     return reason ? reason : cpu_refuse_accumulate(d);
 }
 
-const cpu_entry CPU_NAME(cpu_SOFTMAX_XENT)[] = {{.name = "plain", .refuses = refuse_xent, .run = run_xent}, {0}};
-const cpu_entry CPU_NAME(cpu_SOFTMAX_XENT_BACK)[] = {{.name = "plain", .refuses = cpu_refuse_classes, .run = run_xent_back}, {0}};
+const cpu_entry CPU_NAME(cpu_SOFTMAX_XENT)[] = {{.name = "plain", .refuses = refuse_xent, .run = run_xent},
+                                                {0}};
+const cpu_entry CPU_NAME(cpu_SOFTMAX_XENT_BACK)[] = {
+    {.name = "plain", .refuses = cpu_refuse_classes, .run = run_xent_back}, {0}};

@@ -31,11 +31,21 @@ enum { CPU_VL = 4 };
 #endif
 
 typedef float cpu_vec __attribute__((vector_size(CPU_VL * 4)));
-typedef float cpu_vec_u __attribute__((vector_size(CPU_VL * 4), aligned(4), may_alias)); /* unaligned access */
+typedef float cpu_vec_u
+    __attribute__((vector_size(CPU_VL * 4), aligned(4), may_alias)); /* unaligned access */
 
-static inline cpu_vec cpu_load(const float *p) { return *(const cpu_vec_u *)p; }
-static inline void cpu_store(float *p, cpu_vec v) { *(cpu_vec_u *)p = v; }
-static inline cpu_vec cpu_set1(float x) { return x - (cpu_vec){0}; }
+static inline cpu_vec cpu_load(const float *p)
+{
+    return *(const cpu_vec_u *)p;
+}
+static inline void cpu_store(float *p, cpu_vec v)
+{
+    *(cpu_vec_u *)p = v;
+}
+static inline cpu_vec cpu_set1(float x)
+{
+    return x - (cpu_vec){0};
+}
 
 /* x > 0 ? x : slope * x */
 static inline cpu_vec cpu_act(cpu_vec x, float slope)
@@ -60,7 +70,8 @@ static inline cpu_vec cpu_select(cpu_ivec mask, cpu_vec yes, cpu_vec no)
     return (cpu_vec)cpu_iselect(mask, (cpu_ivec)yes, (cpu_ivec)no);
 }
 
-/* By way of an array: compilers find the one instruction for that loop, but not for __builtin_convertvector. */
+/* By way of an array: compilers find the one instruction for that loop, but not for __builtin_convertvector.
+ */
 static inline cpu_ivec cpu_iload_bytes(const uint8_t *p)
 {
     int32_t wide[CPU_VL];
@@ -104,7 +115,8 @@ static inline bool cpu_stream_pays(uint64_t bytes)
 }
 
 /* A store whose line waits in first-level cache by the time that `ahead` floats further are stored. Stores
- * complete in order: a miss of each of many streams, one after the other, would cost more than the arithmetic. */
+ * complete in order: a miss of each of many streams, one after the other, would cost more than the
+ * arithmetic. */
 static inline void cpu_store_ahead(float *p, cpu_vec v, int64_t ahead)
 {
     __builtin_prefetch(p + ahead, 1, 3);

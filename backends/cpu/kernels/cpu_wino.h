@@ -1,16 +1,16 @@
 /* What the Winograd convolutions share: tiles, planes and products.
  *
- * A map is cut into tiles of m[0] x m[1] x m[2] outputs (z, y, x; each 4, 2 or 1). Some neighbours along x make a
- * strip; all strips are equally long, the last of a row may hang over. A chunk is some strips whose transformed
- * data stay in a cache. Three phases per chunk:
+ * A map is cut into tiles of m[0] x m[1] x m[2] outputs (z, y, x; each 4, 2 or 1). Some neighbours along x
+ * make a strip; all strips are equally long, the last of a row may hang over. A chunk is some strips whose
+ * transformed data stay in a cache. Three phases per chunk:
  *
- *   load      z and y are transformed while reading: planes [a0 * a1][strip][column][channel]. Columns along x
- *             stay voxels, so that neighbouring tiles share them; padding, crop, join and activation vanish here
+ *   load      z and y are transformed while reading: planes [a0 * a1][strip][column][channel]. Columns along
+ * x stay voxels, so that neighbouring tiles share them; padding, crop, join and activation vanish here
  *   product   per plane: the x transform of a few tiles, a[2] matrix products, and back along x
  *   store     z and y are transformed back while writing; voxels outside are dropped
  *
- * The weight gradient has load (x and dy), product (sums over all tiles) and one final transform. Every element
- * has one owner and one order of sums, whatever the number of threads. */
+ * The weight gradient has load (x and dy), product (sums over all tiles) and one final transform. Every
+ * element has one owner and one order of sums, whatever the number of threads. */
 #ifndef U3D_CPU_WINO_H
 #define U3D_CPU_WINO_H
 
@@ -93,8 +93,8 @@ static inline int64_t cpu_wino_out_cols(const cpu_wino *w)
     return w->length * w->m[2];
 }
 
-/* Floats between planes of some strips: never a multiple of 4 KB, so that the planes of one voxel do not share
- * cache sets. */
+/* Floats between planes of some strips: never a multiple of 4 KB, so that the planes of one voxel do not
+ * share cache sets. */
 static inline int64_t cpu_wino_plane_step(int64_t strips, int64_t cols, int64_t c)
 {
     enum { SETS = 1024, LINES = 5 * 16 }; /* floats in 4 KB; five cache lines */
@@ -106,8 +106,8 @@ static inline cpu_planes cpu_wino_planes(float *data, int64_t strips, int64_t co
     return (cpu_planes){data, cols, c, cpu_wino_plane_step(strips, cols, c)};
 }
 
-/* Load phase: the inputs of a strip into place `at` of the planes. The first input voxel of a tile stands `pad`
- * voxels before its first output. */
+/* Load phase: the inputs of a strip into place `at` of the planes. The first input voxel of a tile stands
+ * `pad` voxels before its first output. */
 void CPU_NAME(cpu_wino_load)(const cpu_wino *w, const cpu_map *map, const int64_t pad[3], int64_t strip,
                              int64_t at, const cpu_planes *p);
 
@@ -119,7 +119,8 @@ void CPU_NAME(cpu_wino_load_grad)(const cpu_wino *w, const float *dy, int64_t c,
 void CPU_NAME(cpu_wino_prefetch)(const cpu_wino *w, const cpu_map *map, const int64_t pad[3], int64_t strip,
                                  int64_t i);
 
-/* Along x, tiles [t0, t1) of a chunk, strip after strip, of one plane: to[j][t - t0][c], products `step` apart. */
+/* Along x, tiles [t0, t1) of a chunk, strip after strip, of one plane: to[j][t - t0][c], products `step`
+ * apart. */
 void CPU_NAME(cpu_wino_x_in)(const cpu_wino *w, const cpu_planes *p, int64_t plane, int64_t t0, int64_t t1,
                              int64_t c0, int64_t c1, float *to, int64_t step);
 void CPU_NAME(cpu_wino_x_grad)(const cpu_wino *w, const cpu_planes *p, int64_t plane, int64_t t0, int64_t t1,
@@ -129,7 +130,8 @@ void CPU_NAME(cpu_wino_x_out)(const cpu_wino *w, const float *from, int64_t step
 
 /* c[i][j] = sum over k of a[i][k] * b[k][j], i < rows, j < cols: any rows, cols a multiple of CPU_VL.
  * b is packed: [panel of CPU_PANEL columns][k][lane], panels b_panel apart, the last maybe one vector wide.
- * transposed: a is [k][i], b is [k][j] with b_row floats between rows, and c is added to where `add` says so. */
+ * transposed: a is [k][i], b is [k][j] with b_row floats between rows, and c is added to where `add` says so.
+ */
 typedef struct cpu_gemm {
     const float *a, *b;
     float *c;

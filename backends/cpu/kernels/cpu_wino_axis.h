@@ -2,10 +2,10 @@
  *
  * A tile of m outputs of a correlation with r taps needs a = m + r - 1 inputs and as many products:
  *   y = A^T [(G g) * (B^T d)]
- * F(4,3) interpolates at 0, 1, -1, 2, -2, infinity; F(2,3) at 0, 1, -1, infinity; F(1,1) is the identity, for axes
- * without extent. Forward uses B^T, G and A^T; the gradient of the weights is the exact adjoint
- *   dg = G^T [(A dy) * (B^T d)].
- * Source: Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks", arXiv:1509.09308.
+ * F(4,3) interpolates at 0, 1, -1, 2, -2, infinity; F(2,3) at 0, 1, -1, infinity; F(1,1) is the identity, for
+ * axes without extent. Forward uses B^T, G and A^T; the gradient of the weights is the exact adjoint dg = G^T
+ * [(A dy) * (B^T d)]. Source: Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks",
+ * arXiv:1509.09308.
  *
  * m is a constant wherever these are called, so that the branches vanish. */
 #ifndef U3D_CPU_WINO_AXIS_H

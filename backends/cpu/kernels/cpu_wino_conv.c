@@ -2,36 +2,35 @@
  * weights.
  *
  * Two ways through the same three phases:
- *   private   every thread takes chunks of its own that stay in its second-level cache, and reads the transformed
- *             weights over and over from the last level: few channels
- *   shared    all threads go through one chunk in the last-level cache, so that the weights of one product are
- *             read once per chunk: many channels. Weights are transformed for as many output channels as stay
- *             in that cache, too; where all strips make one chunk, its loaded planes serve every such group
- * Which one, and all borders, follow from the shape. */
+ *   private   every thread takes chunks of its own that stay in its second-level cache, and reads the
+ * transformed weights over and over from the last level: few channels shared    all threads go through one
+ * chunk in the last-level cache, so that the weights of one product are read once per chunk: many channels.
+ * Weights are transformed for as many output channels as stay in that cache, too; where all strips make one
+ * chunk, its loaded planes serve every such group Which one, and all borders, follow from the shape. */
 #include <omp.h>
 
 #include "backends/cpu/kernels/cpu_wino_conv.h"
 #include "backends/cpu/kernels/cpu_wino_weights.h"
 
 enum {
-    WEIGHT_FLOATS = 12 << 20,  /* of a group: 48 MB                                         */
-    FRESH_FLOATS = 3 << 20,    /* of a group that is multiplied before it leaves the caches */
-    FEW_FLOATS = 2 << 20,      /* of all planes, where reading them for every group is cheap */
-    SHARED_FLOATS = 4 << 20,   /* of a shared chunk's planes: 16 MB, half of a common L3    */
+    WEIGHT_FLOATS = 12 << 20,   /* of a group: 48 MB                                         */
+    FRESH_FLOATS = 3 << 20,     /* of a group that is multiplied before it leaves the caches */
+    FEW_FLOATS = 2 << 20,       /* of all planes, where reading them for every group is cheap */
+    SHARED_FLOATS = 4 << 20,    /* of a shared chunk's planes: 16 MB, half of a common L3    */
     PRIVATE_FLOATS = 160 << 10, /* of a private chunk's planes: 640 KB of 1 MB of L2        */
-    PRIVATE_TILES = 6,         /* fewer are not worth their weights' way                    */
-    SHARED_LENGTH = 14         /* tiles of a strip in a shared chunk                        */
+    PRIVATE_TILES = 6,          /* fewer are not worth their weights' way                    */
+    SHARED_LENGTH = 14          /* tiles of a strip in a shared chunk                        */
 };
 
 typedef struct plan {
     cpu_wino w;
     bool shared, stream;
-    int64_t in_cols, in_c, depth;      /* columns and channels of loaded planes; channels that count */
-    int64_t out_cols, group_c;         /* output channels per group                                  */
-    int64_t strips, chunks;            /* strips per chunk                                           */
-    int64_t u_step, v_step;            /* between products in a thread's scratch                     */
+    int64_t in_cols, in_c, depth; /* columns and channels of loaded planes; channels that count */
+    int64_t out_cols, group_c;    /* output channels per group                                  */
+    int64_t strips, chunks;       /* strips per chunk                                           */
+    int64_t u_step, v_step;       /* between products in a thread's scratch                     */
     int64_t weights, bias, in, out, parts, thread; /* floats of each piece of the workspace          */
-    int64_t copies;                    /* of the planes                                              */
+    int64_t copies; /* of the planes                                              */
 } plan;
 
 /* Tiles whose planes fit a private chunk. */
@@ -69,13 +68,15 @@ static plan plan_of(const cpu_wino_conv *c, int threads)
 {
     plan p = {.w = cpu_wino_of(c->map.n, c->size, c->m)};
     const cpu_part *last = &c->map.part[c->map.n_parts - 1];
-    const int64_t co = cpu_wino_channels(c->co), outputs = c->map.n * c->size[0] * c->size[1] * c->size[2] * c->co;
+    const int64_t co = cpu_wino_channels(c->co),
+                  outputs = c->map.n * c->size[0] * c->size[1] * c->size[2] * c->co;
 
     p.in_c = cpu_wino_map_channels(&c->map);
     p.depth = p.in_c - cpu_wino_channels(last->c) + last->c;
     plan_chunks(&p, co);
     /* Whole lines only: where a vector is less, the pieces of a line leave at different times. */
-    p.stream = cpu_stream_pays((uint64_t)outputs * sizeof(float)) && CPU_VL == 16 && c->co % 16 == 0 && !c->accumulate;
+    p.stream = cpu_stream_pays((uint64_t)outputs * sizeof(float)) && CPU_VL == 16 && c->co % 16 == 0 &&
+               !c->accumulate;
     p.in_cols = cpu_wino_in_cols(&p.w);
     p.out_cols = cpu_wino_out_cols(&p.w);
     p.bias = cpu_lines(co);
@@ -93,7 +94,8 @@ static plan plan_of(const cpu_wino_conv *c, int threads)
 uint64_t CPU_NAME(cpu_wino_conv_work)(const cpu_wino_conv *c, int threads)
 {
     const plan p = plan_of(c, threads);
-    return (uint64_t)(cpu_lines(p.weights) + p.bias + p.parts + p.copies * (p.in + p.out) + threads * p.thread) *
+    return (uint64_t)(cpu_lines(p.weights) + p.bias + p.parts + p.copies * (p.in + p.out) +
+                      threads * p.thread) *
            sizeof(float);
 }
 
@@ -118,15 +120,16 @@ static void product_item(const run *r, int64_t plane, int64_t t0, int64_t t1)
 
     CPU_NAME(cpu_wino_x_in)(w, &r->in, plane, t0, t1, 0, p->in_c, u, p->u_step);
     for (int j = 0; j < w->a[2]; j++)
-        CPU_NAME(cpu_gemm_run)(&(cpu_gemm){.a = u + j * p->u_step,
-                                           .b = r->products.data + (plane * w->a[2] + j) * r->products.step,
-                                           .c = v + j * p->v_step,
-                                           .rows = t1 - t0,
-                                           .cols = r->out.c,
-                                           .depth = p->depth,
-                                           .a_row = p->in_c,
-                                           .b_panel = r->products.panel,
-                                           .c_row = r->out.c});
+        CPU_NAME(cpu_gemm_run)
+        (&(cpu_gemm){.a = u + j * p->u_step,
+                     .b = r->products.data + (plane * w->a[2] + j) * r->products.step,
+                     .c = v + j * p->v_step,
+                     .rows = t1 - t0,
+                     .cols = r->out.c,
+                     .depth = p->depth,
+                     .a_row = p->in_c,
+                     .b_panel = r->products.panel,
+                     .c_row = r->out.c});
     CPU_NAME(cpu_wino_x_out)(w, v, p->v_step, &r->out, plane, t0, t1);
 }
 
@@ -190,7 +193,8 @@ CPU_INLINE void column_out(int mz, int my, const target *t, const float *from, i
             cpu_wino_at(my, tmp[z], v + z * my);
             for (int y = 0; y < my; y++) {
                 v[z * my + y] += bias;
-                if (!careful || inside[z * my + y]) put(t, t->line[z * my + y] + x * t->step, c, v[z * my + y], careful);
+                if (!careful || inside[z * my + y])
+                    put(t, t->line[z * my + y] + x * t->step, c, v[z * my + y], careful);
             }
         }
         if (t->sum) gather(t, c, v, inside, mz * my, first, careful);
@@ -245,7 +249,8 @@ static target target_of(const run *r, int64_t strip, cpu_strip s)
         const int64_t z = s.z + i / w->m[1], y = s.y + i % w->m[1];
         const bool inside = z < w->size[0] && y < w->size[1];
         t.whole = t.whole && inside;
-        if (inside) t.line[i] = c->y + (((s.n * w->size[0] + z) * w->size[1] + y) * w->size[2]) * c->co + r->co0;
+        if (inside)
+            t.line[i] = c->y + (((s.n * w->size[0] + z) * w->size[1] + y) * w->size[2]) * c->co + r->co0;
     }
     if (r->parts) {
         const int64_t co = cpu_wino_channels(c->co);
@@ -270,8 +275,7 @@ static void store_strip(const run *r, int64_t at)
     const int64_t cols = strip_cols(p, s);
     column_out_fn *const run_column = column_out_of(p->w.m);
     const float *from = r->out.data + at * p->out_cols * r->out.c;
-    for (int64_t x = 0; x < cols; x++, from += r->out.c)
-        run_column(&t, from, r->out.step, s.x + x, x == 0);
+    for (int64_t x = 0; x < cols; x++, from += r->out.c) run_column(&t, from, r->out.step, s.x + x, x == 0);
     if (p->stream) cpu_stream_end();
 }
 

@@ -2,23 +2,23 @@
  *
  *   dw = G^T [ sum over tiles of (B^T x) * (A dy) ]   along each axis
  *
- * A product's sum is a matrix [ci, co] that grows with every tile. All threads go through one chunk at a time:
- * each loads strips of x and dy into planes in the last-level cache; then each takes a plane and some output
- * channels, whose sums stay in its second-level cache while all tiles of the chunk pass. So every sum has one owner
- * and one order, whatever the number of threads. Where the sums of all input channels exceed a last-level cache,
- * groups of input channels take turns. */
+ * A product's sum is a matrix [ci, co] that grows with every tile. All threads go through one chunk at a
+ * time: each loads strips of x and dy into planes in the last-level cache; then each takes a plane and some
+ * output channels, whose sums stay in its second-level cache while all tiles of the chunk pass. So every sum
+ * has one owner and one order, whatever the number of threads. Where the sums of all input channels exceed a
+ * last-level cache, groups of input channels take turns. */
 #include <omp.h>
 
 #include "backends/cpu/kernels/cpu_wino_dw.h"
 #include "backends/cpu/kernels/cpu_wino_weights.h"
 
 enum {
-    SUM_FLOATS = 12 << 20,    /* of all products: 48 MB                                     */
-    CHUNK_MIN = 1 << 20,      /* of a chunk's planes: 4 MB of last-level cache ...          */
-    CHUNK_MAX = 8 << 20,      /* ... more where sums that come and go would weigh heavier   */
-    ITEM_FLOATS = 96 << 10,   /* sums of an item: 384 KB of second-level cache              */
+    SUM_FLOATS = 12 << 20,     /* of all products: 48 MB                                     */
+    CHUNK_MIN = 1 << 20,       /* of a chunk's planes: 4 MB of last-level cache ...          */
+    CHUNK_MAX = 8 << 20,       /* ... more where sums that come and go would weigh heavier   */
+    ITEM_FLOATS = 96 << 10,    /* sums of an item: 384 KB of second-level cache              */
     SCRATCH_FLOATS = 96 << 10, /* of a thread, transformed along x                          */
-    BLOCK_MIN = 28,           /* tiles that pass at once                                    */
+    BLOCK_MIN = 28,            /* tiles that pass at once                                    */
     BLOCK_MAX = 64,
     STRIP_LENGTH = 14, /* tiles of a strip                                                  */
     ITEM_C = 64        /* output channels of an item at most                                */
@@ -58,7 +58,8 @@ static plan plan_of(const cpu_wino_dw *c)
     p.x = w->planes * cpu_wino_plane_step(p.strips, p.x_cols, p.x_c);
     p.y = w->planes * cpu_wino_plane_step(p.strips, p.y_cols, p.y_c);
 
-    const int64_t tiles = p.strips * w->length, wide = w->a[2] * p.group_c * ITEM_C > ITEM_FLOATS ? ITEM_C / 2 : ITEM_C;
+    const int64_t tiles = p.strips * w->length,
+                  wide = w->a[2] * p.group_c * ITEM_C > ITEM_FLOATS ? ITEM_C / 2 : ITEM_C;
     p.item_c = cpu_min(wide, p.y_c);
     p.block = cpu_min(cpu_max(BLOCK_MIN, SCRATCH_FLOATS / (w->a[2] * (p.group_c + p.item_c))), BLOCK_MAX);
     p.block = cpu_min(tiles, p.block);
@@ -96,17 +97,18 @@ static void product_item(const run *r, int64_t plane, int64_t co0, int64_t co1)
         CPU_NAME(cpu_wino_x_in)(w, &r->x, plane, t0, t1, r->ci0, r->ci1, u, p->u_step);
         CPU_NAME(cpu_wino_x_grad)(w, &r->y, plane, t0, t1, co0, co1, v, p->v_step);
         for (int j = 0; j < w->a[2]; j++)
-            CPU_NAME(cpu_gemm_run)(&(cpu_gemm){.a = u + j * p->u_step,
-                                               .b = v + j * p->v_step,
-                                               .c = r->sums + (plane * w->a[2] + j) * p->sum_step + co0,
-                                               .rows = r->ci1 - r->ci0,
-                                               .cols = co1 - co0,
-                                               .depth = t1 - t0,
-                                               .a_row = r->ci1 - r->ci0,
-                                               .b_row = co1 - co0,
-                                               .c_row = p->y_c,
-                                               .transposed = true,
-                                               .add = b > 0 || r->strip0 > 0});
+            CPU_NAME(cpu_gemm_run)
+            (&(cpu_gemm){.a = u + j * p->u_step,
+                         .b = v + j * p->v_step,
+                         .c = r->sums + (plane * w->a[2] + j) * p->sum_step + co0,
+                         .rows = r->ci1 - r->ci0,
+                         .cols = co1 - co0,
+                         .depth = t1 - t0,
+                         .a_row = r->ci1 - r->ci0,
+                         .b_row = co1 - co0,
+                         .c_row = p->y_c,
+                         .transposed = true,
+                         .add = b > 0 || r->strip0 > 0});
     }
 }
 
@@ -150,8 +152,9 @@ static void write_group(const run *r)
     for (int64_t row = r->ci0; row < r->ci1; row++) {
         const int64_t ci = map_channel(&c->map, row);
         if (ci < 0) continue;
-        CPU_NAME(cpu_wino_gradients)(&r->p->w, r->sums + (row - r->ci0) * r->p->y_c, r->p->sum_step, ci,
-                                     c->map.c, c->co, c->dw, c->accumulate);
+        CPU_NAME(cpu_wino_gradients)
+        (&r->p->w, r->sums + (row - r->ci0) * r->p->y_c, r->p->sum_step, ci, c->map.c, c->co, c->dw,
+         c->accumulate);
     }
 }
 

@@ -21,7 +21,8 @@ static cpu_vec load_part(const float *p, int64_t lanes)
     return cpu_load(v);
 }
 
-/* Vector `c` of the voxel at `off` in line i. careful: the line may be absent and fewer than CPU_VL lanes exist. */
+/* Vector `c` of the voxel at `off` in line i. careful: the line may be absent and fewer than CPU_VL lanes
+ * exist. */
 CPU_INLINE cpu_vec fetch(const window *v, int i, int64_t off, int64_t c, int64_t lanes, cpu_vec scale,
                          cpu_vec shift, bool lazy, bool careful)
 {
@@ -60,8 +61,8 @@ CPU_INLINE void y_in(int m, int az, const cpu_vec *tmp, float *to, int64_t step)
 }
 
 /* One column: all vectors of one part. Constants: mz, my, lazy, careful. */
-CPU_INLINE void column(int mz, int my, const window *v, int64_t off, int64_t channels, bool lazy, bool careful,
-                       float *to, int64_t step)
+CPU_INLINE void column(int mz, int my, const window *v, int64_t off, int64_t channels, bool lazy,
+                       bool careful, float *to, int64_t step)
 {
     cpu_vec tmp[CPU_WINO_PLANES];
     for (int64_t c = 0; c < channels; c += CPU_VL) {

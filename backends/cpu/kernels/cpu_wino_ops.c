@@ -20,7 +20,8 @@ static const char *refuses_window(const u3d_conv_attr *a)
 {
     for (int i = 0; i < 3; i++) {
         if (a->stride[i] != 1) return "Winograd needs stride 1";
-        if (a->kernel[i] != 3 && (a->kernel[i] != 1 || i == 2)) return "Winograd needs a 3x3x3, 1x3x3 or 1x1x3 kernel";
+        if (a->kernel[i] != 3 && (a->kernel[i] != 1 || i == 2))
+            return "Winograd needs a 3x3x3, 1x3x3 or 1x1x3 kernel";
         if (a->pad[i] >= a->kernel[i]) return "Winograd needs padding below the kernel";
     }
     if (a->kernel[0] == 3 && a->kernel[1] == 1) return "Winograd needs a 3x3x3, 1x3x3 or 1x1x3 kernel";
@@ -40,10 +41,10 @@ const char *CPU_NAME(cpu_wino_refuses_f2)(const u3d_op_desc *d)
 /* ---- cost ---- */
 
 /* Cycles per vector, measured on Zen 4 with AVX-512, where a vector is a cache line (README.md). */
-static const double PER_LOAD = 13, /* z and y transform of a column, per plane it is stored to  */
-    PER_X = 45,                    /* x transform of a tile in one plane                         */
-    PER_STORE = 8,                 /* back along y and z, per plane it is read from              */
-    PER_WEIGHT = 25,               /* one product of one weight vector                           */
+static const double PER_LOAD = 13,      /* z and y transform of a column, per plane it is stored to  */
+    PER_X = 45,                         /* x transform of a tile in one plane                         */
+    PER_STORE = 8,                      /* back along y and z, per plane it is read from              */
+    PER_WEIGHT = 25,                    /* one product of one weight vector                           */
     GEMM_SHARE = 0.85, SUM_SHARE = 0.7; /* of the peak: matrix products forward, and into sums  */
 
 typedef struct amounts { /* of one convolution by tiles of m */
@@ -87,7 +88,8 @@ static cpu_wino_conv conv_of(const u3d_op_desc *d, const cpu_call *call, int mos
 {
     const u3d_conv_attr *a = &d->attr.conv;
     const u3d_type *w = &d->in[1], *y = &d->out[0];
-    cpu_wino_conv c = {.map = cpu_map_of(d, call ? call->in : NULL), .co = w->dim[4], .per_instance = a->per_instance};
+    cpu_wino_conv c = {
+        .map = cpu_map_of(d, call ? call->in : NULL), .co = w->dim[4], .per_instance = a->per_instance};
     const int64_t kernel[3] = {a->kernel[0], a->kernel[1], a->kernel[2]};
     static float wanted;
     for (int i = 0; i < 3; i++) {
@@ -136,7 +138,8 @@ static cpu_wino_conv dx_of(const u3d_op_desc *d, const cpu_call *call, int most)
     }
     c.map.part[0].c = dy->dim[4];
     tiles_of(c.size, a, most, c.m);
-    const cpu_conv_weights plain = cpu_conv_weights_of(call ? call->in[1] : NULL, kernel, w->dim[3], w->dim[4]);
+    const cpu_conv_weights plain =
+        cpu_conv_weights_of(call ? call->in[1] : NULL, kernel, w->dim[3], w->dim[4]);
     c.w = plain;
     for (int i = 0; i < 3; i++) {
         if (call) c.w.w += (kernel[i] - 1) * plain.step[i];
@@ -208,8 +211,8 @@ static void dw_run(const cpu_call *call, int most)
     const cpu_wino_dw c = dw_of(d, call, most);
     CPU_NAME(cpu_wino_dw_run)(&c, call->work, call->threads);
     if (d->n_out > 1)
-        CPU_NAME(cpu_conv_bgrad)(&d->in[1], call->in[1], (d->accumulate & 2U) != 0, call->out[1], call->work,
-                                 call->threads);
+        CPU_NAME(cpu_conv_bgrad)
+        (&d->in[1], call->in[1], (d->accumulate & 2U) != 0, call->out[1], call->work, call->threads);
 }
 
 #define ENTRY(op, f)                                                                                         \

@@ -1,4 +1,5 @@
-/* The convolution ops by Winograd: "winograd-f4" and "winograd-f2", the most outputs of a tile along an axis. */
+/* The convolution ops by Winograd: "winograd-f4" and "winograd-f2", the most outputs of a tile along an axis.
+ */
 #ifndef U3D_CPU_WINO_OPS_H
 #define U3D_CPU_WINO_OPS_H
 

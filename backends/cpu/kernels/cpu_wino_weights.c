@@ -128,7 +128,8 @@ void CPU_NAME(cpu_wino_weights)(const cpu_wino *w, const cpu_conv_weights *from,
 #pragma omp for schedule(static) nowait
             for (int64_t j = 0; j < w->planes * w->a[2]; j++)
                 for (int64_t panel = 0; panel < panels; panel++) {
-                    const int64_t width = cpu_min(CPU_PANEL, cpu_wino_channels(co1 - co0 - panel * CPU_PANEL));
+                    const int64_t width =
+                        cpu_min(CPU_PANEL, cpu_wino_channels(co1 - co0 - panel * CPU_PANEL));
                     memset(p->data + j * p->step + panel * p->panel + (depth0 + c) * width, 0,
                            (size_t)((full - c) * width) * sizeof(float));
                 }
@@ -180,8 +181,8 @@ static void gradients_of(const int m[3], const float *from, int64_t step, cpu_ve
     }
 }
 
-void CPU_NAME(cpu_wino_gradients)(const cpu_wino *w, const float *sums, int64_t step, int64_t row,
-                                  int64_t ci, int64_t co, float *dw, bool add)
+void CPU_NAME(cpu_wino_gradients)(const cpu_wino *w, const float *sums, int64_t step, int64_t row, int64_t ci,
+                                  int64_t co, float *dw, bool add)
 {
     const int64_t taps = taps_of(w);
     cpu_vec g[MAX_TAPS];

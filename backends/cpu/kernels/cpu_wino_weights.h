@@ -5,10 +5,13 @@
 #include "backends/cpu/kernels/cpu_wino.h"
 
 /* The tiles in use, z, y, x: X(mz, my, mx). */
-#define CPU_WINO_SHAPES(X) X(4, 4, 4) X(2, 2, 2) X(1, 4, 4) X(1, 2, 2) X(1, 1, 4) X(1, 1, 2)                  \
-    X(2, 4, 4) X(4, 2, 4) X(4, 4, 2) X(2, 2, 4) X(2, 4, 2) X(4, 2, 2) X(1, 2, 4) X(1, 4, 2)
+#define CPU_WINO_SHAPES(X)                                                                                   \
+    X(4, 4, 4)                                                                                               \
+    X(2, 2, 2) X(1, 4, 4) X(1, 2, 2) X(1, 1, 4) X(1, 1, 2) X(2, 4, 4) X(4, 2, 4) X(4, 4, 2) X(2, 2, 4)       \
+        X(2, 4, 2) X(4, 2, 2) X(1, 2, 4) X(1, 4, 2)
 
-/* Transformed weights of some output channels: [product][panel][depth][lane], products `step` floats apart. */
+/* Transformed weights of some output channels: [product][panel][depth][lane], products `step` floats apart.
+ */
 typedef struct cpu_products {
     float *data;
     int64_t depth, cols, panel, step;
@@ -17,14 +20,14 @@ typedef struct cpu_products {
 
 cpu_products CPU_NAME(cpu_wino_products)(const cpu_wino *w, int64_t depth, int64_t cols, float *data);
 
-/* Output channels [co0, co1) of weights whose depth is the channels of `map`. Called by all threads of a parallel
- * region; ends with a barrier. */
+/* Output channels [co0, co1) of weights whose depth is the channels of `map`. Called by all threads of a
+ * parallel region; ends with a barrier. */
 void CPU_NAME(cpu_wino_weights)(const cpu_wino *w, const cpu_conv_weights *from, const cpu_map *map,
                                 int64_t co0, int64_t co1, const cpu_products *p);
 
 /* dw[tap][row][0..co) (+)= the taps whose products' sums begin at `sums`, products `step` apart; dw is
  * [taps, ci, co]. */
-void CPU_NAME(cpu_wino_gradients)(const cpu_wino *w, const float *sums, int64_t step, int64_t row,
-                                  int64_t ci, int64_t co, float *dw, bool add);
+void CPU_NAME(cpu_wino_gradients)(const cpu_wino *w, const float *sums, int64_t step, int64_t row, int64_t ci,
+                                  int64_t co, float *dw, bool add);
 
 #endif
