@@ -4,6 +4,7 @@
 enum {
     K_BLOCK = 16, /* depth of one item: a cache line of a transposed weight */
     MAX_TAPS = 27,
+    READ_AHEAD = 4,    /* depths between a load and what is fetched for later ones */
     AHEAD = 4 * CPU_VL /* floats between a store and what is fetched for later ones */
 };
 
@@ -56,18 +57,30 @@ static void products_of(const int m[3], const cpu_vec *taps, float *to, int64_t 
     }
 }
 
-/* w[tap][k][lane] of K_BLOCK depths and one panel, dense: where weights are read transposed. */
-static void transpose(const cpu_wino *w, const cpu_conv_weights *from, int64_t k0, int64_t k1, int64_t co0,
-                      int64_t lanes, float *to)
+/* Where the taps of a weight lie; returns their number. */
+static int tap_offsets(const cpu_wino *w, const cpu_conv_weights *from, int64_t off[MAX_TAPS])
 {
-    const int ry = cpu_wino_taps(w->m[1]), rx = cpu_wino_taps(w->m[2]);
-    const int64_t taps = taps_of(w);
-    for (int64_t tap = 0; tap < taps; tap++, to += K_BLOCK * CPU_PANEL) {
-        const int64_t kx = tap % rx, ky = tap / rx % ry, kz = tap / rx / ry;
-        const float *at = from->w + kz * from->step[0] + ky * from->step[1] + kx * from->step[2];
-        for (int64_t j = 0; j < lanes; j++)
-            for (int64_t k = k0; k < k1; k++)
-                to[(k - k0) * CPU_PANEL + j] = at[k * from->step[3] + (co0 + j) * from->step[4]];
+    int taps = 0;
+    for (int z = 0; z < cpu_wino_taps(w->m[0]); z++)
+        for (int y = 0; y < cpu_wino_taps(w->m[1]); y++)
+            for (int x = 0; x < cpu_wino_taps(w->m[2]); x++)
+                off[taps++] = z * from->step[0] + y * from->step[1] + x * from->step[2];
+    return taps;
+}
+
+/* w[tap][k][lane] of K_BLOCK depths and one panel, dense: where weights are read transposed. No prefetcher of the
+ * machine follows lines that far apart: those of the next tap are asked for. */
+static void transpose(const cpu_conv_weights *from, const int64_t *off, int taps, int64_t k0, int64_t k1,
+                      int64_t co0, int64_t lanes, float *to)
+{
+    const int64_t k_step = from->step[3], step = from->step[4];
+    for (int tap = 0; tap < taps; tap++, to += K_BLOCK * CPU_PANEL) {
+        const float *at = from->w + off[tap] + k0 * k_step + co0 * step;
+        const int64_t next = tap + 1 < taps ? off[tap + 1] - off[tap] : 0;
+        for (int64_t j = 0; j < lanes; j++, at += step) {
+            __builtin_prefetch(at + next);
+            for (int64_t k = 0; k < k1 - k0; k++) to[k * CPU_PANEL + j] = at[k * k_step];
+        }
     }
 }
 
@@ -76,24 +89,24 @@ static void transform_block(const cpu_wino *w, const cpu_conv_weights *from, int
                             int64_t depth0, int64_t co, int64_t co0, float *to, const cpu_products *p)
 {
     float block[MAX_TAPS * K_BLOCK * CPU_PANEL] __attribute__((aligned(64)));
-    const int64_t taps = taps_of(w), lanes = cpu_min(CPU_PANEL, co - co0);
-    const int64_t width = cpu_wino_channels(lanes);
-    const int ry = cpu_wino_taps(w->m[1]), rx = cpu_wino_taps(w->m[2]);
-    const bool dense = from->step[4] == 1 && lanes % CPU_VL == 0;
+    int64_t off[MAX_TAPS], step = from->step[3];
+    const int64_t lanes = cpu_min(CPU_PANEL, co - co0), width = cpu_wino_channels(lanes);
+    const int taps = tap_offsets(w, from, off);
+    const float *at = from->w + k0 * step + co0;
 
-    if (!dense) {
+    if (from->step[4] != 1 || lanes % CPU_VL != 0) {
         if (lanes < width) memset(block, 0, sizeof block);
-        transpose(w, from, k0, k1, co0, lanes, block);
+        transpose(from, off, taps, k0, k1, co0, lanes, block);
+        for (int tap = 0; tap < taps; tap++) off[tap] = tap * K_BLOCK * CPU_PANEL;
+        at = block;
+        step = CPU_PANEL;
     }
-    for (int64_t k = k0; k < k1; k++)
+    for (int64_t k = k0; k < k1; k++, at += step)
         for (int64_t c = 0; c < width; c += CPU_VL) {
             cpu_vec g[MAX_TAPS];
-            for (int64_t tap = 0; tap < taps; tap++) {
-                const int64_t kx = tap % rx, ky = tap / rx % ry, kz = tap / rx / ry;
-                const float *at = dense ? from->w + kz * from->step[0] + ky * from->step[1] +
-                                              kx * from->step[2] + k * from->step[3] + co0 + c
-                                        : block + (tap * K_BLOCK + k - k0) * CPU_PANEL + c;
-                g[tap] = cpu_load(at);
+            for (int tap = 0; tap < taps; tap++) {
+                __builtin_prefetch(at + off[tap] + READ_AHEAD * step);
+                g[tap] = cpu_load(at + off[tap] + c);
             }
             products_of(w->m, g, to + (depth0 + k) * width + c, p->step);
         }
