@@ -16,9 +16,9 @@ enum {
     WEIGHT_FLOATS = 12 << 20,   /* of a group: 48 MB                                         */
     FRESH_FLOATS = 3 << 20,     /* of a group that is multiplied before it leaves the caches */
     FEW_FLOATS = 2 << 20,       /* of all planes, where reading them for every group is cheap */
-    SHARED_FLOATS = 4 << 20,    /* of a shared chunk's planes: 16 MB, half of a common L3    */
-    PRIVATE_FLOATS = 160 << 10, /* of a private chunk's planes: 640 KB of 1 MB of L2        */
-    PRIVATE_TILES = 6,          /* fewer are not worth their weights' way                    */
+    SHARED_FLOATS = 1 << 20,    /* of a shared chunk's planes: 4 MB of the last-level cache*/
+    PRIVATE_FLOATS = 208 << 10, /* of a private chunk's planes: 832 KB of 1 MB of L2        */
+    PRIVATE_TILES = 4,          /* fewer are not worth their weights' way                    */
     SHARED_LENGTH = 14          /* tiles of a strip in a shared chunk                        */
 };
 
