@@ -51,7 +51,7 @@ static plan plan_of(const cpu_wino_dw *c)
     cpu_wino_cut(w, STRIP_LENGTH);
     p.x_cols = cpu_wino_in_cols(w);
     p.y_cols = cpu_wino_out_cols(w);
-    const int64_t room = cpu_min(cpu_max(CHUNK_MIN, 2 * p.sums), CHUNK_MAX);
+    const int64_t room = cpu_min(cpu_max(CHUNK_MIN, p.sums), CHUNK_MAX);
     const int64_t strip = w->planes * (p.x_cols * p.x_c + p.y_cols * p.y_c);
     p.chunks = cpu_ceil_div(w->strips, cpu_max(1, room / strip));
     p.strips = cpu_ceil_div(w->strips, p.chunks);

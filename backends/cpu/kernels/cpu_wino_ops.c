@@ -68,7 +68,8 @@ static double conv_cost_of(const cpu_wino_conv *c)
     const amounts a = amounts_of(c->map.n, c->size, c->m);
     const double in = (double)cpu_wino_map_channels(&c->map) / CPU_VL, out = vectors(c->co);
     const double gemm = a.tiles * a.products * (double)c->map.c * out / GEMM_SHARE;
-    const double load = (a.columns * PER_LOAD + a.tiles * PER_X) * a.planes * in;
+    const double per_load = c->map.c % CPU_VL == 0 ? PER_LOAD : PER_RAGGED;
+    const double load = (a.columns * per_load + a.tiles * PER_X) * a.planes * in;
     const double store = (a.columns * PER_STORE + a.tiles * PER_X) * a.planes * out;
     return gemm + load + store + a.products * (double)c->map.c * out * PER_WEIGHT;
 }
