@@ -41,7 +41,8 @@ const char *CPU_NAME(cpu_wino_refuses_f2)(const u3d_op_desc *d)
 /* ---- cost ---- */
 
 /* Cycles per vector, measured on Zen 4 with AVX-512, where a vector is a cache line (README.md). */
-static const double PER_LOAD = 13,      /* z and y transform of a column, per plane it is stored to  */
+static const double PER_LOAD = 13, /* z and y transform of a column, per plane it is stored to  */
+    PER_RAGGED = 30,               /* the same where channels do not fill vectors                */
     PER_X = 45,                         /* x transform of a tile in one plane                         */
     PER_STORE = 8,                      /* back along y and z, per plane it is read from              */
     PER_WEIGHT = 25,                    /* one product of one weight vector                           */
