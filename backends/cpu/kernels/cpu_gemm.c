@@ -16,8 +16,9 @@ CPU_INLINE void tile(const cpu_gemm *g, const float *a, const float *b, float *c
 
 #pragma GCC unroll 16
     for (int i = 0; i < n; i++) {
-        acc[i][0] = add ? cpu_load(c + i * c_row) : (cpu_vec){0};
-        acc[i][1] = add && nv == 2 ? cpu_load(c + i * c_row + CPU_VL) : (cpu_vec){0};
+        acc[i][0] = acc[i][1] = (cpu_vec){0};
+        __builtin_prefetch(c + i * c_row, 1, 3); /* needed when the depth has run */
+        if (nv == 2) __builtin_prefetch(c + i * c_row + CPU_VL, 1, 3);
     }
     for (int64_t k = 0; k < g->depth; k++, a += step, b += b_row) {
         const cpu_vec b0 = cpu_load(b), b1 = nv == 2 ? cpu_load(b + CPU_VL) : b0;
@@ -30,8 +31,9 @@ CPU_INLINE void tile(const cpu_gemm *g, const float *a, const float *b, float *c
     }
 #pragma GCC unroll 16
     for (int i = 0; i < n; i++) {
-        cpu_store(c + i * c_row, acc[i][0]);
-        if (nv == 2) cpu_store(c + i * c_row + CPU_VL, acc[i][1]);
+        float *to = c + i * c_row;
+        cpu_store(to, add ? cpu_load(to) + acc[i][0] : acc[i][0]);
+        if (nv == 2) cpu_store(to + CPU_VL, add ? cpu_load(to + CPU_VL) + acc[i][1] : acc[i][1]);
     }
 }
 
