@@ -34,7 +34,7 @@ CPU_INLINE cpu_vec fetch(const window *v, int i, int64_t off, int64_t c, int64_t
 }
 
 CPU_INLINE void z_in(int m, int ay, const window *v, int64_t off, int64_t c, int64_t lanes, bool lazy,
-                     bool careful, cpu_vec *tmp)
+                     bool careful, int z0, int z1, cpu_vec *tmp)
 {
     const int a = cpu_wino_inputs(m);
     cpu_vec scale = {0}, shift = {0};
@@ -42,33 +42,48 @@ CPU_INLINE void z_in(int m, int ay, const window *v, int64_t off, int64_t c, int
         scale = careful && lanes < CPU_VL ? load_part(v->scale + c, lanes) : cpu_load(v->scale + c);
         shift = careful && lanes < CPU_VL ? load_part(v->shift + c, lanes) : cpu_load(v->shift + c);
     }
+#pragma GCC unroll 6
     for (int y = 0; y < ay; y++) {
         cpu_vec d[CPU_WINO_A], o[CPU_WINO_A];
+#pragma GCC unroll 6
         for (int z = 0; z < a; z++) d[z] = fetch(v, z * ay + y, off, c, lanes, scale, shift, lazy, careful);
         cpu_wino_bt(m, d, o);
-        for (int z = 0; z < a; z++) tmp[z * CPU_WINO_A + y] = o[z];
+#pragma GCC unroll 6
+        for (int z = z0; z < z1; z++) tmp[(z - z0) * CPU_WINO_A + y] = o[z];
     }
 }
 
-CPU_INLINE void y_in(int m, int az, const cpu_vec *tmp, float *to, int64_t step)
+CPU_INLINE void y_in(int m, int z0, int z1, const cpu_vec *tmp, float *to, int64_t step)
 {
     const int a = cpu_wino_inputs(m);
-    for (int z = 0; z < az; z++) {
+#pragma GCC unroll 6
+    for (int z = z0; z < z1; z++) {
         cpu_vec o[CPU_WINO_A];
-        cpu_wino_bt(m, tmp + z * CPU_WINO_A, o);
-        for (int y = 0; y < a; y++, to += step) cpu_store_ahead(to, o[y], AHEAD);
+        cpu_wino_bt(m, tmp + (z - z0) * CPU_WINO_A, o);
+#pragma GCC unroll 6
+        for (int y = 0; y < a; y++, to += step) cpu_store(to, o[y]);
     }
+}
+
+/* Planes along z that are made at once. All of them need more registers than there are; half of them at the price of
+ * reading twice need no memory in between. */
+CPU_INLINE int z_part(int mz, bool careful)
+{
+    return CPU_VL == 16 && mz == 4 && !careful ? 3 : cpu_wino_inputs(mz);
 }
 
 /* One column: all vectors of one part. Constants: mz, my, lazy, careful. */
 CPU_INLINE void column(int mz, int my, const window *v, int64_t off, int64_t channels, bool lazy,
                        bool careful, float *to, int64_t step)
 {
+    const int az = cpu_wino_inputs(mz), ay = cpu_wino_inputs(my), part = z_part(mz, careful);
     cpu_vec tmp[CPU_WINO_PLANES];
-    for (int64_t c = 0; c < channels; c += CPU_VL) {
-        z_in(mz, cpu_wino_inputs(my), v, off, c, channels - c, lazy, careful, tmp);
-        y_in(my, cpu_wino_inputs(mz), tmp, to + c, step);
-    }
+    for (int64_t c = 0; c < channels; c += CPU_VL)
+#pragma GCC unroll 2
+        for (int z = 0; z < az; z += part) {
+            z_in(mz, ay, v, off, c, channels - c, lazy, careful, z, z + part, tmp);
+            y_in(my, z, z + part, tmp, to + c + z * ay * step, step);
+        }
 }
 
 #define COLUMN(mz, my)                                                                                       \
@@ -174,36 +189,41 @@ void CPU_NAME(cpu_wino_prefetch)(const cpu_wino *w, const cpu_map *map, const in
 /* ---- gradients of outputs ---- */
 
 CPU_INLINE void z_grad(int m, int my, const window *v, int64_t off, int64_t c, int64_t lanes, bool careful,
-                       cpu_vec *tmp)
+                       int z0, int z1, cpu_vec *tmp)
 {
-    const int a = cpu_wino_inputs(m);
+#pragma GCC unroll 4
     for (int y = 0; y < my; y++) {
         cpu_vec d[4], o[CPU_WINO_A];
         for (int z = 0; z < m; z++)
             d[z] = fetch(v, z * my + y, off, c, lanes, (cpu_vec){0}, (cpu_vec){0}, false, careful);
         cpu_wino_a(m, d, o);
-        for (int z = 0; z < a; z++) tmp[z * CPU_WINO_A + y] = o[z];
+#pragma GCC unroll 6
+        for (int z = z0; z < z1; z++) tmp[(z - z0) * CPU_WINO_A + y] = o[z];
     }
 }
 
-CPU_INLINE void y_grad(int m, int az, const cpu_vec *tmp, float *to, int64_t step)
+CPU_INLINE void y_grad(int m, int z0, int z1, const cpu_vec *tmp, float *to, int64_t step)
 {
     const int a = cpu_wino_inputs(m);
-    for (int z = 0; z < az; z++) {
+#pragma GCC unroll 6
+    for (int z = z0; z < z1; z++) {
         cpu_vec o[CPU_WINO_A];
-        cpu_wino_a(m, tmp + z * CPU_WINO_A, o);
-        for (int y = 0; y < a; y++, to += step) cpu_store_ahead(to, o[y], AHEAD);
+        cpu_wino_a(m, tmp + (z - z0) * CPU_WINO_A, o);
+        for (int y = 0; y < a; y++, to += step) cpu_store(to, o[y]);
     }
 }
 
 CPU_INLINE void column_grad(int mz, int my, const window *v, int64_t off, int64_t channels, bool careful,
                             float *to, int64_t step)
 {
+    const int az = cpu_wino_inputs(mz), ay = cpu_wino_inputs(my), part = z_part(mz, careful);
     cpu_vec tmp[CPU_WINO_PLANES];
-    for (int64_t c = 0; c < channels; c += CPU_VL) {
-        z_grad(mz, my, v, off, c, channels - c, careful, tmp);
-        y_grad(my, cpu_wino_inputs(mz), tmp, to + c, step);
-    }
+    for (int64_t c = 0; c < channels; c += CPU_VL)
+#pragma GCC unroll 2
+        for (int z = 0; z < az; z += part) {
+            z_grad(mz, my, v, off, c, channels - c, careful, z, z + part, tmp);
+            y_grad(my, z, z + part, tmp, to + c + z * ay * step, step);
+        }
 }
 
 #define COLUMN_GRAD(mz, my)                                                                                  \
@@ -285,7 +305,7 @@ CPU_INLINE void x_out(int m, const float *from, int64_t step, int64_t channels, 
         cpu_vec p[CPU_WINO_A], o[4];
         for (int i = 0; i < a; i++) p[i] = cpu_load(from + i * step + c);
         cpu_wino_at(m, p, o);
-        for (int i = 0; i < m; i++) cpu_store_ahead(to + i * col + c, o[i], m * col);
+        for (int i = 0; i < m; i++) cpu_store(to + i * col + c, o[i]);
     }
 }
 
