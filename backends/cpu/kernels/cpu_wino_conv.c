@@ -155,49 +155,75 @@ CPU_INLINE void put(const target *t, float *to, int64_t c, cpu_vec v, bool ragge
     }
 }
 
-/* Sums about the first voxel of the strip, which no offset of the data can spoil. */
-CPU_INLINE void gather(const target *t, int64_t c, const cpu_vec *v, const bool *inside, int n, bool first,
-                       bool careful)
+/* Sums over a strip of one vector of channels, about its first voxel, so that no offset of the data can spoil them. */
+typedef struct tally {
+    cpu_vec origin, sum, square;
+} tally;
+
+CPU_INLINE tally tally_of(const target *t, int64_t c, bool first)
 {
-    if (first) cpu_store(t->origin + c, v[0]);
-    const cpu_vec origin = cpu_load(t->origin + c);
-    cpu_vec sum = first ? (cpu_vec){0} : cpu_load(t->sum + c);
-    cpu_vec square = first ? (cpu_vec){0} : cpu_load(t->square + c);
-    for (int i = 0; i < n; i++) {
-        if (careful && !inside[i]) continue;
-        const cpu_vec d = v[i] - origin;
-        sum += d;
-        square += d * d;
-    }
-    cpu_store(t->sum + c, sum);
-    cpu_store(t->square + c, square);
+    if (first || !t->sum) return (tally){{0}, {0}, {0}};
+    return (tally){cpu_load(t->origin + c), cpu_load(t->sum + c), cpu_load(t->square + c)};
 }
 
-/* All vectors of one column; mz, my and careful are constants. */
+CPU_INLINE void tally_add(tally *s, cpu_vec v)
+{
+    const cpu_vec d = v - s->origin;
+    s->sum += d;
+    s->square += d * d;
+}
+
+CPU_INLINE void tally_keep(const target *t, int64_t c, const tally *s)
+{
+    cpu_store(t->origin + c, s->origin);
+    cpu_store(t->sum + c, s->sum);
+    cpu_store(t->square + c, s->square);
+}
+
+/* Rows z0 to z1 of a column's outputs along z. */
+CPU_INLINE void rows_out(int mz, int my, const target *t, const float *from, int64_t step, int64_t x, int64_t c,
+                         int z0, int z1, bool first, bool careful, tally *s)
+{
+    const int az = cpu_wino_inputs(mz), ay = cpu_wino_inputs(my);
+    const cpu_vec bias = cpu_load(t->bias + c);
+    cpu_vec tmp[4][CPU_WINO_A], v[4];
+#pragma GCC unroll 6
+    for (int y = 0; y < ay; y++) {
+        cpu_vec p[CPU_WINO_A], o[4];
+#pragma GCC unroll 6
+        for (int z = 0; z < az; z++) p[z] = cpu_load(from + (z * ay + y) * step + c);
+        cpu_wino_at(mz, p, o);
+#pragma GCC unroll 4
+        for (int z = z0; z < z1; z++) tmp[z - z0][y] = o[z];
+    }
+#pragma GCC unroll 4
+    for (int z = z0; z < z1; z++) {
+        cpu_wino_at(my, tmp[z - z0], v);
+#pragma GCC unroll 4
+        for (int y = 0; y < my; y++) {
+            float *line = t->line[z * my + y];
+            if (careful && !line) continue;
+            v[y] += bias;
+            put(t, line + x * t->step, c, v[y], careful);
+            if (!t->sum) continue;
+            if (first && z == 0 && y == 0) s->origin = v[y];
+            tally_add(s, v[y]);
+        }
+    }
+}
+
+/* All vectors of one column; mz, my and careful are constants. Half of the rows at a time need no more registers than
+ * AVX-512 has. */
 CPU_INLINE void column_out(int mz, int my, const target *t, const float *from, int64_t step, int64_t x,
                            bool first, bool careful)
 {
-    const int az = cpu_wino_inputs(mz), ay = cpu_wino_inputs(my);
-    bool inside[16];
-    for (int i = 0; i < mz * my; i++) inside[i] = t->line[i] != NULL;
+    const int part = mz == 4 ? 2 : mz;
     for (int64_t c = 0; c < t->channels; c += CPU_VL) {
-        cpu_vec tmp[4][CPU_WINO_A], v[16];
-        for (int y = 0; y < ay; y++) {
-            cpu_vec p[CPU_WINO_A], o[4];
-            for (int z = 0; z < az; z++) p[z] = cpu_load(from + (z * ay + y) * step + c);
-            cpu_wino_at(mz, p, o);
-            for (int z = 0; z < mz; z++) tmp[z][y] = o[z];
-        }
-        const cpu_vec bias = cpu_load(t->bias + c);
-        for (int z = 0; z < mz; z++) {
-            cpu_wino_at(my, tmp[z], v + z * my);
-            for (int y = 0; y < my; y++) {
-                v[z * my + y] += bias;
-                if (!careful || inside[z * my + y])
-                    put(t, t->line[z * my + y] + x * t->step, c, v[z * my + y], careful);
-            }
-        }
-        if (t->sum) gather(t, c, v, inside, mz * my, first, careful);
+        tally s = tally_of(t, c, first);
+#pragma GCC unroll 2
+        for (int z = 0; z < mz; z += part)
+            rows_out(mz, my, t, from, step, x, c, z, z + part, first, careful, &s);
+        if (t->sum) tally_keep(t, c, &s);
     }
 }
 
