@@ -17,7 +17,7 @@ static const u3d_env_row env_rows[U3D_ENV_COUNT] = {
     [U3D_ENV_SEED] = {"U3D_SEED", "tests: replay a printed seed"},
     [U3D_ENV_FAIL_ALLOC] = {"U3D_FAIL_ALLOC", "tests: fail the n-th allocation"},
     [U3D_ENV_KEEP] = {"U3D_KEEP", "tests: 1 keeps temporary files"},
-    [U3D_ENV_SPIN] = {"GOMP_SPINCOUNT", "OpenMP: turns that a waiting thread spins; 1000 where unset"},
+    [U3D_ENV_SPIN] = {"U3D_SPIN", "1: leave alone how OpenMP's threads wait, instead of GOMP_SPINCOUNT=1000"},
 };
 
 const u3d_env_row *u3d_env_describe(u3d_env which)

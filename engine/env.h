@@ -15,7 +15,7 @@ typedef enum u3d_env {
     U3D_ENV_SEED,       /* U3D_SEED        tests: replay a printed seed                */
     U3D_ENV_FAIL_ALLOC, /* U3D_FAIL_ALLOC  tests: fail the n-th allocation             */
     U3D_ENV_KEEP,       /* U3D_KEEP        tests: keep temporary files                 */
-    U3D_ENV_SPIN,       /* GOMP_SPINCOUNT  OpenMP: turns that a waiting thread spins   */
+    U3D_ENV_SPIN,       /* U3D_SPIN        set: OpenMP's waiting is left alone         */
     U3D_ENV_COUNT
 } u3d_env;
 

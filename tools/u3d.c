@@ -41,12 +41,13 @@ static int exit_code(u3d_status status)
 /* Threads wait for each other some hundred times per iteration. GNU's OpenMP lets them spin for milliseconds, which keeps
  * the one that everybody waits for from its core as soon as the machine does other work, too: two threads become
  * several times slower than one. It reads its settings before main runs, so the program starts once more with a short
- * spin, unless the user chose one. */
+ * spin, unless the user chose another (GOMP_SPINCOUNT) or none of this (U3D_SPIN). */
 static void start_with_short_spin(char **argv)
 {
     if (u3d_env_get(U3D_ENV_SPIN)) return;
-    const char *name = u3d_env_describe(U3D_ENV_SPIN)->name;
-    if (setenv(name, "1000", 1) == 0) (void)execv("/proc/self/exe", argv); /* fails: go on as we are */
+    const char *done = u3d_env_describe(U3D_ENV_SPIN)->name;
+    if (setenv("GOMP_SPINCOUNT", "1000", 0) == 0 && setenv(done, "1", 1) == 0)
+        (void)execv("/proc/self/exe", argv); /* where that fails we go on as we are */
 }
 
 int main(int argc, char **argv)
