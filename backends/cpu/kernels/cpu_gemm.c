@@ -71,44 +71,26 @@ CPU_INLINE void panel(const cpu_gemm *g, const float *b, float *c, int nv, bool 
     }
 }
 
-static void panel_wide(const cpu_gemm *g, const float *b, float *c)
-{
-    panel(g, b, c, 2, false, false);
-}
+typedef void panel_fn(const cpu_gemm *g, const float *b, float *c);
 
-static void panel_wide_add(const cpu_gemm *g, const float *b, float *c)
-{
-    panel(g, b, c, 2, true, true);
-}
-
-static void panel_wide_set(const cpu_gemm *g, const float *b, float *c)
-{
-    panel(g, b, c, 2, true, false);
-}
-
-static void panel_narrow(const cpu_gemm *g, const float *b, float *c)
-{
-    panel(g, b, c, 1, false, false);
-}
-
-static void panel_narrow_add(const cpu_gemm *g, const float *b, float *c)
-{
-    panel(g, b, c, 1, true, true);
-}
-
-static void panel_narrow_set(const cpu_gemm *g, const float *b, float *c)
-{
-    panel(g, b, c, 1, true, false);
-}
+#define PANEL_FN(name, nv, transposed, add)                                                                  \
+    static void name(const cpu_gemm *g, const float *b, float *c)                                            \
+    {                                                                                                        \
+        panel(g, b, c, nv, transposed, add);                                                                 \
+    }
+PANEL_FN(narrow, 1, false, false)
+PANEL_FN(narrow_sum, 1, true, false)
+PANEL_FN(narrow_add, 1, true, true)
+PANEL_FN(wide, 2, false, false)
+PANEL_FN(wide_sum, 2, true, false)
+PANEL_FN(wide_add, 2, true, true)
 
 void CPU_NAME(cpu_gemm_run)(const cpu_gemm *g)
 {
+    static panel_fn *const table[2][3] = {{narrow, narrow_sum, narrow_add}, {wide, wide_sum, wide_add}};
+    const int way = !g->transposed ? 0 : g->add ? 2 : 1;
     for (int64_t j = 0; j < g->cols; j += CPU_PANEL) {
         const float *b = g->transposed ? g->b + j : g->b + j / CPU_PANEL * g->b_panel;
-        float *c = g->c + j;
-        if (g->cols - j >= CPU_PANEL)
-            (!g->transposed ? panel_wide : g->add ? panel_wide_add : panel_wide_set)(g, b, c);
-        else
-            (!g->transposed ? panel_narrow : g->add ? panel_narrow_add : panel_narrow_set)(g, b, c);
+        table[g->cols - j >= CPU_PANEL][way](g, b, g->c + j);
     }
 }

@@ -128,4 +128,14 @@ CPU_INLINE void cpu_wino_gt(int m, const cpu_vec *p, cpu_vec *o)
     }
 }
 
+/* Functions for every pair of tiles along z and y, and their table, indexed by m / 2. */
+#define CPU_WINO_ZY(X) X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(2, 4) X(4, 1) X(4, 2) X(4, 4)
+#define CPU_WINO_ZY_TABLE(f)                                                                                 \
+    {                                                                                                        \
+        {f##_11, f##_12, f##_14}, {f##_21, f##_22, f##_24},                                                  \
+        {                                                                                                    \
+            f##_41, f##_42, f##_44                                                                           \
+        }                                                                                                    \
+    }
+
 #endif

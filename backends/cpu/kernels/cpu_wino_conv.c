@@ -119,17 +119,16 @@ static void product_item(const run *r, int64_t plane, int64_t t0, int64_t t1)
     float *u = r->scratch, *v = u + w->a[2] * p->u_step;
 
     CPU_NAME(cpu_wino_x_in)(w, &r->in, plane, t0, t1, 0, p->in_c, u, p->u_step);
-    for (int j = 0; j < w->a[2]; j++)
-        CPU_NAME(cpu_gemm_run)
-        (&(cpu_gemm){.a = u + j * p->u_step,
-                     .b = r->products.data + (plane * w->a[2] + j) * r->products.step,
-                     .c = v + j * p->v_step,
-                     .rows = t1 - t0,
-                     .cols = r->out.c,
-                     .depth = p->depth,
-                     .a_row = p->in_c,
-                     .b_panel = r->products.panel,
-                     .c_row = r->out.c});
+    for (int j = 0; j < w->a[2]; j++) CPU_NAME(cpu_gemm_run)
+    (&(cpu_gemm){.a = u + j * p->u_step,
+                 .b = r->products.data + (plane * w->a[2] + j) * r->products.step,
+                 .c = v + j * p->v_step,
+                 .rows = t1 - t0,
+                 .cols = r->out.c,
+                 .depth = p->depth,
+                 .a_row = p->in_c,
+                 .b_panel = r->products.panel,
+                 .c_row = r->out.c});
     CPU_NAME(cpu_wino_x_out)(w, v, p->v_step, &r->out, plane, t0, t1);
 }
 
@@ -155,7 +154,8 @@ CPU_INLINE void put(const target *t, float *to, int64_t c, cpu_vec v, bool ragge
     }
 }
 
-/* Sums over a strip of one vector of channels, about its first voxel, so that no offset of the data can spoil them. */
+/* Sums over a strip of one vector of channels, about its first voxel, so that no offset of the data can spoil
+ * them. */
 typedef struct tally {
     cpu_vec origin, sum, square;
 } tally;
@@ -181,8 +181,8 @@ CPU_INLINE void tally_keep(const target *t, int64_t c, const tally *s)
 }
 
 /* Rows z0 to z1 of a column's outputs along z. */
-CPU_INLINE void rows_out(int mz, int my, const target *t, const float *from, int64_t step, int64_t x, int64_t c,
-                         int z0, int z1, bool first, bool careful, tally *s)
+CPU_INLINE void rows_out(int mz, int my, const target *t, const float *from, int64_t step, int64_t x,
+                         int64_t c, int z0, int z1, bool first, bool careful, tally *s)
 {
     const int az = cpu_wino_inputs(mz), ay = cpu_wino_inputs(my);
     const cpu_vec bias = cpu_load(t->bias + c);
@@ -212,8 +212,8 @@ CPU_INLINE void rows_out(int mz, int my, const target *t, const float *from, int
     }
 }
 
-/* All vectors of one column; mz, my and careful are constants. Half of the rows at a time need no more registers than
- * AVX-512 has. */
+/* All vectors of one column; mz, my and careful are constants. Half of the rows at a time need no more
+ * registers than AVX-512 has. */
 CPU_INLINE void column_out(int mz, int my, const target *t, const float *from, int64_t step, int64_t x,
                            bool first, bool careful)
 {
@@ -235,25 +235,11 @@ CPU_INLINE void column_out(int mz, int my, const target *t, const float *from, i
         else                                                                                                 \
             column_out(mz, my, t, from, step, x, first, true);                                               \
     }
-COLUMN_OUT(1, 1)
-COLUMN_OUT(1, 2)
-COLUMN_OUT(1, 4)
-COLUMN_OUT(2, 1)
-COLUMN_OUT(2, 2)
-COLUMN_OUT(2, 4)
-COLUMN_OUT(4, 1)
-COLUMN_OUT(4, 2)
-COLUMN_OUT(4, 4)
+CPU_WINO_ZY(COLUMN_OUT)
 
 typedef void column_out_fn(const target *t, const float *from, int64_t step, int64_t x, bool first);
 
-static column_out_fn *column_out_of(const int m[3])
-{
-    static column_out_fn *const table[3][3] = {{column_out_11, column_out_12, column_out_14},
-                                               {column_out_21, column_out_22, column_out_24},
-                                               {column_out_41, column_out_42, column_out_44}};
-    return table[m[0] / 2][m[1] / 2];
-}
+static column_out_fn *const columns_out[3][3] = CPU_WINO_ZY_TABLE(column_out);
 
 /* The moments' part of a strip: [3][co rounded up]: origin, sum, square. */
 static float *part_at(const run *r, int64_t strip)
@@ -299,7 +285,7 @@ static void store_strip(const run *r, int64_t at)
     const cpu_strip s = cpu_wino_strip(&p->w, r->strip0 + at);
     const target t = target_of(r, r->strip0 + at, s);
     const int64_t cols = strip_cols(p, s);
-    column_out_fn *const run_column = column_out_of(p->w.m);
+    column_out_fn *const run_column = columns_out[p->w.m[0] / 2][p->w.m[1] / 2];
     const float *from = r->out.data + at * p->out_cols * r->out.c;
     for (int64_t x = 0; x < cols; x++, from += r->out.c) run_column(&t, from, r->out.step, s.x + x, x == 0);
     if (p->stream) cpu_stream_end();

@@ -96,19 +96,18 @@ static void product_item(const run *r, int64_t plane, int64_t co0, int64_t co1)
         const int64_t t0 = tiles * b / blocks, t1 = tiles * (b + 1) / blocks;
         CPU_NAME(cpu_wino_x_in)(w, &r->x, plane, t0, t1, r->ci0, r->ci1, u, p->u_step);
         CPU_NAME(cpu_wino_x_grad)(w, &r->y, plane, t0, t1, co0, co1, v, p->v_step);
-        for (int j = 0; j < w->a[2]; j++)
-            CPU_NAME(cpu_gemm_run)
-            (&(cpu_gemm){.a = u + j * p->u_step,
-                         .b = v + j * p->v_step,
-                         .c = r->sums + (plane * w->a[2] + j) * p->sum_step + co0,
-                         .rows = r->ci1 - r->ci0,
-                         .cols = co1 - co0,
-                         .depth = t1 - t0,
-                         .a_row = r->ci1 - r->ci0,
-                         .b_row = co1 - co0,
-                         .c_row = p->y_c,
-                         .transposed = true,
-                         .add = b > 0 || r->strip0 > 0});
+        for (int j = 0; j < w->a[2]; j++) CPU_NAME(cpu_gemm_run)
+        (&(cpu_gemm){.a = u + j * p->u_step,
+                     .b = v + j * p->v_step,
+                     .c = r->sums + (plane * w->a[2] + j) * p->sum_step + co0,
+                     .rows = r->ci1 - r->ci0,
+                     .cols = co1 - co0,
+                     .depth = t1 - t0,
+                     .a_row = r->ci1 - r->ci0,
+                     .b_row = co1 - co0,
+                     .c_row = p->y_c,
+                     .transposed = true,
+                     .add = b > 0 || r->strip0 > 0});
     }
 }
 

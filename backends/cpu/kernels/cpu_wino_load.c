@@ -33,47 +33,48 @@ CPU_INLINE cpu_vec fetch(const window *v, int i, int64_t off, int64_t c, int64_t
     return lazy ? cpu_act(x * scale + shift, v->slope) : x;
 }
 
-CPU_INLINE void z_in(int m, int ay, const window *v, int64_t off, int64_t c, int64_t lanes, bool lazy,
-                     bool careful, int z0, int z1, cpu_vec *tmp)
+/* Planes [z0, z1) of the z transform, all y. grad: of gradients of outputs, A; else of inputs, B^T. */
+CPU_INLINE void z_transform(int mz, int my, bool grad, const window *v, int64_t off, int64_t c, int64_t lanes,
+                            bool lazy, bool careful, int z0, int z1, cpu_vec *tmp)
 {
-    const int a = cpu_wino_inputs(m);
+    const int nz = grad ? mz : cpu_wino_inputs(mz), ny = grad ? my : cpu_wino_inputs(my);
     cpu_vec scale = {0}, shift = {0};
     if (lazy) {
         scale = careful && lanes < CPU_VL ? load_part(v->scale + c, lanes) : cpu_load(v->scale + c);
         shift = careful && lanes < CPU_VL ? load_part(v->shift + c, lanes) : cpu_load(v->shift + c);
     }
 #pragma GCC unroll 6
-    for (int y = 0; y < ay; y++) {
+    for (int y = 0; y < ny; y++) {
         cpu_vec d[CPU_WINO_A], o[CPU_WINO_A];
 #pragma GCC unroll 6
-        for (int z = 0; z < a; z++) d[z] = fetch(v, z * ay + y, off, c, lanes, scale, shift, lazy, careful);
-        cpu_wino_bt(m, d, o);
+        for (int z = 0; z < nz; z++) d[z] = fetch(v, z * ny + y, off, c, lanes, scale, shift, lazy, careful);
+        (grad ? cpu_wino_a : cpu_wino_bt)(mz, d, o);
 #pragma GCC unroll 6
         for (int z = z0; z < z1; z++) tmp[(z - z0) * CPU_WINO_A + y] = o[z];
     }
 }
 
-CPU_INLINE void y_in(int m, int z0, int z1, const cpu_vec *tmp, float *to, int64_t step)
+CPU_INLINE void y_transform(int my, bool grad, int planes, const cpu_vec *tmp, float *to, int64_t step)
 {
-    const int a = cpu_wino_inputs(m);
+    const int a = cpu_wino_inputs(my);
 #pragma GCC unroll 6
-    for (int z = z0; z < z1; z++) {
+    for (int z = 0; z < planes; z++) {
         cpu_vec o[CPU_WINO_A];
-        cpu_wino_bt(m, tmp + (z - z0) * CPU_WINO_A, o);
+        (grad ? cpu_wino_a : cpu_wino_bt)(my, tmp + z * CPU_WINO_A, o);
 #pragma GCC unroll 6
         for (int y = 0; y < a; y++, to += step) cpu_store(to, o[y]);
     }
 }
 
-/* Planes along z that are made at once. All of them need more registers than there are; half of them at the price of
- * reading twice need no memory in between. */
+/* Planes along z that are made at once. All of them need more registers than there are; half of them at the
+ * price of reading twice need no memory in between. */
 CPU_INLINE int z_part(int mz, bool careful)
 {
     return CPU_VL == 16 && mz == 4 && !careful ? 3 : cpu_wino_inputs(mz);
 }
 
-/* One column: all vectors of one part. Constants: mz, my, lazy, careful. */
-CPU_INLINE void column(int mz, int my, const window *v, int64_t off, int64_t channels, bool lazy,
+/* One column: all vectors of one part. Constants: mz, my, grad, lazy, careful. */
+CPU_INLINE void column(int mz, int my, bool grad, const window *v, int64_t off, int64_t channels, bool lazy,
                        bool careful, float *to, int64_t step)
 {
     const int az = cpu_wino_inputs(mz), ay = cpu_wino_inputs(my), part = z_part(mz, careful);
@@ -81,44 +82,38 @@ CPU_INLINE void column(int mz, int my, const window *v, int64_t off, int64_t cha
     for (int64_t c = 0; c < channels; c += CPU_VL)
 #pragma GCC unroll 2
         for (int z = 0; z < az; z += part) {
-            z_in(mz, ay, v, off, c, channels - c, lazy, careful, z, z + part, tmp);
-            y_in(my, z, z + part, tmp, to + c + z * ay * step, step);
+            z_transform(mz, my, grad, v, off, c, channels - c, lazy, careful, z, z + part, tmp);
+            y_transform(my, grad, part, tmp, to + c + z * ay * step, step);
         }
 }
+
+typedef void column_fn(const window *v, int64_t off, int64_t channels, float *to, int64_t step);
 
 #define COLUMN(mz, my)                                                                                       \
     static void column_##mz##my(const window *v, int64_t off, int64_t channels, float *to, int64_t step)     \
     {                                                                                                        \
-        if (v->whole && channels % CPU_VL == 0) {                                                            \
-            if (v->scale)                                                                                    \
-                column(mz, my, v, off, channels, true, false, to, step);                                     \
-            else                                                                                             \
-                column(mz, my, v, off, channels, false, false, to, step);                                    \
-        } else if (v->scale) {                                                                               \
-            column(mz, my, v, off, channels, true, true, to, step);                                          \
-        } else {                                                                                             \
-            column(mz, my, v, off, channels, false, true, to, step);                                         \
-        }                                                                                                    \
+        const bool careful = !v->whole || channels % CPU_VL != 0;                                            \
+        if (v->scale && careful)                                                                             \
+            column(mz, my, false, v, off, channels, true, true, to, step);                                   \
+        else if (v->scale)                                                                                   \
+            column(mz, my, false, v, off, channels, true, false, to, step);                                  \
+        else if (careful)                                                                                    \
+            column(mz, my, false, v, off, channels, false, true, to, step);                                  \
+        else                                                                                                 \
+            column(mz, my, false, v, off, channels, false, false, to, step);                                 \
+    }                                                                                                        \
+    static void column_grad_##mz##my(const window *v, int64_t off, int64_t channels, float *to,              \
+                                     int64_t step)                                                           \
+    {                                                                                                        \
+        if (v->whole && channels % CPU_VL == 0)                                                              \
+            column(mz, my, true, v, off, channels, false, false, to, step);                                  \
+        else                                                                                                 \
+            column(mz, my, true, v, off, channels, false, true, to, step);                                   \
     }
-COLUMN(1, 1)
-COLUMN(1, 2)
-COLUMN(1, 4)
-COLUMN(2, 1)
-COLUMN(2, 2)
-COLUMN(2, 4)
-COLUMN(4, 1)
-COLUMN(4, 2)
-COLUMN(4, 4)
+CPU_WINO_ZY(COLUMN)
 
-typedef void column_fn(const window *v, int64_t off, int64_t channels, float *to, int64_t step);
-
-static column_fn *column_of(const int m[3])
-{
-    static column_fn *const table[3][3] = {{column_11, column_12, column_14},
-                                           {column_21, column_22, column_24},
-                                           {column_41, column_42, column_44}};
-    return table[m[0] / 2][m[1] / 2];
-}
+static column_fn *const columns[3][3] = CPU_WINO_ZY_TABLE(column);
+static column_fn *const grad_columns[3][3] = CPU_WINO_ZY_TABLE(column_grad);
 
 /* Voxel x = 0 of input line i of a strip; NULL outside the map. */
 static const float *line_of(const cpu_wino *w, const cpu_map *map, const cpu_part *part, const int64_t pad[3],
@@ -153,7 +148,7 @@ static void zero_column(const cpu_wino *w, int64_t channels, float *to, int64_t 
 void CPU_NAME(cpu_wino_load)(const cpu_wino *w, const cpu_map *map, const int64_t pad[3], int64_t strip,
                              int64_t at, const cpu_planes *p)
 {
-    column_fn *const run = column_of(w->m);
+    column_fn *const run = columns[w->m[0] / 2][w->m[1] / 2];
     const cpu_strip s = cpu_wino_strip(w, strip);
     const int64_t x0 = s.x - pad[2];
     int64_t c0 = 0;
@@ -188,75 +183,10 @@ void CPU_NAME(cpu_wino_prefetch)(const cpu_wino *w, const cpu_map *map, const in
 
 /* ---- gradients of outputs ---- */
 
-CPU_INLINE void z_grad(int m, int my, const window *v, int64_t off, int64_t c, int64_t lanes, bool careful,
-                       int z0, int z1, cpu_vec *tmp)
-{
-#pragma GCC unroll 4
-    for (int y = 0; y < my; y++) {
-        cpu_vec d[4], o[CPU_WINO_A];
-        for (int z = 0; z < m; z++)
-            d[z] = fetch(v, z * my + y, off, c, lanes, (cpu_vec){0}, (cpu_vec){0}, false, careful);
-        cpu_wino_a(m, d, o);
-#pragma GCC unroll 6
-        for (int z = z0; z < z1; z++) tmp[(z - z0) * CPU_WINO_A + y] = o[z];
-    }
-}
-
-CPU_INLINE void y_grad(int m, int z0, int z1, const cpu_vec *tmp, float *to, int64_t step)
-{
-    const int a = cpu_wino_inputs(m);
-#pragma GCC unroll 6
-    for (int z = z0; z < z1; z++) {
-        cpu_vec o[CPU_WINO_A];
-        cpu_wino_a(m, tmp + (z - z0) * CPU_WINO_A, o);
-        for (int y = 0; y < a; y++, to += step) cpu_store(to, o[y]);
-    }
-}
-
-CPU_INLINE void column_grad(int mz, int my, const window *v, int64_t off, int64_t channels, bool careful,
-                            float *to, int64_t step)
-{
-    const int az = cpu_wino_inputs(mz), ay = cpu_wino_inputs(my), part = z_part(mz, careful);
-    cpu_vec tmp[CPU_WINO_PLANES];
-    for (int64_t c = 0; c < channels; c += CPU_VL)
-#pragma GCC unroll 2
-        for (int z = 0; z < az; z += part) {
-            z_grad(mz, my, v, off, c, channels - c, careful, z, z + part, tmp);
-            y_grad(my, z, z + part, tmp, to + c + z * ay * step, step);
-        }
-}
-
-#define COLUMN_GRAD(mz, my)                                                                                  \
-    static void column_grad_##mz##my(const window *v, int64_t off, int64_t channels, float *to,              \
-                                     int64_t step)                                                           \
-    {                                                                                                        \
-        if (v->whole && channels % CPU_VL == 0)                                                              \
-            column_grad(mz, my, v, off, channels, false, to, step);                                          \
-        else                                                                                                 \
-            column_grad(mz, my, v, off, channels, true, to, step);                                           \
-    }
-COLUMN_GRAD(1, 1)
-COLUMN_GRAD(1, 2)
-COLUMN_GRAD(1, 4)
-COLUMN_GRAD(2, 1)
-COLUMN_GRAD(2, 2)
-COLUMN_GRAD(2, 4)
-COLUMN_GRAD(4, 1)
-COLUMN_GRAD(4, 2)
-COLUMN_GRAD(4, 4)
-
-static column_fn *column_grad_of(const int m[3])
-{
-    static column_fn *const table[3][3] = {{column_grad_11, column_grad_12, column_grad_14},
-                                           {column_grad_21, column_grad_22, column_grad_24},
-                                           {column_grad_41, column_grad_42, column_grad_44}};
-    return table[m[0] / 2][m[1] / 2];
-}
-
 void CPU_NAME(cpu_wino_load_grad)(const cpu_wino *w, const float *dy, int64_t c, int64_t strip, int64_t at,
                                   const cpu_planes *p)
 {
-    column_fn *const run = column_grad_of(w->m);
+    column_fn *const run = grad_columns[w->m[0] / 2][w->m[1] / 2];
     const cpu_strip s = cpu_wino_strip(w, strip);
     window v = {.whole = true};
     for (int i = 0; i < w->m[0] * w->m[1]; i++) {
@@ -276,24 +206,14 @@ void CPU_NAME(cpu_wino_load_grad)(const cpu_wino *w, const float *dy, int64_t c,
 
 /* ---- along x ---- */
 
-CPU_INLINE void x_in(int m, const float *from, int64_t col, int64_t c0, int64_t c1, float *to, int64_t step)
+CPU_INLINE void x_forth(int m, bool grad, const float *from, int64_t col, int64_t c0, int64_t c1, float *to,
+                        int64_t step)
 {
-    const int a = cpu_wino_inputs(m);
+    const int a = cpu_wino_inputs(m), n = grad ? m : a;
     for (int64_t c = c0; c < c1; c += CPU_VL, to += CPU_VL) {
         cpu_vec d[CPU_WINO_A], o[CPU_WINO_A];
-        for (int i = 0; i < a; i++) d[i] = cpu_load(from + i * col + c);
-        cpu_wino_bt(m, d, o);
-        for (int i = 0; i < a; i++) cpu_store_ahead(to + i * step, o[i], AHEAD);
-    }
-}
-
-CPU_INLINE void x_grad(int m, const float *from, int64_t col, int64_t c0, int64_t c1, float *to, int64_t step)
-{
-    const int a = cpu_wino_inputs(m);
-    for (int64_t c = c0; c < c1; c += CPU_VL, to += CPU_VL) {
-        cpu_vec d[4], o[CPU_WINO_A];
-        for (int i = 0; i < m; i++) d[i] = cpu_load(from + i * col + c);
-        cpu_wino_a(m, d, o);
+        for (int i = 0; i < n; i++) d[i] = cpu_load(from + i * col + c);
+        (grad ? cpu_wino_a : cpu_wino_bt)(m, d, o);
         for (int i = 0; i < a; i++) cpu_store_ahead(to + i * step, o[i], AHEAD);
     }
 }
@@ -322,9 +242,9 @@ void CPU_NAME(cpu_wino_x_in)(const cpu_wino *w, const cpu_planes *p, int64_t pla
     for (int64_t t = t0; t < t1; t++, to += c1 - c0) {
         const float *from = tile_at(w, p, plane, t);
         if (w->m[2] == 4)
-            x_in(4, from, p->c, c0, c1, to, step);
+            x_forth(4, false, from, p->c, c0, c1, to, step);
         else
-            x_in(2, from, p->c, c0, c1, to, step);
+            x_forth(2, false, from, p->c, c0, c1, to, step);
     }
 }
 
@@ -334,9 +254,9 @@ void CPU_NAME(cpu_wino_x_grad)(const cpu_wino *w, const cpu_planes *p, int64_t p
     for (int64_t t = t0; t < t1; t++, to += c1 - c0) {
         const float *from = tile_at(w, p, plane, t);
         if (w->m[2] == 4)
-            x_grad(4, from, p->c, c0, c1, to, step);
+            x_forth(4, true, from, p->c, c0, c1, to, step);
         else
-            x_grad(2, from, p->c, c0, c1, to, step);
+            x_forth(2, true, from, p->c, c0, c1, to, step);
     }
 }
 

@@ -41,8 +41,8 @@ const char *CPU_NAME(cpu_wino_refuses_f2)(const u3d_op_desc *d)
 /* ---- cost ---- */
 
 /* Cycles per vector, measured on Zen 4 with AVX-512, where a vector is a cache line (README.md). */
-static const double PER_LOAD = 13, /* z and y transform of a column, per plane it is stored to  */
-    PER_RAGGED = 30,               /* the same where channels do not fill vectors                */
+static const double PER_LOAD = 13,      /* z and y transform of a column, per plane it is stored to  */
+    PER_RAGGED = 30,                    /* the same where channels do not fill vectors                */
     PER_X = 45,                         /* x transform of a tile in one plane                         */
     PER_STORE = 8,                      /* back along y and z, per plane it is read from              */
     PER_WEIGHT = 25,                    /* one product of one weight vector                           */
@@ -212,9 +212,8 @@ static void dw_run(const cpu_call *call, int most)
     const u3d_op_desc *d = call->desc;
     const cpu_wino_dw c = dw_of(d, call, most);
     CPU_NAME(cpu_wino_dw_run)(&c, call->work, call->threads);
-    if (d->n_out > 1)
-        CPU_NAME(cpu_conv_bgrad)
-        (&d->in[1], call->in[1], (d->accumulate & 2U) != 0, call->out[1], call->work, call->threads);
+    if (d->n_out > 1) CPU_NAME(cpu_conv_bgrad)
+    (&d->in[1], call->in[1], (d->accumulate & 2U) != 0, call->out[1], call->work, call->threads);
 }
 
 #define ENTRY(op, f)                                                                                         \

@@ -68,8 +68,8 @@ static int tap_offsets(const cpu_wino *w, const cpu_conv_weights *from, int64_t 
     return taps;
 }
 
-/* w[tap][k][lane] of K_BLOCK depths and one panel, dense: where weights are read transposed. No prefetcher of the
- * machine follows lines that far apart: those of the next tap are asked for. */
+/* w[tap][k][lane] of K_BLOCK depths and one panel, dense: where weights are read transposed. No prefetcher of
+ * the machine follows lines that far apart: those of the next tap are asked for. */
 static void transpose(const cpu_conv_weights *from, const int64_t *off, int taps, int64_t k0, int64_t k1,
                       int64_t co0, int64_t lanes, float *to)
 {
