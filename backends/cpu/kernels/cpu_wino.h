@@ -93,6 +93,12 @@ static inline int64_t cpu_wino_out_cols(const cpu_wino *w)
     return w->length * w->m[2];
 }
 
+/* Columns of a strip's outputs that lie inside the map; none where a row is shorter than its strips. */
+static inline int64_t cpu_wino_inside(const cpu_wino *w, cpu_strip s)
+{
+    return cpu_min(cpu_wino_out_cols(w), w->size[2] - s.x);
+}
+
 /* Floats between planes of some strips: never a multiple of 4 KB, so that the planes of one voxel do not
  * share cache sets. */
 static inline int64_t cpu_wino_plane_step(int64_t strips, int64_t cols, int64_t c)
@@ -127,6 +133,19 @@ void CPU_NAME(cpu_wino_x_grad)(const cpu_wino *w, const cpu_planes *p, int64_t p
                                int64_t c0, int64_t c1, float *to, int64_t step);
 void CPU_NAME(cpu_wino_x_out)(const cpu_wino *w, const float *from, int64_t step, const cpu_planes *p,
                               int64_t plane, int64_t t0, int64_t t1);
+
+/* Where outputs go: channels [co0, co1) of y, dense [N, size, co]. */
+typedef struct cpu_wino_out {
+    float *y;
+    int64_t co, co0, co1;
+    const float *bias; /* [co rounded up to whole vectors]                                               */
+    float *part; /* [3][co rounded up]: a voxel of the strip, sums and squares about it; NULL: not wanted */
+    bool add, stream; /* to what y holds; past the caches                                               */
+} cpu_wino_out;
+
+/* Store phase: strip at place `at` of the planes, which hold channels [co0, co1). */
+void CPU_NAME(cpu_wino_store)(const cpu_wino *w, const cpu_wino_out *o, int64_t strip, int64_t at,
+                              const cpu_planes *p);
 
 /* c[i][j] = sum over k of a[i][k] * b[k][j], i < rows, j < cols: any rows, cols a multiple of CPU_VL.
  * b is packed: [panel of CPU_PANEL columns][k][lane], panels b_panel apart, the last maybe one vector wide.

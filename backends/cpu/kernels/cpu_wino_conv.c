@@ -134,161 +134,25 @@ static void product_item(const run *r, int64_t plane, int64_t t0, int64_t t1)
 
 /* ---- store ---- */
 
-typedef struct target { /* the outputs of one strip */
-    float *line[16];    /* voxel x = 0, channel co0 of each (z, y); NULL outside */
-    int64_t step, channels;
-    const float *bias;
-    float *origin, *sum, *square; /* moments of this strip; NULL: not wanted     */
-    bool whole, add, stream;
-} target;
-
-CPU_INLINE void put(const target *t, float *to, int64_t c, cpu_vec v, bool ragged)
-{
-    const int64_t lanes = cpu_min(CPU_VL, t->channels - c);
-    if (!ragged && t->stream) {
-        cpu_stream(to + c, v);
-    } else if (!ragged || lanes == CPU_VL) {
-        cpu_store(to + c, t->add ? cpu_load(to + c) + v : v);
-    } else {
-        for (int64_t i = 0; i < lanes; i++) to[c + i] = t->add ? to[c + i] + v[i] : v[i];
-    }
-}
-
-/* Sums over a strip of one vector of channels, about its first voxel, so that no offset of the data can spoil
- * them. */
-typedef struct tally {
-    cpu_vec origin, sum, square;
-} tally;
-
-CPU_INLINE tally tally_of(const target *t, int64_t c, bool first)
-{
-    if (first || !t->sum) return (tally){{0}, {0}, {0}};
-    return (tally){cpu_load(t->origin + c), cpu_load(t->sum + c), cpu_load(t->square + c)};
-}
-
-CPU_INLINE void tally_add(tally *s, cpu_vec v)
-{
-    const cpu_vec d = v - s->origin;
-    s->sum += d;
-    s->square += d * d;
-}
-
-CPU_INLINE void tally_keep(const target *t, int64_t c, const tally *s)
-{
-    cpu_store(t->origin + c, s->origin);
-    cpu_store(t->sum + c, s->sum);
-    cpu_store(t->square + c, s->square);
-}
-
-/* Rows z0 to z1 of a column's outputs along z. */
-CPU_INLINE void rows_out(int mz, int my, const target *t, const float *from, int64_t step, int64_t x,
-                         int64_t c, int z0, int z1, bool first, bool careful, tally *s)
-{
-    const int az = cpu_wino_inputs(mz), ay = cpu_wino_inputs(my);
-    const cpu_vec bias = cpu_load(t->bias + c);
-    cpu_vec tmp[4][CPU_WINO_A], v[4];
-#pragma GCC unroll 6
-    for (int y = 0; y < ay; y++) {
-        cpu_vec p[CPU_WINO_A], o[4];
-#pragma GCC unroll 6
-        for (int z = 0; z < az; z++) p[z] = cpu_load(from + (z * ay + y) * step + c);
-        cpu_wino_at(mz, p, o);
-#pragma GCC unroll 4
-        for (int z = z0; z < z1; z++) tmp[z - z0][y] = o[z];
-    }
-#pragma GCC unroll 4
-    for (int z = z0; z < z1; z++) {
-        cpu_wino_at(my, tmp[z - z0], v);
-#pragma GCC unroll 4
-        for (int y = 0; y < my; y++) {
-            float *line = t->line[z * my + y];
-            if (careful && !line) continue;
-            v[y] += bias;
-            put(t, line + x * t->step, c, v[y], careful);
-            if (!t->sum) continue;
-            if (first && z == 0 && y == 0) s->origin = v[y];
-            tally_add(s, v[y]);
-        }
-    }
-}
-
-/* All vectors of one column; mz, my and careful are constants. Half of the rows at a time need no more
- * registers than AVX-512 has. */
-CPU_INLINE void column_out(int mz, int my, const target *t, const float *from, int64_t step, int64_t x,
-                           bool first, bool careful)
-{
-    const int part = mz == 4 ? 2 : mz;
-    for (int64_t c = 0; c < t->channels; c += CPU_VL) {
-        tally s = tally_of(t, c, first);
-#pragma GCC unroll 2
-        for (int z = 0; z < mz; z += part)
-            rows_out(mz, my, t, from, step, x, c, z, z + part, first, careful, &s);
-        if (t->sum) tally_keep(t, c, &s);
-    }
-}
-
-#define COLUMN_OUT(mz, my)                                                                                   \
-    static void column_out_##mz##my(const target *t, const float *from, int64_t step, int64_t x, bool first) \
-    {                                                                                                        \
-        if (t->whole && t->channels % CPU_VL == 0)                                                           \
-            column_out(mz, my, t, from, step, x, first, false);                                              \
-        else                                                                                                 \
-            column_out(mz, my, t, from, step, x, first, true);                                               \
-    }
-CPU_WINO_ZY(COLUMN_OUT)
-
-typedef void column_out_fn(const target *t, const float *from, int64_t step, int64_t x, bool first);
-
-static column_out_fn *const columns_out[3][3] = CPU_WINO_ZY_TABLE(column_out);
-
 /* The moments' part of a strip: [3][co rounded up]: origin, sum, square. */
 static float *part_at(const run *r, int64_t strip)
 {
     return r->parts + strip * 3 * cpu_wino_channels(r->c->co);
 }
 
-static target target_of(const run *r, int64_t strip, cpu_strip s)
-{
-    const cpu_wino_conv *c = r->c;
-    const cpu_wino *w = &r->p->w;
-    target t = {.step = c->co,
-                .channels = r->co1 - r->co0,
-                .bias = r->bias + r->co0,
-                .whole = true,
-                .add = c->accumulate,
-                .stream = r->p->stream};
-    for (int i = 0; i < w->m[0] * w->m[1]; i++) {
-        const int64_t z = s.z + i / w->m[1], y = s.y + i % w->m[1];
-        const bool inside = z < w->size[0] && y < w->size[1];
-        t.whole = t.whole && inside;
-        if (inside)
-            t.line[i] = c->y + (((s.n * w->size[0] + z) * w->size[1] + y) * w->size[2]) * c->co + r->co0;
-    }
-    if (r->parts) {
-        const int64_t co = cpu_wino_channels(c->co);
-        t.origin = part_at(r, strip) + r->co0;
-        t.sum = t.origin + co;
-        t.square = t.sum + co;
-    }
-    return t;
-}
-
-/* Columns of a strip that lie inside the map. */
-static int64_t strip_cols(const plan *p, cpu_strip s)
-{
-    return cpu_min(p->out_cols, p->w.size[2] - s.x);
-}
-
 static void store_strip(const run *r, int64_t at)
 {
-    const plan *p = r->p;
-    const cpu_strip s = cpu_wino_strip(&p->w, r->strip0 + at);
-    const target t = target_of(r, r->strip0 + at, s);
-    const int64_t cols = strip_cols(p, s);
-    column_out_fn *const run_column = columns_out[p->w.m[0] / 2][p->w.m[1] / 2];
-    const float *from = r->out.data + at * p->out_cols * r->out.c;
-    for (int64_t x = 0; x < cols; x++, from += r->out.c) run_column(&t, from, r->out.step, s.x + x, x == 0);
-    if (p->stream) cpu_stream_end();
+    const cpu_wino_conv *c = r->c;
+    const int64_t strip = r->strip0 + at;
+    const cpu_wino_out out = {.y = c->y,
+                              .co = c->co,
+                              .co0 = r->co0,
+                              .co1 = r->co1,
+                              .bias = r->bias,
+                              .part = r->parts ? part_at(r, strip) : NULL,
+                              .add = c->accumulate,
+                              .stream = r->p->stream};
+    CPU_NAME(cpu_wino_store)(&r->p->w, &out, strip, at, &r->out);
 }
 
 /* ---- moments ---- */
@@ -296,14 +160,13 @@ static void store_strip(const run *r, int64_t at)
 /* Mean and biased variance of channel c over the strips of samples [n0, n1). */
 static void merge_parts(const run *r, int64_t n0, int64_t n1, int64_t c, double *mean, double *var)
 {
-    const plan *p = r->p;
-    const cpu_wino *w = &p->w;
+    const cpu_wino *w = &r->p->w;
     const int64_t co = cpu_wino_channels(r->c->co), per_sample = w->strips / w->n;
     double n = 0, m = 0, m2 = 0;
     for (int64_t strip = n0 * per_sample; strip < n1 * per_sample; strip++) {
         const cpu_strip s = cpu_wino_strip(w, strip);
         const int64_t lines = cpu_min(w->m[0], w->size[0] - s.z) * cpu_min(w->m[1], w->size[1] - s.y);
-        const int64_t cols = strip_cols(p, s);
+        const int64_t cols = cpu_wino_inside(w, s);
         if (cols <= 0) continue;
         const float *part = part_at(r, strip) + c;
         const double k = (double)(lines * cols), sum = (double)part[co], square = (double)part[2 * co];
