@@ -43,14 +43,6 @@ static uint64_t params_hash(const char *name)
     return hash;
 }
 
-static bool params_is_running(const u3d_param_info *info)
-{
-    static const char suffix[] = ".running";
-    size_t len = strlen(info->name), n = sizeof suffix - 1;
-    return info->state && info->type.rank == 2 && info->type.dim[0] == 2 &&
-           ((len >= n && strcmp(info->name + len - n, suffix) == 0) || strcmp(info->name, suffix + 1) == 0);
-}
-
 /* ---- layout ---- */
 
 static u3d_status params_add(u3d_params *p, const u3d_value *v)
@@ -134,7 +126,7 @@ static void params_fill(const u3d_params *p, int i, uint64_t seed, float *x)
 {
     const u3d_param_info *info = &p->info[i];
     int64_t n = u3d_type_elems(&info->type);
-    bool running = params_is_running(info);
+    bool running = p->start[i].init == U3D_INIT_RUNNING;
     if (p->start[i].init == U3D_INIT_HE_NORMAL) {
         u3d_rng rng = u3d_rng_at(seed, U3D_RNG_INIT, params_hash(info->name));
         for (int64_t k = 0; k < n; k++) x[k] = (float)(p->start[i].sd * u3d_rng_normal(&rng));

@@ -36,7 +36,8 @@ char *u3d_test_path(const char *dir, const char *name); /* "dir/name"; caller: u
 
 /* A backend by name; isa (U3D_CPU_ISA) may be NULL: the best. */
 u3d_backend *u3d_test_backend(const char *name, const char *isa, int threads);
-u3d_backend *u3d_test_cpu(void); /* the CPU, two threads */
+/* The CPU, two threads. Where U3D_CPU_ISA names code that the machine cannot run, the program ends as skipped. */
+u3d_backend *u3d_test_cpu(void);
 
 /* How far `got` is from `want`. */
 typedef struct u3d_test_diff {

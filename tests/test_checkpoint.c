@@ -10,20 +10,6 @@
 
 static char *dir;
 
-static int setup(void **state)
-{
-    (void)state;
-    dir = u3d_test_dir();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    u3d_test_dir_done(dir);
-    return 0;
-}
-
 static void add_tensor(u3d_checkpoint *c, const char *name, u3d_dtype dtype, int32_t rank, const int64_t *dim)
 {
     u3d_tensor *t = NULL;
@@ -299,5 +285,8 @@ int main(void)
         cmocka_unit_test(test_mutations),     cmocka_unit_test(test_wrong_files),
         cmocka_unit_test(test_out_of_memory),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    dir = u3d_test_dir();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    u3d_test_dir_done(dir);
+    return failed;
 }

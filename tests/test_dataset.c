@@ -11,21 +11,6 @@
 
 static char *dir;
 
-static int setup(void **state)
-{
-    (void)state;
-    dir = u3d_test_dir();
-    u3d_log_set_level(U3D_LOG_ERROR);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    u3d_test_dir_done(dir);
-    return 0;
-}
-
 /* A file FOLDER/NAME with text inside; folders are made. No voxel is read here, so any content will do. */
 static void put(const char *folder, const char *name, const char *text)
 {
@@ -374,5 +359,9 @@ int main(void)
         cmocka_unit_test(test_pair_and_images), cmocka_unit_test(test_split),
         cmocka_unit_test(test_out_of_memory),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    dir = u3d_test_dir();
+    u3d_log_set_level(U3D_LOG_ERROR);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    u3d_test_dir_done(dir);
+    return failed;
 }

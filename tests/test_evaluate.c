@@ -11,20 +11,6 @@
 
 static char *dir;
 
-static int setup(void **state)
-{
-    (void)state;
-    dir = u3d_test_dir();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    u3d_test_dir_done(dir);
-    return 0;
-}
-
 /* A label file of 6x1x1 voxels. */
 static void label_file(const char *name, const int32_t values[6])
 {
@@ -133,10 +119,13 @@ static void other_grids_are_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(counts_are_as_by_hand, setup, teardown),
-        cmocka_unit_test_setup_teardown(absent_labels_do_not_count, setup, teardown),
+        cmocka_unit_test(counts_are_as_by_hand),
+        cmocka_unit_test(absent_labels_do_not_count),
         cmocka_unit_test(classes_are_counted_where_labelled),
-        cmocka_unit_test_setup_teardown(other_grids_are_refused, setup, teardown),
+        cmocka_unit_test(other_grids_are_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    dir = u3d_test_dir();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    u3d_test_dir_done(dir);
+    return failed;
 }

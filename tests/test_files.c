@@ -14,20 +14,6 @@
 
 static char *dir;
 
-static int setup(void **state)
-{
-    (void)state;
-    dir = u3d_test_dir();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    u3d_test_dir_done(dir);
-    return 0;
-}
-
 static void assert_content(const char *path, const char *want)
 {
     size_t size = 0;
@@ -221,5 +207,8 @@ int main(void)
         cmocka_unit_test(test_lock), cmocka_unit_test(test_json),    cmocka_unit_test(test_csvlog),
         cmocka_unit_test(test_png),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    dir = u3d_test_dir();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    u3d_test_dir_done(dir);
+    return failed;
 }

@@ -16,20 +16,6 @@ static const int datatypes[] = {DT_UINT8,  DT_INT8,  DT_INT16,  DT_UINT16,  DT_I
                                 DT_UINT32, DT_INT64, DT_UINT64, DT_FLOAT32, DT_FLOAT64};
 enum { N_DATATYPES = sizeof datatypes / sizeof *datatypes, MAX_VALUES = 4096 };
 
-static int setup(void **state)
-{
-    (void)state;
-    dir = u3d_test_dir();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    u3d_test_dir_done(dir);
-    return 0;
-}
-
 /* 0, 1, 2, ... in file order; every type holds them up to 127. */
 static const double *ramp(void)
 {
@@ -288,5 +274,8 @@ int main(void)
         cmocka_unit_test(test_place),
         cmocka_unit_test(test_same_grid),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    dir = u3d_test_dir();
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    u3d_test_dir_done(dir);
+    return failed;
 }

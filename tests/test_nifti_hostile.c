@@ -19,21 +19,6 @@ static char *dir;
 static const double ramp[64] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
                                 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
 
-static int setup(void **state)
-{
-    (void)state;
-    dir = u3d_test_dir();
-    u3d_log_set_level(U3D_LOG_ERROR); /* hundreds of damaged headers would each warn */
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    u3d_test_dir_done(dir);
-    return 0;
-}
-
 /* Write a .nii with one header field changed and expect it to be refused. */
 static void assert_field_refused(const u3d_test_nifti *s, const char *field, double value, const char *says)
 {
@@ -326,5 +311,9 @@ int main(void)
         cmocka_unit_test(test_header_mutations), cmocka_unit_test(test_gzip_mutations),
         cmocka_unit_test(test_not_nifti),        cmocka_unit_test(test_out_of_memory),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    dir = u3d_test_dir();
+    u3d_log_set_level(U3D_LOG_ERROR); /* hundreds of damaged headers would each warn */
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    u3d_test_dir_done(dir);
+    return failed;
 }

@@ -18,21 +18,6 @@ static char *dir;
 static const double ramp[96] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
                                 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
 
-static int setup(void **state)
-{
-    (void)state;
-    dir = u3d_test_dir();
-    u3d_log_set_level(U3D_LOG_ERROR);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    u3d_test_dir_done(dir);
-    return 0;
-}
-
 /* A spec whose geometry is as odd as the format allows: sheared sform, oblique qform that says something
  * else. */
 static u3d_test_nifti odd_spec(int version)
@@ -261,5 +246,9 @@ int main(void)
         cmocka_unit_test(test_full_disk),           cmocka_unit_test(test_bad_targets),
         cmocka_unit_test(test_out_of_memory),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    dir = u3d_test_dir();
+    u3d_log_set_level(U3D_LOG_ERROR);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    u3d_test_dir_done(dir);
+    return failed;
 }

@@ -34,7 +34,7 @@ static fixture fixture_new(uint32_t blocks, uint64_t seed)
         u3d_param(f.graph, names[i], type[i], weight ? U3D_INIT_HE_NORMAL : U3D_INIT_ONE, 1.0f, 54, weight);
         f.elems[i] = u3d_type_elems(&type[i]);
     }
-    u3d_state(f.graph, "a.running", u3d_type_f32(2, (const int64_t[]){2, 5}), U3D_INIT_ZERO);
+    u3d_state(f.graph, "a.running", u3d_type_f32(2, (const int64_t[]){2, 5}), U3D_INIT_RUNNING);
     assert_ok(u3d_graph_finish(f.graph));
     assert_ok(u3d_params_new(f.backend, f.graph, blocks, seed, &f.params));
     return f;

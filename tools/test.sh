@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what the tests need, builds, and runs every test: the release build, then the sanitizer build (address, undefined).
-# U3D_TEST_QUICK=1 leaves the sanitizer build out.
+# Installs what the tests need, builds, and runs every test: the release build, then the sanitizer build (address, undefined),
+# then what looks at NEON code, cross-built and under qemu.
+# U3D_TEST_QUICK=1 leaves all but the release build out.
 set -eu
 cd "$(dirname "$0")/.."
 bash tools/install_deps.sh libcmocka-dev
@@ -11,3 +12,5 @@ ctest --test-dir build --output-on-failure
 cmake --preset sanitize >/dev/null
 cmake --build build-sanitize
 ctest --test-dir build-sanitize --output-on-failure
+echo "64-bit ARM, under qemu:"
+bash tools/test_aarch64.sh

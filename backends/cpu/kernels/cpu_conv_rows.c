@@ -18,8 +18,7 @@
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 enum {
-    /* Positions in a tile: what 32 or 16 registers leave beside two weight vectors and a broadcast. */
-    TILE_P = CPU_VL == 16 ? 14 : 6,
+    TILE_P = CPU_TILE_ROWS,   /* positions in a tile                                             */
     PANEL = 2 * CPU_VL,       /* output channels of a panel                                      */
     SWEEP_FLOATS = 64 * 1024, /* weights of a sweep: 256 KB, half of a common L2                 */
     COPY_FLOATS = 96 * 1024,  /* copied input rows per thread: 384 KB, unless one row needs more */
@@ -178,7 +177,7 @@ __attribute__((always_inline)) static inline void tile_switch(const tile *t, int
     case 4: tile_body(t, 4, nv); break;
     case 5: tile_body(t, 5, nv); break;
     case 6: tile_body(t, 6, nv); break;
-#if defined(__AVX512F__)
+#if CPU_REGS == 32
     case 7: tile_body(t, 7, nv); break;
     case 8: tile_body(t, 8, nv); break;
     case 9: tile_body(t, 9, nv); break;

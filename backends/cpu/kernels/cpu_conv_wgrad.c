@@ -18,8 +18,8 @@
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 enum {
-    TILE_P = CPU_VL == 16 ? 12 : 6, /* both divide 3 * CA for the usual channel counts */
-    TAIL_P = TILE_P / 3,            /* the last tile holds one, two or three of these  */
+    TILE_P = CPU_REGS == 32 ? 12 : 6, /* both divide 3 * CA for the usual channel counts     */
+    TAIL_P = TILE_P / 3,              /* the last tile holds one, two or three of these      */
     PANEL = 2 * CPU_VL,
     SLOT = TILE_P * PANEL,           /* floats of one tile of sums                           */
     RUN_VOXELS = 2048 / CPU_VL,      /* until registers are emptied: a panel of 16 KB of small */

@@ -5,8 +5,7 @@
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 enum {
-    CPU_TILE_P =
-        CPU_VL == 16 ? 14 : 6, /* what 32 or 16 registers leave beside two vectors of b and a broadcast */
+    CPU_TILE_P = CPU_TILE_ROWS,
     CPU_TILE_PANEL = 2 * CPU_VL
 };
 
@@ -56,7 +55,7 @@ __attribute__((always_inline)) static inline void cpu_tile_switch(const cpu_tile
     case 4: cpu_tile_body(t, 4, nv); break;
     case 5: cpu_tile_body(t, 5, nv); break;
     case 6: cpu_tile_body(t, 6, nv); break;
-#if defined(__AVX512F__)
+#if CPU_REGS == 32
     case 7: cpu_tile_body(t, 7, nv); break;
     case 8: cpu_tile_body(t, 8, nv); break;
     case 9: cpu_tile_body(t, 9, nv); break;

@@ -2,15 +2,11 @@
  * while the depth runs. */
 #include "backends/cpu/kernels/cpu_wino.h"
 
-enum {
-    ROWS = CPU_VL == 16 ? 14 : 6
-}; /* what 32 or 16 registers leave beside two vectors of b and a broadcast */
-
 /* n rows by nv vectors; n, nv, transposed and add are constants where this is called. */
 CPU_INLINE void tile(const cpu_gemm *g, const float *a, const float *b, float *c, int n, int nv,
                      bool transposed, bool add)
 {
-    cpu_vec acc[ROWS][2];
+    cpu_vec acc[CPU_TILE_ROWS][2];
     const int64_t row = transposed ? 1 : g->a_row, step = transposed ? g->a_row : 1;
     const int64_t b_row = transposed ? g->b_row : nv * CPU_VL, c_row = g->c_row;
 
@@ -47,7 +43,7 @@ CPU_INLINE void rows_switch(const cpu_gemm *g, const float *a, const float *b, f
     case 4: tile(g, a, b, c, 4, nv, transposed, add); break;
     case 5: tile(g, a, b, c, 5, nv, transposed, add); break;
     case 6: tile(g, a, b, c, 6, nv, transposed, add); break;
-#if defined(__AVX512F__)
+#if CPU_REGS == 32
     case 7: tile(g, a, b, c, 7, nv, transposed, add); break;
     case 8: tile(g, a, b, c, 8, nv, transposed, add); break;
     case 9: tile(g, a, b, c, 9, nv, transposed, add); break;
@@ -63,7 +59,7 @@ CPU_INLINE void rows_switch(const cpu_gemm *g, const float *a, const float *b, f
 /* One panel; groups of rows of almost equal length: none is too short to fill the pipeline. */
 CPU_INLINE void panel(const cpu_gemm *g, const float *b, float *c, int nv, bool transposed, bool add)
 {
-    const int64_t groups = cpu_ceil_div(g->rows, ROWS);
+    const int64_t groups = cpu_ceil_div(g->rows, CPU_TILE_ROWS);
     for (int64_t i = 0; i < groups; i++) {
         const int64_t r0 = g->rows * i / groups, r1 = g->rows * (i + 1) / groups;
         rows_switch(g, g->a + (transposed ? r0 : r0 * g->a_row), b, c + r0 * g->c_row, r1 - r0, nv,

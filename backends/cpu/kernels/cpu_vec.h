@@ -30,6 +30,16 @@ enum { CPU_VL = 4 };
 #error "cpu_vec.h: no vectors for this machine: AVX, SSE2 and NEON are known"
 #endif
 
+/* Vector registers, and rows of a tile of sums that is two vectors wide: what the registers leave beside two
+ * vectors of one factor and a broadcast of the other. */
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define CPU_REGS 32
+enum { CPU_TILE_ROWS = 14 };
+#else
+#define CPU_REGS 16
+enum { CPU_TILE_ROWS = 6 };
+#endif
+
 typedef float cpu_vec __attribute__((vector_size(CPU_VL * 4)));
 typedef float cpu_vec_u
     __attribute__((vector_size(CPU_VL * 4), aligned(4), may_alias)); /* unaligned access */
