@@ -14,10 +14,12 @@ typedef struct u3d_footprint { /* bytes */
     uint64_t tensors; /* host copies of what is fed and fetched                       */
 } u3d_footprint;
 
-/* Resident size of the program around everything else: measured with a network of a few parameters. */
-extern const uint64_t u3d_program_bytes;
-
 uint64_t u3d_footprint_sum(const u3d_footprint *f);
+
+/* Resident size of the program around everything else. */
+uint64_t u3d_footprint_program(const u3d_backend *b);
+/* Parameter blocks of a graph as the backend's buffers hold them. */
+uint64_t u3d_footprint_params(const u3d_backend *b, const u3d_graph *g, uint32_t blocks);
 
 /* The plan of a network whose temporaries may take arena_cap bytes (0: no limit but the device's). Where they do not
  * fit, cheap maps are computed again in the backward pass; what was done is told in *again and the log. */

@@ -23,7 +23,7 @@
 static const uint64_t TRAINING_BYTES = 15000000;
 
 typedef struct footprint { /* bytes */
-    uint64_t params, arena, feeder, cases, checkpoint, validation;
+    uint64_t program, params, arena, feeder, cases, checkpoint, validation;
 } footprint;
 
 static uint64_t largest_param(const u3d_graph *g)
@@ -60,7 +60,8 @@ static footprint footprint_of(const u3d_training *t, uint64_t arena)
     const u3d_graph *g = t->net.graph;
     uint32_t blocks = u3d_train_blocks(&t->model.config);
     u3d_feeder_opts fo = u3d_training_feeder_opts(t);
-    return (footprint){.params = u3d_params_planned_bytes(g, blocks),
+    return (footprint){.program = u3d_footprint_program(t->backend) + TRAINING_BYTES,
+                       .params = u3d_footprint_params(t->backend, g, blocks),
                        .arena = arena,
                        .feeder = u3d_feeder_bytes(&fo, (int32_t)t->model.config.channels),
                        .cases = u3d_cases_resident_bytes(t->cases),
@@ -69,15 +70,10 @@ static footprint footprint_of(const u3d_training *t, uint64_t arena)
                        .validation = validation_bytes(t)};
 }
 
-static uint64_t program_bytes(void)
-{
-    return u3d_program_bytes + TRAINING_BYTES;
-}
-
 static uint64_t host_bytes(const footprint *f, bool device_apart)
 {
     uint64_t passing = f->checkpoint > f->validation ? f->checkpoint : f->validation;
-    return program_bytes() + f->feeder + f->cases + passing + (device_apart ? 0 : f->params + f->arena);
+    return f->program + f->feeder + f->cases + passing + (device_apart ? 0 : f->params + f->arena);
 }
 
 /* ---- what would fit ---- */
@@ -159,7 +155,7 @@ static void log_footprint(const u3d_training *t, const footprint *f, bool device
         (double)t->peak_planned / 1e9, (double)f->arena / 1e9, (double)f->params / 1e9,
         (double)f->cases / 1e9, (double)f->feeder / 1e9,
         (double)(f->checkpoint > f->validation ? f->checkpoint : f->validation) / 1e9,
-        (double)program_bytes() / 1e9,
+        (double)f->program / 1e9,
         device_apart ? "; activations and parameters are in the device's memory" : "");
 }
 

@@ -110,6 +110,7 @@ static struct poptOption bench_options[] = {
     STRING(batch, "samples per iteration", "N"),
     STRING(repeat, "timed repetitions (default 3)", "N"),
     FLAG(ops, "time of every node"),
+    FLAG(scaling, "also with 1, 2, 4 ... threads, and with smaller inputs"),
     POPT_TABLEEND};
 
 static struct poptOption sparsify_options[] = {

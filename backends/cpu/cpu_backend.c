@@ -74,6 +74,7 @@ static void fill_caps(const cpu_isa *isa, int threads, u3d_caps *out)
     *out = (u3d_caps){
         .mem_bytes = memory,
         .max_alloc_bytes = memory ? memory : UINT64_MAX / 2,
+        .page_bytes = HUGE_PAGE,
         .align = CPU_ALIGN,
         .compute_units = threads,
         .host_memory = true,
