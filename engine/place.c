@@ -1,10 +1,13 @@
-/* Offsets for values, so that values alive at the same time never share a byte: greedy by size.
+/* Offsets for values, so that values alive at the same time never share a byte: greedy by size, then better.
  *
  * The largest value goes first. Each looks only at what is already placed and overlaps it in time; in a chunk
  * these leave gaps, and it takes the smallest gap that is large enough. Where there is none it extends the
  * chunk that grows least, or opens a new one where no chunk may grow so far. `placed` lists what has a place,
  * by chunk and then offset, so that one walk over it sees all gaps. Source: Pisarchyk & Lee 2020,
- * arXiv:2001.03288, section 5.2; chunks are ours. */
+ * arXiv:2001.03288, section 5.2; chunks are ours.
+ *
+ * Where that leaves gaps at the peak, the value that ends highest gets an earlier turn in another round, and
+ * so on; the best round counts. */
 #include "engine/place.h"
 
 #include <stdbool.h>
@@ -12,6 +15,8 @@
 #include <string.h>
 
 #include "engine/mem.h"
+
+enum { PLACE_ROUNDS = 128 };
 
 typedef struct place_key { /* sort record: largest first, then in order of birth */
     uint64_t bytes;
@@ -127,6 +132,79 @@ static u3d_status place_one(place_state *s, int32_t index, int cap)
     return U3D_OK;
 }
 
+/* ---- rounds ---- */
+
+typedef struct place_best { /* the best round so far */
+    u3d_life *lives;        /* with their places         */
+    uint64_t total;
+    int n_chunks;
+} place_best;
+
+static uint64_t place_total(const place_state *s)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < s->n_chunks; i++) sum += s->chunk_bytes[i];
+    return sum;
+}
+
+static u3d_status place_round(place_state *s, const place_key *keys, int n, int cap)
+{
+    s->n_placed = s->n_chunks = 0;
+    for (int i = 0; i < n; i++) U3D_TRY(place_one(s, keys[i].life, cap));
+    return U3D_OK;
+}
+
+/* What ends highest in the last chunk goes earlier: first in the first round, and then anywhere before. */
+static void place_reorder(const place_state *s, place_key *keys, int n, int round)
+{
+    int top = 0;
+    uint64_t highest = 0;
+    for (int i = 0; i < n; i++) {
+        const u3d_life *life = &s->lives[keys[i].life];
+        if (life->chunk != s->n_chunks - 1 || life->off + life->bytes <= highest) continue;
+        highest = life->off + life->bytes;
+        top = i;
+    }
+    int to = top > 0 ? (round - 1) % top : 0;
+    place_key moved = keys[top];
+    memmove(&keys[to + 1], &keys[to], (size_t)(top - to) * sizeof *keys);
+    keys[to] = moved;
+}
+
+static void place_keep(const place_state *s, place_best *best, int n)
+{
+    memcpy(best->lives, s->lives, (size_t)n * sizeof *s->lives);
+    best->total = place_total(s);
+    best->n_chunks = s->n_chunks;
+}
+
+static void place_restore(place_state *s, const place_best *best, int n)
+{
+    memcpy(s->lives, best->lives, (size_t)n * sizeof *s->lives);
+    s->n_chunks = best->n_chunks;
+    memset(s->chunk_bytes, 0, (size_t)s->n_chunks * sizeof *s->chunk_bytes);
+    for (int i = 0; i < n; i++) {
+        const u3d_life *life = &s->lives[i];
+        uint64_t end = life->off + place_round_up(life->bytes, s->align);
+        if (end > s->chunk_bytes[life->chunk]) s->chunk_bytes[life->chunk] = end;
+    }
+}
+
+/* Rounds that could not be placed at all end the search, as one without gaps does. */
+static u3d_status place_rounds(place_state *s, place_key *keys, int n, int cap, place_best *best)
+{
+    uint64_t bound = u3d_place_bound(s->lives, n);
+    U3D_TRY(place_round(s, keys, n, cap));
+    place_keep(s, best, n);
+    for (int round = 1; round < PLACE_ROUNDS && best->total > place_round_up(bound, s->align); round++) {
+        place_reorder(s, keys, n, round);
+        if (place_round(s, keys, n, cap) != U3D_OK) break;
+        if (place_total(s) < best->total) place_keep(s, best, n);
+    }
+    place_restore(s, best, n);
+    return U3D_OK;
+}
+
 u3d_status u3d_place(u3d_life *lives, int n, uint64_t align, uint64_t chunk_cap, uint64_t *chunk_bytes,
                      int cap, int *n_chunks)
 {
@@ -134,18 +212,20 @@ u3d_status u3d_place(u3d_life *lives, int n, uint64_t align, uint64_t chunk_cap,
     U3D_ASSERT(n >= 0 && align > 0, "n %d, align %llu", n, (unsigned long long)align);
     u3d_status status = U3D_OK;
     place_key *keys = u3d_new((size_t)n, sizeof *keys);
+    place_best best = {.lives = keys ? u3d_new((size_t)n, sizeof *lives) : NULL};
     place_state s = {.lives = lives, .align = align, .chunk_bytes = chunk_bytes};
     s.chunk_cap = chunk_cap / align * align;
-    s.placed = keys ? u3d_new((size_t)n, sizeof *s.placed) : NULL;
+    s.placed = best.lives ? u3d_new((size_t)n, sizeof *s.placed) : NULL;
     if (!s.placed) U3D_GO(U3D_E_NOMEM);
 
     for (int32_t i = 0; i < n; i++) keys[i] = (place_key){lives[i].bytes, lives[i].first, i};
-    qsort(keys, (size_t)n, sizeof *keys, place_compare);
-    for (int i = 0; i < n; i++) U3D_GO(place_one(&s, keys[i].life, cap));
+    if (n > 1) qsort(keys, (size_t)n, sizeof *keys, place_compare);
+    U3D_GO(place_rounds(&s, keys, n, cap, &best));
     *n_chunks = s.n_chunks;
 
 done:
     u3d_free(s.placed);
+    u3d_free(best.lives);
     u3d_free(keys);
     return status;
 }

@@ -15,7 +15,8 @@ typedef struct u3d_life {
 } u3d_life;
 
 /* Give every life a (chunk, off). Largest first, each into the smallest sufficient gap left
- * by lives that overlap its own in time; a new chunk where none fits below chunk_cap.
+ * by lives that overlap its own in time; a new chunk where none fits below chunk_cap. Where that takes
+ * more than the bound, some other orders are tried, and the best is kept.
  *
  *   chunk_bytes  out: bytes needed per chunk, *n_chunks entries (<= cap)
  *

@@ -1,6 +1,6 @@
 /* The peak of memory, known before training starts.
  *
- *   program     code, libraries, threads' stacks
+ *   program     code, libraries, threads, their stacks
  *   parameters  values, gradients, moments, average (device)
  *   arena       activations and workspaces: the larger of training and inference (device)
  *   feeder      batches prepared ahead
@@ -16,27 +16,25 @@
 
 #include "engine/log.h"
 #include "engine/mem.h"
+#include "net/footprint.h"
 
-/* Resident size of the program around all that is counted here: measured with a tiny network. */
-static const uint64_t PROGRAM_BYTES = 20000000;
+/* Beside the program's own: threads that prepare batches, the log, readers' buffers. Measured with a tiny
+ * network. */
+static const uint64_t TRAINING_BYTES = 15000000;
 
 typedef struct footprint { /* bytes */
-    uint64_t params, arena, feeder, cases, checkpoint, validation;
+    uint64_t program, params, arena, feeder, cases, checkpoint, validation;
 } footprint;
 
-/* Sum over the graph's parameters; the largest one alone in *largest. */
-static uint64_t values_bytes(const u3d_graph *g, uint64_t *largest)
+static uint64_t largest_param(const u3d_graph *g)
 {
-    uint64_t sum = 0;
-    *largest = 0;
-    for (int v = 0; v < u3d_graph_n_values(g); v++) {
+    uint64_t largest = 0;
+    for (u3d_val v = 0; v < u3d_graph_n_values(g); v++) {
         const u3d_value *value = u3d_graph_value(g, v);
-        if (value->role != U3D_ROLE_PARAM && value->role != U3D_ROLE_STATE) continue;
         uint64_t bytes = u3d_type_bytes(&value->type);
-        sum += bytes;
-        if (bytes > *largest) *largest = bytes;
+        if (value->role == U3D_ROLE_PARAM && bytes > largest) largest = bytes;
     }
-    return sum;
+    return largest;
 }
 
 static uint64_t validation_bytes(const u3d_training *t)
@@ -59,40 +57,40 @@ static uint64_t validation_bytes(const u3d_training *t)
 
 static footprint footprint_of(const u3d_training *t, uint64_t arena)
 {
-    uint64_t largest, value = values_bytes(t->net.graph, &largest);
+    const u3d_graph *g = t->net.graph;
     uint32_t blocks = u3d_train_blocks(&t->model.config);
     u3d_feeder_opts fo = u3d_training_feeder_opts(t);
-    uint64_t n_blocks = (uint64_t)__builtin_popcount(blocks);
-    return (footprint){.params = n_blocks * value,
+    return (footprint){.program = u3d_footprint_program(t->backend) + TRAINING_BYTES,
+                       .params = u3d_footprint_params(t->backend, g, blocks),
                        .arena = arena,
                        .feeder = u3d_feeder_bytes(&fo, (int32_t)t->model.config.channels),
                        .cases = u3d_cases_resident_bytes(t->cases),
-                       .checkpoint = (n_blocks - 1) * value + largest, /* all but gradients */
+                       .checkpoint =
+                           u3d_params_planned_bytes(g, blocks & ~(1U << U3D_BLOCK_GRAD)) + largest_param(g),
                        .validation = validation_bytes(t)};
 }
 
 static uint64_t host_bytes(const footprint *f, bool device_apart)
 {
     uint64_t passing = f->checkpoint > f->validation ? f->checkpoint : f->validation;
-    return PROGRAM_BYTES + f->feeder + f->cases + passing + (device_apart ? 0 : f->params + f->arena);
+    return f->program + f->feeder + f->cases + passing + (device_apart ? 0 : f->params + f->arena);
 }
 
 /* ---- what would fit ---- */
 
-/* Bytes of temporaries for a patch and a batch; 0 if it cannot be planned. */
-static uint64_t temporaries(const u3d_training *t, const int64_t patch[3], int64_t batch)
+/* Bytes of temporaries for a patch and a batch, as few as suffice for `available`; 0 if it cannot be planned.
+ */
+static uint64_t temporaries(const u3d_training *t, const int64_t patch[3], int64_t batch, uint64_t available)
 {
     u3d_unet3d net;
-    u3d_plan *plan = NULL;
-    uint64_t bytes = 0;
-    const u3d_plan_opts tight = {.least_work = true};
+    u3d_recomputed again = {0};
     if (u3d_unet3d_build(&t->model.config, t->backend, U3D_MODE_TRAIN, batch, patch,
                          t->model.labels.background, &net) != U3D_OK)
         return 0;
-    if (u3d_plan_new(t->backend, net.graph, &tight, &plan) == U3D_OK) bytes = u3d_plan_peak_bytes(plan);
-    u3d_plan_free(plan);
+    if (u3d_graph_recompute(net.graph, t->backend, available > 0 ? available : 1, &again) != U3D_OK)
+        again.peak = 0;
     u3d_unet3d_done(&net);
-    return bytes;
+    return again.peak;
 }
 
 /* The first that fits: a smaller batch, then smaller and smaller patches. */
@@ -102,7 +100,7 @@ static void describe_fit(const u3d_training *t, uint64_t available, char *text, 
     memcpy(patch, t->net.in, sizeof patch);
     (void)snprintf(text, cap, "give more memory or choose a smaller --set base");
     for (int64_t batch = t->model.config.batch;;) {
-        uint64_t bytes = temporaries(t, patch, batch);
+        uint64_t bytes = temporaries(t, patch, batch, available);
         if (bytes > 0 && bytes <= available) {
             (void)snprintf(text, cap, "--set patch=%lldx%lldx%lld --set batch=%lld would fit",
                            (long long)patch[2], (long long)patch[1], (long long)patch[0], (long long)batch);
@@ -137,9 +135,9 @@ static u3d_status too_much(const u3d_training *t, const footprint *f, uint64_t n
 
 static u3d_status plan_graphs(u3d_training *t, uint64_t arena_cap)
 {
-    const u3d_plan_opts po = {.memory_cap = arena_cap};
-    U3D_TRY(u3d_plan_new(t->backend, t->net.graph, &po, &t->plan));
-    return u3d_plan_new(t->backend, t->infer.graph, &po, &t->infer_plan);
+    u3d_recomputed again;
+    U3D_TRY(u3d_net_plan(&t->net, t->backend, arena_cap, &t->plan, &again));
+    return u3d_net_plan(&t->infer, t->backend, arena_cap, &t->infer_plan, &again);
 }
 
 static void log_footprint(const u3d_training *t, const footprint *f, bool device_apart)
@@ -157,7 +155,7 @@ static void log_footprint(const u3d_training *t, const footprint *f, bool device
         (double)t->peak_planned / 1e9, (double)f->arena / 1e9, (double)f->params / 1e9,
         (double)f->cases / 1e9, (double)f->feeder / 1e9,
         (double)(f->checkpoint > f->validation ? f->checkpoint : f->validation) / 1e9,
-        (double)PROGRAM_BYTES / 1e9,
+        (double)f->program / 1e9,
         device_apart ? "; activations and parameters are in the device's memory" : "");
 }
 
@@ -173,7 +171,7 @@ u3d_status u3d_training_plan(u3d_training *t)
 
     u3d_status status = plan_graphs(t, arena_cap);
     if (status == U3D_E_NOMEM) {
-        f.arena = temporaries(t, t->net.in, t->model.config.batch);
+        f.arena = temporaries(t, t->net.in, t->model.config.batch, arena_cap);
         return too_much(t, &f, rest + f.arena, allowed, apart ? "device memory" : "memory");
     }
     if (status != U3D_OK) return status;

@@ -93,7 +93,7 @@ static struct poptOption info_options[] = {
     STRING(model, "instead of --net: a trained model", "RUN|FILE"),
     STRING(input, "input size, x by y by z", "132x132x116"),
     STRING(batch, "samples per iteration", "N"),
-    STRING(plan, "memory plan of training or inference", "train|infer"),
+    STRING(plan, "memory plan of training or inference: every node's place, the peak, its owners", "train|infer"),
     STRING(dot, "write the graph for Graphviz", "FILE"),
     POPT_TABLEEND};
 
@@ -109,7 +109,8 @@ static struct poptOption bench_options[] = {
     STRING(input, "input size, x by y by z", "132x132x116"),
     STRING(batch, "samples per iteration", "N"),
     STRING(repeat, "timed repetitions (default 3)", "N"),
-    FLAG(ops, "time of every node"),
+    FLAG(ops, "time, speed and implementation of every node"),
+    FLAG(scaling, "also with 1, 2, 4 ... threads, and with smaller inputs"),
     POPT_TABLEEND};
 
 static struct poptOption sparsify_options[] = {

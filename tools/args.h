@@ -24,7 +24,7 @@ typedef struct args {
     int probabilities, tta;
     /* info, bench, devices */
     char *batch, *plan, *dot, *repeat;
-    int ops, env;
+    int ops, env, scaling;
     /* sparsify, phantom */
     char *slices, *count, *size, *merge, *rest_output;
     /* the rest of the line */

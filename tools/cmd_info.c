@@ -3,9 +3,10 @@
 
 #include "engine/log.h"
 #include "engine/mem.h"
-#include "engine/plan.h"
+#include "engine/params.h"
 #include "io/json.h"
 #include "io/path.h"
+#include "net/footprint.h"
 #include "net/model.h"
 #include "net/train.h"
 #include "net/unet3d.h"
@@ -17,24 +18,34 @@ typedef struct description {
     u3d_unet3d net;     /* inference */
     u3d_unet3d trained; /* training, where its plan is asked for */
     u3d_plan *plan;
-    uint64_t peak;    /* with the parameters */
+    u3d_recomputed again;
+    u3d_footprint memory;
     u3d_model *model; /* NULL: not trained */
 } description;
 
 static u3d_status plan_make(const args *a, u3d_backend *b, description *d)
 {
     const bool train = strcmp(a->plan, "train") == 0;
-    const u3d_plan_opts o = {0};
+    uint64_t cap;
     if (!train && strcmp(a->plan, "infer") != 0)
         return u3d_fail(U3D_E_ARG, "--plan: found '%s', expected train or infer", a->plan);
+    U3D_TRY(args_memory(a, &cap));
     if (train)
         U3D_TRY(
             u3d_unet3d_build(&d->config, b, U3D_MODE_TRAIN, d->config.batch, d->net.in, true, &d->trained));
-    U3D_TRY(u3d_plan_new(b, train ? d->trained.graph : d->net.graph, &o, &d->plan));
-    d->peak =
-        u3d_plan_peak_bytes(d->plan) +
-        u3d_params_planned_bytes(d->net.graph, train ? u3d_train_blocks(&d->config) : 1u << U3D_BLOCK_VALUE);
-    return U3D_OK;
+    const uint32_t blocks = train ? u3d_train_blocks(&d->config) : 1U << U3D_BLOCK_VALUE;
+    return u3d_footprint_plan(train ? &d->trained : &d->net, b, blocks, cap, &d->plan, &d->again, &d->memory);
+}
+
+static bool memory_json(cJSON *json, const description *d)
+{
+    const u3d_footprint *m = &d->memory;
+    return cJSON_AddNumberToObject(json, "peak_bytes", (double)u3d_footprint_sum(m)) &&
+           cJSON_AddNumberToObject(json, "activation_bytes", (double)m->arena) &&
+           cJSON_AddNumberToObject(json, "parameter_bytes", (double)m->params) &&
+           cJSON_AddNumberToObject(json, "tensor_bytes", (double)m->tensors) &&
+           cJSON_AddNumberToObject(json, "program_bytes", (double)m->program) &&
+           cJSON_AddNumberToObject(json, "nodes_run_again", d->again.n);
 }
 
 static cJSON *size_json(const int64_t size[3], int64_t channels)
@@ -53,7 +64,7 @@ static u3d_status print_json(const description *d)
               cJSON_AddItemToObject(json, "output", size_json(d->net.out, d->config.labels)) &&
               cJSON_AddNumberToObject(json, "gflop", u3d_graph_flops(g, false) / 1e9) &&
               cJSON_AddItemToObject(json, "settings", settings);
-    if (ok && d->plan) ok = cJSON_AddNumberToObject(json, "peak_bytes", (double)d->peak) != NULL;
+    if (ok && d->plan) ok = memory_json(json, d);
     if (ok && d->model) {
         cJSON *labels = NULL;
         ok = u3d_labels_to_json(&d->model->labels, &labels) == U3D_OK &&
@@ -64,6 +75,19 @@ static u3d_status print_json(const description *d)
         ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "describing the network: out of memory");
     cJSON_Delete(json);
     return status;
+}
+
+static void print_memory(const description *d)
+{
+    const u3d_footprint *m = &d->memory;
+    if (d->again.n > 0)
+        printf("run again in the backward pass: %s; without that the activations take %.3f GB\n",
+               d->again.names, (double)d->again.peak_without / 1e9);
+    printf(
+        "peak of resident memory %.3f GB: activations and workspaces %.3f, parameters %.3f, fed and fetched "
+        "%.3f, program %.3f\n",
+        (double)u3d_footprint_sum(m) / 1e9, (double)m->arena / 1e9, (double)m->params / 1e9,
+        (double)m->tensors / 1e9, (double)m->program / 1e9);
 }
 
 static u3d_status print_text(const description *d)
@@ -86,7 +110,7 @@ static u3d_status print_text(const description *d)
     if (!d->plan) return U3D_OK;
     printf("\n");
     U3D_TRY(u3d_plan_report(d->plan, stdout));
-    printf("peak with parameters: %.3f GB\n", (double)d->peak / 1e9);
+    print_memory(d);
     return U3D_OK;
 }
 

@@ -66,6 +66,17 @@ static void read_model(char *buf, size_t cap)
     fclose(f);
 }
 
+/* Does the kernel grant what map_huge wishes for? Linux, Documentation/admin-guide/mm/transhuge.rst. */
+static bool huge_pages_granted(void)
+{
+    char line[64] = "";
+    FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
+    if (!f) return false;
+    bool read = fgets(line, sizeof line, f) != NULL;
+    fclose(f);
+    return read && !strstr(line, "[never]");
+}
+
 static void fill_caps(const cpu_isa *isa, int threads, u3d_caps *out)
 {
     char model[104];
@@ -74,6 +85,7 @@ static void fill_caps(const cpu_isa *isa, int threads, u3d_caps *out)
     *out = (u3d_caps){
         .mem_bytes = memory,
         .max_alloc_bytes = memory ? memory : UINT64_MAX / 2,
+        .page_bytes = huge_pages_granted() ? HUGE_PAGE : 0,
         .align = CPU_ALIGN,
         .compute_units = threads,
         .host_memory = true,
