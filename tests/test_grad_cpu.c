@@ -1,8 +1,8 @@
 /* Gradients of the CPU backend against central differences of its own loss, with every implementation of the
  * convolutions forced in turn (test_grad does the same for the oracle, without a backend).
  *
- * Losses are floats, so steps are long: they change the loss by CHANGE, or the element by LONGEST_STEP times the
- * size of its kind where that is less. Differences of two lengths are combined so that only the fifth
+ * Losses are floats, so steps are long: they change the loss by CHANGE, or the element by LONGEST_STEP times
+ * the size of its kind where that is less. Differences of two lengths are combined so that only the fifth
  * derivative is left. For that, the graphs are smooth: no maximum, no ReLU. Per parameter
  * the largest gradient and some others at random are compared. */
 #include "tests/support.h"
@@ -32,10 +32,11 @@ static u3d_val map_of(u3d_graph *g, int64_t n, const int64_t size[3], int64_t c)
 static u3d_val conv(u3d_graph *g, const char *name, u3d_val x, int32_t channels_out, int32_t kernel,
                     int32_t pad)
 {
-    u3d_layer_conv l = {.attr = {.kernel = {kernel, kernel, kernel}, .stride = {1, 1, 1}, .pad = {pad, pad, pad}},
-                        .channels_out = channels_out,
-                        .bias = true,
-                        .init_gain = 1};
+    u3d_layer_conv l = {
+        .attr = {.kernel = {kernel, kernel, kernel}, .stride = {1, 1, 1}, .pad = {pad, pad, pad}},
+        .channels_out = channels_out,
+        .bias = true,
+        .init_gain = 1};
     return u3d_layer_conv3d(g, name, x, &l);
 }
 
@@ -207,8 +208,8 @@ static void check_param(machine *m, int param, const char *forced)
         double want = difference(m, param, value, i, step), error = fabs((double)g[i] - want) / size;
         worst = fmax(worst, error);
         if (!(error <= TOLERANCE))
-            fail_msg("%s: d loss / d %s[%lld] is %.8g, differences give %.8g", forced, info->name, (long long)i,
-                     (double)g[i], want);
+            fail_msg("%s: d loss / d %s[%lld] is %.8g, differences give %.8g", forced, info->name,
+                     (long long)i, (double)g[i], want);
     }
     assert_ok(u3d_params_upload(m->params, U3D_BLOCK_VALUE, param, value));
     u3d_tensor_free(value);

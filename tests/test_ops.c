@@ -1,6 +1,7 @@
 /* Every op of every backend against the oracle.
  *
- * usage: test_ops [CASE [ISA [IMPL]]]     CASE is "op/tag" or a part of it, ISA and IMPL are whole names
+ * usage: test_ops [CASE [ISA [IMPL]]]     CASE is "op/tag" or a part of it, "-" and a part leaves cases out; ISA
+ *                                        and IMPL are whole names
  *
  * For each case: every instruction set of the CPU that this machine has, every implementation that accepts
  * the case, outputs replaced and added to, apart and in place, with the least, the best and an odd workspace,
@@ -195,6 +196,7 @@ static bool case_selected(const u3d_op_case *c)
 {
     char name[128];
     snprintf(name, sizeof name, "%s/%s", u3d_op_info_get(c->op)->name, c->tag);
+    if (only_case && only_case[0] == '-') return !strstr(name, only_case + 1);
     return !only_case || strstr(name, only_case);
 }
 
