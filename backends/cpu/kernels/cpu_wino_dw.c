@@ -31,7 +31,7 @@ typedef struct plan {
     int64_t strips, chunks;           /* strips per chunk                               */
     int64_t item_c, block;            /* output channels of an item, tiles at once      */
     int64_t u_step, v_step, sum_step; /* between products                               */
-    int64_t x, y, sums, thread;       /* floats of each piece of the workspace          */
+    int64_t x, y, sums, bias, thread; /* floats of each piece of the workspace          */
 } plan;
 
 static plan plan_of(const cpu_wino_dw *c)
@@ -57,6 +57,7 @@ static plan plan_of(const cpu_wino_dw *c)
     p.strips = cpu_ceil_div(w->strips, p.chunks);
     p.x = w->planes * cpu_wino_plane_step(p.strips, p.x_cols, p.x_c);
     p.y = w->planes * cpu_wino_plane_step(p.strips, p.y_cols, p.y_c);
+    p.bias = cpu_lines(w->strips * p.y_c);
 
     const int64_t tiles = p.strips * w->length,
                   wide = w->a[2] * p.group_c * ITEM_C > ITEM_FLOATS ? ITEM_C / 2 : ITEM_C;
@@ -72,7 +73,7 @@ static plan plan_of(const cpu_wino_dw *c)
 uint64_t CPU_NAME(cpu_wino_dw_work)(const cpu_wino_dw *c, int threads)
 {
     const plan p = plan_of(c);
-    return (uint64_t)(p.sums + p.x + p.y + threads * p.thread) * sizeof(float);
+    return (uint64_t)(p.sums + p.bias + p.x + p.y + threads * p.thread) * sizeof(float);
 }
 
 typedef struct run {
@@ -80,6 +81,7 @@ typedef struct run {
     const plan *p;
     cpu_planes x, y;
     float *sums, *scratch;
+    float *bias;            /* [strips][y_c]: sums of dy */
     int64_t strip0, strips; /* of this chunk                */
     int64_t ci0, ci1;       /* plane channels of this group */
 } run;
@@ -122,7 +124,8 @@ static void sum_chunk(const run *r, bool loaded)
             if (i % 2 == 0)
                 CPU_NAME(cpu_wino_load)(w, &r->c->map, r->c->pad, strip, i / 2, &r->x);
             else
-                CPU_NAME(cpu_wino_load_grad)(w, r->c->dy, r->c->co, strip, i / 2, &r->y);
+                CPU_NAME(cpu_wino_load_grad)
+                (w, r->c->dy, r->c->co, strip, i / 2, &r->y, r->bias + strip * r->p->y_c);
         }
     }
 #pragma omp for schedule(dynamic, 1)
@@ -157,10 +160,23 @@ static void write_group(const run *r)
     }
 }
 
+/* The gradient of the bias: sums of strips in order, in double. */
+static void write_bias(const run *r)
+{
+    const cpu_wino_dw *c = r->c;
+#pragma omp for schedule(static)
+    for (int64_t co = 0; co < c->co; co++) {
+        double sum = c->accumulate_db ? (double)c->db[co] : 0;
+        for (int64_t strip = 0; strip < r->p->w.strips; strip++)
+            sum += (double)r->bias[strip * r->p->y_c + co];
+        c->db[co] = (float)sum;
+    }
+}
+
 void CPU_NAME(cpu_wino_dw_run)(const cpu_wino_dw *c, void *work, int threads)
 {
     const plan p = plan_of(c);
-    float *sums = work, *x = sums + p.sums, *y = x + p.x, *scratch = y + p.y;
+    float *sums = work, *bias = sums + p.sums, *x = bias + p.bias, *y = x + p.x, *scratch = y + p.y;
 
 #pragma omp parallel num_threads(threads)
     {
@@ -169,6 +185,7 @@ void CPU_NAME(cpu_wino_dw_run)(const cpu_wino_dw *c, void *work, int threads)
                  .x = cpu_wino_planes(x, p.strips, p.x_cols, p.x_c),
                  .y = cpu_wino_planes(y, p.strips, p.y_cols, p.y_c),
                  .sums = sums,
+                 .bias = bias,
                  .scratch = scratch + omp_get_thread_num() * p.thread};
         for (r.ci0 = 0; r.ci0 < p.x_c; r.ci0 = r.ci1) {
             r.ci1 = cpu_min(r.ci0 + p.group_c, p.x_c);
@@ -178,5 +195,6 @@ void CPU_NAME(cpu_wino_dw_run)(const cpu_wino_dw *c, void *work, int threads)
             }
             write_group(&r);
         }
+        if (c->db) write_bias(&r);
     }
 }

@@ -11,6 +11,8 @@ typedef struct cpu_wino_dw {
     int m[3];  /* outputs per tile                                                 */
     float *dw; /* [taps, channels of the map, co]                                  */
     bool accumulate;
+    float *db; /* [co], NULL: not wanted                                           */
+    bool accumulate_db;
 } cpu_wino_dw;
 
 uint64_t CPU_NAME(cpu_wino_dw_work)(const cpu_wino_dw *c, int threads);

@@ -11,6 +11,7 @@ typedef struct window {
     const float *line[CPU_WINO_PLANES]; /* voxel x = 0 of each (z, y); NULL outside: zeros        */
     const float *scale, *shift;         /* of lazy parts                                          */
     float slope;
+    float *sum; /* of gradients: sums over the strip so far, per channel                         */
     bool whole; /* no line is NULL                                                                */
 } window;
 
@@ -33,9 +34,10 @@ CPU_INLINE cpu_vec fetch(const window *v, int i, int64_t off, int64_t c, int64_t
     return lazy ? cpu_act(x * scale + shift, v->slope) : x;
 }
 
-/* Planes [z0, z1) of the z transform, all y. grad: of gradients of outputs, A; else of inputs, B^T. */
+/* Planes [z0, z1) of the z transform, all y. grad: of gradients of outputs, A, and what is read is added to
+ * *sum once; else of inputs, B^T. */
 CPU_INLINE void z_transform(int mz, int my, bool grad, const window *v, int64_t off, int64_t c, int64_t lanes,
-                            bool lazy, bool careful, int z0, int z1, cpu_vec *tmp)
+                            bool lazy, bool careful, int z0, int z1, cpu_vec *tmp, cpu_vec *sum)
 {
     const int nz = grad ? mz : cpu_wino_inputs(mz), ny = grad ? my : cpu_wino_inputs(my);
     cpu_vec scale = {0}, shift = {0};
@@ -48,6 +50,7 @@ CPU_INLINE void z_transform(int mz, int my, bool grad, const window *v, int64_t 
         cpu_vec d[CPU_WINO_A], o[CPU_WINO_A];
 #pragma GCC unroll 6
         for (int z = 0; z < nz; z++) d[z] = fetch(v, z * ny + y, off, c, lanes, scale, shift, lazy, careful);
+        for (int z = 0; grad && z0 == 0 && z < nz; z++) *sum += d[z];
         (grad ? cpu_wino_a : cpu_wino_bt)(mz, d, o);
 #pragma GCC unroll 6
         for (int z = z0; z < z1; z++) tmp[(z - z0) * CPU_WINO_A + y] = o[z];
@@ -79,12 +82,15 @@ CPU_INLINE void column(int mz, int my, bool grad, const window *v, int64_t off, 
 {
     const int az = cpu_wino_inputs(mz), ay = cpu_wino_inputs(my), part = z_part(mz, careful);
     cpu_vec tmp[CPU_WINO_PLANES];
-    for (int64_t c = 0; c < channels; c += CPU_VL)
+    for (int64_t c = 0; c < channels; c += CPU_VL) {
+        cpu_vec sum = grad ? cpu_load(v->sum + c) : (cpu_vec){0};
 #pragma GCC unroll 2
         for (int z = 0; z < az; z += part) {
-            z_transform(mz, my, grad, v, off, c, channels - c, lazy, careful, z, z + part, tmp);
+            z_transform(mz, my, grad, v, off, c, channels - c, lazy, careful, z, z + part, tmp, &sum);
             y_transform(my, grad, part, tmp, to + c + z * ay * step, step);
         }
+        if (grad) cpu_store(v->sum + c, sum);
+    }
 }
 
 typedef void column_fn(const window *v, int64_t off, int64_t channels, float *to, int64_t step);
@@ -184,11 +190,12 @@ void CPU_NAME(cpu_wino_prefetch)(const cpu_wino *w, const cpu_map *map, const in
 /* ---- gradients of outputs ---- */
 
 void CPU_NAME(cpu_wino_load_grad)(const cpu_wino *w, const float *dy, int64_t c, int64_t strip, int64_t at,
-                                  const cpu_planes *p)
+                                  const cpu_planes *p, float *sum)
 {
     column_fn *const run = grad_columns[w->m[0] / 2][w->m[1] / 2];
     const cpu_strip s = cpu_wino_strip(w, strip);
-    window v = {.whole = true};
+    window v = {.whole = true, .sum = sum};
+    memset(sum, 0, (size_t)p->c * sizeof(float));
     for (int i = 0; i < w->m[0] * w->m[1]; i++) {
         const int64_t z = s.z + i / w->m[1], y = s.y + i % w->m[1];
         const bool inside = z < w->size[0] && y < w->size[1];

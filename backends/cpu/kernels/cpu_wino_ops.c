@@ -190,15 +190,15 @@ static cpu_wino_dw dw_of(const u3d_op_desc *d, const cpu_call *call, int most)
     if (!call) return c;
     c.dy = call->in[1];
     c.dw = call->out[0];
+    if (d->n_out > 1) c.db = call->out[1];
+    c.accumulate_db = (d->accumulate & 2U) != 0;
     return c;
 }
 
 static void dw_work(const u3d_op_desc *d, int threads, int most, uint64_t *min, uint64_t *best)
 {
     const cpu_wino_dw c = dw_of(d, NULL, most);
-    const uint64_t bias = d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
     *min = *best = CPU_NAME(cpu_wino_dw_work)(&c, threads);
-    if (*min < bias) *min = *best = bias;
 }
 
 static double dw_cost(const u3d_op_desc *d, int most)
@@ -209,11 +209,8 @@ static double dw_cost(const u3d_op_desc *d, int most)
 
 static void dw_run(const cpu_call *call, int most)
 {
-    const u3d_op_desc *d = call->desc;
-    const cpu_wino_dw c = dw_of(d, call, most);
+    const cpu_wino_dw c = dw_of(call->desc, call, most);
     CPU_NAME(cpu_wino_dw_run)(&c, call->work, call->threads);
-    if (d->n_out > 1) CPU_NAME(cpu_conv_bgrad)
-    (&d->in[1], call->in[1], (d->accumulate & 2U) != 0, call->out[1], call->work, call->threads);
 }
 
 #define ENTRY(op, f)                                                                                         \
