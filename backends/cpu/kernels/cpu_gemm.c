@@ -2,6 +2,8 @@
  * while the depth runs. */
 #include "backends/cpu/kernels/cpu_wino.h"
 
+enum { AHEAD = 1024 }; /* floats of b between what is used and what is asked for */
+
 /* n rows by nv vectors; n, nv, transposed and add are constants where this is called. */
 CPU_INLINE void tile(const cpu_gemm *g, const float *a, const float *b, float *c, int n, int nv,
                      bool transposed, bool add)
@@ -17,6 +19,10 @@ CPU_INLINE void tile(const cpu_gemm *g, const float *a, const float *b, float *c
         if (nv == 2) __builtin_prefetch(c + i * c_row + CPU_VL, 1, 3);
     }
     for (int64_t k = 0; k < g->depth; k++, a += step, b += b_row) {
+        if (!transposed) { /* weights come from the last-level cache */
+            __builtin_prefetch(b + AHEAD, 0, 2);
+            if (nv == 2) __builtin_prefetch(b + AHEAD + CPU_VL, 0, 2);
+        }
         const cpu_vec b0 = cpu_load(b), b1 = nv == 2 ? cpu_load(b + CPU_VL) : b0;
 #pragma GCC unroll 16
         for (int i = 0; i < n; i++) {
