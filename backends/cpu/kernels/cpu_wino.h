@@ -4,10 +4,10 @@
  * make a strip; all strips are equally long, the last of a row may hang over. A chunk is some strips whose
  * transformed data stay in a cache. Three phases per chunk:
  *
- *   load      z and y are transformed while reading: planes [a0 * a1][strip][column][channel]. Columns along
- * x stay voxels, so that neighbouring tiles share them; padding, crop, join and activation vanish here
- *   product   per plane: the x transform of a few tiles, a[2] matrix products, and back along x
- *   store     z and y are transformed back while writing; voxels outside are dropped
+ * - load: z and y are transformed while reading, into planes [a0 * a1][strip][column][channel]. Columns
+ *   along x stay voxels, so that neighbouring tiles share them; padding, crop, join and activation vanish.
+ * - product: per plane the x transform of a few tiles, a[2] matrix products, and back along x.
+ * - store: z and y are transformed back while writing; voxels outside are dropped.
  *
  * The weight gradient has load (x and dy), product (sums over all tiles) and one final transform. Every
  * element has one owner and one order of sums, whatever the number of threads. */
@@ -19,7 +19,7 @@
 #include "backends/cpu/kernels/cpu_wino_axis.h"
 
 enum {
-    CPU_WINO_PLANES = CPU_WINO_A * CPU_WINO_A, /* most planes */
+    CPU_WINO_PLANES = CPU_WINO_A * CPU_WINO_A, /* most planes                                */
     CPU_PANEL = 2 * CPU_VL,                    /* channels that a micro-kernel makes at once */
     CPU_WINO_BLOCK = 56                        /* tiles whose products are made at once      */
 };

@@ -2,24 +2,27 @@
  * weights.
  *
  * Two ways through the same three phases:
- *   private   every thread takes chunks of its own that stay in its second-level cache, and reads the
- * transformed weights over and over from the last level: few channels shared    all threads go through one
- * chunk in the last-level cache, so that the weights of one product are read once per chunk: many channels.
- * Weights are transformed for as many output channels as stay in that cache, too; where all strips make one
- * chunk, its loaded planes serve every such group Which one, and all borders, follow from the shape. */
+ *
+ * - private: every thread takes chunks of its own that stay in its second-level cache, and reads the
+ *   transformed weights over and over from the last level. For few channels.
+ * - shared: all threads go through one chunk in the last-level cache, so that the weights of a product
+ *   are read once per chunk. For many channels. Weights are transformed for as many output channels as
+ *   stay in that cache, too; where all strips make one chunk, its loaded planes serve every such group.
+ *
+ * Which one, and all borders, follow from the shape. */
 #include <omp.h>
 
 #include "backends/cpu/kernels/cpu_wino_conv.h"
 #include "backends/cpu/kernels/cpu_wino_weights.h"
 
 enum {
-    WEIGHT_FLOATS = 12 << 20,   /* of a group: 48 MB                                         */
-    FRESH_FLOATS = 3 << 20,     /* of a group that is multiplied before it leaves the caches */
+    WEIGHT_FLOATS = 12 << 20,   /* of a group: 48 MB                                          */
+    FRESH_FLOATS = 3 << 20,     /* of a group that is multiplied before it leaves the caches  */
     FEW_FLOATS = 2 << 20,       /* of all planes, where reading them for every group is cheap */
-    SHARED_FLOATS = 1 << 20,    /* of a shared chunk's planes: 4 MB of the last-level cache*/
-    PRIVATE_FLOATS = 208 << 10, /* of a private chunk's planes: 832 KB of 1 MB of L2        */
-    PRIVATE_TILES = 4,          /* fewer are not worth their weights' way                    */
-    SHARED_LENGTH = 14          /* tiles of a strip in a shared chunk                        */
+    SHARED_FLOATS = 1 << 20,    /* of a shared chunk's planes: 4 MB of the last-level cache   */
+    PRIVATE_FLOATS = 208 << 10, /* of a private chunk's planes: 832 KB of 1 MB of L2          */
+    PRIVATE_TILES = 4,          /* fewer are not worth their weights' way                     */
+    SHARED_LENGTH = 14          /* tiles of a strip in a shared chunk                         */
 };
 
 typedef struct plan {
@@ -29,8 +32,8 @@ typedef struct plan {
     int64_t out_cols, group_c;    /* output channels per group                                  */
     int64_t strips, chunks;       /* strips per chunk                                           */
     int64_t u_step, v_step;       /* between products in a thread's scratch                     */
-    int64_t weights, bias, in, out, parts, thread; /* floats of each piece of the workspace          */
-    int64_t copies; /* of the planes                                              */
+    int64_t weights, bias, in, out, parts, thread; /* floats of each piece of the workspace     */
+    int64_t copies;                                /* of the planes                             */
 } plan;
 
 /* Tiles whose planes fit a private chunk. */

@@ -17,11 +17,11 @@ enum {
     CHUNK_MIN = 1 << 20,       /* of a chunk's planes: 4 MB of last-level cache ...          */
     CHUNK_MAX = 8 << 20,       /* ... more where sums that come and go would weigh heavier   */
     ITEM_FLOATS = 96 << 10,    /* sums of an item: 384 KB of second-level cache              */
-    SCRATCH_FLOATS = 96 << 10, /* of a thread, transformed along x                          */
+    SCRATCH_FLOATS = 96 << 10, /* of a thread, transformed along x                           */
     BLOCK_MIN = 28,            /* tiles that pass at once                                    */
     BLOCK_MAX = 64,
-    STRIP_LENGTH = 14, /* tiles of a strip                                                  */
-    ITEM_C = 64        /* output channels of an item at most                                */
+    STRIP_LENGTH = 14, /* tiles of a strip                   */
+    ITEM_C = 64        /* output channels of an item at most */
 };
 
 typedef struct plan {
@@ -81,7 +81,7 @@ typedef struct run {
     const plan *p;
     cpu_planes x, y;
     float *sums, *scratch;
-    float *bias;            /* [strips][y_c]: sums of dy */
+    float *bias;            /* [strips][y_c]: sums of dy    */
     int64_t strip0, strips; /* of this chunk                */
     int64_t ci0, ci1;       /* plane channels of this group */
 } run;
@@ -125,7 +125,7 @@ static void sum_chunk(const run *r, bool loaded)
                 CPU_NAME(cpu_wino_load)(w, &r->c->map, r->c->pad, strip, i / 2, &r->x);
             else
                 CPU_NAME(cpu_wino_load_grad)
-                (w, r->c->dy, r->c->co, strip, i / 2, &r->y, r->bias + strip * r->p->y_c);
+            (w, r->c->dy, r->c->co, strip, i / 2, &r->y, r->bias + strip * r->p->y_c);
         }
     }
 #pragma omp for schedule(dynamic, 1)

@@ -1,3 +1,4 @@
+/* The convolution ops by Winograd: descriptions in, costs and runs out. */
 #include "backends/cpu/kernels/cpu_wino_ops.h"
 
 #include "backends/cpu/kernels/cpu_wino_conv.h"
@@ -41,12 +42,14 @@ const char *CPU_NAME(cpu_wino_refuses_f2)(const u3d_op_desc *d)
 /* ---- cost ---- */
 
 /* Cycles per vector, measured on Zen 4 with AVX-512, where a vector is a cache line (README.md). */
-static const double PER_LOAD = 13,      /* z and y transform of a column, per plane it is stored to  */
-    PER_RAGGED = 30,                    /* the same where channels do not fill vectors                */
-    PER_X = 45,                         /* x transform of a tile in one plane                         */
-    PER_STORE = 8,                      /* back along y and z, per plane it is read from              */
-    PER_WEIGHT = 25,                    /* one product of one weight vector                           */
-    GEMM_SHARE = 0.85, SUM_SHARE = 0.7; /* of the peak: matrix products forward, and into sums  */
+static const double PER_LOAD = 13;   /* z and y transform of a column, per plane it is stored to */
+static const double PER_RAGGED = 30; /* the same where channels do not fill vectors */
+static const double PER_X = 45;      /* x transform of a tile in one plane */
+static const double PER_STORE = 8;   /* back along y and z, per plane it is read from */
+static const double PER_WEIGHT = 25; /* one product of one weight vector */
+
+/* Shares of the peak: products forward, and into sums. */
+static const double GEMM_SHARE = 0.85, SUM_SHARE = 0.7;
 
 typedef struct amounts { /* of one convolution by tiles of m */
     double tiles, planes, products, columns;

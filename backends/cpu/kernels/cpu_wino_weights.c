@@ -2,10 +2,10 @@
 #include "backends/cpu/kernels/cpu_wino_weights.h"
 
 enum {
-    K_BLOCK = 16, /* depth of one item: a cache line of a transposed weight */
-    MAX_TAPS = 27,
-    READ_AHEAD = 4,    /* depths between a load and what is fetched for later ones */
-    AHEAD = 4 * CPU_VL /* floats between a store and what is fetched for later ones */
+    K_BLOCK = 16,       /* depth of one item: a cache line of a transposed weight     */
+    READ_AHEAD = 4,     /* depths between a load and what is fetched for later ones   */
+    AHEAD = 4 * CPU_VL, /* floats between a store and what is fetched for later ones */
+    MAX_TAPS = 27
 };
 
 static int64_t taps_of(const cpu_wino *w)
@@ -54,6 +54,7 @@ static void products_of(const int m[3], const cpu_vec *taps, float *to, int64_t 
     case z * 100 + y * 10 + x: products((const int[]){z, y, x}, taps, to, to_step); break;
         CPU_WINO_SHAPES(CASE)
 #undef CASE
+    default: U3D_ASSERT(false, "tiles of %d x %d x %d", m[0], m[1], m[2]);
     }
 }
 
@@ -191,6 +192,7 @@ static void gradients_of(const int m[3], const float *from, int64_t step, cpu_ve
     case z * 100 + y * 10 + x: gradients((const int[]){z, y, x}, from, step, taps); break;
         CPU_WINO_SHAPES(CASE)
 #undef CASE
+    default: U3D_ASSERT(false, "tiles of %d x %d x %d", m[0], m[1], m[2]);
     }
 }
 

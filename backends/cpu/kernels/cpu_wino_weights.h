@@ -10,8 +10,8 @@
     X(2, 2, 2)                                                                                               \
     X(1, 4, 4)                                                                                               \
     X(1, 2, 2)                                                                                               \
-    X(1, 1, 4) X(1, 1, 2) X(2, 4, 4) X(4, 2, 4) X(4, 4, 2) X(2, 2, 4) X(2, 4, 2) X(4, 2, 2) X(1, 2, 4)       \
-        X(1, 4, 2)
+    X(1, 1, 4)                                                                                               \
+    X(1, 1, 2) X(2, 4, 4) X(4, 2, 4) X(4, 4, 2) X(2, 2, 4) X(2, 4, 2) X(4, 2, 2) X(1, 2, 4) X(1, 4, 2)
 
 /* Transformed weights of some output channels: [product][panel][depth][lane], products `step` floats apart.
  */
