@@ -21,7 +21,7 @@ enum {
     BLOCK_MIN = 28,            /* tiles that pass at once                                    */
     BLOCK_MAX = 64,
     STRIP_LENGTH = 14, /* tiles of a strip                   */
-    ITEM_C = 64        /* output channels of an item at most */
+    ITEM_C = 128       /* output channels of an item at most */
 };
 
 typedef struct plan {
@@ -29,7 +29,7 @@ typedef struct plan {
     int64_t x_cols, x_c, y_cols, y_c; /* columns and channels of the planes             */
     int64_t group_c, groups;          /* input channels whose sums are made at once     */
     int64_t strips, chunks;           /* strips per chunk                               */
-    int64_t item_c, block;            /* output channels of an item, tiles at once      */
+    int64_t item_ci, item_co, block;  /* channels of an item, tiles at once             */
     int64_t u_step, v_step, sum_step; /* between products                               */
     int64_t x, y, sums, bias, thread; /* floats of each piece of the workspace          */
 } plan;
@@ -59,13 +59,12 @@ static plan plan_of(const cpu_wino_dw *c)
     p.y = w->planes * cpu_wino_plane_step(p.strips, p.y_cols, p.y_c);
     p.bias = cpu_lines(w->strips * p.y_c);
 
-    const int64_t tiles = p.strips * w->length,
-                  wide = w->a[2] * p.group_c * ITEM_C > ITEM_FLOATS ? ITEM_C / 2 : ITEM_C;
-    p.item_c = cpu_min(wide, p.y_c);
-    p.block = cpu_min(cpu_max(BLOCK_MIN, SCRATCH_FLOATS / (w->a[2] * (p.group_c + p.item_c))), BLOCK_MAX);
-    p.block = cpu_min(tiles, p.block);
-    p.u_step = p.block * p.group_c + 5 * 16;
-    p.v_step = p.block * p.item_c + 5 * 16;
+    p.item_co = cpu_min(ITEM_C, p.y_c);
+    p.item_ci = cpu_min(p.group_c, cpu_max(1, ITEM_FLOATS / (w->a[2] * p.item_co) / CPU_VL) * CPU_VL);
+    p.block = SCRATCH_FLOATS / (w->a[2] * (p.item_ci + p.item_co));
+    p.block = cpu_min(p.strips * w->length, cpu_min(cpu_max(BLOCK_MIN, p.block), BLOCK_MAX));
+    p.u_step = p.block * p.item_ci + 5 * 16;
+    p.v_step = p.block * p.item_co + 5 * 16;
     p.thread = cpu_lines(w->a[2] * (p.u_step + p.v_step));
     return p;
 }
@@ -86,52 +85,66 @@ typedef struct run {
     int64_t ci0, ci1;       /* plane channels of this group */
 } run;
 
-/* All tiles of the chunk, one plane, output channels [co0, co1). */
-static void product_item(const run *r, int64_t plane, int64_t co0, int64_t co1)
+typedef struct item { /* the sums of one plane for some input and output channels */
+    int64_t plane, ci0, ci1, co0, co1;
+} item;
+
+/* All tiles of the chunk. */
+static void product_item(const run *r, item it)
 {
     const plan *p = r->p;
     const cpu_wino *w = &p->w;
     const int64_t tiles = r->strips * w->length, blocks = cpu_ceil_div(tiles, p->block);
     float *u = r->scratch, *v = u + w->a[2] * p->u_step;
+    cpu_gemm g = {.rows = it.ci1 - it.ci0,
+                  .cols = it.co1 - it.co0,
+                  .a_row = it.ci1 - it.ci0,
+                  .b_row = it.co1 - it.co0,
+                  .c_row = p->y_c,
+                  .transposed = true};
 
     for (int64_t b = 0; b < blocks; b++) {
         const int64_t t0 = tiles * b / blocks, t1 = tiles * (b + 1) / blocks;
-        CPU_NAME(cpu_wino_x_in)(w, &r->x, plane, t0, t1, r->ci0, r->ci1, u, p->u_step);
-        CPU_NAME(cpu_wino_x_grad)(w, &r->y, plane, t0, t1, co0, co1, v, p->v_step);
-        for (int j = 0; j < w->a[2]; j++) CPU_NAME(cpu_gemm_run)
-        (&(cpu_gemm){.a = u + j * p->u_step,
-                     .b = v + j * p->v_step,
-                     .c = r->sums + (plane * w->a[2] + j) * p->sum_step + co0,
-                     .rows = r->ci1 - r->ci0,
-                     .cols = co1 - co0,
-                     .depth = t1 - t0,
-                     .a_row = r->ci1 - r->ci0,
-                     .b_row = co1 - co0,
-                     .c_row = p->y_c,
-                     .transposed = true,
-                     .add = b > 0 || r->strip0 > 0});
+        CPU_NAME(cpu_wino_x_in)(w, &r->x, it.plane, t0, t1, it.ci0, it.ci1, u, p->u_step);
+        CPU_NAME(cpu_wino_x_grad)(w, &r->y, it.plane, t0, t1, it.co0, it.co1, v, p->v_step);
+        g.depth = t1 - t0;
+        g.add = b > 0 || r->strip0 > 0;
+        for (int j = 0; j < w->a[2]; j++) {
+            g.a = u + j * p->u_step;
+            g.b = v + j * p->v_step;
+            g.c = r->sums + (it.plane * w->a[2] + j) * p->sum_step + (it.ci0 - r->ci0) * p->y_c + it.co0;
+            CPU_NAME(cpu_gemm_run)(&g);
+        }
     }
+}
+
+static void load_item(const run *r, int64_t i)
+{
+    const cpu_wino_dw *c = r->c;
+    const cpu_wino *w = &r->p->w;
+    const int64_t at = i / 2, strip = r->strip0 + at;
+    if (i % 2 == 0)
+        CPU_NAME(cpu_wino_load)(w, &c->map, c->pad, strip, at, &r->x);
+    else
+        CPU_NAME(cpu_wino_load_grad)(w, c->dy, c->co, strip, at, &r->y, r->bias + strip * r->p->y_c);
 }
 
 static void sum_chunk(const run *r, bool loaded)
 {
-    const cpu_wino *w = &r->p->w;
-    const int64_t parts = cpu_ceil_div(r->p->y_c, r->p->item_c);
+    const plan *p = r->p;
+    const int64_t co_parts = cpu_ceil_div(p->y_c, p->item_co);
+    const int64_t parts = co_parts * cpu_ceil_div(r->ci1 - r->ci0, p->item_ci);
     if (!loaded) {
 #pragma omp for schedule(dynamic, 1)
-        for (int64_t i = 0; i < 2 * r->strips; i++) {
-            const int64_t strip = r->strip0 + i / 2;
-            if (i % 2 == 0)
-                CPU_NAME(cpu_wino_load)(w, &r->c->map, r->c->pad, strip, i / 2, &r->x);
-            else
-                CPU_NAME(cpu_wino_load_grad)
-            (w, r->c->dy, r->c->co, strip, i / 2, &r->y, r->bias + strip * r->p->y_c);
-        }
+        for (int64_t i = 0; i < 2 * r->strips; i++) load_item(r, i);
     }
 #pragma omp for schedule(dynamic, 1)
-    for (int64_t i = 0; i < w->planes * parts; i++) {
-        const int64_t co0 = i % parts * r->p->item_c;
-        product_item(r, i / parts, co0, cpu_min(co0 + r->p->item_c, r->p->y_c));
+    for (int64_t i = 0; i < p->w.planes * parts; i++) {
+        item it = {.plane = i / parts, .co0 = i % co_parts * p->item_co};
+        it.ci0 = r->ci0 + i % parts / co_parts * p->item_ci;
+        it.ci1 = cpu_min(it.ci0 + p->item_ci, r->ci1);
+        it.co1 = cpu_min(it.co0 + p->item_co, p->y_c);
+        product_item(r, it);
     }
 }
 
