@@ -66,12 +66,25 @@ static void read_model(char *buf, size_t cap)
     fclose(f);
 }
 
-/* Does the kernel grant what map_huge wishes for? Linux, Documentation/admin-guide/mm/transhuge.rst. */
+/* Kernels that know transparent huge pages count them. */
+static bool huge_pages_known(void)
+{
+    char line[64];
+    bool known = false;
+    FILE *f = fopen("/proc/meminfo", "r");
+    if (!f) return false;
+    while (!known && fgets(line, sizeof line, f)) known = strncmp(line, "AnonHugePages:", 14) == 0;
+    fclose(f);
+    return known;
+}
+
+/* Does the kernel grant what map_huge wishes for? Linux, Documentation/admin-guide/mm/transhuge.rst. Some
+ * containers hide the switch; "never" is rare. */
 static bool huge_pages_granted(void)
 {
     char line[64] = "";
     FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "r");
-    if (!f) return false;
+    if (!f) return huge_pages_known();
     bool read = fgets(line, sizeof line, f) != NULL;
     fclose(f);
     return read && !strstr(line, "[never]");
