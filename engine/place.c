@@ -210,6 +210,7 @@ u3d_status u3d_place(u3d_life *lives, int n, uint64_t align, uint64_t chunk_cap,
 {
     *n_chunks = 0;
     U3D_ASSERT(n >= 0 && align > 0, "n %d, align %llu", n, (unsigned long long)align);
+    if (n == 0) return U3D_OK;
     u3d_status status = U3D_OK;
     place_key *keys = u3d_new((size_t)n, sizeof *keys);
     place_best best = {.lives = keys ? u3d_new((size_t)n, sizeof *lives) : NULL};
@@ -219,7 +220,7 @@ u3d_status u3d_place(u3d_life *lives, int n, uint64_t align, uint64_t chunk_cap,
     if (!s.placed) U3D_GO(U3D_E_NOMEM);
 
     for (int32_t i = 0; i < n; i++) keys[i] = (place_key){lives[i].bytes, lives[i].first, i};
-    if (n > 1) qsort(keys, (size_t)n, sizeof *keys, place_compare);
+    qsort(keys, (size_t)n, sizeof *keys, place_compare);
     U3D_GO(place_rounds(&s, keys, n, cap, &best));
     *n_chunks = s.n_chunks;
 
