@@ -13,6 +13,7 @@
 #include "engine/mem.h"
 #include "net/unet3d.h"
 #include "tests/support_eval.h"
+#include "tests/support_machine.h"
 
 static const double SAME = 1e-9; /* relative: two orders of summation in double */
 
@@ -446,13 +447,7 @@ static void fusing_survives_running_out_of_memory(void **state)
 
 /* ---- on the CPU ---- */
 
-typedef struct machine {
-    u3d_unet3d net;
-    u3d_plan *plan;
-    u3d_params *params;
-    u3d_arena *arena;
-    u3d_exec *exec;
-} machine;
+typedef u3d_test_machine machine;
 
 static void machine_open(u3d_backend *b, const net_case *c, bool fused, machine *m)
 {
@@ -461,39 +456,7 @@ static void machine_open(u3d_backend *b, const net_case *c, bool fused, machine 
     net_build(c, &m->net);
     if (fused) assert_ok(u3d_graph_fuse(m->net.graph, b));
     check_graph(m->net.graph);
-    assert_ok(u3d_plan_new(b, m->net.graph, &tight, &m->plan));
-    assert_ok(u3d_params_new(b, m->net.graph, blocks, 7, &m->params));
-    assert_ok(u3d_arena_new(b, &m->plan, 1, &m->arena));
-    assert_ok(u3d_exec_new(m->plan, m->params, m->arena, &m->exec));
-}
-
-static void machine_close(machine *m)
-{
-    u3d_exec_free(m->exec);
-    u3d_arena_free(m->arena);
-    u3d_params_free(m->params);
-    u3d_plan_free(m->plan);
-    u3d_unet3d_done(&m->net);
-}
-
-static void machine_run(machine *m)
-{
-    const u3d_graph *g = m->net.graph;
-    for (u3d_val v = 0; v < u3d_graph_n_values(g); v++) {
-        const u3d_value *value = u3d_graph_value(g, v);
-        u3d_tensor *t;
-        if (value->role != U3D_ROLE_INPUT) continue;
-        u3d_rng r = u3d_rng_at(u3d_test_seed(), U3D_RNG_TEST, (uint64_t)v);
-        assert_ok(u3d_tensor_new(value->name, value->type, &t));
-        for (int64_t i = 0; i < u3d_type_elems(&t->type); i++)
-            if (t->type.dtype == U3D_U8)
-                u3d_tensor_u8(t)[i] = (uint8_t)u3d_rng_below(&r, 3);
-            else
-                u3d_tensor_f32(t)[i] = (float)u3d_rng_uniform(&r) + 0.1F;
-        assert_ok(u3d_exec_feed(m->exec, v, t));
-        u3d_tensor_free(t);
-    }
-    assert_ok(u3d_exec_run(m->exec));
+    u3d_test_machine_open(b, &tight, blocks, 7, m);
 }
 
 static void compare_output(machine *a, machine *b)
@@ -546,13 +509,13 @@ static void the_cpu_computes_the_same(void **state)
             assert_int_equal(count_op(fused.net.graph, U3D_OP_RELU), 0);
         }
         assert_int_equal(count_op(fused.net.graph, U3D_OP_CROP_CONCAT), 0);
-        machine_run(&plain);
-        machine_run(&fused);
+        u3d_test_machine_run(&plain);
+        u3d_test_machine_run(&fused);
         compare_output(&plain, &fused);
         compare_params(&plain, &fused, U3D_BLOCK_GRAD);
         compare_params(&plain, &fused, U3D_BLOCK_VALUE); /* running statistics are among them */
-        machine_close(&plain);
-        machine_close(&fused);
+        u3d_test_machine_close(&plain);
+        u3d_test_machine_close(&fused);
     }
     u3d_backend_close(b);
 }

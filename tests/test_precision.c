@@ -11,6 +11,7 @@
 #include "engine/rng.h"
 #include "net/unet3d.h"
 #include "tests/support_eval.h"
+#include "tests/support_machine.h"
 
 static const double FAST_LIMIT = 1e-4;
 
@@ -48,30 +49,19 @@ static u3d_tensor *run_float(const char *const *settings, const char *precision)
 {
     u3d_backend *b = u3d_test_cpu();
     u3d_config c;
-    u3d_unet3d net;
-    u3d_plan *plan;
-    u3d_params *params;
-    u3d_arena *arena;
-    u3d_exec *exec;
+    u3d_test_machine m;
     u3d_tensor *logits;
     config_of(settings, precision, &c);
-    assert_ok(u3d_unet3d_build(&c, b, U3D_MODE_INFER, 1, c.patch, false, &net));
-    u3d_graph_output(net.graph, net.logits, "logits");
-    assert_ok(u3d_plan_new(b, net.graph, &(u3d_plan_opts){0}, &plan));
-    assert_ok(u3d_params_new(b, net.graph, 1U << U3D_BLOCK_VALUE, 7, &params));
-    assert_ok(u3d_arena_new(b, &plan, 1, &arena));
-    assert_ok(u3d_exec_new(plan, params, arena, &exec));
-    u3d_tensor *image = image_of(net.graph, net.image);
-    assert_ok(u3d_exec_feed(exec, net.image, image));
-    assert_ok(u3d_exec_run(exec));
-    assert_ok(u3d_tensor_new("logits", u3d_graph_value(net.graph, net.logits)->type, &logits));
-    assert_ok(u3d_exec_fetch(exec, net.logits, logits));
+    assert_ok(u3d_unet3d_build(&c, b, U3D_MODE_INFER, 1, c.patch, false, &m.net));
+    u3d_graph_output(m.net.graph, m.net.logits, "logits");
+    u3d_test_machine_open(b, &(u3d_plan_opts){0}, 1U << U3D_BLOCK_VALUE, 7, &m);
+    u3d_tensor *image = image_of(m.net.graph, m.net.image);
+    assert_ok(u3d_exec_feed(m.exec, m.net.image, image));
+    assert_ok(u3d_exec_run(m.exec));
+    assert_ok(u3d_tensor_new("logits", u3d_graph_value(m.net.graph, m.net.logits)->type, &logits));
+    assert_ok(u3d_exec_fetch(m.exec, m.net.logits, logits));
     u3d_tensor_free(image);
-    u3d_exec_free(exec);
-    u3d_arena_free(arena);
-    u3d_params_free(params);
-    u3d_plan_free(plan);
-    u3d_unet3d_done(&net);
+    u3d_test_machine_close(&m);
     u3d_backend_close(b);
     return logits;
 }

@@ -7,6 +7,7 @@
 #include "engine/mem.h"
 #include "engine/recompute.h"
 #include "net/unet3d.h"
+#include "tests/support_machine.h"
 
 static void net_build(u3d_backend *b, const char *const *set, u3d_unet3d *net)
 {
@@ -41,50 +42,13 @@ enum { N_NETS = sizeof nets / sizeof *nets };
 
 /* ---- runs ---- */
 
-typedef struct machine {
-    u3d_unet3d net;
-    u3d_plan *plan;
-    u3d_params *params;
-    u3d_arena *arena;
-    u3d_exec *exec;
-} machine;
-
-static void feed_all(machine *m)
-{
-    for (u3d_val v = 0; v < u3d_graph_n_values(m->net.graph); v++) {
-        const u3d_value *value = u3d_graph_value(m->net.graph, v);
-        u3d_tensor *t;
-        if (value->role != U3D_ROLE_INPUT) continue;
-        u3d_rng r = u3d_rng_at(u3d_test_seed(), U3D_RNG_TEST, (uint64_t)v);
-        assert_ok(u3d_tensor_new(value->name, value->type, &t));
-        for (int64_t i = 0; i < u3d_type_elems(&t->type); i++)
-            if (t->type.dtype == U3D_U8)
-                u3d_tensor_u8(t)[i] = (uint8_t)u3d_rng_below(&r, 3);
-            else
-                u3d_tensor_f32(t)[i] = (float)u3d_rng_uniform(&r) + 0.1F;
-        assert_ok(u3d_exec_feed(m->exec, v, t));
-        u3d_tensor_free(t);
-    }
-}
+typedef u3d_test_machine machine;
 
 static void machine_run(u3d_backend *b, machine *m)
 {
     const u3d_plan_opts o = {.guard = true};
-    assert_ok(u3d_plan_new(b, m->net.graph, &o, &m->plan));
-    assert_ok(u3d_params_new(b, m->net.graph, 1U << U3D_BLOCK_VALUE | 1U << U3D_BLOCK_GRAD, 1, &m->params));
-    assert_ok(u3d_arena_new(b, &m->plan, 1, &m->arena));
-    assert_ok(u3d_exec_new(m->plan, m->params, m->arena, &m->exec));
-    feed_all(m);
-    assert_ok(u3d_exec_run(m->exec));
-}
-
-static void machine_close(machine *m)
-{
-    u3d_exec_free(m->exec);
-    u3d_arena_free(m->arena);
-    u3d_params_free(m->params);
-    u3d_plan_free(m->plan);
-    u3d_unet3d_done(&m->net);
+    u3d_test_machine_open(b, &o, 1U << U3D_BLOCK_VALUE | 1U << U3D_BLOCK_GRAD, 1, m);
+    u3d_test_machine_run(m);
 }
 
 static void assert_same_block(machine *a, machine *b, u3d_block block)
@@ -134,8 +98,8 @@ static void results_are_the_same_bits(void **state)
         assert_same_loss(&plain, &again);
         assert_same_block(&plain, &again, U3D_BLOCK_GRAD);
         assert_same_block(&plain, &again, U3D_BLOCK_VALUE); /* running statistics move once */
-        machine_close(&plain);
-        machine_close(&again);
+        u3d_test_machine_close(&plain);
+        u3d_test_machine_close(&again);
     }
     u3d_backend_close(b);
 }

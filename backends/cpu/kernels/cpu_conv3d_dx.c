@@ -81,8 +81,8 @@ static void plain(const cpu_call *c)
 }
 
 const cpu_entry CPU_NAME(cpu_CONV3D_DX)[] = {
-    CPU_WINO_ENTRY(dx, 4),
-    CPU_WINO_ENTRY(dx, 2),
+    CPU_WINO_ENTRY(conv, 4),
+    CPU_WINO_ENTRY(conv, 2),
     {.name = "direct", .work = direct_work, .run = direct, .cost = direct_cost},
     {.name = "plain", .run = plain},
     {.name = NULL}};

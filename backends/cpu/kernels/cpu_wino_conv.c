@@ -85,7 +85,7 @@ static plan plan_of(const cpu_wino_conv *c, int threads)
     p.bias = cpu_lines(co);
     p.in = p.w.planes * cpu_wino_plane_step(p.strips, p.in_cols, p.in_c);
     p.out = p.w.planes * cpu_wino_plane_step(p.strips, p.out_cols, p.group_c);
-    p.parts = c->moments ? cpu_lines(p.w.strips * 3 * co) : 0;
+    p.parts = c->gather ? cpu_lines(p.w.strips * 3 * co) : 0;
     p.copies = p.shared ? 1 : threads;
     const int64_t tiles = cpu_min(CPU_WINO_BLOCK, p.strips * p.w.length);
     p.u_step = tiles * p.in_c + 5 * 16;
@@ -284,9 +284,9 @@ void CPU_NAME(cpu_wino_conv_run)(const cpu_wino_conv *c, void *work, int threads
                  .in = cpu_wino_planes(mine, p.strips, p.in_cols, p.in_c),
                  .out = cpu_wino_planes(mine + p.in, p.strips, p.out_cols, cpu_wino_channels(c->co)),
                  .bias = bias,
-                 .parts = c->moments ? parts : NULL,
+                 .parts = c->gather ? parts : NULL,
                  .scratch = scratch + me * p.thread};
         (p.shared ? run_shared : run_private)(&r, weights);
-        if (c->moments) write_moments(&r);
+        if (c->gather) write_moments(&r);
     }
 }

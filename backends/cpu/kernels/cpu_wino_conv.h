@@ -13,7 +13,8 @@ typedef struct cpu_wino_conv {
     const float *bias;  /* [co] or NULL                                                  */
     float *y;
     bool accumulate;
-    float *moments; /* [S, 2, co] or NULL */
+    bool gather;    /* the moments of y    */
+    float *moments; /* [S, 2, co]          */
     bool per_instance;
 } cpu_wino_conv;
 

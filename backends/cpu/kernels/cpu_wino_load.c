@@ -243,28 +243,28 @@ static float *tile_at(const cpu_wino *w, const cpu_planes *p, int64_t plane, int
     return p->data + plane * p->step + (strip * p->cols + x) * p->c;
 }
 
-void CPU_NAME(cpu_wino_x_in)(const cpu_wino *w, const cpu_planes *p, int64_t plane, int64_t t0, int64_t t1,
-                             int64_t c0, int64_t c1, float *to, int64_t step)
+CPU_INLINE void x_tiles(const cpu_wino *w, bool grad, const cpu_planes *p, int64_t plane, int64_t t0,
+                        int64_t t1, int64_t c0, int64_t c1, float *to, int64_t step)
 {
     for (int64_t t = t0; t < t1; t++, to += c1 - c0) {
         const float *from = tile_at(w, p, plane, t);
         if (w->m[2] == 4)
-            x_forth(4, false, from, p->c, c0, c1, to, step);
+            x_forth(4, grad, from, p->c, c0, c1, to, step);
         else
-            x_forth(2, false, from, p->c, c0, c1, to, step);
+            x_forth(2, grad, from, p->c, c0, c1, to, step);
     }
+}
+
+void CPU_NAME(cpu_wino_x_in)(const cpu_wino *w, const cpu_planes *p, int64_t plane, int64_t t0, int64_t t1,
+                             int64_t c0, int64_t c1, float *to, int64_t step)
+{
+    x_tiles(w, false, p, plane, t0, t1, c0, c1, to, step);
 }
 
 void CPU_NAME(cpu_wino_x_grad)(const cpu_wino *w, const cpu_planes *p, int64_t plane, int64_t t0, int64_t t1,
                                int64_t c0, int64_t c1, float *to, int64_t step)
 {
-    for (int64_t t = t0; t < t1; t++, to += c1 - c0) {
-        const float *from = tile_at(w, p, plane, t);
-        if (w->m[2] == 4)
-            x_forth(4, true, from, p->c, c0, c1, to, step);
-        else
-            x_forth(2, true, from, p->c, c0, c1, to, step);
-    }
+    x_tiles(w, true, p, plane, t0, t1, c0, c1, to, step);
 }
 
 void CPU_NAME(cpu_wino_x_out)(const cpu_wino *w, const float *from, int64_t step, const cpu_planes *p,

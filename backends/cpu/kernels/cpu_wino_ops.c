@@ -89,43 +89,25 @@ static double dw_cost_of(const cpu_wino_dw *c)
 
 /* ---- forward ---- */
 
-static cpu_wino_conv conv_of(const u3d_op_desc *d, const cpu_call *call, int most)
+static cpu_wino_conv forward_of(const u3d_op_desc *d, const cpu_call *call, int most)
 {
     const u3d_conv_attr *a = &d->attr.conv;
     const u3d_type *w = &d->in[1], *y = &d->out[0];
     cpu_wino_conv c = {
         .map = cpu_map_of(d, call ? call->in : NULL), .co = w->dim[4], .per_instance = a->per_instance};
     const int64_t kernel[3] = {a->kernel[0], a->kernel[1], a->kernel[2]};
-    static float wanted;
     for (int i = 0; i < 3; i++) {
         c.size[i] = y->dim[1 + i];
         c.pad[i] = a->pad[i];
     }
     tiles_of(c.size, a, most, c.m);
     c.w = cpu_conv_weights_of(call ? call->in[1] : NULL, kernel, w->dim[3], w->dim[4]);
-    if (a->moments) c.moments = call ? call->out[1] : &wanted;
+    c.gather = a->moments;
     if (!call) return c;
+    if (c.gather) c.moments = call->out[1];
     c.bias = cpu_map_bias(d, call->in);
     c.y = call->out[0];
     return c;
-}
-
-static void conv_work(const u3d_op_desc *d, int threads, int most, uint64_t *min, uint64_t *best)
-{
-    const cpu_wino_conv c = conv_of(d, NULL, most);
-    *min = *best = CPU_NAME(cpu_wino_conv_work)(&c, threads);
-}
-
-static double conv_cost(const u3d_op_desc *d, int most)
-{
-    const cpu_wino_conv c = conv_of(d, NULL, most);
-    return conv_cost_of(&c);
-}
-
-static void conv_run(const cpu_call *call, int most)
-{
-    const cpu_wino_conv c = conv_of(call->desc, call, most);
-    CPU_NAME(cpu_wino_conv_run)(&c, call->work, call->threads);
 }
 
 /* ---- input gradient: a convolution of dy with flipped, transposed weights ---- */
@@ -159,21 +141,28 @@ static cpu_wino_conv dx_of(const u3d_op_desc *d, const cpu_call *call, int most)
     return c;
 }
 
-static void dx_work(const u3d_op_desc *d, int threads, int most, uint64_t *min, uint64_t *best)
+/* ---- both ---- */
+
+static cpu_wino_conv conv_of(const u3d_op_desc *d, const cpu_call *call, int most)
 {
-    const cpu_wino_conv c = dx_of(d, NULL, most);
+    return (d->op == U3D_OP_CONV3D_DX ? dx_of : forward_of)(d, call, most);
+}
+
+static void conv_work(const u3d_op_desc *d, int threads, int most, uint64_t *min, uint64_t *best)
+{
+    const cpu_wino_conv c = conv_of(d, NULL, most);
     *min = *best = CPU_NAME(cpu_wino_conv_work)(&c, threads);
 }
 
-static double dx_cost(const u3d_op_desc *d, int most)
+static double conv_cost(const u3d_op_desc *d, int most)
 {
-    const cpu_wino_conv c = dx_of(d, NULL, most);
+    const cpu_wino_conv c = conv_of(d, NULL, most);
     return conv_cost_of(&c);
 }
 
-static void dx_run(const cpu_call *call, int most)
+static void conv_run(const cpu_call *call, int most)
 {
-    const cpu_wino_conv c = dx_of(call->desc, call, most);
+    const cpu_wino_conv c = conv_of(call->desc, call, most);
     CPU_NAME(cpu_wino_conv_run)(&c, call->work, call->threads);
 }
 
@@ -232,7 +221,5 @@ static void dw_run(const cpu_call *call, int most)
     }
 ENTRY(conv, 4)
 ENTRY(conv, 2)
-ENTRY(dx, 4)
-ENTRY(dx, 2)
 ENTRY(dw, 4)
 ENTRY(dw, 2)

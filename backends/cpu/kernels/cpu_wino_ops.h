@@ -1,5 +1,5 @@
 /* The convolution ops by Winograd: "winograd-f4" and "winograd-f2", the most outputs of a tile along an axis.
- */
+ * conv serves conv3d and conv3d_dx, dw serves conv3d_dw. */
 #ifndef U3D_CPU_WINO_OPS_H
 #define U3D_CPU_WINO_OPS_H
 
@@ -22,8 +22,6 @@ const char *CPU_NAME(cpu_wino_refuses_f4)(const u3d_op_desc *d);
 const char *CPU_NAME(cpu_wino_refuses_f2)(const u3d_op_desc *d);
 CPU_WINO_DECLARE(conv, 4)
 CPU_WINO_DECLARE(conv, 2)
-CPU_WINO_DECLARE(dx, 4)
-CPU_WINO_DECLARE(dx, 2)
 CPU_WINO_DECLARE(dw, 4)
 CPU_WINO_DECLARE(dw, 2)
 
