@@ -1,5 +1,5 @@
 /* Which implementations each op has, best first. An entry lives in the file of its op: cl_<op>_<name>. */
-#include "backends/opencl/cl_impl.h"
+#include "backends/opencl/cl_entries.h"
 
 #define ENTRIES(...) (const cl_entry *const[]){__VA_ARGS__ NULL}
 
