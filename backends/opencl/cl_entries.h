@@ -9,5 +9,11 @@
 /* matrix products by CLBlast (cl_clblast*.c) */
 
 /* pooling, norm, crop and concat, pointwise, losses, optimizers */
+extern const cl_entry cl_maxpool3d_plain, cl_maxpool3d_dx_plain;
+extern const cl_entry cl_norm_plain, cl_norm_back_plain, cl_moments_plain, cl_norm_table_plain;
+extern const cl_entry cl_crop_concat_plain, cl_crop_concat_back_plain;
+extern const cl_entry cl_relu_plain, cl_relu_back_plain, cl_fill_plain, cl_copy_plain, cl_add_plain;
+extern const cl_entry cl_softmax_plain, cl_softmax_xent_plain, cl_softmax_xent_back_plain, cl_dice_plain, cl_dice_back_plain;
+extern const cl_entry cl_sgd_step_plain, cl_adam_step_plain, cl_lerp_plain, cl_sum_squares_plain;
 
 #endif
