@@ -68,12 +68,12 @@ static void *open_loader(void)
     return chosen ? open_first(&chosen, 1) : open_first(LOADERS, sizeof LOADERS / sizeof LOADERS[0]);
 }
 
-/* Looks up one function; `missing` keeps the first name that is not there. */
-static void *find(void *library, const char *name, const char **missing)
+/* Looks up one function into a pointer of any function type; `missing` keeps the first name that is not there. */
+static void find(void *library, const char *name, void *pointer, const char **missing)
 {
     void *function = dlsym(library, name);
+    memcpy(pointer, &function, sizeof function);
     if (!function && !*missing) *missing = name;
-    return function;
 }
 
 u3d_status cl_api_open(void)
@@ -88,8 +88,7 @@ u3d_status cl_api_open(void)
                         "open backend 'opencl': the OpenCL loader is not installed (%s); on Debian and Ubuntu: "
                         "apt install ocl-icd-libopencl1, and the driver of your GPU; or use --backend=cpu",
                         dlerror());
-#define CL_API_FIND(name)                                                                                    \
-    *(void **)&cl.name = find(opened, "cl" #name, &missing);
+#define CL_API_FIND(name) find(opened, "cl" #name, &cl.name, &missing);
     CL_API_LIST(CL_API_FIND)
 #undef CL_API_FIND
     if (missing) {
@@ -110,8 +109,7 @@ const char *clblast_missing(void)
     const char *missing = NULL;
     void *library = open_first(CLBLASTS, sizeof CLBLASTS / sizeof CLBLASTS[0]);
     if (library) {
-#define CLBLAST_API_FIND(name)                                                                               \
-    *(void **)&clblast.name = find(library, "CLBlast" #name, &missing);
+#define CLBLAST_API_FIND(name) find(library, "CLBlast" #name, &clblast.name, &missing);
         CLBLAST_API_LIST(CLBLAST_API_FIND)
 #undef CLBLAST_API_FIND
     }
