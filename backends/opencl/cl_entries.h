@@ -4,7 +4,9 @@
 
 #include "backends/opencl/cl_impl.h"
 
-/* convolution (cl_conv3d.c, ...) */
+/* convolution (cl_conv3d.c, cl_upconv3d.c, cl_conv3d_implicit.c) */
+extern const cl_entry cl_conv3d_plain, cl_conv3d_dx_plain, cl_conv3d_dw_plain;
+extern const cl_entry cl_upconv3d_plain, cl_upconv3d_dx_plain, cl_upconv3d_dw_plain;
 
 /* matrix products by CLBlast (cl_clblast*.c) */
 
