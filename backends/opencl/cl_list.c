@@ -4,12 +4,12 @@
 #define ENTRIES(...) (const cl_entry *const[]){__VA_ARGS__ NULL}
 
 const cl_entry *const *const cl_list[U3D_OP_COUNT] = {
-    [U3D_OP_CONV3D] = ENTRIES(),
-    [U3D_OP_CONV3D_DX] = ENTRIES(),
-    [U3D_OP_CONV3D_DW] = ENTRIES(),
-    [U3D_OP_UPCONV3D] = ENTRIES(),
-    [U3D_OP_UPCONV3D_DX] = ENTRIES(),
-    [U3D_OP_UPCONV3D_DW] = ENTRIES(),
+    [U3D_OP_CONV3D] = ENTRIES(&cl_conv3d_clblast, &cl_conv3d_unfold, ),
+    [U3D_OP_CONV3D_DX] = ENTRIES(&cl_conv3d_dx_clblast, &cl_conv3d_dx_unfold, ),
+    [U3D_OP_CONV3D_DW] = ENTRIES(&cl_conv3d_dw_clblast, &cl_conv3d_dw_unfold, ),
+    [U3D_OP_UPCONV3D] = ENTRIES(&cl_upconv3d_clblast, ),
+    [U3D_OP_UPCONV3D_DX] = ENTRIES(&cl_upconv3d_dx_clblast, ),
+    [U3D_OP_UPCONV3D_DW] = ENTRIES(&cl_upconv3d_dw_clblast, ),
     [U3D_OP_MAXPOOL3D] = ENTRIES(),
     [U3D_OP_MAXPOOL3D_DX] = ENTRIES(),
     [U3D_OP_NORM] = ENTRIES(),
