@@ -10,8 +10,18 @@
 #include "engine/log.h"
 
 extern const u3d_backend_vt u3d_backend_cpu;
+#if U3D_HAVE_OPENCL
+extern const u3d_backend_vt u3d_backend_opencl;
+#endif
 
-static const u3d_backend_vt *const table[] = {&u3d_backend_cpu};
+enum { MAX_DEVICES = 32 };
+
+static const u3d_backend_vt *const table[] = {
+    &u3d_backend_cpu,
+#if U3D_HAVE_OPENCL
+    &u3d_backend_opencl,
+#endif
+};
 
 const u3d_backend_vt *u3d_backend_at(int i)
 {
@@ -40,13 +50,43 @@ static u3d_status unknown_backend(const char *name)
     return u3d_fail(U3D_E_ARG, "open backend '%s': unknown name; known are %s", name, known);
 }
 
+/* Does the backend have a GPU that works? If not, why, for people. */
+static bool has_gpu(const u3d_backend_vt *vt, char *reason, size_t cap)
+{
+    u3d_caps caps[MAX_DEVICES];
+    int n = 0;
+    if (vt->list(caps, MAX_DEVICES, &n) != U3D_OK) {
+        (void)snprintf(reason, cap, "%s", u3d_error_text());
+        return false;
+    }
+    (void)snprintf(reason, cap, "%s has no device of type GPU", vt->name);
+    for (int i = 0; i < n; i++) {
+        if (caps[i].gpu && caps[i].usable) return true;
+        if (caps[i].gpu) (void)snprintf(reason, cap, "%.127s: %.127s", caps[i].device, caps[i].note);
+    }
+    return false;
+}
+
+/* A GPU where there is one, else our own code on the CPU: a CPU behind another interface is for tests. With
+ * --device, whichever backend has it. */
 static u3d_status open_auto(const u3d_backend_opts *o, u3d_backend **out)
 {
-    U3D_TRY(u3d_backend_cpu.open(o, out));
+    char reason[512] = "this build has no GPU backend";
     u3d_caps caps;
-    (*out)->vt->caps(*out, &caps);
-    U3D_INFO("backend", "auto: cpu (%s, %d threads); this build has no GPU backend", caps.device,
-             caps.compute_units);
+    const u3d_backend_vt *vt;
+    for (int i = 1; (vt = u3d_backend_at(i)) != NULL; i++) {
+        if (!has_gpu(vt, reason, sizeof reason)) continue;
+        if (vt->open(o, out) == U3D_OK) {
+            u3d_backend_caps(*out, &caps);
+            U3D_INFO("backend", "auto: %s (%s, %s); --backend=cpu computes on the CPU instead", vt->name, caps.device,
+                     caps.driver);
+            return U3D_OK;
+        }
+        (void)snprintf(reason, sizeof reason, "%s", u3d_error_text());
+    }
+    U3D_TRY(u3d_backend_cpu.open(o, out));
+    u3d_backend_caps(*out, &caps);
+    U3D_INFO("backend", "auto: cpu (%s, %d threads), for want of a GPU: %s", caps.device, caps.compute_units, reason);
     return U3D_OK;
 }
 

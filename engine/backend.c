@@ -183,6 +183,24 @@ u3d_status u3d_backend_zero(u3d_backend *b, u3d_span dst, uint64_t bytes)
     return bytes ? b->vt->zero(b, dst, bytes) : U3D_OK;
 }
 
+static void backend_check_post(int slot, uint32_t bytes)
+{
+    U3D_ASSERT(slot >= 0 && slot < U3D_POST_SLOTS && bytes <= U3D_POST_BYTES, "slot %d, %u bytes", slot, bytes);
+}
+
+u3d_status u3d_backend_post(u3d_backend *b, u3d_span src, uint32_t bytes, int slot)
+{
+    backend_check_post(slot, bytes);
+    U3D_TRY(backend_check_span(src, backend_align(b), "post", slot));
+    return b->vt->post(b, src, bytes, slot);
+}
+
+u3d_status u3d_backend_collect(u3d_backend *b, int slot, void *dst, uint32_t bytes)
+{
+    backend_check_post(slot, bytes);
+    return b->vt->collect(b, slot, dst, bytes);
+}
+
 const char *u3d_backend_impl(const u3d_backend *b, u3d_op op, int i)
 {
     return b->vt->impl(b, op, i);

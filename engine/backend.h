@@ -32,14 +32,18 @@ typedef struct u3d_span {
 typedef struct u3d_caps {
     char device[128]; /* for people: "AMD EPYC 7763, avx2"                     */
     char driver[128];
+    char platform[64];        /* of drivers with several; "" where there is none */
+    char note[128];           /* why it is limited, or cannot be used; ""      */
     uint64_t mem_bytes;       /* total; 0 if unknown                           */
     uint64_t max_alloc_bytes; /* largest single buffer                         */
+    uint64_t local_bytes;     /* memory that a work-group shares; 0: no such   */
     uint64_t page_bytes;      /* buffers of at least so many bytes take multiples of it; 0: no such */
     uint32_t align;           /* offsets must be a multiple; power of two      */
     int32_t compute_units;    /* threads on a CPU                              */
     bool host_memory;         /* buffers live in host memory                   */
     bool deterministic;       /* same inputs give same bits on every run       */
     bool gpu;
+    bool usable; /* open() would take it                                       */
 } u3d_caps;
 
 typedef struct u3d_backend_opts {
@@ -69,6 +73,8 @@ typedef struct u3d_backend_vt {
     u3d_status (*upload)(u3d_backend *b, u3d_span dst, const void *src, uint64_t bytes);
     u3d_status (*download)(u3d_backend *b, void *dst, u3d_span src, uint64_t bytes);
     u3d_status (*zero)(u3d_backend *b, u3d_span dst, uint64_t bytes);
+    u3d_status (*post)(u3d_backend *b, u3d_span src, uint32_t bytes, int slot);
+    u3d_status (*collect)(u3d_backend *b, int slot, void *dst, uint32_t bytes);
 
     const char *(*impl)(const u3d_backend *b, u3d_op op, int i); /* i-th name, best first; NULL past the end */
     u3d_status (*query)(const u3d_backend *b, const u3d_op_desc *d, u3d_need *out);
@@ -92,6 +98,12 @@ void u3d_backend_release(u3d_backend *b, u3d_buffer *buf);
 u3d_status u3d_backend_upload(u3d_backend *b, u3d_span dst, const void *src, uint64_t bytes);
 u3d_status u3d_backend_download(u3d_backend *b, void *dst, u3d_span src, uint64_t bytes);
 u3d_status u3d_backend_zero(u3d_backend *b, u3d_span dst, uint64_t bytes);
+/* A few bytes without waiting for what runs behind them: post remembers src as it is when everything that was run so
+ * far is done; collect waits for that, and for nothing later. A slot holds the last post until it is collected. */
+enum { U3D_POST_SLOTS = 8, U3D_POST_BYTES = 64 };
+u3d_status u3d_backend_post(u3d_backend *b, u3d_span src, uint32_t bytes, int slot);
+u3d_status u3d_backend_collect(u3d_backend *b, int slot, void *dst, uint32_t bytes);
+
 const char *u3d_backend_impl(const u3d_backend *b, u3d_op op, int i);
 u3d_status u3d_backend_query(const u3d_backend *b, const u3d_op_desc *d, u3d_need *out);
 u3d_status u3d_backend_prepare(u3d_backend *b, const u3d_op_desc *d, uint64_t work_bytes, u3d_kernel **out);

@@ -40,9 +40,25 @@ static bool device_json(cJSON *list, const u3d_backend_vt *vt, int i, const u3d_
     return d && cJSON_AddItemToArray(list, d) && cJSON_AddStringToObject(d, "backend", vt->name) &&
            cJSON_AddNumberToObject(d, "number", i) && cJSON_AddStringToObject(d, "device", c->device) &&
            cJSON_AddStringToObject(d, "driver", c->driver) &&
+           cJSON_AddStringToObject(d, "platform", c->platform) &&
            cJSON_AddNumberToObject(d, "memory_bytes", (double)c->mem_bytes) &&
+           cJSON_AddNumberToObject(d, "largest_allocation_bytes", (double)c->max_alloc_bytes) &&
+           cJSON_AddNumberToObject(d, "local_memory_bytes", (double)c->local_bytes) &&
            cJSON_AddNumberToObject(d, "compute_units", c->compute_units) &&
-           cJSON_AddBoolToObject(d, "gpu", c->gpu);
+           cJSON_AddBoolToObject(d, "gpu", c->gpu) && cJSON_AddBoolToObject(d, "usable", c->usable) &&
+           cJSON_AddStringToObject(d, "note", c->note);
+}
+
+static void print_device(const u3d_backend_vt *vt, int i, const u3d_caps *c)
+{
+    printf("%-8s %d  %s, %d compute units, %.1f GB", vt->name, i, c->device, c->compute_units,
+           (double)c->mem_bytes / 1e9);
+    if (c->local_bytes)
+        printf(" (%.1f GB in one piece, %.0f KB local)", (double)c->max_alloc_bytes / 1e9,
+               (double)c->local_bytes / 1024);
+    printf(", %s\n", c->driver);
+    if (c->platform[0]) printf("%-11s%s, %s\n", "", c->platform, c->gpu ? "GPU" : "no GPU: only taken when asked for");
+    if (c->note[0]) printf("%-11s%s\n", "", c->note);
 }
 
 u3d_status cmd_devices(const args *a)
@@ -64,9 +80,7 @@ u3d_status cmd_devices(const args *a)
         }
         for (int d = 0; ok && d < n; d++) {
             ok = device_json(list, vt, d, &caps[d]);
-            if (!a->json)
-                printf("%-8s %d  %s, %d compute units, %.1f GB, %s\n", vt->name, d, caps[d].device,
-                       caps[d].compute_units, (double)caps[d].mem_bytes / 1e9, caps[d].driver);
+            if (!a->json) print_device(vt, d, &caps[d]);
         }
     }
     u3d_status status = U3D_OK;

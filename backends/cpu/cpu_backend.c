@@ -28,6 +28,7 @@ typedef struct cpu_backend {
     const cpu_isa *isa;
     int threads;
     u3d_caps caps;
+    char posted[U3D_POST_SLOTS][U3D_POST_BYTES];
 } cpu_backend;
 
 struct u3d_buffer {
@@ -103,6 +104,7 @@ static void fill_caps(const cpu_isa *isa, int threads, u3d_caps *out)
         .compute_units = threads,
         .host_memory = true,
         .deterministic = true,
+        .usable = true,
     };
     snprintf(out->device, sizeof out->device, "%s, %s", model, isa->name);
     snprintf(out->driver, sizeof out->driver, "OpenMP %d, compiler %s", _OPENMP, __VERSION__);
@@ -260,6 +262,18 @@ static u3d_status cpu_zero(u3d_backend *b, u3d_span dst, uint64_t bytes)
     return U3D_OK;
 }
 
+static u3d_status cpu_post(u3d_backend *b, u3d_span src, uint32_t bytes, int slot)
+{
+    memcpy(((cpu_backend *)b)->posted[slot], src.buf->data + src.off, bytes);
+    return U3D_OK;
+}
+
+static u3d_status cpu_collect(u3d_backend *b, int slot, void *dst, uint32_t bytes)
+{
+    memcpy(dst, self(b)->posted[slot], bytes);
+    return U3D_OK;
+}
+
 /* ---- work ---- */
 
 static const char *cpu_impl_name(const u3d_backend *b, u3d_op op, int i)
@@ -390,6 +404,8 @@ const u3d_backend_vt u3d_backend_cpu = {
     .upload = cpu_upload,
     .download = cpu_download,
     .zero = cpu_zero,
+    .post = cpu_post,
+    .collect = cpu_collect,
     .impl = cpu_impl_name,
     .query = cpu_query,
     .prepare = cpu_prepare,

@@ -49,7 +49,7 @@
 #define CLBLAST_API_LIST(X)                                                                                  \
     X(Sgemm)                                                                                                 \
     X(SgemmWithTempBuffer)                                                                                   \
-    X(SgemmTempBufferSize)                                                                                   \
+    X(SGemmTempBufferSize)                                                                                   \
     X(OverrideParameters)                                                                                    \
     X(ClearCache)
 

@@ -1,0 +1,256 @@
+/* Jobs: an implementation lists steps once, every run binds the operands' places and enqueues them.
+ *
+ * Each kernel step owns its cl_kernel, so that numbers are set once; only buffers and offsets change from run to run.
+ * The queue is in order: a step sees all that the steps before it wrote. */
+#include "backends/opencl/cl_job.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backends/opencl/cl_gemm.h"
+#include "engine/mem.h"
+
+__attribute__((weak)) u3d_status cl_gemm_run(const cl_device *dev, cl_command_queue queue, const cl_gemm *g, cl_gemm_at a, cl_gemm_at b,
+                       cl_gemm_at c, cl_gemm_at temp) { (void)dev, (void)queue, (void)g, (void)a, (void)b, (void)c, (void)temp; return U3D_E_DEVICE; }
+
+enum { MAX_OPERANDS = 12 };
+
+typedef struct operand { /* of a kernel step */
+    cl_place place;
+    cl_uint arg;       /* of the buffer; the offset's follows */
+    uint32_t unit;     /* bytes of an element                 */
+} operand;
+
+typedef struct step {
+    enum { STEP_KERNEL, STEP_GEMM, STEP_ZERO } kind;
+    /* kernel */
+    cl_kernel kernel;
+    char name[48];
+    size_t global[3], local[3];
+    cl_uint n_args;
+    int n_operands;
+    operand operands[MAX_OPERANDS];
+    /* matrix product */
+    cl_gemm gemm;
+    /* zeros */
+    cl_place place;
+    uint64_t bytes;
+} step;
+
+struct u3d_kernel {
+    const cl_host *host;
+    u3d_op_desc desc;
+    step *steps;
+    int n_steps, cap;
+};
+
+/* ---- building ---- */
+
+static bool failed(const cl_job *j)
+{
+    return j->status != U3D_OK;
+}
+
+static step *add_step(cl_job *j)
+{
+    struct u3d_kernel *k = j->kernel;
+    if (failed(j)) return NULL;
+    if (k->n_steps == k->cap) {
+        int cap = k->cap ? 2 * k->cap : 4;
+        step *more = u3d_new((size_t)cap, sizeof *more);
+        if (!more) {
+            j->status = U3D_E_NOMEM;
+            return NULL;
+        }
+        if (k->steps) memcpy(more, k->steps, (size_t)k->n_steps * sizeof *more);
+        u3d_free(k->steps);
+        k->steps = more;
+        k->cap = cap;
+    }
+    step *s = &k->steps[k->n_steps++];
+    memset(s, 0, sizeof *s);
+    return s;
+}
+
+/* The kernel step that arguments are being added to. */
+static step *open_step(cl_job *j)
+{
+    if (failed(j)) return NULL;
+    U3D_ASSERT(j->kernel->n_steps > 0, "an argument without a kernel in %s", u3d_op_info_get(j->desc->op)->name);
+    step *s = &j->kernel->steps[j->kernel->n_steps - 1];
+    U3D_ASSERT(s->kind == STEP_KERNEL, "an argument behind a step that is no kernel");
+    return s;
+}
+
+void cl_define(cl_defines *d, const char *name, int64_t value)
+{
+    size_t used = strlen(d->text);
+    int len = snprintf(d->text + used, sizeof d->text - used, " -D %s=%lld", name, (long long)value);
+    U3D_ASSERT(len > 0 && (size_t)len < sizeof d->text - used, "defines too long at %s", name);
+}
+
+cl_range cl_range_1d(uint64_t n, uint32_t local)
+{
+    return (cl_range){{n, 1, 1}, {local, 1, 1}};
+}
+
+void cl_job_kernel(cl_job *j, const char *file, const char *name, const cl_defines *defines, cl_range range)
+{
+    step *s = add_step(j);
+    if (!s) return;
+    s->kind = STEP_KERNEL;
+    (void)snprintf(s->name, sizeof s->name, "%s", name);
+    for (int axis = 0; axis < 3; axis++) {
+        s->local[axis] = range.local[axis];
+        s->global[axis] = cl_round_up(range.global[axis], range.local[axis]);
+    }
+    j->status = cl_programs_kernel(j->kernel->host->programs, file, name, defines ? defines->text : NULL, &s->kernel);
+}
+
+static void set_number(cl_job *j, size_t size, const void *value)
+{
+    step *s = open_step(j);
+    if (!s) return;
+    cl_int code = cl.SetKernelArg(s->kernel, s->n_args, size, value);
+    if (code != CL_SUCCESS) j->status = cl_fail(code, "argument %u of kernel %s", s->n_args, s->name);
+    s->n_args++;
+}
+
+void cl_job_int(cl_job *j, int64_t value)
+{
+    if (!failed(j) && (value > INT_MAX || value < INT_MIN))
+        j->status = u3d_fail(U3D_E_UNSUPPORTED, "opencl: %s of a map with %lld elements or more in one axis of its work; "
+                             "use a smaller patch or batch", u3d_op_info_get(j->desc->op)->name, (long long)INT_MAX);
+    cl_int number = (cl_int)value;
+    set_number(j, sizeof number, &number);
+}
+
+void cl_job_float(cl_job *j, float value)
+{
+    set_number(j, sizeof value, &value);
+}
+
+static uint32_t unit_of(const u3d_op_desc *d, cl_place p)
+{
+    if (p.kind == CL_PLACE_IN && d->in[p.index].dtype == U3D_U8) return 1;
+    if (p.kind == CL_PLACE_OUT && d->out[p.index].dtype == U3D_U8) return 1;
+    return sizeof(float);
+}
+
+void cl_job_arg(cl_job *j, cl_place place)
+{
+    step *s = open_step(j);
+    if (!s) return;
+    U3D_ASSERT(s->n_operands < MAX_OPERANDS, "kernel %s has more than %d operands", s->name, MAX_OPERANDS);
+    s->operands[s->n_operands++] = (operand){place, s->n_args, unit_of(j->desc, place)};
+    s->n_args += 2;
+}
+
+void cl_job_gemm(cl_job *j, const cl_gemm *g)
+{
+    step *s = add_step(j);
+    if (!s) return;
+    s->kind = STEP_GEMM;
+    s->gemm = *g;
+}
+
+void cl_job_zero(cl_job *j, cl_place place, uint64_t bytes)
+{
+    step *s = add_step(j);
+    if (!s) return;
+    s->kind = STEP_ZERO;
+    s->place = place;
+    s->bytes = bytes;
+}
+
+u3d_status cl_kernel_new(const cl_host *h, const cl_entry *e, const u3d_op_desc *d, uint64_t work_bytes, u3d_kernel **out)
+{
+    *out = NULL;
+    u3d_kernel *k = u3d_new(1, sizeof *k);
+    if (!k) return U3D_E_NOMEM;
+    k->host = h;
+    k->desc = *d;
+    k->desc.impl = e->name; /* the caller's text may not live as long */
+    cl_job j = {.desc = &k->desc, .dev = &h->dev, .work_bytes = work_bytes, .kernel = k};
+    e->prepare(&j);
+    if (failed(&j)) {
+        cl_kernel_free(k);
+        return j.status;
+    }
+    *out = k;
+    return U3D_OK;
+}
+
+void cl_kernel_free(u3d_kernel *k)
+{
+    if (!k) return;
+    for (int i = 0; i < k->n_steps; i++)
+        if (k->steps[i].kernel) cl.ReleaseKernel(k->steps[i].kernel);
+    u3d_free(k->steps);
+    u3d_free(k);
+}
+
+/* ---- running ---- */
+
+typedef struct run {
+    const cl_host *host;
+    const u3d_span *in, *out;
+    u3d_span work;
+} run;
+
+/* A place as buffer and byte. */
+static u3d_span locate(const run *r, cl_place p)
+{
+    u3d_span s = p.kind == CL_PLACE_IN ? r->in[p.index] : p.kind == CL_PLACE_OUT ? r->out[p.index] : r->work;
+    s.off += p.off;
+    return s;
+}
+
+static u3d_status run_kernel(const run *r, const step *s)
+{
+    for (int i = 0; i < s->n_operands; i++) {
+        const operand *o = &s->operands[i];
+        u3d_span at = locate(r, o->place);
+        cl_ulong element = at.off / o->unit;
+        cl_int code = cl.SetKernelArg(s->kernel, o->arg, sizeof(cl_mem), &at.buf->mem);
+        if (code == CL_SUCCESS) code = cl.SetKernelArg(s->kernel, o->arg + 1, sizeof element, &element);
+        if (code != CL_SUCCESS) return cl_fail(code, "operand %d of kernel %s", i, s->name);
+    }
+    cl_int code = cl.EnqueueNDRangeKernel(r->host->compute, s->kernel, 3, NULL, s->global, s->local, 0, NULL, NULL);
+    return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "start kernel %s on %s", s->name, r->host->dev.name);
+}
+
+static cl_gemm_at gemm_at(const run *r, cl_place p)
+{
+    u3d_span s = locate(r, p);
+    return (cl_gemm_at){s.buf ? s.buf->mem : NULL, s.off / sizeof(float)};
+}
+
+static u3d_status run_gemm(const run *r, const cl_gemm *g)
+{
+    return cl_gemm_run(&r->host->dev, r->host->compute, g, gemm_at(r, g->a), gemm_at(r, g->b), gemm_at(r, g->c),
+                       gemm_at(r, g->temp));
+}
+
+static u3d_status run_zero(const run *r, const step *s)
+{
+    const cl_uchar zero = 0;
+    u3d_span at = locate(r, s->place);
+    cl_int code = cl.EnqueueFillBuffer(r->host->compute, at.buf->mem, &zero, sizeof zero, at.off, s->bytes, 0, NULL, NULL);
+    return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "clear %llu bytes", (unsigned long long)s->bytes);
+}
+
+u3d_status cl_kernel_run(const cl_host *h, u3d_kernel *k, const u3d_span *in, const u3d_span *out, u3d_span work)
+{
+    const run r = {h, in, out, work};
+    for (int i = 0; i < k->n_steps; i++) {
+        const step *s = &k->steps[i];
+        switch (s->kind) {
+        case STEP_KERNEL: U3D_TRY(run_kernel(&r, s)); break;
+        case STEP_GEMM: U3D_TRY(run_gemm(&r, &s->gemm)); break;
+        case STEP_ZERO: U3D_TRY(run_zero(&r, s)); break;
+        }
+    }
+    return U3D_OK;
+}
