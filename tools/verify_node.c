@@ -18,10 +18,6 @@
 #include "tests/support_trial.h"
 #include "tools/verify.h"
 
-/* Values of a network are not as even as the op table's random numbers: activations have a mean, and transforms of
- * Winograd's kind round larger numbers. */
-static const double MARGIN = 2;
-
 static u3d_status fetch(u3d_exec *x, u3d_val v, u3d_tensor **out)
 {
     const u3d_value *value = u3d_graph_value(u3d_plan_graph(u3d_exec_plan(x)), v);
@@ -127,7 +123,7 @@ static void output_judge(verify_node *n, const u3d_op_desc *d, const char *impl,
 {
     const u3d_type *t = &d->out[i];
     const int64_t elems = u3d_type_elems(t);
-    const double tol = MARGIN * u3d_op_tol(d, impl);
+    const double tol = u3d_op_tol(d, impl);
     const u3d_test_diff diff = t->dtype == U3D_U8
                                    ? u3d_test_compare_u8(got, n->want[i], elems)
                                    : u3d_test_compare_sized(got, n->want[i], elems, least_size(d, n->in, i));
