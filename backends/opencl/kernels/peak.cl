@@ -1,14 +1,26 @@
 /* The device's ceilings: fused multiply-adds from registers, and memory bandwidth of a triad. */
 
-/* Eight independent chains of `rounds` steps each: enough to hide the latency of one. The stores keep the compiler
- * from dropping them. */
+/* Eight independent chains of eight lanes, `rounds` steps each: enough to hide the latency of one, where a lane is a
+ * work-item's own as on GPUs and where a chain is one vector as on CPUs. The stores keep the compiler from dropping
+ * them. */
 __kernel void peak_fma(OUT(float, out), const int rounds, const float factor, const float term)
 {
     AT(out);
     const float x = (float)(get_global_id(0) % 256);
-    float8 s = (float8)(x, x + 1.0f, x + 2.0f, x + 3.0f, x + 4.0f, x + 5.0f, x + 6.0f, x + 7.0f);
-    for (int round = 0; round < rounds; round++) s = mad(s, factor, term);
-    out[get_global_id(0)] = (s.s0 + s.s1) + (s.s2 + s.s3) + (s.s4 + s.s5) + (s.s6 + s.s7);
+    float8 a = (float8)(x, x + 1.0f, x + 2.0f, x + 3.0f, x + 4.0f, x + 5.0f, x + 6.0f, x + 7.0f);
+    float8 b = a + 8.0f, c = a + 16.0f, d = a + 24.0f, e = a + 32.0f, f = a + 40.0f, g = a + 48.0f, h = a + 56.0f;
+    for (int round = 0; round < rounds; round++) {
+        a = mad(a, factor, term);
+        b = mad(b, factor, term);
+        c = mad(c, factor, term);
+        d = mad(d, factor, term);
+        e = mad(e, factor, term);
+        f = mad(f, factor, term);
+        g = mad(g, factor, term);
+        h = mad(h, factor, term);
+    }
+    a += b + c + d + e + f + g + h;
+    out[get_global_id(0)] = (a.s0 + a.s1) + (a.s2 + a.s3) + (a.s4 + a.s5) + (a.s6 + a.s7);
 }
 
 /* Numbers that are not zero: devices may be fast with zeros. */
