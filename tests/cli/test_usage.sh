@@ -3,7 +3,7 @@
 
 expect 0 'usage: u3d COMMAND' "$u3d" --help
 expect 0 '^u3d [0-9]+\.[0-9]+\.[0-9]+ \(' "$u3d" --version
-for c in train predict evaluate info devices bench sparsify phantom picture; do
+for c in train predict evaluate info devices bench tune sparsify phantom picture; do
   expect 0 "usage: u3d $c" "$u3d" $c --help
   check "the manual page knows $c" grep -q "^\.B $c" "$root/tools/u3d.1"
 done
@@ -26,6 +26,7 @@ expect 2 'no run' "$u3d" train --out run --resume
 expect 2 "unknown backend|known" "$u3d" info --net paper --backend=abacus
 expect 2 'expected a size such as' "$u3d" predict --model m --output o --input i --memory=much
 expect 2 "found '0'" "$u3d" devices --ops --threads 0
+expect 2 'nothing to tune' "$u3d" tune --backend=cpu
 expect 2 "net|preset|paper" "$u3d" info --net papers
 expect 2 'level' "$u3d" info --net paper --set levles=3
 expect 2 'base' "$u3d" info --net paper --set base=-3
