@@ -4,9 +4,9 @@
 #define ENTRIES(...) (const cl_entry *const[]){__VA_ARGS__ NULL}
 
 const cl_entry *const *const cl_list[U3D_OP_COUNT] = {
-    [U3D_OP_CONV3D] = ENTRIES(&cl_conv3d_plain,),
-    [U3D_OP_CONV3D_DX] = ENTRIES(&cl_conv3d_dx_plain,),
-    [U3D_OP_CONV3D_DW] = ENTRIES(&cl_conv3d_dw_plain,),
+    [U3D_OP_CONV3D] = ENTRIES(&cl_conv3d_implicit, &cl_conv3d_plain,),
+    [U3D_OP_CONV3D_DX] = ENTRIES(&cl_conv3d_dx_implicit, &cl_conv3d_dx_plain,),
+    [U3D_OP_CONV3D_DW] = ENTRIES(&cl_conv3d_dw_implicit, &cl_conv3d_dw_plain,),
     [U3D_OP_UPCONV3D] = ENTRIES(&cl_upconv3d_plain,),
     [U3D_OP_UPCONV3D_DX] = ENTRIES(&cl_upconv3d_dx_plain,),
     [U3D_OP_UPCONV3D_DW] = ENTRIES(&cl_upconv3d_dw_plain,),
