@@ -406,6 +406,18 @@ double u3d_op_case_tol(const u3d_op_case *c, const char *impl)
     return strcmp(impl, "winograd-f4") == 0 && c->tol < f4 ? f4 : c->tol;
 }
 
+double u3d_op_tol(const u3d_op_desc *d, const char *impl)
+{
+    double tol = 0;
+    for (int i = 0; i < u3d_op_case_count; i++) {
+        const u3d_op_case *c = &u3d_op_cases[i];
+        if (c->op != d->op || u3d_op_case_optional(c) != (d->op == U3D_OP_CONV3D && d->attr.conv.moments)) continue;
+        double one = u3d_op_case_tol(c, impl);
+        if (one > tol) tol = one;
+    }
+    return tol;
+}
+
 bool u3d_op_case_fused(const u3d_op_case *c)
 {
     const u3d_conv_attr *a = &c->attr.conv;

@@ -36,6 +36,8 @@ u3d_status u3d_op_case_desc(const u3d_op_case *c, u3d_op_desc *out);
 
 /* Tolerance for an implementation: larger than the case's where its arithmetic differs. */
 double u3d_op_case_tol(const u3d_op_case *c, const char *impl);
+/* The same for a description that is no case: that of the cases of its op, with moments or without. */
+double u3d_op_tol(const u3d_op_desc *d, const char *impl);
 
 /* Joined, lazy, with moments: what the algebra of the plain op does not hold for. */
 bool u3d_op_case_fused(const u3d_op_case *c);

@@ -5,19 +5,21 @@
 
 #include "engine/mem.h"
 #include "tests/ref/ref.h"
-#include "tests/support.h"
 
-void u3d_test_eval_new(u3d_test_eval *e, const u3d_graph *g)
+u3d_status u3d_test_eval_new(u3d_test_eval *e, const u3d_graph *g)
 {
     e->g = g;
     e->value = u3d_new((size_t)u3d_graph_n_values(g), sizeof *e->value);
-    assert_non_null(e->value);
-    for (u3d_val v = 0; v < u3d_graph_n_values(g); v++) {
+    for (u3d_val v = 0; e->value && v < u3d_graph_n_values(g); v++) {
         int64_t n = u3d_type_elems(&u3d_graph_value(g, v)->type);
         e->value[v] = u3d_new((size_t)n, sizeof(double));
-        assert_non_null(e->value[v]);
+        if (!e->value[v]) {
+            u3d_test_eval_done(e);
+            return U3D_E_NOMEM;
+        }
         for (int64_t i = 0; i < n; i++) e->value[v][i] = NAN;
     }
+    return e->value ? U3D_OK : U3D_E_NOMEM;
 }
 
 void u3d_test_eval_run(u3d_test_eval *e, bool backward_too)
@@ -37,6 +39,7 @@ void u3d_test_eval_run(u3d_test_eval *e, bool backward_too)
 
 void u3d_test_eval_done(u3d_test_eval *e)
 {
-    for (u3d_val v = 0; v < u3d_graph_n_values(e->g); v++) u3d_free(e->value[v]);
+    for (u3d_val v = 0; e->value && v < u3d_graph_n_values(e->g); v++) u3d_free(e->value[v]);
     u3d_free(e->value);
+    e->value = NULL;
 }

@@ -6,12 +6,11 @@
 
 typedef struct u3d_test_eval {
     const u3d_graph *g;
-    double *
-        *value; /* one array per value of the graph: inputs, parameters and states are set by the caller */
+    double **value; /* one array per value of the graph; inputs, parameters and states are the caller's to set */
 } u3d_test_eval;
 
-/* Every value starts as NaN: nothing may be read before it is written. */
-void u3d_test_eval_new(u3d_test_eval *e, const u3d_graph *g);
+/* Every value starts as NaN: nothing may be read before it is written. U3D_E_NOMEM. */
+u3d_status u3d_test_eval_new(u3d_test_eval *e, const u3d_graph *g);
 void u3d_test_eval_run(u3d_test_eval *e, bool backward_too);
 void u3d_test_eval_done(u3d_test_eval *e);
 

@@ -11,7 +11,7 @@
 
 #include "engine/mem.h"
 #include "tests/ref/ref.h"
-#include "tests/support.h"
+#include "tests/support_numbers.h"
 
 enum { GUARD = 64 }; /* bytes on each side of an array: one cache line, more than any vector */
 
@@ -60,25 +60,6 @@ static void fill_hyper(u3d_op op, float *p)
     memcpy(p, op == U3D_OP_SGD_STEP ? sgd : adam, 8 * sizeof *p);
 }
 
-static double *widen(const u3d_type *t, const void *p)
-{
-    int64_t n = u3d_type_elems(t);
-    double *wide = u3d_new_uninit((size_t)n, sizeof *wide);
-    for (int64_t e = 0; wide && e < n; e++)
-        wide[e] = t->dtype == U3D_U8 ? ((const uint8_t *)p)[e] : (double)((const float *)p)[e];
-    return wide;
-}
-
-static void narrow(const u3d_type *t, const double *wide, void *p)
-{
-    int64_t n = u3d_type_elems(t);
-    for (int64_t e = 0; e < n; e++)
-        if (t->dtype == U3D_U8)
-            ((uint8_t *)p)[e] = (uint8_t)wide[e];
-        else
-            ((float *)p)[e] = (float)wide[e];
-}
-
 /* out[which] of `op` on the inputs `from` of d, into p. */
 static u3d_status fill_from_op(u3d_op_data *d, u3d_op op, const int *from, int n_from, int n_out, int which,
                                void *p)
@@ -90,7 +71,7 @@ static u3d_status fill_from_op(u3d_op_data *d, u3d_op op, const int *from, int n
     for (int i = 0; i < n_from; i++) f.in[i] = d->desc.in[from[i]];
     U3D_GO(u3d_op_info_get(op)->infer(&f));
     for (int i = 0; i < n_from; i++) {
-        in[i] = widen(&f.in[i], d->in[from[i]]);
+        in[i] = u3d_test_widen(&f.in[i], d->in[from[i]]);
         if (!in[i]) U3D_GO(U3D_E_NOMEM);
     }
     for (int i = 0; i < n_out; i++) {
@@ -98,7 +79,7 @@ static u3d_status fill_from_op(u3d_op_data *d, u3d_op op, const int *from, int n
         if (!out[i]) U3D_GO(U3D_E_NOMEM);
     }
     u3d_ref_run(&f, (const double *const *)in, out);
-    narrow(&f.out[which], out[which], p);
+    u3d_test_narrow(&f.out[which], out[which], p);
 done:
     for (int i = 0; i < U3D_MAX_IN; i++) u3d_free(in[i]);
     for (int i = 0; i < U3D_MAX_OUT; i++) u3d_free(out[i]);
@@ -230,11 +211,11 @@ static u3d_status data_reference(u3d_op_data *d)
     u3d_op_desc *s = &d->desc;
     double *in[U3D_MAX_IN] = {NULL};
     for (int i = 0; i < s->n_in; i++) {
-        in[i] = widen(&s->in[i], d->in[i]);
+        in[i] = u3d_test_widen(&s->in[i], d->in[i]);
         if (!in[i]) U3D_GO(U3D_E_NOMEM);
     }
     for (int i = 0; i < s->n_out; i++) {
-        d->want[i] = widen(&s->out[i], d->before[i]);
+        d->want[i] = u3d_test_widen(&s->out[i], d->before[i]);
         if (!d->want[i]) U3D_GO(U3D_E_NOMEM);
     }
     u3d_ref_run(s, (const double *const *)in, d->want);

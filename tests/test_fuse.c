@@ -211,8 +211,8 @@ static void compare_graphs(const u3d_graph *plain, const u3d_graph *fused)
 {
     u3d_test_eval a, b;
     int n_results = 0;
-    u3d_test_eval_new(&a, plain);
-    u3d_test_eval_new(&b, fused);
+    assert_ok(u3d_test_eval_new(&a, plain));
+    assert_ok(u3d_test_eval_new(&b, fused));
     fill(&a);
     fill(&b); /* the same numbers: ids of values do not change */
     u3d_test_eval_run(&a, true);

@@ -315,7 +315,7 @@ static void test_case(void **state)
     u3d_graph_output(g, loss, "loss");
     assert_ok(u3d_graph_backward(g, loss));
     assert_ok(u3d_graph_finish(g));
-    u3d_test_eval_new(&e, g);
+    assert_ok(u3d_test_eval_new(&e, g));
     eval_fill(&e);
     eval_run(&e, true);
     assert_true(isfinite(e.value[loss][0]));

@@ -3,28 +3,27 @@
  * usage: test_ops [CASE [ISA [IMPL]]]     CASE is "op/tag" or a part of it, "-" and a part leaves cases out; ISA
  *                                        and IMPL are whole names
  *
- * For each case: every instruction set of the CPU that this machine has, every implementation that accepts
- * the case, outputs replaced and added to, apart and in place, with the least, the best and an odd workspace,
- * with one and three threads. Results must be near the oracle and equal to the last bit whatever the number
- * of threads. A failure prints the command that repeats it alone. */
+ * For each case: every instruction set of the CPU that this machine has and every other backend with a device,
+ * every implementation that accepts the case, outputs replaced and added to, apart and in place, with the least,
+ * the best and an odd workspace. Results must be near the oracle, and equal to the last bit when the run is repeated:
+ * on the CPU with three threads instead of one, elsewhere on a device that calls itself deterministic. A failure
+ * prints the command that repeats it alone. */
 #include "tests/support.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backends/cpu/cpu_impl.h"
-#include "engine/mem.h"
 #include "tests/ref/ref.h"
-#include "tests/support_op.h"
+#include "tests/support_trial.h"
 
-enum { MIN_CASES = 5, MAX_DEVICES = 16, MAX_REPORTS = 8, N_WORKS = 3, N_THREADS = 2, FEW = 8 };
+enum { MIN_CASES = 5, MAX_DEVICES = 16, MAX_REPORTS = 8, TWINS = 2 };
 
-static const int thread_counts[N_THREADS] = {1, 3};
+static const int thread_counts[TWINS] = {1, 3};
 
-typedef struct device { /* one backend, opened once per number of threads */
+typedef struct device { /* what gives the same bits twice: a CPU with two numbers of threads, another device as it is */
     const char *name, *isa;
-    u3d_backend *by_threads[N_THREADS];
+    u3d_backend *twin[TWINS]; /* the second NULL where bits may differ */
 } device;
 
 static device devices[MAX_DEVICES];
@@ -32,165 +31,59 @@ static int n_devices;
 static const char *only_case, *only_isa, *only_impl;
 static int n_runs, n_refused, n_failures;
 
-/* ---- one case, one implementation
- * ---------------------------------------------------------------------------- */
+/* ---- one case, one implementation ---- */
 
 typedef struct trial {
     const u3d_op_case *c;
     const u3d_op_data *data;
     const device *dev;
     const char *impl;
-    u3d_op_trial t;
-    int threads;
-    double *want[U3D_MAX_OUT]; /* the oracle's, with `before` where the trial accumulates */
 } trial;
 
-static void trial_fail(const trial *r, const char *what)
+static void trial_fail(const trial *r, const u3d_op_way *way, int twin, uint64_t work_bytes, const char *what)
 {
     if (n_failures++ >= MAX_REPORTS) return;
     const char *op = u3d_op_info_get(r->c->op)->name;
-    print_error("FAIL %s/%s on %s %s, %s, %d threads, accumulate %u, %s, workspace %llu: %s\n", op, r->c->tag,
-                r->dev->name, r->dev->isa, r->impl, r->threads, r->t.accumulate,
-                r->t.in_place ? "in place" : "apart", (unsigned long long)r->t.work_bytes, what);
+    print_error("FAIL %s/%s on %s %s, %s, run %d, accumulate %u, %s, workspace %llu: %s\n", op, r->c->tag,
+                r->dev->name, r->dev->isa, r->impl, twin, way->accumulate, way->in_place ? "in place" : "apart",
+                (unsigned long long)work_bytes, what);
     print_error("  repeat: U3D_SEED=%llu test_ops %s/%s %s %s\n", (unsigned long long)u3d_test_seed(), op,
                 r->c->tag, r->dev->isa, r->impl);
 }
 
-static void trial_compare_u8(const trial *r, int i, const uint8_t *got)
+/* One run; its results into out. False where there are none. */
+static bool trial_run(const trial *r, const u3d_op_way *way, int twin, void *const *out)
 {
-    char text[128];
-    for (int64_t e = 0; e < u3d_type_elems(&r->data->desc.out[i]); e++) {
-        if (got[e] == (uint8_t)r->want[i][e]) continue;
-        snprintf(text, sizeof text, "out[%d] element %lld is %d, expected %d", i, (long long)e, got[e],
-                 (int)r->want[i][e]);
-        trial_fail(r, text);
-        return;
-    }
+    u3d_op_finding f;
+    u3d_status status = u3d_op_try(r->dev->twin[twin], r->c, r->data, r->impl, way, out, &f);
+    if (status != U3D_OK)
+        trial_fail(r, way, twin, f.work_bytes, u3d_error_text());
+    else if (!f.ok)
+        trial_fail(r, way, twin, f.work_bytes, f.text);
+    n_runs += f.ran;
+    return f.ran;
 }
 
-/* Size below which an array of n elements is taken for cancelled terms: a few sums of inputs, which have size
- * 1; or gradients of saturated probabilities, of which a voxel has its share of the loss. */
-static double trial_least(const trial *r, int64_t n)
+static void trial_twins(const trial *r, const u3d_op_way *way, void *out[TWINS][U3D_MAX_OUT])
 {
-    if (n < FEW) return 1;
-    return r->c->fill == U3D_FILL_EXTREME ? 1.0 / (double)n : 0;
-}
-
-static void trial_compare(const trial *r, int i, const void *got)
-{
-    const u3d_type *type = &r->data->desc.out[i];
-    if (type->dtype == U3D_U8) {
-        trial_compare_u8(r, i, got);
-        return;
-    }
-    double tol = u3d_op_case_tol(r->c, r->impl);
-    int64_t n = u3d_type_elems(type);
-    u3d_test_diff d = u3d_test_compare_sized(got, r->want[i], n, trial_least(r, n));
-    if (!d.n_bad && d.rms <= tol && d.worst <= U3D_WORST * tol) return;
-    char text[256], message[320];
-    snprintf(message, sizeof message, "out[%d] %s (limits %.0e, %.0e)", i,
-             u3d_test_diff_text(&d, type, text, sizeof text), tol, U3D_WORST * tol);
-    trial_fail(r, message);
-}
-
-/* Workspace of size class 0 (least), 1 (an odd number between), 2 (best). False: the same as a smaller class.
- */
-static bool trial_work(const u3d_need *need, int size_class, uint64_t *bytes)
-{
-    *bytes = need->work_min;
-    if (size_class == 0) return true;
-    if (need->work_best <= need->work_min) return false;
-    *bytes = need->work_best;
-    if (size_class == 2) return true;
-    *bytes = (need->work_min + (need->work_best - need->work_min) / 2) | 1;
-    return *bytes > need->work_min && *bytes < need->work_best;
-}
-
-/* One run; its results into out. False where it failed before there were any. */
-static bool trial_run(trial *r, int i_threads, int size_class, bool *skipped, void *const *out)
-{
-    u3d_need need;
-    const char *trouble;
-    u3d_backend *b = r->dev->by_threads[i_threads];
-    u3d_op_desc desc = r->data->desc;
-    desc.impl = r->impl;
-    desc.accumulate = r->t.accumulate;
-    r->threads = thread_counts[i_threads];
-    *skipped = false;
-    if (u3d_backend_query(b, &desc, &need) != U3D_OK) {
-        trial_fail(r, u3d_error_text()); /* it accepted the case with one thread and without accumulation */
-        return false;
-    }
-    *skipped = !trial_work(&need, size_class, &r->t.work_bytes);
-    if (*skipped) return false;
-    if (u3d_op_data_run(b, r->data, &r->t, out, &trouble) != U3D_OK) {
-        trial_fail(r, u3d_error_text());
-        return false;
-    }
-    n_runs++;
-    if (trouble) {
-        char text[128];
-        snprintf(text, sizeof text, "%s was changed where the op may not write", trouble);
-        trial_fail(r, text);
-    }
-    for (int i = 0; i < desc.n_out; i++) trial_compare(r, i, out[i]);
-    return true;
-}
-
-/* One and three threads with the same size class of workspace. */
-static void trial_threads(trial *r, int size_class, void *const out[N_THREADS][U3D_MAX_OUT])
-{
-    bool done[N_THREADS], skipped[N_THREADS];
-    for (int t = 0; t < N_THREADS; t++) done[t] = trial_run(r, t, size_class, &skipped[t], out[t]);
-    for (int i = 0; done[0] && done[1] && i < r->data->desc.n_out; i++)
+    bool ran = true;
+    for (int t = 0; t < TWINS && r->dev->twin[t]; t++) ran = trial_run(r, way, t, out[t]) && ran;
+    for (int i = 0; ran && r->dev->twin[1] && i < r->data->desc.n_out; i++)
         if (memcmp(out[0][i], out[1][i], (size_t)u3d_type_bytes(&r->data->desc.out[i])) != 0)
-            trial_fail(r, "the bits depend on the number of threads");
+            trial_fail(r, way, 1, 0, "the bits differ from those of the first run");
 }
 
-static void trial_set_want(trial *r)
+static void trial_all(const trial *r)
 {
-    for (int i = 0; i < r->data->desc.n_out; i++) {
-        bool adds = r->t.accumulate >> i & 1U;
-        const float *before = r->data->before[i];
-        for (int64_t e = 0; e < u3d_type_elems(&r->data->desc.out[i]); e++)
-            r->want[i][e] = r->data->want[i][e] + (adds ? (double)before[e] : 0);
-    }
+    u3d_op_way ways[U3D_MAX_WAYS];
+    void *out[TWINS][U3D_MAX_OUT];
+    for (int t = 0; t < TWINS; t++) assert_true(u3d_op_outputs_new(&r->data->desc, out[t]));
+    int n_ways = u3d_op_ways(&r->data->desc, ways);
+    for (int i = 0; i < n_ways; i++) trial_twins(r, &ways[i], out);
+    for (int t = 0; t < TWINS; t++) u3d_op_outputs_free(&r->data->desc, out[t]);
 }
 
-static void trial_all(trial *r)
-{
-    const u3d_op_desc *d = &r->data->desc;
-    const u3d_op_info *info = u3d_op_info_get(d->op);
-    void *out[N_THREADS][U3D_MAX_OUT] = {{NULL}};
-    for (int i = 0; i < d->n_out; i++) {
-        r->want[i] = u3d_new((size_t)u3d_type_elems(&d->out[i]), sizeof(double));
-        assert_non_null(r->want[i]);
-        for (int t = 0; t < N_THREADS; t++) {
-            out[t][i] = u3d_new((size_t)u3d_type_bytes(&d->out[i]), 1);
-            assert_non_null(out[t][i]);
-        }
-    }
-    uint32_t can_add = info->accumulates & ((1U << d->n_out) - 1U);
-    for (uint32_t add = 0; add <= can_add; add++) {
-        if (add & ~can_add) continue;
-        r->t = (u3d_op_trial){.impl = r->impl, .accumulate = add};
-        trial_set_want(r);
-        for (int size_class = 0; size_class < N_WORKS; size_class++) trial_threads(r, size_class, out);
-    }
-    if (info->in_place && u3d_type_equal(&d->in[0], &d->out[0])) {
-        r->t = (u3d_op_trial){.impl = r->impl, .in_place = true};
-        trial_set_want(r);
-        trial_threads(r, 0, out);
-        trial_threads(r, 2, out);
-    }
-    for (int i = 0; i < d->n_out; i++) {
-        u3d_free(r->want[i]);
-        for (int t = 0; t < N_THREADS; t++) u3d_free(out[t][i]);
-    }
-}
-
-/* ---- cases and devices
- * --------------------------------------------------------------------------------------- */
+/* ---- cases and devices ---- */
 
 static bool case_selected(const u3d_op_case *c)
 {
@@ -200,17 +93,17 @@ static bool case_selected(const u3d_op_case *c)
     return !only_case || strstr(name, only_case);
 }
 
-/* All implementations of the op that take the case. At least one must, unless the backend lacks the op. */
+/* All implementations of the op that take the case. At least one must, unless the case is optional. */
 static void case_on_device(const u3d_op_case *c, const u3d_op_data *data, const device *dev)
 {
     int n_accept = 0;
     const char *impl;
-    trial r = {.c = c, .data = data, .dev = dev, .impl = "any", .threads = 1};
-    for (int i = 0; (impl = u3d_backend_impl(dev->by_threads[0], c->op, i)) != NULL; i++) {
+    trial r = {.c = c, .data = data, .dev = dev, .impl = "any"};
+    for (int i = 0; (impl = u3d_backend_impl(dev->twin[0], c->op, i)) != NULL; i++) {
         u3d_need need;
         u3d_op_desc desc = data->desc;
         desc.impl = r.impl = impl;
-        if (u3d_backend_query(dev->by_threads[0], &desc, &need) != U3D_OK) {
+        if (u3d_backend_query(dev->twin[0], &desc, &need) != U3D_OK) {
             n_refused++;
             continue;
         }
@@ -218,8 +111,8 @@ static void case_on_device(const u3d_op_case *c, const u3d_op_data *data, const 
         if (only_impl && strcmp(only_impl, impl) != 0) continue;
         trial_all(&r);
     }
-    if (n_accept == 0 && strcmp(dev->name, "cpu") == 0 && !u3d_op_case_optional(c))
-        trial_fail(&r, "no implementation of the CPU accepts the case");
+    if (n_accept == 0 && !u3d_op_case_optional(c))
+        trial_fail(&r, &(u3d_op_way){0}, 0, 0, "no implementation accepts the case");
 }
 
 static void test_op(void **state)
@@ -260,12 +153,28 @@ static void test_coverage(void **state)
     assert_int_equal(n_missing, 0);
 }
 
-static void device_add(const char *name, const char *isa, const char *force)
+static device *device_new(const char *name, const char *isa)
 {
     assert_true(n_devices < MAX_DEVICES);
-    device *dev = &devices[n_devices++];
-    *dev = (device){.name = name, .isa = isa};
-    for (int t = 0; t < N_THREADS; t++) dev->by_threads[t] = u3d_test_backend(name, force, thread_counts[t]);
+    devices[n_devices] = (device){.name = name, .isa = isa};
+    return &devices[n_devices++];
+}
+
+static void cpu_add(const char *isa)
+{
+    device *dev = device_new("cpu", isa);
+    for (int t = 0; t < TWINS; t++) dev->twin[t] = u3d_test_backend("cpu", isa, thread_counts[t]);
+}
+
+/* Opened once: a second run on it must repeat the first where it calls itself deterministic. */
+static void other_add(const char *name)
+{
+    u3d_caps caps;
+    device *dev = device_new(name, name);
+    dev->twin[0] = u3d_test_backend(name, NULL, 0);
+    u3d_backend_caps(dev->twin[0], &caps);
+    dev->twin[1] = caps.deterministic ? dev->twin[0] : NULL;
+    print_message("%s: %s\n", name, caps.device);
 }
 
 static int open_devices(void **state)
@@ -279,11 +188,11 @@ static int open_devices(void **state)
             const cpu_isa *isa;
             for (int k = 0; (isa = cpu_isa_at(k)) != NULL; k++)
                 if (isa->usable())
-                    device_add("cpu", isa->name, isa->name);
+                    cpu_add(isa->name);
                 else
                     print_message("skipped: this machine cannot run the CPU's %s code\n", isa->name);
         } else if (vt->list(&caps, 1, &n) == U3D_OK && n > 0) {
-            device_add(vt->name, vt->name, NULL);
+            other_add(vt->name);
         } else {
             print_message("skipped: no device for backend %s\n", vt->name);
         }
@@ -295,7 +204,8 @@ static int close_devices(void **state)
 {
     (void)state;
     for (int v = 0; v < n_devices; v++)
-        for (int t = 0; t < N_THREADS; t++) u3d_backend_close(devices[v].by_threads[t]);
+        for (int t = 0; t < TWINS; t++)
+            if (t == 0 || devices[v].twin[t] != devices[v].twin[0]) u3d_backend_close(devices[v].twin[t]);
     print_message("%d runs, %d times an implementation declined a case\n", n_runs, n_refused);
     return 0;
 }

@@ -204,7 +204,7 @@ static void compare(const fixture *f, u3d_block block, int i, const double *want
     u3d_test_diff d = u3d_test_compare(got, want, f->elems[i]);
     if (d.n_bad || d.rms > 3e-6)
         fail_msg("%s of %s: %s", what, names[i],
-                 u3d_test_diff_text(&d, &u3d_params_info(f->params, i)->type, text, sizeof text));
+                 u3d_test_diff_text(&d, &u3d_params_info(f->params, i)->type, "", text, sizeof text));
 }
 
 /* Random gradients, large in every third step so that clipping acts in some steps only. Returns their norm.

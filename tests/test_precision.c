@@ -93,7 +93,7 @@ static double *run_double(const char *const *settings, int64_t *n)
     u3d_test_eval e;
     config_of(settings, "precision=strict", &c);
     assert_ok(u3d_unet3d_build(&c, NULL, U3D_MODE_INFER, 1, c.patch, false, &net));
-    u3d_test_eval_new(&e, net.graph);
+    assert_ok(u3d_test_eval_new(&e, net.graph));
     set_values(net.graph, &e);
     u3d_tensor *image = image_of(net.graph, net.image);
     for (int64_t i = 0; i < u3d_type_elems(&image->type); i++)

@@ -113,6 +113,17 @@ static struct poptOption bench_options[] = {
     FLAG(scaling, "also with 1, 2, 4 ... threads, and with smaller inputs"),
     POPT_TABLEEND};
 
+static struct poptOption verify_options[] = {
+    FLAG(full, "every case of the op table, every implementation, every way of asking"),
+    STRING(net, "this network instead of three small ones: paper, paper-bn, paper2d, auto, or a JSON file of settings",
+           "NAME|FILE"),
+    STRING(data, "data set that labels, channels and --net auto are taken from", "DIR"),
+    STRING(unlabeled, "its label value of voxels that nobody annotated", "V"),
+    FLAG(dense, "every voxel of its labels is annotated"),
+    STRING(input, "with --net: input size, x by y by z (default: the smallest)", "44x44x44"),
+    STRING(batch, "with --net: samples per iteration", "N"),
+    POPT_TABLEEND};
+
 static struct poptOption sparsify_options[] = {
     STRING(label, "dense labels", "FILE|DIR"),
     STRING(output, "where to write the sparse ones", "FILE|DIR"),
@@ -148,6 +159,8 @@ const command commands[] = {
      info_options, NULL},
     {"devices", "list what can compute", "[options]", cmd_devices, devices_options, NULL},
     {"bench", "time a network", "[--net NAME] [options]", cmd_bench, bench_options, NULL},
+    {"verify", "prove that a device computes the right thing", "[--full] [--net NAME] [options]", cmd_verify,
+     verify_options, NULL},
     {"sparsify", "keep a few slices of dense labels", "--label FILE|DIR --output FILE|DIR --slices NX,NY,NZ",
      cmd_sparsify, sparsify_options, NULL},
     {"phantom", "make synthetic labelled volumes", "--out DIR [options]", cmd_phantom, phantom_options, NULL},

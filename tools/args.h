@@ -22,9 +22,9 @@ typedef struct args {
     /* predict, evaluate */
     char *model, *input, *output, *step, *prediction, *reference;
     int probabilities, tta;
-    /* info, bench, devices */
+    /* info, bench, devices, verify */
     char *batch, *plan, *dot, *repeat;
-    int ops, env, scaling;
+    int ops, env, scaling, full;
     /* sparsify, phantom */
     char *slices, *count, *size, *merge, *rest_output;
     /* the rest of the line */
@@ -71,6 +71,7 @@ u3d_status cmd_evaluate(const args *a);
 u3d_status cmd_info(const args *a);
 u3d_status cmd_devices(const args *a);
 u3d_status cmd_bench(const args *a);
+u3d_status cmd_verify(const args *a);
 u3d_status cmd_sparsify(const args *a);
 u3d_status cmd_phantom(const args *a);
 u3d_status cmd_picture(const args *a);
