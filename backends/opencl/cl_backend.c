@@ -57,7 +57,7 @@ static u3d_status open_host(cl_host *h)
     cl_int code;
     h->context = cl.CreateContext(NULL, 1, &h->dev.id, NULL, NULL, &code);
     if (code == CL_SUCCESS) h->compute = cl.CreateCommandQueue(h->context, h->dev.id, 0, &code);
-    if (code != CL_SUCCESS) return cl_fail(code, "open backend 'opencl' on %s", h->dev.name);
+    if (code != CL_SUCCESS) return cl_fail(code, "open %s", h->dev.name);
     h->dev.queue = h->compute;
     cl_tuned_apply(&h->dev);
     return cl_programs_new(h->context, &h->dev, &h->programs);
@@ -74,10 +74,10 @@ static u3d_status cl_open(const u3d_backend_opts *o, u3d_backend **out)
     U3D_GO(open_host(&b->host));
     U3D_GO(cl_transfers_new(&b->host, &b->transfers));
     *out = &b->base;
-    b = NULL;
+    return U3D_OK;
 done:
-    if (b) cl_close(&b->base);
-    return status;
+    cl_close(&b->base);
+    return u3d_wrap(status, "open backend 'opencl' (or use --backend=cpu)");
 }
 
 static void cl_caps(const u3d_backend *b, u3d_caps *out)
