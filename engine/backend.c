@@ -156,6 +156,11 @@ void u3d_backend_release(u3d_backend *b, u3d_buffer *buf)
     b->vt->release(b, buf);
 }
 
+uint64_t u3d_backend_peak_bytes(const u3d_backend *b)
+{
+    return b->vt->peak_bytes(b);
+}
+
 u3d_status u3d_backend_upload(u3d_backend *b, u3d_span dst, const void *src, uint64_t bytes)
 {
     U3D_TRY(backend_check_copy(b, dst, src, bytes, "upload"));

@@ -70,6 +70,7 @@ typedef struct u3d_backend_vt {
 
     u3d_status (*alloc)(u3d_backend *b, uint64_t bytes, u3d_buffer **out);
     void (*release)(u3d_backend *b, u3d_buffer *buf);
+    uint64_t (*peak_bytes)(const u3d_backend *b);
     u3d_status (*upload)(u3d_backend *b, u3d_span dst, const void *src, uint64_t bytes);
     u3d_status (*download)(u3d_backend *b, void *dst, u3d_span src, uint64_t bytes);
     u3d_status (*zero)(u3d_backend *b, u3d_span dst, uint64_t bytes);
@@ -95,6 +96,7 @@ void u3d_backend_close(u3d_backend *b); /* NULL is legal */
 void u3d_backend_caps(const u3d_backend *b, u3d_caps *out);
 u3d_status u3d_backend_alloc(u3d_backend *b, uint64_t bytes, u3d_buffer **out);
 void u3d_backend_release(u3d_backend *b, u3d_buffer *buf);
+uint64_t u3d_backend_peak_bytes(const u3d_backend *b); /* most device memory held at once; 0 where it is the host's */
 u3d_status u3d_backend_upload(u3d_backend *b, u3d_span dst, const void *src, uint64_t bytes);
 u3d_status u3d_backend_download(u3d_backend *b, void *dst, u3d_span src, uint64_t bytes);
 u3d_status u3d_backend_zero(u3d_backend *b, u3d_span dst, uint64_t bytes);

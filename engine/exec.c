@@ -290,19 +290,33 @@ static u3d_span exec_bound_span(const u3d_exec *x, u3d_val v)
     return (u3d_span){0};
 }
 
+/* Where the value lies now. */
+static u3d_status exec_locate(const u3d_exec *x, u3d_val v, u3d_span *out)
+{
+    *out = exec_bound_span(x, v);
+    if (out->buf) return U3D_OK;
+    if (!exec_holds(x, v))
+        return u3d_fail(U3D_E_ARG,
+                        "fetch '%s': its memory does not hold it now; outputs can be fetched after a complete run until "
+                        "something is fed, temporaries from a hook while they are in use",
+                        u3d_graph_value(x->plan->graph, v)->name);
+    *out = x->spans[v];
+    return U3D_OK;
+}
+
 u3d_status u3d_exec_fetch(u3d_exec *x, u3d_val v, u3d_tensor *host)
 {
+    u3d_span span;
     U3D_TRY(exec_check_tensor(x, "fetch", v, host));
-    const u3d_value *value = u3d_graph_value(x->plan->graph, v);
-    u3d_span span = exec_bound_span(x, v);
-    if (!span.buf) {
-        if (!exec_holds(x, v))
-            return u3d_fail(
-                U3D_E_ARG,
-                "fetch '%s': its memory does not hold it now; outputs can be fetched after a "
-                "complete run until something is fed, temporaries from a hook while they are in use",
-                value->name);
-        span = x->spans[v];
-    }
-    return u3d_backend_download(x->backend, host->data, span, u3d_type_bytes(&value->type));
+    U3D_TRY(exec_locate(x, v, &span));
+    return u3d_backend_download(x->backend, host->data, span, u3d_type_bytes(&host->type));
+}
+
+u3d_status u3d_exec_post(u3d_exec *x, u3d_val v, int slot)
+{
+    u3d_span span;
+    U3D_TRY(exec_locate(x, v, &span));
+    uint64_t bytes = u3d_type_bytes(&u3d_graph_value(x->plan->graph, v)->type);
+    U3D_ASSERT(bytes <= U3D_POST_BYTES, "post of %llu bytes", (unsigned long long)bytes);
+    return u3d_backend_post(x->backend, span, (uint32_t)bytes, slot);
 }

@@ -26,6 +26,9 @@ void u3d_exec_free(u3d_exec *x);
 u3d_status u3d_exec_feed(u3d_exec *x, u3d_val v, const u3d_tensor *host);
 u3d_status u3d_exec_run(u3d_exec *x);
 u3d_status u3d_exec_fetch(u3d_exec *x, u3d_val v, u3d_tensor *host);
+/* Without waiting: the value as it is now goes to `slot` of the backend (u3d_backend_collect), whatever is fed or run
+ * behind this call. At most U3D_POST_BYTES: losses. */
+u3d_status u3d_exec_post(u3d_exec *x, u3d_val v, int slot);
 void u3d_exec_set_hook(u3d_exec *x, u3d_hook hook, void *user);
 const u3d_plan *u3d_exec_plan(const u3d_exec *x);
 

@@ -12,6 +12,14 @@ uint64_t u3d_footprint_sum(const u3d_footprint *f)
     return f->program + f->params + f->arena + f->tensors;
 }
 
+uint64_t u3d_footprint_cap(const u3d_backend *b, uint64_t memory_cap)
+{
+    u3d_caps caps;
+    u3d_backend_caps(b, &caps);
+    if (caps.host_memory || caps.mem_bytes == 0) return memory_cap;
+    return memory_cap > 0 && memory_cap < caps.mem_bytes ? memory_cap : caps.mem_bytes;
+}
+
 static uint64_t in_pages(const u3d_backend *b, uint64_t bytes)
 {
     u3d_caps caps;
@@ -68,11 +76,11 @@ u3d_status u3d_footprint_plan(const u3d_unet3d *net, u3d_backend *b, uint32_t bl
 {
     u3d_caps caps;
     u3d_backend_caps(b, &caps);
-    *out = (u3d_footprint){.program = u3d_footprint_program(b),
+    *out = (u3d_footprint){.program = caps.host_memory ? u3d_footprint_program(b) : 0,
                            .params = u3d_footprint_params(b, net->graph, blocks),
                            .tensors = tensors_bytes(net->graph)};
-    uint64_t rest = u3d_footprint_sum(out), arena_cap = 0;
-    if (memory_cap > 0 && caps.host_memory) arena_cap = memory_cap > rest ? memory_cap - rest : 1;
+    uint64_t rest = u3d_footprint_sum(out), cap = u3d_footprint_cap(b, memory_cap);
+    uint64_t arena_cap = cap == 0 ? 0 : cap > rest ? cap - rest : 1;
     U3D_TRY(u3d_net_plan(net, b, arena_cap, plan, again));
     out->arena = in_pages(b, u3d_plan_peak_bytes(*plan));
     return U3D_OK;

@@ -8,14 +8,17 @@
 #include "net/unet3d.h"
 
 typedef struct u3d_footprint { /* bytes */
-    uint64_t program; /* code, libraries, stacks                                      */
+    uint64_t program; /* code, libraries, stacks; 0 for a device with memory of its own */
     uint64_t params;  /* parameter blocks                                             */
     uint64_t arena;   /* activations and workspaces                                   */
-    uint64_t tensors; /* host copies of what is fed and fetched                       */
+    uint64_t tensors; /* copies of what is fed and fetched, outside of the arena      */
 } u3d_footprint;
 
 uint64_t u3d_footprint_sum(const u3d_footprint *f);
 
+/* Bytes that parameters and activations may take on the backend; 0: no limit. A device with memory of its own has as
+ * much as it has, and `memory_cap` (0: none) where that is less. */
+uint64_t u3d_footprint_cap(const u3d_backend *b, uint64_t memory_cap);
 /* Resident size of the program around everything else. */
 uint64_t u3d_footprint_program(const u3d_backend *b);
 /* Parameter blocks of a graph as the backend's buffers hold them. */

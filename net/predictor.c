@@ -8,6 +8,7 @@
 
 #include "engine/log.h"
 #include "engine/mem.h"
+#include "net/footprint.h"
 
 /* Mirrored copies over every subset of the axes that training mirrored along. */
 static void flips_choose(u3d_predictor *p)
@@ -104,10 +105,10 @@ static u3d_status nets_build(u3d_predictor *p, u3d_backend *b, const u3d_model *
 /* What the limit leaves beside the parameters is for the arena; the planner shrinks workspaces to fit. */
 static u3d_status nets_plan(u3d_predictor *p, u3d_backend *b, u3d_plan **plans)
 {
-    const uint64_t cap = p->o.memory_cap;
+    const uint64_t cap = u3d_footprint_cap(b, p->o.memory_cap);
     if (cap && p->bytes >= cap)
         return u3d_fail(U3D_E_NOMEM,
-                        "predicting: the models' weights take %.2f GB and --memory allows %.2f GB",
+                        "predicting: the models' weights take %.2f GB of %.2f GB",
                         (double)p->bytes / 1e9, (double)cap / 1e9);
     const u3d_plan_opts po = {.memory_cap = cap ? cap - p->bytes : 0};
     for (int i = 0; i < p->n_nets; i++) {

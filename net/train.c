@@ -12,16 +12,21 @@
 #include "engine/mem.h"
 
 /* A run whose gradients are not finite this often in a row does not recover. */
-enum { MAX_SKIPPED = 20 };
+enum { MAX_SKIPPED = 20, LOSS_SLOT = 0 };
 
 /* Station by station, the way of the first batch (U3D_LOG=flow:debug). */
-static void trace_flow(const u3d_training *t, const u3d_patch *patch, const u3d_optim_stats *s)
+static void trace_feed(const u3d_patch *patch)
 {
     char text[128];
-    if (t->state.iteration != 1 || !u3d_log_on(U3D_LOG_DEBUG, "flow")) return;
+    if (patch->index != 0 || !u3d_log_on(U3D_LOG_DEBUG, "flow")) return;
     U3D_DEBUG("flow", "5 queue    batch %lld", (long long)patch->index);
     U3D_DEBUG("flow", "6 feed     image %s", u3d_type_text(&patch->image->type, text, sizeof text));
     U3D_DEBUG("flow", "6 feed     label %s", u3d_type_text(&patch->label->type, text, sizeof text));
+}
+
+static void trace_update(const u3d_training *t, const u3d_optim_stats *s)
+{
+    if (t->state.iteration != 1 || !u3d_log_on(U3D_LOG_DEBUG, "flow")) return;
     U3D_DEBUG("flow", "7 graph    %d nodes: forward, loss, backward", u3d_graph_n_nodes(t->net.graph));
     U3D_DEBUG("flow", "8 loss     %g", t->state.loss);
     U3D_DEBUG("flow", "9 gradient norm %g over %lld parameters", s->grad_norm,
@@ -32,8 +37,10 @@ static void trace_flow(const u3d_training *t, const u3d_patch *patch, const u3d_
 /* Counts the iteration; stops a run that has gone astray. */
 static u3d_status count_iteration(u3d_training *t, const u3d_optim_stats *s)
 {
+    float loss;
+    U3D_TRY(u3d_backend_collect(t->backend, LOSS_SLOT, &loss, sizeof loss));
     t->state.iteration++;
-    t->state.loss = (double)u3d_tensor_f32(t->loss)[0];
+    t->state.loss = (double)loss;
     if (isfinite(t->state.loss))
         t->smooth_loss = isnan(t->smooth_loss) ? t->state.loss : 0.95 * t->smooth_loss + 0.05 * t->state.loss;
     t->skipped_in_row = s->skipped ? t->skipped_in_row + 1 : 0;
@@ -82,21 +89,33 @@ static u3d_status interrupted(u3d_training *t)
                     (long long)t->state.iteration, (long long)t->state.total, t->o->out);
 }
 
-static u3d_status train_loop(u3d_training *t)
+static u3d_status feed_batch(u3d_training *t)
 {
     u3d_patch *patch;
+    U3D_TRY(u3d_feeder_next(t->feeder, &patch));
+    U3D_TRY(u3d_exec_feed(t->exec, t->net.image, patch->image));
+    U3D_TRY(u3d_exec_feed(t->exec, t->net.label, patch->label));
+    U3D_TRY(u3d_exec_feed(t->exec, t->net.class_weight, t->class_weight));
+    trace_feed(patch);
+    u3d_feeder_return(t->feeder, patch);
+    return U3D_OK;
+}
+
+/* A device with memory of its own is given batch k + 1 while it computes batch k; only then is batch k's loss waited
+ * for. Not before a validation, which works in the same memory. */
+static u3d_status train_loop(u3d_training *t)
+{
     u3d_optim_stats stats;
+    bool fed = false;
     while (!u3d_pace_finished(t)) {
-        U3D_TRY(u3d_feeder_next(t->feeder, &patch));
-        U3D_TRY(u3d_exec_feed(t->exec, t->net.image, patch->image));
-        U3D_TRY(u3d_exec_feed(t->exec, t->net.label, patch->label));
-        U3D_TRY(u3d_exec_feed(t->exec, t->net.class_weight, t->class_weight));
+        if (!fed) U3D_TRY(feed_batch(t));
         U3D_TRY(u3d_exec_run(t->exec));
-        U3D_TRY(u3d_exec_fetch(t->exec, t->net.loss, t->loss));
+        U3D_TRY(u3d_exec_post(t->exec, t->net.loss, LOSS_SLOT));
+        fed = u3d_pace_goes_on(t);
+        if (fed) U3D_TRY(feed_batch(t));
         U3D_TRY(u3d_optim_step(t->optim, &stats));
         U3D_TRY(count_iteration(t, &stats));
-        trace_flow(t, patch, &stats);
-        u3d_feeder_return(t->feeder, patch);
+        trace_update(t, &stats);
 
         bool validate = u3d_pace_validation_due(t);
         if (validate) U3D_TRY(u3d_training_validate(t));

@@ -79,7 +79,7 @@ typedef struct u3d_training {
     u3d_optim *optim;
     u3d_augment augment;
     u3d_feeder *feeder;
-    u3d_tensor *class_weight, *loss; /* f32 [labels]; f32 scalar                                   */
+    u3d_tensor *class_weight; /* f32 [labels]                                                   */
     uint64_t peak_planned;
 
     u3d_progress progress;
@@ -117,6 +117,8 @@ void u3d_pace_begin(u3d_training *t);
 /* After every iteration: fixes the total once enough was measured, notices that time is up. */
 u3d_status u3d_pace_update(u3d_training *t);
 bool u3d_pace_validation_due(const u3d_training *t);
+/* Nothing but training stands between the iteration under way and the next. */
+bool u3d_pace_goes_on(const u3d_training *t);
 bool u3d_pace_checkpoint_due(const u3d_training *t);
 bool u3d_pace_finished(const u3d_training *t);
 

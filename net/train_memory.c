@@ -165,7 +165,8 @@ u3d_status u3d_training_plan(u3d_training *t)
     u3d_backend_caps(t->backend, &caps);
     bool apart = !caps.host_memory;
     footprint f = footprint_of(t, 0);
-    uint64_t cap = u3d_training_memory_cap(t), allowed = apart ? caps.mem_bytes : cap;
+    uint64_t cap = u3d_training_memory_cap(t);
+    uint64_t allowed = u3d_footprint_cap(t->backend, apart ? t->o->memory_cap : cap);
     uint64_t rest = apart ? f.params : host_bytes(&f, false);
     uint64_t arena_cap = allowed == 0 ? 0 : allowed > rest ? allowed - rest : 1;
 

@@ -382,7 +382,6 @@ static u3d_status make_record(u3d_training *t)
     t->n_row = 5 + 2 * t->model.labels.n;
     t->row = u3d_new((size_t)t->n_row, sizeof *t->row);
     if (!t->row) return U3D_E_NOMEM;
-    U3D_TRY(u3d_tensor_new("loss", u3d_type_scalar(), &t->loss));
     return u3d_run_open_log(t);
 }
 
@@ -436,7 +435,6 @@ void u3d_training_close(u3d_training *t)
     u3d_unet3d_done(&t->infer);
     u3d_unet3d_done(&t->net);
     u3d_tensor_free(t->class_weight);
-    u3d_tensor_free(t->loss);
     u3d_volume_free(t->held_slices);
     u3d_cases_free(t->cases);
     u3d_checkpoint_free(t->resumed);

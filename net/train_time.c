@@ -219,6 +219,13 @@ bool u3d_pace_validation_due(const u3d_training *t)
            u3d_training_elapsed(t) + p->validation_s + end_s(t) <= 0.995 * t->state.budget_s;
 }
 
+bool u3d_pace_goes_on(const u3d_training *t)
+{
+    int64_t after = t->state.iteration + 1;
+    bool last = t->state.total > 0 && after >= t->state.total;
+    return !last && (t->pace.validation_step == 0 || after % t->pace.validation_step != 0);
+}
+
 bool u3d_pace_checkpoint_due(const u3d_training *t)
 {
     return u3d_clock() - t->pace.checkpoint_at >= CHECKPOINT_EVERY_S;

@@ -4,7 +4,7 @@
 set -eu
 root=$1
 packages="libc6-dev libgomp1 libcmocka-dev
-  libnifti-dev zlib1g-dev libcjson-dev libpng-dev libpopt-dev libxxhash-dev"
+  libnifti-dev zlib1g-dev libcjson-dev libpng-dev libpopt-dev libxxhash-dev libclblast-dev"
 [ -f "$root/complete" ] && exit 0
 rm -rf "$root"
 mkdir -p "$root"

@@ -2,7 +2,7 @@
 # What building and running u3d needs, from Debian's packages. Extra packages may be named as arguments.
 set -eu
 packages="gcc libc6-dev cmake ninja-build pkg-config git ca-certificates
-  libnifti-dev zlib1g-dev libcjson-dev libpng-dev libpopt-dev libxxhash-dev $*"
+  libnifti-dev zlib1g-dev libcjson-dev libpng-dev libpopt-dev libxxhash-dev libclblast-dev $*"
 missing=""
 for p in $packages; do
   dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"

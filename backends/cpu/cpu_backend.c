@@ -237,6 +237,12 @@ static void cpu_release(u3d_backend *b, u3d_buffer *buf)
     u3d_free(buf);
 }
 
+static uint64_t cpu_peak_bytes(const u3d_backend *b)
+{
+    (void)b;
+    return 0;
+}
+
 static u3d_status cpu_upload(u3d_backend *b, u3d_span dst, const void *src, uint64_t bytes)
 {
     (void)b;
@@ -401,6 +407,7 @@ const u3d_backend_vt u3d_backend_cpu = {
     .caps = cpu_caps,
     .alloc = cpu_alloc,
     .release = cpu_release,
+    .peak_bytes = cpu_peak_bytes,
     .upload = cpu_upload,
     .download = cpu_download,
     .zero = cpu_zero,

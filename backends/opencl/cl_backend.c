@@ -95,7 +95,7 @@ static cl_int commit(const cl_host *h, cl_mem mem, uint64_t bytes)
 static u3d_status cl_alloc(u3d_backend *base, uint64_t bytes, u3d_buffer **out)
 {
     *out = NULL;
-    const cl_host *h = &self(base)->host;
+    cl_host *h = &self(base)->host;
     if (bytes > h->dev.max_alloc_bytes)
         return u3d_fail(U3D_E_NOMEM, "allocate %.3f GB on %s: its largest buffer is %.3f GB", (double)bytes * 1e-9,
                         h->dev.name, (double)h->dev.max_alloc_bytes * 1e-9);
@@ -106,6 +106,7 @@ static u3d_status cl_alloc(u3d_backend *base, uint64_t bytes, u3d_buffer **out)
     buf->mem = cl.CreateBuffer(h->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
     if (code == CL_SUCCESS) code = commit(h, buf->mem, bytes);
     if (code == CL_SUCCESS) {
+        cl_host_count(h, bytes, 0);
         *out = buf;
         return U3D_OK;
     }
@@ -117,9 +118,16 @@ static u3d_status cl_alloc(u3d_backend *base, uint64_t bytes, u3d_buffer **out)
 
 static void cl_release(u3d_backend *base, u3d_buffer *buf)
 {
-    (void)cl.Finish(self(base)->host.compute); /* what is enqueued may still use it */
+    cl_host *h = &self(base)->host;
+    (void)cl.Finish(h->compute); /* what is enqueued may still use it */
+    cl_host_count(h, 0, buf->bytes);
     cl.ReleaseMemObject(buf->mem);
     u3d_free(buf);
+}
+
+static uint64_t cl_peak_bytes(const u3d_backend *b)
+{
+    return ((const cl_backend *)b)->host.peak_bytes;
 }
 
 static u3d_status cl_to_device(u3d_backend *b, u3d_span dst, const void *src, uint64_t bytes)
@@ -249,6 +257,7 @@ const u3d_backend_vt u3d_backend_opencl = {
     .caps = cl_caps,
     .alloc = cl_alloc,
     .release = cl_release,
+    .peak_bytes = cl_peak_bytes,
     .upload = cl_to_device,
     .download = cl_to_host,
     .zero = cl_zero,

@@ -15,9 +15,8 @@
 
 #include "backends/opencl/cl_impl.h"
 
-/* Bytes of temporary memory that product g needs on the open device (its places and beta do not matter); 0 where it
- * needs none. Cheap, compiles nothing. All operands are taken to begin at multiples of the device's align; c, of
- * which slabs are written, may begin anywhere. */
+/* Bytes of temporary memory that product g needs on the open device, 0 where it needs none. Cheap, compiles nothing. Of
+ * the places only the offsets matter, by what they exceed a multiple of the device's align. */
 uint64_t cl_gemm_temp_bytes(const cl_device *dev, const cl_gemm *g);
 
 /* A place in memory: element `at` (floats) of a buffer. */

@@ -11,9 +11,6 @@
 #include "backends/opencl/cl_gemm.h"
 #include "engine/mem.h"
 
-__attribute__((weak)) u3d_status cl_gemm_run(const cl_device *dev, cl_command_queue queue, const cl_gemm *g, cl_gemm_at a, cl_gemm_at b,
-                       cl_gemm_at c, cl_gemm_at temp) { (void)dev, (void)queue, (void)g, (void)a, (void)b, (void)c, (void)temp; return U3D_E_DEVICE; }
-
 enum { MAX_OPERANDS = 12 };
 
 typedef struct operand { /* of a kernel step */

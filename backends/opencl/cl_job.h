@@ -15,7 +15,14 @@ typedef struct cl_host {
     cl_context context;
     cl_command_queue compute;
     cl_programs *programs;
+    uint64_t bytes, peak_bytes; /* of device memory held, now and at most */
 } cl_host;
+
+static inline void cl_host_count(cl_host *h, uint64_t more, uint64_t less)
+{
+    h->bytes += more - less;
+    if (h->bytes > h->peak_bytes) h->peak_bytes = h->bytes;
+}
 
 /* `d` must stay as it is while the kernel lives: it is copied. */
 u3d_status cl_kernel_new(const cl_host *h, const cl_entry *e, const u3d_op_desc *d, uint64_t work_bytes, u3d_kernel **out);

@@ -88,7 +88,7 @@ static u3d_status add_source(text *t, const char *name)
     return u3d_fail(U3D_E_DEVICE, "opencl: there is no kernel file '%s'", name);
 }
 
-/* The file, each line #include "x.clh" replaced by that file; no further depth. */
+/* The file, each line that includes another one replaced by that file; no further depth. */
 static u3d_status add_with_includes(text *t, const char *name)
 {
     static const char INCLUDE[] = "#include \"";

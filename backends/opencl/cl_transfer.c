@@ -29,7 +29,7 @@ typedef struct stage {
 } stage;
 
 struct cl_transfers {
-    const cl_host *host;
+    cl_host *host;
     cl_command_queue queue;
     stage stages[N_STAGES];
     pinned notes[N_NOTES], posts[U3D_POST_SLOTS];
@@ -72,15 +72,20 @@ static u3d_status stage_reserve(const cl_transfers *t, stage *s, uint64_t bytes)
     cl_int code;
     U3D_TRY(pinned_wait(&s->pin));
     if (s->pin.bytes >= bytes && s->mem) return U3D_OK;
+    if (s->mem) {
+        cl_host_count(t->host, 0, s->pin.bytes);
+        cl.ReleaseMemObject(s->mem);
+        s->mem = NULL;
+    }
     pinned_close(t, &s->pin);
-    if (s->mem) cl.ReleaseMemObject(s->mem);
-    s->mem = NULL;
     U3D_TRY(pinned_open(t, &s->pin, bytes));
     s->mem = cl.CreateBuffer(t->host->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
-    return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "opencl: %.3f MB of staging memory", (double)bytes * 1e-6);
+    if (code != CL_SUCCESS) return cl_fail(code, "opencl: %.3f MB of staging memory", (double)bytes * 1e-6);
+    cl_host_count(t->host, bytes, 0);
+    return U3D_OK;
 }
 
-u3d_status cl_transfers_new(const cl_host *h, cl_transfers **out)
+u3d_status cl_transfers_new(cl_host *h, cl_transfers **out)
 {
     u3d_status status = U3D_OK;
     cl_int code;

@@ -6,7 +6,7 @@
 
 typedef struct cl_transfers cl_transfers;
 
-u3d_status cl_transfers_new(const cl_host *h, cl_transfers **out);
+u3d_status cl_transfers_new(cl_host *h, cl_transfers **out);
 void cl_transfers_free(cl_transfers *t); /* waits for what is under way */
 
 /* In the order of the compute queue, as seen from the kernels before and behind; src is free on return. The bytes

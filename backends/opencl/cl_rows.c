@@ -1,0 +1,70 @@
+#include "backends/opencl/cl_rows.h"
+
+enum {
+    GROUP = 256,       /* work-items, as in rows.clh                                                 */
+    BLOCK = 8,         /* voxels that a work-item sums at once, as in rows.clh                       */
+    MAX_COLUMNS = 64,  /* of float4: 1 KB of a voxel, and still 4 voxels at once                     */
+    MAX_SUM_GROUPS = 1024, /* several per multiprocessor of a large GPU, and few parts for 32 lanes */
+    MAP_VOXELS = 4,    /* per work-item: enough to load a channel's parameters seldom                */
+    REDUCE_COLUMNS = 8 /* of a work-group of reduce_columns, as there                                */
+};
+
+static int64_t ceil_div(int64_t n, int64_t unit)
+{
+    return (n + unit - 1) / unit;
+}
+
+cl_rows cl_rows_of(const u3d_type *map, bool per_instance)
+{
+    cl_rows r = {.sets = per_instance ? map->dim[0] : 1, .vec = cl_vec_of(cl_channels(map))};
+    r.voxels = cl_voxels(map) / r.sets;
+    r.width = cl_channels(map) / r.vec;
+    r.blocks = ceil_div(r.width, MAX_COLUMNS);
+    r.columns = ceil_div(r.width, r.blocks);
+    r.lanes = GROUP / r.columns;
+    return r;
+}
+
+cl_spans cl_spans_of(int64_t n, int64_t unit, int64_t most)
+{
+    cl_spans s = {.span = ceil_div(ceil_div(n, most), unit) * unit};
+    s.groups = ceil_div(n, s.span);
+    return s;
+}
+
+cl_spans cl_rows_sum_spans(const cl_rows *r)
+{
+    return cl_spans_of(r->voxels, r->lanes * BLOCK, MAX_SUM_GROUPS);
+}
+
+cl_spans cl_rows_map_spans(const cl_rows *r)
+{
+    const int64_t span = r->lanes * MAP_VOXELS;
+    return (cl_spans){span, ceil_div(r->voxels, span)};
+}
+
+void cl_rows_kernel(cl_job *j, const cl_rows *r, const cl_spans *s, const char *file, const char *name,
+                    const cl_defines *defines)
+{
+    const cl_range range = {{(uint64_t)s->groups * GROUP, (uint64_t)r->blocks, (uint64_t)r->sets}, {GROUP, 1, 1}};
+    cl_job_kernel(j, file, name, defines, range);
+}
+
+void cl_rows_arguments(cl_job *j, const cl_rows *r, const cl_spans *s)
+{
+    cl_job_int(j, r->voxels);
+    cl_job_int(j, r->width);
+    cl_job_int(j, r->columns);
+    cl_job_int(j, r->lanes);
+    cl_job_int(j, s->span);
+}
+
+void cl_job_reduce_columns(cl_job *j, cl_place part, int64_t rows, int64_t columns, cl_place out)
+{
+    const uint64_t groups = (uint64_t)ceil_div(columns, REDUCE_COLUMNS);
+    cl_job_kernel(j, "reduce", "reduce_columns", NULL, cl_range_1d(groups * GROUP, GROUP));
+    cl_job_arg(j, part);
+    cl_job_arg(j, out);
+    cl_job_int(j, rows);
+    cl_job_int(j, columns);
+}

@@ -1,0 +1,111 @@
+#include "backends/opencl/cl_unfold.h"
+
+enum {
+    GROUP = 256,
+    UNIT_ROWS = 128, /* a multiple of CLBlast's tiles, so that a whole slab needs no padding */
+    SLABS_MAX = 512  /* steps of a job are bounded, whatever the workspace                    */
+};
+
+static const uint64_t BEST_BYTES = 128U << 20;
+
+int64_t cl_windows_rows(const cl_windows *w)
+{
+    return w->map.n * w->grid[0] * w->grid[1] * w->grid[2];
+}
+
+static int64_t taps_of(const cl_windows *w)
+{
+    return (int64_t)w->kernel[0] * w->kernel[1] * w->kernel[2];
+}
+
+int64_t cl_windows_columns(const cl_windows *w)
+{
+    return taps_of(w) * w->map.c;
+}
+
+bool cl_windows_are_map(const cl_windows *w)
+{
+    for (int axis = 0; axis < 3; axis++)
+        if (w->kernel[axis] != 1 || w->stride[axis] != 1 || w->pad[axis] != 0) return false;
+    return cl_map_is_plain(&w->map);
+}
+
+uint64_t cl_windows_bytes(const cl_device *dev, const cl_windows *w, int64_t rows)
+{
+    if (cl_windows_are_map(w)) return 0;
+    return cl_round_up((uint64_t)(rows * cl_windows_columns(w)) * sizeof(float), dev->align);
+}
+
+/* Work-items of a slab: rows along the matrix as it is stored, in groups of 256. */
+static cl_range slab_range(const cl_windows *w, int64_t rows, bool transposed)
+{
+    const uint64_t groups = (uint64_t)(w->map.c / cl_map_vec(&w->map)), taps = (uint64_t)taps_of(w);
+    uint32_t side = 1;
+    if (!transposed) return (cl_range){{(uint64_t)rows * groups, 1, taps}, {GROUP, 1, 1}};
+    while (side < 8 && 2 * side <= groups) side *= 2; /* 8 groups of 4 channels are a cache line */
+    return (cl_range){{(uint64_t)rows, groups, taps}, {GROUP / side, side, 1}};
+}
+
+static cl_place in_map(const cl_windows *w, int64_t row0)
+{
+    cl_place at = w->map.part[0].data;
+    at.off += (uint64_t)(row0 * w->map.c) * sizeof(float);
+    return at;
+}
+
+cl_place cl_windows_slab(cl_job *j, const cl_windows *w, int64_t row0, int64_t rows, bool transposed, cl_place work)
+{
+    if (cl_windows_are_map(w)) return in_map(w, row0);
+    cl_defines defines = {{0}};
+    cl_map_define(&defines, &w->map);
+    cl_define(&defines, "TRANSPOSED", transposed);
+    cl_job_kernel(j, "unfold", "unfold", &defines, slab_range(w, rows, transposed));
+    cl_map_args(j, &w->map);
+    cl_job_arg(j, work);
+    cl_job_int(j, row0);
+    cl_job_int(j, rows);
+    for (int axis = 0; axis < 3; axis++) cl_job_int(j, w->grid[axis]);
+    for (int axis = 0; axis < 3; axis++) cl_job_int(j, w->kernel[axis]);
+    for (int axis = 0; axis < 3; axis++) cl_job_int(j, w->stride[axis]);
+    for (int axis = 0; axis < 3; axis++) cl_job_int(j, w->pad[axis]);
+    return work;
+}
+
+/* ---- slabs ---- */
+
+static int64_t divide_up(int64_t n, int64_t by)
+{
+    return (n + by - 1) / by;
+}
+
+/* Rows of each of n slabs. Slabs begin where sub-buffers may. */
+static int64_t rows_of(const cl_slabs *s, int64_t n)
+{
+    const int64_t unit = s->dev->align > UNIT_ROWS * sizeof(float) ? s->dev->align / (int64_t)sizeof(float) : UNIT_ROWS;
+    const int64_t rows = (int64_t)cl_round_up((uint64_t)divide_up(s->total, n), (uint64_t)unit);
+    return rows < s->total ? rows : s->total;
+}
+
+/* Of the long slabs and the last one. */
+static uint64_t need_of(const cl_slabs *s, int64_t rows)
+{
+    const int64_t last = s->total % rows;
+    const uint64_t bytes = s->need(s->user, rows), bytes_last = last > 0 ? s->need(s->user, last) : 0;
+    return bytes > bytes_last ? bytes : bytes_last;
+}
+
+int64_t cl_slab_rows(const cl_slabs *s, uint64_t bytes)
+{
+    for (int64_t n = divide_up(s->total, s->rows_max); n < SLABS_MAX; n += divide_up(n, 4)) {
+        const int64_t rows = rows_of(s, n);
+        if (need_of(s, rows) <= bytes) return rows;
+    }
+    return rows_of(s, SLABS_MAX);
+}
+
+void cl_slab_work(const cl_slabs *s, uint64_t *min, uint64_t *best)
+{
+    *min = need_of(s, rows_of(s, SLABS_MAX));
+    *best = need_of(s, cl_slab_rows(s, BEST_BYTES > *min ? BEST_BYTES : *min));
+    if (*best < *min) *best = *min;
+}

@@ -1,0 +1,195 @@
+/* Batch and instance normalisation. Rows, columns and lanes: rows.clh.
+ *
+ *   norm_part     moments of each group's voxels: part [S][groups][2][C] of mean and sum of (x - mean)^2
+ *   norm_moments  puts the groups together: mean and biased variance, or mean and 1 / sqrt(var + eps) where STATS;
+ *                 moves the running statistics where KEEP
+ *   norm_apply    y = gain * (x - mean) * inv + bias with stats, or with running statistics where GIVEN
+ *
+ * (count, mean, m2) of two sets of values give those of their union without cancellation: Chan, Golub & LeVeque,
+ * "Updating formulae and a pairwise algorithm for computing sample variances", 1979. A work-item takes blocks of
+ * voxels in two passes over registers and joins them; then the group's lanes are joined, then the groups. */
+#include "vec.clh"
+#include "rows.clh"
+#include "reduce.clh"
+
+#ifndef STATS
+#define STATS 0
+#endif
+#ifndef KEEP
+#define KEEP 0
+#endif
+#ifndef GIVEN
+#define GIVEN 0
+#endif
+
+typedef struct moments {
+    float count;
+    floatv mean, m2;
+} moments;
+
+static inline moments moments_join(moments a, moments b)
+{
+    const float count = a.count + b.count, part = count > 0.0f ? b.count / count : 0.0f;
+    const floatv apart = b.mean - a.mean;
+    return (moments){count, a.mean + apart * part, a.m2 + b.m2 + apart * apart * (a.count * part)};
+}
+
+/* Of n values, n at most ROWS_BLOCK, `step` pieces apart. */
+static inline moments moments_block(__global const floatv *x, size_t step, int n)
+{
+    floatv v[ROWS_BLOCK], sum = (floatv)(0.0f), m2 = (floatv)(0.0f);
+#pragma unroll
+    for (int i = 0; i < ROWS_BLOCK; i++) {
+        v[i] = i < n ? x[i * step] : (floatv)(0.0f);
+        sum += v[i];
+    }
+    const floatv mean = sum / (float)n;
+#pragma unroll
+    for (int i = 0; i < ROWS_BLOCK; i++) {
+        const floatv apart = i < n ? v[i] - mean : (floatv)(0.0f);
+        m2 += apart * apart;
+    }
+    return (moments){(float)n, mean, m2};
+}
+
+/* Joins lanes as tree_pairs does. */
+static inline void tree_moments(__local float *count, __local floatv *mean, __local floatv *m2, int columns, int lanes)
+{
+    const int item = (int)get_local_id(0), lane = item / columns;
+    for (int h = tree_half(lanes); h > 0; h /= 2) {
+        barrier(CLK_LOCAL_MEM_FENCE);
+        if (lane < h && lane + h < lanes) {
+            const int other = item + h * columns;
+            const moments all = moments_join((moments){count[item], mean[item], m2[item]},
+                                             (moments){count[other], mean[other], m2[other]});
+            count[item] = all.count;
+            mean[item] = all.mean;
+            m2[item] = all.m2;
+        }
+    }
+    barrier(CLK_LOCAL_MEM_FENCE);
+}
+
+__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
+void norm_part(IN(float, x), OUT(float, part), ROWS_PARAMETERS)
+{
+    __local float count[ROWS_GROUP];
+    __local floatv mean[ROWS_GROUP], m2[ROWS_GROUP];
+    AT(x);
+    AT(part);
+    const rows r = rows_mine(ROWS_ARGUMENTS);
+    const int item = (int)get_local_id(0);
+    __global const floatv *from = CPIECES(x) + r.at;
+    moments all = {0.0f, (floatv)(0.0f), (floatv)(0.0f)};
+    for (int i = 0; i < r.count; i += ROWS_BLOCK)
+        all = moments_join(all, moments_block(from + i * r.step, r.step, min((int)ROWS_BLOCK, r.count - i)));
+    count[item] = all.count;
+    mean[item] = all.mean;
+    m2[item] = all.m2;
+    tree_moments(count, mean, m2, columns, lanes);
+    if (r.lane > 0 || r.column >= width) return;
+    const size_t row = ((size_t)r.set * get_num_groups(0) + r.group) * 2;
+    PIECES(part)[row * width + r.column] = mean[item];
+    PIECES(part)[(row + 1) * width + r.column] = m2[item];
+}
+
+enum { COLUMNS = 8, LANES = 32 }; /* of norm_moments: pieces of channels, groups at once */
+
+/* out [S][2][width]. `groups` of `span` voxels, the last of what is left. */
+__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
+void norm_moments(IN(float, part), OUT(float, out),
+#if KEEP
+                  OUT(float, running), const float momentum, const float unbiased,
+#endif
+                  const int voxels, const int width, const int span, const int groups, const float eps)
+{
+    __local float count[COLUMNS * LANES];
+    __local floatv mean[COLUMNS * LANES], m2[COLUMNS * LANES];
+    AT(part);
+    AT(out);
+#if KEEP
+    AT(running);
+#endif
+    const int item = (int)get_local_id(0), lane = item / COLUMNS, set = (int)get_group_id(2);
+    const int column = (int)get_group_id(0) * COLUMNS + item % COLUMNS;
+    moments all = {0.0f, (floatv)(0.0f), (floatv)(0.0f)};
+    for (int g = lane; g < groups && column < width; g += LANES) {
+        const size_t row = ((size_t)set * groups + g) * 2;
+        all = moments_join(all, (moments){(float)min(span, voxels - g * span), CPIECES(part)[row * width + column],
+                                          CPIECES(part)[(row + 1) * width + column]});
+    }
+    count[item] = all.count;
+    mean[item] = all.mean;
+    m2[item] = all.m2;
+    tree_moments(count, mean, m2, COLUMNS, LANES);
+    if (lane > 0 || column >= width) return;
+    const size_t at_mean = (size_t)set * 2 * width + column, at_var = at_mean + width;
+    const floatv var = m2[item] / (float)voxels;
+    PIECES(out)[at_mean] = mean[item];
+    PIECES(out)[at_var] = STATS ? 1.0f / sqrt(var + eps) : var;
+#if KEEP /* one set: running statistics belong to the batch form */
+    const floatv old_mean = PIECES(running)[column], old_var = PIECES(running)[width + column];
+    PIECES(running)[column] = old_mean + momentum * (mean[item] - old_mean);
+    PIECES(running)[width + column] = old_var + momentum * (var * unbiased - old_var);
+#endif
+}
+
+/* statistics: stats [S][2][width], or running [2][width] where GIVEN. */
+__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
+void norm_apply(SHARED(float, x), IN(float, gain), IN(float, bias), IN(float, statistics), SHARED(float, y),
+                ROWS_PARAMETERS, const float eps)
+{
+    AT(x);
+    AT(gain);
+    AT(bias);
+    AT(statistics);
+    AT(y);
+    const rows r = rows_mine(ROWS_ARGUMENTS);
+    const floatv mean = rows_load(statistics, r, r.set * 2, width);
+    const floatv spread = rows_load(statistics, r, r.set * 2 + 1, width);
+    const floatv scale = rows_load(gain, r, 0, width) * (GIVEN ? 1.0f / sqrt(spread + eps) : spread);
+    const floatv shift = rows_load(bias, r, 0, width);
+    __global const floatv *from = PIECES(x) + r.at;
+    __global floatv *to = PIECES(y) + r.at;
+    for (int i = 0; i < r.count; i++) to[i * r.step] = (from[i * r.step] - mean) * scale + shift;
+}
+
+/* Moments, or running statistics where GIVEN, to scale and shift; a work-item per channel and set.
+ *
+ *   inv = 1 / sqrt(var + eps), scale = gain * inv, shift = bias - mean * scale
+ *
+ * table, stats [S][2][channels]; the unbiased variance in running is `unbiased` times the biased one. */
+__kernel __attribute__((reqd_work_group_size(64, 1, 1)))
+void norm_table(IN(float, statistics), IN(float, gain), IN(float, bias), OUT(float, table),
+#if !GIVEN
+                OUT(float, stats),
+#endif
+#if KEEP
+                OUT(float, running), const float momentum, const float unbiased,
+#endif
+                const int channels, const float eps)
+{
+    AT(statistics);
+    AT(gain);
+    AT(bias);
+    AT(table);
+    const int c = (int)get_global_id(0), at_mean = (int)get_global_id(1) * 2 * channels + c, at_var = at_mean + channels;
+#if !GIVEN
+    AT(stats);
+#endif
+#if KEEP
+    AT(running);
+#endif
+    if (c >= channels) return;
+    const float mean = statistics[at_mean], var = statistics[at_var], inv = 1.0f / sqrt(var + eps), scale = gain[c] * inv;
+    table[at_mean] = scale;
+    table[at_var] = bias[c] - mean * scale;
+#if !GIVEN
+    stats[at_mean] = mean;
+    stats[at_var] = inv;
+#endif
+#if KEEP
+    running[c] += momentum * (mean - running[c]);
+    running[channels + c] += momentum * (var * unbiased - running[channels + c]);
+#endif
+}
