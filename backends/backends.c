@@ -56,7 +56,8 @@ static bool has_gpu(const u3d_backend_vt *vt, char *reason, size_t cap)
     u3d_caps caps[MAX_DEVICES];
     int n = 0;
     if (vt->list(caps, MAX_DEVICES, &n) != U3D_OK) {
-        (void)snprintf(reason, cap, "%s", u3d_error_text());
+        const char *text = u3d_error_text(); /* what to do about it stands behind the semicolon */
+        (void)snprintf(reason, cap, "%.*s", (int)strcspn(text, ";"), text);
         return false;
     }
     (void)snprintf(reason, cap, "%s has no device of type GPU", vt->name);
@@ -86,7 +87,7 @@ static u3d_status open_auto(const u3d_backend_opts *o, u3d_backend **out)
     }
     U3D_TRY(u3d_backend_cpu.open(o, out));
     u3d_backend_caps(*out, &caps);
-    U3D_INFO("backend", "auto: cpu (%s, %d threads), for want of a GPU: %s", caps.device, caps.compute_units, reason);
+    U3D_INFO("backend", "auto: cpu (%s, %d threads); no GPU: %s", caps.device, caps.compute_units, reason);
     return U3D_OK;
 }
 

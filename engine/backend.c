@@ -322,3 +322,10 @@ u3d_status u3d_backend_peak(u3d_backend *b, double *gflops, double *gbytes_s)
     *gflops = *gbytes_s = 0;
     return b->vt->peak(b, gflops, gbytes_s);
 }
+
+u3d_status u3d_backend_tune(u3d_backend *b, double seconds, u3d_tune_say *say, void *user)
+{
+    if (!b->vt->tune)
+        return u3d_fail(U3D_E_UNSUPPORTED, "tune: backend %s has nothing to tune, its kernels know their machine", b->vt->name);
+    return b->vt->tune(b, seconds, say, user);
+}

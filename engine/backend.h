@@ -58,6 +58,9 @@ typedef struct u3d_need {
     uint64_t work_best; /* bytes; more than this is useless                    */
 } u3d_need;
 
+/* Gets a line of progress; false: stop, and keep what was found so far. */
+typedef bool u3d_tune_say(void *user, const char *line);
+
 typedef struct u3d_backend_vt {
     uint32_t api;      /* U3D_BACKEND_API                                      */
     const char *name;  /* "cpu", "opencl": the word after --backend=           */
@@ -85,6 +88,8 @@ typedef struct u3d_backend_vt {
     u3d_status (*sync)(u3d_backend *b);
 
     u3d_status (*peak)(u3d_backend *b, double *gflops, double *gbytes_s); /* measures for about a second */
+    /* NULL: nothing to tune */
+    u3d_status (*tune)(u3d_backend *b, double seconds, u3d_tune_say *say, void *user);
 } u3d_backend_vt;
 
 /* Every backend's own struct starts with this. */
@@ -115,5 +120,9 @@ u3d_status u3d_backend_sync(u3d_backend *b);
 
 /* The device's ceilings, measured now: fused multiply-adds in 10^9 FLOP/s, memory bandwidth in 10^9 bytes/s. */
 u3d_status u3d_backend_peak(u3d_backend *b, double *gflops, double *gbytes_s);
+
+/* Measures settings for this device in about so many seconds and keeps the best for later runs. U3D_E_UNSUPPORTED where
+ * there is nothing to tune. What is open should be closed and opened again after it. */
+u3d_status u3d_backend_tune(u3d_backend *b, double seconds, u3d_tune_say *say, void *user);
 
 #endif

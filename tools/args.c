@@ -124,6 +124,10 @@ static struct poptOption verify_options[] = {
     STRING(batch, "with --net: samples per iteration", "N"),
     POPT_TABLEEND};
 
+static struct poptOption tune_options[] = {
+    STRING(time, "measure for about so long (default 3m)", "TIME"),
+    POPT_TABLEEND};
+
 static struct poptOption sparsify_options[] = {
     STRING(label, "dense labels", "FILE|DIR"),
     STRING(output, "where to write the sparse ones", "FILE|DIR"),
@@ -161,6 +165,7 @@ const command commands[] = {
     {"bench", "time a network", "[--net NAME] [options]", cmd_bench, bench_options, NULL},
     {"verify", "prove that a device computes the right thing", "[--full] [--net NAME] [options]", cmd_verify,
      verify_options, NULL},
+    {"tune", "measure and keep settings for a GPU", "[--time TIME] [options]", cmd_tune, tune_options, NULL},
     {"sparsify", "keep a few slices of dense labels", "--label FILE|DIR --output FILE|DIR --slices NX,NY,NZ",
      cmd_sparsify, sparsify_options, NULL},
     {"phantom", "make synthetic labelled volumes", "--out DIR [options]", cmd_phantom, phantom_options, NULL},

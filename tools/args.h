@@ -71,6 +71,7 @@ u3d_status cmd_evaluate(const args *a);
 u3d_status cmd_info(const args *a);
 u3d_status cmd_devices(const args *a);
 u3d_status cmd_bench(const args *a);
+u3d_status cmd_tune(const args *a);
 u3d_status cmd_verify(const args *a);
 u3d_status cmd_sparsify(const args *a);
 u3d_status cmd_phantom(const args *a);

@@ -76,6 +76,16 @@ static void find(void *library, const char *name, void *pointer, const char **mi
     if (!function && !*missing) *missing = name;
 }
 
+static u3d_status no_loader(const char *why)
+{
+    if (strstr(why, "No such file"))
+        return u3d_fail(U3D_E_DEVICE,
+                        "the OpenCL loader %s is not installed; on Debian and Ubuntu: apt install "
+                        "ocl-icd-libopencl1, and the driver of your GPU",
+                        u3d_env_get(U3D_ENV_CL_LIBRARY) ? u3d_env_get(U3D_ENV_CL_LIBRARY) : LOADERS[0]);
+    return u3d_fail(U3D_E_DEVICE, "the OpenCL loader cannot be opened: %s", why);
+}
+
 u3d_status cl_api_open(void)
 {
     static void *library;
@@ -84,16 +94,13 @@ u3d_status cl_api_open(void)
     help_nvidia();
     void *opened = open_loader();
     if (!opened)
-        return u3d_fail(U3D_E_DEVICE,
-                        "open backend 'opencl': the OpenCL loader is not installed (%s); on Debian and Ubuntu: "
-                        "apt install ocl-icd-libopencl1, and the driver of your GPU; or use --backend=cpu",
-                        dlerror());
+        return no_loader(dlerror());
 #define CL_API_FIND(name) find(opened, "cl" #name, &cl.name, &missing);
     CL_API_LIST(CL_API_FIND)
 #undef CL_API_FIND
     if (missing) {
         dlclose(opened);
-        return u3d_fail(U3D_E_DEVICE, "open backend 'opencl': the OpenCL loader has no function %s; expected 1.2 or later",
+        return u3d_fail(U3D_E_DEVICE, "the OpenCL loader has no function %s; expected one of OpenCL 1.2 or later",
                         missing);
     }
     library = opened;

@@ -6,7 +6,10 @@
 #include <string.h>
 
 #include "backends/opencl/cl_device.h"
+#include "backends/opencl/cl_peak.h"
 #include "backends/opencl/cl_transfer.h"
+#include "backends/opencl/cl_tune.h"
+#include "backends/opencl/cl_tuned.h"
 #include "engine/log.h"
 #include "engine/mem.h"
 
@@ -54,8 +57,9 @@ static u3d_status open_host(cl_host *h)
     cl_int code;
     h->context = cl.CreateContext(NULL, 1, &h->dev.id, NULL, NULL, &code);
     if (code == CL_SUCCESS) h->compute = cl.CreateCommandQueue(h->context, h->dev.id, 0, &code);
-    if (code != CL_SUCCESS) return cl_fail(code, "open backend 'opencl' on %s", h->dev.name);
+    if (code != CL_SUCCESS) return cl_fail(code, "open %s", h->dev.name);
     h->dev.queue = h->compute;
+    cl_tuned_apply(&h->dev);
     return cl_programs_new(h->context, &h->dev, &h->programs);
 }
 
@@ -70,10 +74,10 @@ static u3d_status cl_open(const u3d_backend_opts *o, u3d_backend **out)
     U3D_GO(open_host(&b->host));
     U3D_GO(cl_transfers_new(&b->host, &b->transfers));
     *out = &b->base;
-    b = NULL;
+    return U3D_OK;
 done:
-    if (b) cl_close(&b->base);
-    return status;
+    cl_close(&b->base);
+    return u3d_wrap(status, "open backend 'opencl' (or use --backend=cpu)");
 }
 
 static void cl_caps(const u3d_backend *b, u3d_caps *out)
@@ -242,9 +246,12 @@ static u3d_status cl_sync(u3d_backend *b)
 
 static u3d_status cl_peak(u3d_backend *b, double *gflops, double *gbytes_s)
 {
-    (void)b;
-    *gflops = *gbytes_s = 0;
-    return U3D_OK;
+    return cl_peak_measure(&self(b)->host, gflops, gbytes_s);
+}
+
+static u3d_status cl_tune_device(u3d_backend *b, double seconds, u3d_tune_say *say, void *user)
+{
+    return cl_tune(&self(b)->host, seconds, say, user);
 }
 
 const u3d_backend_vt u3d_backend_opencl = {
@@ -270,4 +277,5 @@ const u3d_backend_vt u3d_backend_opencl = {
     .run = cl_run,
     .sync = cl_sync,
     .peak = cl_peak,
+    .tune = cl_tune_device,
 };

@@ -33,7 +33,7 @@ cl_conv_dw cl_conv_dw_of(const u3d_op_desc *d);
 /* The first reason why no kernel takes the description: NULL, or a few words. */
 const char *cl_conv_refuses(const cl_device *dev, const u3d_op_desc *d);
 
-/* ---- the map: kernels/map.clh ---- */
+/* ---- the map: kernels/conv3d.clh ---- */
 
 /* Channels of every part are a multiple of four. */
 bool cl_conv_map_by_four(const u3d_op_desc *d);

@@ -100,10 +100,9 @@ void cl_device_caps(const cl_device *dev, u3d_caps *out)
 static u3d_status no_platform(cl_int code)
 {
     return u3d_fail(U3D_E_DEVICE,
-                    "open backend 'opencl': the OpenCL loader is installed but no driver is registered with it (%d); "
-                    "install your GPU's driver (Debian and Ubuntu: nvidia-opencl-icd, intel-opencl-icd, "
-                    "mesa-opencl-icd), or write the name of its library into /etc/OpenCL/vendors/NAME.icd; or use "
-                    "--backend=cpu",
+                    "no driver is registered with the OpenCL loader (%d); install your GPU's (Debian and Ubuntu: "
+                    "nvidia-opencl-icd, intel-opencl-icd, mesa-opencl-icd), or write the name of its library into "
+                    "/etc/OpenCL/vendors/NAME.icd",
                     (int)code);
 }
 
@@ -132,8 +131,8 @@ u3d_status cl_devices(cl_device *out, int cap, int *n)
         for (cl_uint p = 0; p < n_platforms; p++) *n = append(platforms[p], pass == 0, out, cap, *n);
     if (*n > 0) return U3D_OK;
     return u3d_fail(U3D_E_DEVICE,
-                    "open backend 'opencl': %u platforms but no device; is the GPU visible here (nvidia-smi, clinfo)? "
-                    "Containers need it passed in; or use --backend=cpu",
+                    "the OpenCL drivers have no device (%u platforms); is the GPU visible here (nvidia-smi, clinfo)? "
+                    "Containers need it passed in",
                     (unsigned)n_platforms);
 }
 
@@ -146,8 +145,8 @@ static u3d_status no_such_device(const char *wanted, const cl_device *all, int n
     for (int i = 0; i < n && used < sizeof list; i++)
         used += (size_t)snprintf(list + used, sizeof list - used, "%s%d '%s'%s%s", i ? ", " : "", i, all[i].name,
                                  all[i].unusable ? " not usable: " : "", all[i].unusable ? all[i].unusable : "");
-    if (wanted) return u3d_fail(U3D_E_DEVICE, "open backend 'opencl': no usable device '%s'; there are: %s", wanted, list);
-    return u3d_fail(U3D_E_DEVICE, "open backend 'opencl': no usable device; there are: %s", list);
+    if (wanted) return u3d_fail(U3D_E_DEVICE, "no usable device '%s'; there are: %s", wanted, list);
+    return u3d_fail(U3D_E_DEVICE, "no usable device; there are: %s", list);
 }
 
 static bool is_meant(const char *wanted, int i, const cl_device *d)

@@ -5,6 +5,7 @@
 #include "backends/opencl/cl_impl.h"
 
 /* convolution (cl_conv3d.c, cl_upconv3d.c, cl_conv3d_implicit.c) */
+extern const cl_entry cl_conv3d_implicit, cl_conv3d_dx_implicit, cl_conv3d_dw_implicit;
 extern const cl_entry cl_conv3d_plain, cl_conv3d_dx_plain, cl_conv3d_dw_plain;
 extern const cl_entry cl_upconv3d_plain, cl_upconv3d_dx_plain, cl_upconv3d_dw_plain;
 

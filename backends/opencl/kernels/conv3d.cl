@@ -9,22 +9,13 @@
  * their rounding errors stay small.
  *
  *   WIDE   1, or 4 where out_c is a multiple of 4 */
-#include "map.clh"
+#include "conv3d.clh"
 
 #ifndef ADJOINT
 #define ADJOINT 0
 #endif
 #ifndef WEIGHT_T
 #define WEIGHT_T 0
-#endif
-#ifndef WIDE
-#define WIDE 1
-#endif
-
-#if WIDE == 4
-typedef float4 wide;
-#else
-typedef float wide;
 #endif
 
 /* The taps k = first, first + step, ... < kernel that reach o, and the position where each reads. */

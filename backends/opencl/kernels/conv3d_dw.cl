@@ -8,19 +8,10 @@
  * over one slice, row by row, into part[slice, k, ci, co]. conv3d_add_slices makes dw of the slices.
  *
  *   WIDE   1, or 4 where out_c is a multiple of 4 */
-#include "map.clh"
+#include "conv3d.clh"
 
 #ifndef UP
 #define UP 0
-#endif
-#ifndef WIDE
-#define WIDE 1
-#endif
-
-#if WIDE == 4
-typedef float4 wide;
-#else
-typedef float wide;
 #endif
 
 /* dy is [n, dy_d, dy_h, dy_w, out_c]; `items` work-items a slice, `rows` rows, `per_slice` of them each. */

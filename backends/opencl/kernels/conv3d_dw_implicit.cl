@@ -1,0 +1,172 @@
+/* Weight gradient of a convolution with stride 1 as a matrix product (implicit GEMM).
+ *
+ *   dw[m, co] = sum over samples and voxels v of y of  a[v, m] * dy[v, co],     m: (tap, ci)
+ *   a[v, (tap, ci)] = map[v's position - pad + tap, ci], zero outside
+ *
+ * The voxels of a sample are split into slices, the same of every sample; slice s writes part[s, m, co], and
+ * conv3d_add_slices makes dw of the slices. Group 0: tile of dw, columns fastest; group 1: slice.
+ *
+ * A work-item reads the same (tap, ci) and the same co throughout.
+ *
+ *   VEC    1, or 4 where the map's channels come by four (conv3d.clh)
+ *   WIDE   1, or 4 where co does */
+#include "conv3d.clh"
+#include "tile.clh"
+
+
+/* Slices of BK voxels: a's row is BM / VEC chunks, dy's BN / WIDE. */
+#define A_CHUNKS (BM / VEC)
+#define A_STEP   (TILE_ITEMS / A_CHUNKS)
+#define A_LOADS  (BK / A_STEP)
+#define B_CHUNKS (BK * BN / WIDE)
+#define B_LOADS  CEIL_DIV(B_CHUNKS, TILE_ITEMS)
+
+/* Voxel of y: number and position. */
+typedef struct place {
+    int v, z, y, x;
+} place;
+
+place place_on(place p, int voxels, int oh, int ow)
+{
+    p.v += voxels;
+    p.x += voxels;
+    while (p.x >= ow) {
+        p.x -= ow;
+        if (++p.y < oh) continue;
+        p.y = 0;
+        p.z++;
+    }
+    return p;
+}
+
+/* The column of a that a work-item reads: channels of the map, and the way from a voxel of y to its tap. */
+typedef struct source {
+    map_column column;
+    int z, y, x;
+    bool there; /* a has that column */
+} source;
+
+source source_of(const map_part up, const map_part skip, int m, int rows, int in_c, int kh, int kw, int pd, int ph,
+                 int pw)
+{
+    const bool there = m < rows;
+    const int at = there ? m : 0, tap = at / in_c;
+    source s = {map_column_of(up, skip, at % in_c), tap / kw / kh - pd, tap / kw % kh - ph, tap % kw - pw, there};
+    return s;
+}
+
+/* Rows p.v, p.v + A_STEP, ... of a's slice. */
+void a_load(const map_part up, const map_part skip, const source s, place p, int end, int oh, int ow, float slope,
+            map_vec *to)
+{
+#pragma unroll
+    for (int i = 0; i < A_LOADS; i++) {
+        const place q = i ? place_on(p, i * A_STEP, oh, ow) : p;
+        const int z = q.z + s.z, y = q.y + s.y, x = q.x + s.x;
+        to[i] = 0.0f;
+        if (s.there && q.v < end && z >= 0 && z < up.d && y >= 0 && y < up.h && x >= 0 && x < up.w)
+            to[i] = map_column_read(
+                s.column, s.column.in_skip ? map_skip_voxel(up, skip, z, y, x) : map_voxel(up, z, y, x), slope);
+    }
+}
+
+void a_store(__local float *tile, int chunk, int first, const map_vec *from)
+{
+#pragma unroll
+    for (int i = 0; i < A_LOADS; i++)
+        *(__local map_vec *)(tile + (first + i * A_STEP) * (4 * TILE_A) + chunk * VEC) = from[i];
+}
+
+/* Voxels from v on. */
+void b_load(__global const float *dy, int lid, int v, int end, int n0, int co, wide *to)
+{
+#pragma unroll
+    for (int i = 0; i < B_LOADS; i++) {
+        const int e = lid + i * TILE_ITEMS, row = v + e / (BN / WIDE), column = n0 + e % (BN / WIDE) * WIDE;
+        to[i] = 0.0f;
+        if (e < B_CHUNKS && row < end && column < co) to[i] = *(__global const wide *)(dy + row * co + column);
+    }
+}
+
+void b_store(__local float *tile, int lid, const wide *from)
+{
+#pragma unroll
+    for (int i = 0; i < B_LOADS; i++) {
+        const int e = lid + i * TILE_ITEMS;
+        if (e < B_CHUNKS)
+            *(__local wide *)(tile + e / (BN / WIDE) * (4 * TILE_B) + e % (BN / WIDE) * WIDE) = from[i];
+    }
+}
+
+/* Four channels of a row, as far as there are. */
+void part_store(__global float *part, int channels, float4 v)
+{
+#if WIDE == 4
+    *(__global float4 *)part = v;
+#else
+    if (channels > 0) part[0] = v.x;
+    if (channels > 1) part[1] = v.y;
+    if (channels > 2) part[2] = v.z;
+    if (channels > 3) part[3] = v.w;
+#endif
+}
+
+/* samples, od, oh, ow, co: dy; per_slice: voxels of a slice. */
+__kernel __attribute__((reqd_work_group_size(TILE_ITEMS, 1, 1))) void
+conv3d_dw_implicit(MAP_PARAMS, IN(float, dy), OUT(float, part), const int samples, const int od, const int oh,
+                   const int ow, const int co, const int kd, const int kh, const int kw, const int pd, const int ph,
+                   const int pw, const int per_slice)
+{
+    __local float4 a_tile[2][BK * TILE_A], b_tile[2][BK * TILE_B];
+    MAP_AT;
+    AT(dy);
+    AT(part);
+    const int lid = get_local_id(0), tx = lid % TILE_X, ty = lid / TILE_X, slice = get_group_id(1);
+    const int columns = CEIL_DIV(co, BN), in_c = cu + (JOINED ? cs : 0), rows = kd * kh * kw * in_c;
+    const int n0 = (int)get_group_id(0) % columns * BN, m0 = (int)get_group_id(0) / columns * BM;
+    const int voxels = od * oh * ow, begin = slice * per_slice, end = min(voxels, begin + per_slice);
+    const int chunk = lid % A_CHUNKS, first = lid / A_CHUNKS, steps = CEIL_DIV(end - begin, BK);
+
+    map_vec a_next[A_LOADS];
+    wide b_next[B_LOADS];
+    float4 sum[TM][TN / 4];
+#pragma unroll
+    for (int r = 0; r < TM; r++)
+#pragma unroll
+        for (int j = 0; j < TN / 4; j++) sum[r][j] = 0.0f;
+
+    for (int n = 0; n < samples; n++) {
+        const map_part a = MAP_UP(n), b = MAP_SKIP(n);
+        const source s = source_of(a, b, m0 + chunk * VEC, rows, in_c, kh, kw, pd, ph, pw);
+        __global const float *dy_n = dy + n * voxels * co;
+        const int v = begin + first;
+        place p = {v, v / ow / oh, v / ow % oh, v % ow};
+        a_load(a, b, s, p, end, oh, ow, slope, a_next);
+        b_load(dy_n, lid, begin, end, n0, co, b_next);
+        a_store((__local float *)a_tile[0], chunk, first, a_next);
+        b_store((__local float *)b_tile[0], lid, b_next);
+        barrier(CLK_LOCAL_MEM_FENCE);
+        for (int step = 0; step < steps; step++) {
+            /* Beyond the last step zeros are loaded, and never used. */
+            p = place_on(p, BK, oh, ow);
+            a_load(a, b, s, p, end, oh, ow, slope, a_next);
+            b_load(dy_n, lid, begin + (step + 1) * BK, end, n0, co, b_next);
+            tile_multiply(a_tile[step & 1], b_tile[step & 1], ty, tx, sum);
+            a_store((__local float *)a_tile[(step + 1) & 1], chunk, first, a_next);
+            b_store((__local float *)b_tile[(step + 1) & 1], lid, b_next);
+            barrier(CLK_LOCAL_MEM_FENCE);
+        }
+    }
+
+    part += (long)slice * rows * co;
+#pragma unroll
+    for (int j = 0; j < TN / 4; j++) {
+        const int column = n0 + TILE_COLUMN(tx, j);
+        if (column >= co) continue;
+#pragma unroll
+        for (int r = 0; r < TM; r++) {
+            const int m = m0 + TILE_ROW(ty, r);
+            if (m < rows) part_store(part + m * co + column, co - column, sum[r][j]);
+        }
+    }
+}

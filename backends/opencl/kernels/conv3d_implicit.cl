@@ -1,0 +1,245 @@
+/* Convolution with stride 1 as a matrix product whose left side is never written out (implicit GEMM).
+ *
+ *   y[m, co] = bias[co] + sum over k of  a[m, k] * b[k, co],     m: voxel of one sample, k: (tap, ci)
+ *   a[m, (tap, ci)] = map[m's position - pad + tap, ci], zero outside
+ *
+ * FLIP 0: b[(tap, ci), co] = w[tap, ci, co], the weights as they lie in memory.
+ * FLIP 1 (input gradient; "ci" are dy's channels): b[(tap, ci), co] = w[taps - 1 - tap, co, ci], and the host has
+ * turned the padding round, pad = kernel - 1 - pad.
+ *
+ * Group 0: tile of the result, columns fastest, so that tiles that read the same voxels run together. Group 1: sample.
+ * Group 2: part of k; part p writes y[p, sample, m, co]: where there are several, y is workspace and conv3d_add_slices
+ * adds them up.
+ *
+ *   VEC      1, or 4 where the map's channels come by four (conv3d.clh)
+ *   WIDE     1, or 4 where co does; with FLIP it is VEC: the weights are read along ci
+ *   STORE4   1 where rows of y are multiples of four
+ */
+#include "conv3d.clh"
+#include "tile.clh"
+
+#ifndef FLIP
+#define FLIP 0
+#endif
+#ifndef STORE4
+#define STORE4 0
+#endif
+
+/* The slice of a: chunks of VEC along k, a work-item always at the same k, at A_LOADS rows. */
+#define A_CHUNKS (BK / VEC)
+#define A_STEP   (TILE_ITEMS / A_CHUNKS)
+#define A_LOADS  (BM / A_STEP)
+
+/* The slice of b: chunks of WIDE along co, with FLIP along k. */
+#define B_CHUNKS (BK * BN / WIDE)
+#define B_LOADS  CEIL_DIV(B_CHUNKS, TILE_ITEMS)
+
+/* A row of a: its voxel's window begins at voxel `at` of up and `skip_at` of skip, which may lie outside; bit k of
+ * `inside` tells whether tap k along x is inside, bits from 10 on those along y, from 20 on those along z. */
+typedef struct row {
+    int at, skip_at, inside;
+} row;
+
+/* Where a work-item is along k. */
+typedef struct place {
+    int k, ci, kz, ky, kx;
+} place;
+
+int bits_inside(int first, int taps, int size)
+{
+    int bits = 0;
+    for (int k = 0; k < taps; k++)
+        if (first + k >= 0 && first + k < size) bits |= 1 << k;
+    return bits;
+}
+
+row row_of(const map_part up, const map_part skip, int m, int voxels, int oh, int ow, int kd, int kh, int kw,
+           int pd, int ph, int pw)
+{
+    const int x = m % ow - pw, y = m / ow % oh - ph, z = m / ow / oh - pd;
+    row r = {map_voxel(up, z, y, x), map_skip_voxel(up, skip, z, y, x), 0};
+    if (m < voxels)
+        r.inside = bits_inside(x, kw, up.w) | bits_inside(y, kh, up.h) << 10 | bits_inside(z, kd, up.d) << 20;
+    return r;
+}
+
+place place_of(int k, int in_c, int kh, int kw)
+{
+    const int tap = k / in_c;
+    return (place){k, k % in_c, tap / kw / kh, tap / kw % kh, tap % kw};
+}
+
+/* BK further along k. */
+place place_next(place p, int in_c, int kh, int kw)
+{
+    p.k += BK;
+    p.ci += BK;
+    while (p.ci >= in_c) {
+        p.ci -= in_c;
+        if (++p.kx < kw) continue;
+        p.kx = 0;
+        if (++p.ky < kh) continue;
+        p.ky = 0;
+        p.kz++;
+    }
+    return p;
+}
+
+void a_load(const map_part up, const map_part skip, const row *rows, place p, int k_end, float slope, map_vec *to)
+{
+    const int need = 1 << p.kx | 1 << (p.ky + 10) | 1 << (p.kz + 20);
+    const map_column column = map_column_of(up, skip, p.ci);
+    const int tap = map_voxel(column.in_skip ? skip : up, p.kz, p.ky, p.kx);
+#pragma unroll
+    for (int i = 0; i < A_LOADS; i++) {
+        to[i] = 0.0f;
+        if (p.k < k_end && (rows[i].inside & need) == need)
+            to[i] = map_column_read(column, (column.in_skip ? rows[i].skip_at : rows[i].at) + tap, slope);
+    }
+}
+
+void a_store(__local float *tile, int chunk, int first, const map_vec *from)
+{
+#pragma unroll
+    for (int i = 0; i < A_LOADS; i++) {
+        __local float *to = tile + chunk * VEC * (4 * TILE_A) + first + i * A_STEP;
+#if VEC == 4
+        to[0] = from[i].x;
+        to[4 * TILE_A] = from[i].y;
+        to[8 * TILE_A] = from[i].z;
+        to[12 * TILE_A] = from[i].w;
+#else
+        to[0] = from[i];
+#endif
+    }
+}
+
+/* Chunk `e` of b's slice: its k within the slice and its column within the tile. */
+#if FLIP
+#define B_K(e)      ((e) % (BK / WIDE) * WIDE)
+#define B_COLUMN(e) ((e) / (BK / WIDE))
+#else
+#define B_K(e)      ((e) / (BN / WIDE))
+#define B_COLUMN(e) ((e) % (BN / WIDE) * WIDE)
+#endif
+
+/* Slice from k0 on. With FLIP all of a work-item's chunks are at the place where it reads a. */
+void b_load(__global const float *w, int lid, int k0, place p, int k_end, int n0, int kh, int kw, int taps, int in_c,
+            int out_c, wide *to)
+{
+#pragma unroll
+    for (int i = 0; i < B_LOADS; i++) {
+        const int e = lid + i * TILE_ITEMS, k = k0 + B_K(e), co = n0 + B_COLUMN(e);
+        to[i] = 0.0f;
+        if (e >= B_CHUNKS || k >= k_end || co >= out_c) continue;
+#if FLIP
+        const int tap = taps - 1 - ((p.kz * kh + p.ky) * kw + p.kx);
+        to[i] = *(__global const wide *)(w + (tap * out_c + co) * in_c + p.ci);
+#else
+        to[i] = *(__global const wide *)(w + k * out_c + co);
+#endif
+    }
+}
+
+void b_store(__local float *tile, int lid, const wide *from)
+{
+#pragma unroll
+    for (int i = 0; i < B_LOADS; i++) {
+        const int e = lid + i * TILE_ITEMS;
+        if (e >= B_CHUNKS) continue;
+        __local float *to = tile + B_K(e) * (4 * TILE_B) + B_COLUMN(e);
+#if WIDE == 1
+        to[0] = from[i];
+#elif FLIP
+        to[0] = from[i].x;
+        to[4 * TILE_B] = from[i].y;
+        to[8 * TILE_B] = from[i].z;
+        to[12 * TILE_B] = from[i].w;
+#else
+        *(__local float4 *)to = from[i];
+#endif
+    }
+}
+
+/* Four channels of one voxel, as far as there are. */
+void y_store(__global float *y, int channels, float4 v)
+{
+#if STORE4
+    STORE(*(__global float4 *)y, v);
+#else
+    if (channels > 0) STORE(y[0], v.x);
+    if (channels > 1) STORE(y[1], v.y);
+    if (channels > 2) STORE(y[2], v.z);
+    if (channels > 3) STORE(y[3], v.w);
+#endif
+}
+
+float4 bias_load(__global const float *bias, int channels)
+{
+    return (float4)(channels > 0 ? bias[0] : 0.0f, channels > 1 ? bias[1] : 0.0f, channels > 2 ? bias[2] : 0.0f,
+                    channels > 3 ? bias[3] : 0.0f);
+}
+
+/* od, oh, ow: size of y; per_part: k of a part, a multiple of BK. */
+__kernel __attribute__((reqd_work_group_size(TILE_ITEMS, 1, 1))) void
+conv3d_implicit(MAP_PARAMS, IN(float, w), IN(float, bias), OUT(float, y), const int has_bias, const int od,
+                const int oh, const int ow, const int out_c, const int kd, const int kh, const int kw, const int pd,
+                const int ph, const int pw, const int per_part)
+{
+    __local float4 a_tile[2][BK * TILE_A], b_tile[2][BK * TILE_B];
+    MAP_AT;
+    AT(w);
+    AT(bias);
+    AT(y);
+    const int lid = get_local_id(0), tx = lid % TILE_X, ty = lid / TILE_X;
+    const int columns = CEIL_DIV(out_c, BN), sample = get_group_id(1), part = get_group_id(2);
+    const int n0 = (int)get_group_id(0) % columns * BN, m0 = (int)get_group_id(0) / columns * BM;
+    const int voxels = od * oh * ow, taps = kd * kh * kw, in_c = cu + (JOINED ? cs : 0);
+    const int k_begin = part * per_part, k_end = min(taps * in_c, k_begin + per_part);
+    const map_part a = MAP_UP(sample), b = MAP_SKIP(sample);
+
+    const int chunk = lid % A_CHUNKS, first = lid / A_CHUNKS;
+    row rows[A_LOADS];
+#pragma unroll
+    for (int i = 0; i < A_LOADS; i++)
+        rows[i] = row_of(a, b, m0 + first + i * A_STEP, voxels, oh, ow, kd, kh, kw, pd, ph, pw);
+    place p = place_of(k_begin + chunk * VEC, in_c, kh, kw);
+
+    map_vec a_next[A_LOADS];
+    wide b_next[B_LOADS];
+    float4 sum[TM][TN / 4];
+#pragma unroll
+    for (int r = 0; r < TM; r++)
+#pragma unroll
+        for (int j = 0; j < TN / 4; j++) sum[r][j] = 0.0f;
+
+    const int slices = CEIL_DIV(k_end - k_begin, BK);
+    a_load(a, b, rows, p, k_end, slope, a_next);
+    b_load(w, lid, k_begin, p, k_end, n0, kh, kw, taps, in_c, out_c, b_next);
+    a_store((__local float *)a_tile[0], chunk, first, a_next);
+    b_store((__local float *)b_tile[0], lid, b_next);
+    barrier(CLK_LOCAL_MEM_FENCE);
+    for (int s = 0; s < slices; s++) {
+        /* Beyond the last slice zeros are loaded, and never used. */
+        p = place_next(p, in_c, kh, kw);
+        a_load(a, b, rows, p, k_end, slope, a_next);
+        b_load(w, lid, k_begin + (s + 1) * BK, p, k_end, n0, kh, kw, taps, in_c, out_c, b_next);
+        tile_multiply(a_tile[s & 1], b_tile[s & 1], ty, tx, sum);
+        a_store((__local float *)a_tile[(s + 1) & 1], chunk, first, a_next);
+        b_store((__local float *)b_tile[(s + 1) & 1], lid, b_next);
+        barrier(CLK_LOCAL_MEM_FENCE);
+    }
+
+    y += ((long)part * get_num_groups(1) + sample) * voxels * out_c;
+#pragma unroll
+    for (int j = 0; j < TN / 4; j++) {
+        const int co = n0 + TILE_COLUMN(tx, j);
+        if (co >= out_c) continue;
+        const float4 add = has_bias ? bias_load(bias + co, out_c - co) : 0.0f;
+#pragma unroll
+        for (int r = 0; r < TM; r++) {
+            const int m = m0 + TILE_ROW(ty, r);
+            if (m < voxels) y_store(y + m * out_c + co, out_c - co, sum[r][j] + add);
+        }
+    }
+}
