@@ -304,6 +304,8 @@ const u3d_op_case u3d_op_cases[] = {
     NORM("unet",        1, 14, 16, 15, 64, false, U3D_FILL_DEFAULT),
     NORM("large",       2, 24, 28, 26, 16, false, U3D_FILL_DEFAULT),
     NORM("large_each",  2, 24, 28, 26,  3, true,  U3D_FILL_DEFAULT),
+    NORM("wide",        1,  3,  4,  7, 70, false, U3D_FILL_DEFAULT),
+    NORM("wide_each",   2,  3,  2,  7, 268, true, U3D_FILL_DEFAULT),
     NORM_RUNNING("running_odd",  2, 3, 5, 7, 17),
     NORM_RUNNING("running_unet", 1, 6, 8, 9, 32),
 
@@ -325,6 +327,8 @@ const u3d_op_case u3d_op_cases[] = {
     MOMENTS("constant", 1,  3,  4,  5,  3, true,  U3D_FILL_ZERO),
     MOMENTS("unet",     1, 14, 16, 15, 64, false, U3D_FILL_DEFAULT),
     MOMENTS("large",    2, 24, 28, 26, 33, true,  U3D_FILL_OFFSET),
+    MOMENTS("wide",     1,  3,  4,  7, 70, false, U3D_FILL_DEFAULT),
+    MOMENTS("wide_each", 2, 3,  2,  7, 268, true, U3D_FILL_OFFSET),
 
     /*         tag     S   C  running, voxels */
     NORM_TABLE("one",  1,  1, 0, 1),
@@ -362,6 +366,8 @@ const u3d_op_case u3d_op_cases[] = {
     LOSS("ignored",   1,  3,  3,  4,  3, true,  U3D_FILL_IGNORED),
     LOSS("unet",      1, 28, 22, 21,  3, true,  U3D_FILL_DEFAULT),
     LOSS("large",     2, 36, 32, 38,  4, true,  U3D_FILL_DEFAULT),
+    LOSS("classes",   1,  6,  7,  9, 130, true, U3D_FILL_DEFAULT),
+    LOSS("bytes",     1,  5,  8,  9, 255, false, U3D_FILL_DEFAULT),
 
     BLOCK("one",      1,     U3D_FILL_DEFAULT),
     BLOCK("seven",    7,     U3D_FILL_DEFAULT),

@@ -23,7 +23,8 @@ static joint joint_of(const u3d_op_desc *d)
 }
 
 /* Begins a step over a map of this size and number of channels. */
-static void begin_map(cl_job *j, const joint *b, const char *name, const int64_t size[3], int64_t channels, bool add)
+static void begin_map(cl_job *j, const joint *b, const char *name, const int64_t size[3], int64_t channels,
+                      bool add)
 {
     const uint64_t row = (uint64_t)(size[2] * channels / b->vec);
     const cl_range range = {{row, (uint64_t)size[1], (uint64_t)(b->n * size[0])}, {64, 4, 1}};

@@ -2,7 +2,7 @@
 #include "backends/opencl/cl_entries.h"
 #include "backends/opencl/cl_rows.h"
 
-typedef struct pool { /* the map of windows */
+typedef struct pool {       /* the map of windows */
     int64_t planes, oh, ow; /* planes of all samples */
     int64_t vec, width;     /* pieces of channels    */
 } pool;

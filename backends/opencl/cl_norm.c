@@ -1,11 +1,9 @@
 /* Normalisation, its parts for fused graphs, and its gradient: kernels/norm.cl, norm_back.cl.
  *
- * The workspace holds what each work-group leaves, part [S][groups][2][C], and behind it what the parts give and no
- * output holds: norm_back's means [S][2][C]. */
+ * The workspace holds what each work-group leaves, part [S][groups][2][C], and behind it what the parts give
+ * and no output holds: norm_back's means [S][2][C]. */
 #include "backends/opencl/cl_entries.h"
 #include "backends/opencl/cl_rows.h"
-
-enum { GROUP = 256, COLUMNS = 8 /* of norm_moments and norm_back_sums, as there */ };
 
 static cl_rows norm_rows(const u3d_op_desc *d)
 {
@@ -48,12 +46,11 @@ static void add_running(cl_job *j, int64_t voxels)
 static void add_moments(cl_job *j, const cl_rows *r, const cl_defines *defines, int i_out)
 {
     const cl_spans s = cl_rows_sum_spans(r);
-    const uint64_t blocks = ((uint64_t)r->width + COLUMNS - 1) / COLUMNS;
     cl_rows_kernel(j, r, &s, "norm", "norm_part", defines);
     cl_job_arg(j, cl_in(0));
     cl_job_arg(j, cl_work(0));
     cl_rows_arguments(j, r, &s);
-    cl_job_kernel(j, "norm", "norm_moments", defines, (cl_range){{blocks * GROUP, 1, (uint64_t)r->sets}, {GROUP, 1, 1}});
+    cl_job_kernel(j, "norm", "norm_moments", defines, cl_reduce_range(r->width, r->sets));
     cl_job_arg(j, cl_work(0));
     cl_job_arg(j, cl_out(i_out));
     add_running(j, r->voxels);
@@ -123,14 +120,13 @@ static void add_channel(cl_job *j)
 static void add_gradient_sums(cl_job *j, const cl_rows *r, const cl_defines *defines)
 {
     const cl_spans s = cl_rows_sum_spans(r);
-    const uint64_t blocks = ((uint64_t)r->width + COLUMNS - 1) / COLUMNS;
     cl_rows_kernel(j, r, &s, "norm_back", "norm_back_part", defines);
     cl_job_arg(j, cl_in(0));
     cl_job_arg(j, cl_in(1));
     add_channel(j);
     cl_job_arg(j, cl_work(0));
     cl_rows_arguments(j, r, &s);
-    cl_job_kernel(j, "norm_back", "norm_back_sums", defines, cl_range_1d(blocks * GROUP, GROUP));
+    cl_job_kernel(j, "norm_back", "norm_back_sums", defines, cl_reduce_range(r->width, 1));
     cl_job_arg(j, cl_work(0));
     cl_job_arg(j, cl_out(1));
     cl_job_arg(j, cl_out(2));

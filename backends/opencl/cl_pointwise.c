@@ -1,11 +1,11 @@
-/* relu, relu_back, add, copy, fill: kernels/pointwise.cl; the updates of flat blocks: kernels/optim_step.cl. One
- * work-item per piece of 4 floats, or of 1 where the number of elements is no multiple of 4. */
+/* relu, relu_back, add, copy, fill: kernels/pointwise.cl; the updates of flat blocks: kernels/optim_step.cl.
+ * One work-item per piece of 4 floats, or of 1 where the number of elements is no multiple of 4. */
 #include "backends/opencl/cl_entries.h"
 #include "backends/opencl/cl_rows.h"
 
 enum {
     GROUP = 256,
-    SUM_UNIT = 16 * GROUP,  /* pieces: a work-item of sum_squares adds at least 16 */
+    SUM_UNIT = 16 * GROUP, /* pieces: a work-item of sum_squares adds at least 16 */
     MAX_SUM_GROUPS = 1024
 };
 

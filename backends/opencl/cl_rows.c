@@ -1,12 +1,13 @@
+/* Splits by shape: how many voxels a work-group takes, how its work-items share them. */
 #include "backends/opencl/cl_rows.h"
 
 enum {
-    GROUP = 256,       /* work-items, as in rows.clh                                                 */
-    BLOCK = 8,         /* voxels that a work-item sums at once, as in rows.clh                       */
-    MAX_COLUMNS = 64,  /* of float4: 1 KB of a voxel, and still 4 voxels at once                     */
-    MAX_SUM_GROUPS = 1024, /* several per multiprocessor of a large GPU, and few parts for 32 lanes */
-    MAP_VOXELS = 4,    /* per work-item: enough to load a channel's parameters seldom                */
-    REDUCE_COLUMNS = 8 /* of a work-group of reduce_columns, as there                                */
+    GROUP = 256,           /* work-items, as in rows.clh                                                 */
+    BLOCK = 8,             /* voxels that a work-item sums at once, as in rows.clh                       */
+    MAX_COLUMNS = 64,      /* of float4: 1 KB of a voxel, and still 4 voxels at once                     */
+    MAX_SUM_GROUPS = 1024, /* several per multiprocessor of a large GPU, and few parts for 32 lanes     */
+    MAP_VOXELS = 4,        /* per work-item: enough to load a channel's parameters seldom                */
+    REDUCE_COLUMNS = 8     /* as in reduce.clh                                                           */
 };
 
 static int64_t ceil_div(int64_t n, int64_t unit)
@@ -46,7 +47,8 @@ cl_spans cl_rows_map_spans(const cl_rows *r)
 void cl_rows_kernel(cl_job *j, const cl_rows *r, const cl_spans *s, const char *file, const char *name,
                     const cl_defines *defines)
 {
-    const cl_range range = {{(uint64_t)s->groups * GROUP, (uint64_t)r->blocks, (uint64_t)r->sets}, {GROUP, 1, 1}};
+    const cl_range range = {{(uint64_t)s->groups * GROUP, (uint64_t)r->blocks, (uint64_t)r->sets},
+                            {GROUP, 1, 1}};
     cl_job_kernel(j, file, name, defines, range);
 }
 
@@ -59,10 +61,15 @@ void cl_rows_arguments(cl_job *j, const cl_rows *r, const cl_spans *s)
     cl_job_int(j, s->span);
 }
 
-void cl_job_reduce_columns(cl_job *j, cl_place part, int64_t rows, int64_t columns, cl_place out)
+cl_range cl_reduce_range(int64_t columns, int64_t sets)
 {
     const uint64_t groups = (uint64_t)ceil_div(columns, REDUCE_COLUMNS);
-    cl_job_kernel(j, "reduce", "reduce_columns", NULL, cl_range_1d(groups * GROUP, GROUP));
+    return (cl_range){{groups * GROUP, 1, (uint64_t)sets}, {GROUP, 1, 1}};
+}
+
+void cl_job_reduce_columns(cl_job *j, cl_place part, int64_t rows, int64_t columns, cl_place out)
+{
+    cl_job_kernel(j, "reduce", "reduce_columns", NULL, cl_reduce_range(columns, 1));
     cl_job_arg(j, part);
     cl_job_arg(j, out);
     cl_job_int(j, rows);

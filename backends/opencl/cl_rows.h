@@ -1,5 +1,6 @@
-/* Maps that are reduced or scaled per channel, and sums in two stages: what the host decides for kernels/rows.clh,
- * vec.clh and reduce.cl. All of it follows from shapes, so that sums are equal on every device. */
+/* Maps that are reduced or scaled per channel, and sums in two stages: what the host decides for
+ * kernels/rows.clh, vec.clh and reduce.cl. All of it follows from shapes, so that sums are equal on every
+ * device. */
 #ifndef U3D_BACKENDS_OPENCL_CL_ROWS_H
 #define U3D_BACKENDS_OPENCL_CL_ROWS_H
 
@@ -15,8 +16,8 @@ typedef struct cl_rows {
 
 cl_rows cl_rows_of(const u3d_type *map, bool per_instance);
 
-/* Voxels per work-group and groups per set. For sums: long runs, so that few parts are left to add. For results of
- * single elements: short ones, so that there are many groups. */
+/* Voxels per work-group and groups per set. For sums: long runs, so that few parts are left to add. For
+ * results of single elements: short ones, so that there are many groups. */
 typedef struct cl_spans {
     int64_t span, groups;
 } cl_spans;
@@ -32,16 +33,18 @@ void cl_rows_arguments(cl_job *j, const cl_rows *r, const cl_spans *s);
 /* n things split for sums: the span is a multiple of `unit`, and there are at most `most` groups. */
 cl_spans cl_spans_of(int64_t n, int64_t unit, int64_t most);
 
+/* Work-items of a second stage over this many columns (of pieces): kernels/reduce.clh. */
+cl_range cl_reduce_range(int64_t columns, int64_t sets);
+
 /* Adds the step out[c] = sum over rows r of part[r][c], part [rows][columns]. */
 void cl_job_reduce_columns(cl_job *j, cl_place part, int64_t rows, int64_t columns, cl_place out);
 
-/* 4 where all of a piece's 4 floats are there, else 1. */
+/* Floats per piece: 4 where n is a multiple of it, else 1. */
 static inline int64_t cl_vec_of(int64_t n)
 {
     return n % 4 == 0 ? 4 : 1;
 }
 
-/* Voxels and channels of a map. */
 static inline int64_t cl_channels(const u3d_type *map)
 {
     return map->dim[4];

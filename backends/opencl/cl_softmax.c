@@ -1,5 +1,5 @@
-/* Softmax, cross entropy and Dice, and their gradients: kernels/softmax.cl, softmax_xent.cl, dice.cl. Sums over voxels
- * in two stages: a part per work-group in the workspace, then the parts. */
+/* Softmax, cross entropy and Dice, and their gradients: kernels/softmax.cl, softmax_xent.cl, dice.cl. Sums
+ * over voxels in two stages: a part per work-group in the workspace, then the parts. */
 #include "backends/opencl/cl_entries.h"
 #include "backends/opencl/cl_rows.h"
 
@@ -56,7 +56,8 @@ static void prepare_xent(cl_job *j)
 {
     const cl_spans s = loss_spans(j->desc);
     const cl_place part = cl_work(0), sums = cl_work(part_bytes(&s, XENT_COLUMNS));
-    cl_job_kernel(j, "softmax_xent", "softmax_xent_part", NULL, cl_range_1d((uint64_t)s.groups * GROUP, GROUP));
+    cl_job_kernel(j, "softmax_xent", "softmax_xent_part", NULL,
+                  cl_range_1d((uint64_t)s.groups * GROUP, GROUP));
     add_voxels(j);
     cl_job_arg(j, part);
     cl_job_int(j, s.span);
@@ -72,7 +73,8 @@ static void begin_back(cl_job *j, const char *name)
 {
     cl_defines d = {0};
     if (cl_adds(j->desc, 0)) cl_define(&d, "ADD", 1);
-    cl_job_kernel(j, j->desc->op == U3D_OP_DICE_BACK ? "dice" : "softmax_xent", name, &d, voxel_range(j->desc));
+    cl_job_kernel(j, j->desc->op == U3D_OP_DICE_BACK ? "dice" : "softmax_xent", name, &d,
+                  voxel_range(j->desc));
     add_voxels(j);
     cl_job_arg(j, cl_in(3));
     cl_job_arg(j, cl_in(4));

@@ -1,6 +1,6 @@
-/* The skip connection and its gradient. Axis 0 runs over a row of the map that is written, in pieces; axis 1 over its
- * rows, axis 2 over its planes, samples included. `up` has ud x uh x uw voxels of `up_width` pieces, `skip` has
- * sd x sh x sw of `skip_width`; the crop begins at voxel ((sd - ud) / 2, ...) of it.
+/* The skip connection and its gradient. Axis 0 runs over a row of the map that is written, in pieces; axis 1
+ * over its rows, axis 2 over its planes, samples included. `up` has ud x uh x uw voxels of `up_width` pieces,
+ * `skip` has sd x sh x sw of `skip_width`; the crop begins at voxel ((sd - ud) / 2, ...) of it.
  *
  *   y[.., c] = c < CU ? up[n,z,y,x,c] : skip[n, z+oz, y+oy, x+ox, c-CU] */
 #include "vec.clh"
@@ -9,13 +9,9 @@ typedef struct box { /* the two maps */
     int ud, uh, uw, sd, sh, sw, up_width, skip_width;
 } box;
 
-#define BOX_PARAMETERS                                                                                                 \
-    const int ud, const int uh, const int uw, const int sd, const int sh, const int sw, const int up_width,            \
+#define BOX_PARAMETERS                                                                                       \
+    const int ud, const int uh, const int uw, const int sd, const int sh, const int sw, const int up_width,  \
         const int skip_width
-#define BOX_ARGUMENTS                                                                                                  \
-    {                                                                                                                  \
-        ud, uh, uw, sd, sh, sw, up_width, skip_width                                                                   \
-    }
 
 /* First piece of the row of skip that holds row y of plane nz of up, from the crop's beginning on. */
 static inline size_t skip_row(box b, int nz, int y)
@@ -25,26 +21,26 @@ static inline size_t skip_row(box b, int nz, int y)
     return (row * b.sw + (b.sw - b.uw) / 2) * b.skip_width;
 }
 
-__kernel __attribute__((reqd_work_group_size(64, 4, 1)))
-void crop_concat(IN(float, up), IN(float, skip), OUT(float, y), BOX_PARAMETERS)
+__kernel __attribute__((reqd_work_group_size(64, 4, 1))) void
+crop_concat(IN(float, up), IN(float, skip), OUT(float, y), BOX_PARAMETERS)
 {
     AT(up);
     AT(skip);
     AT(y);
-    const box b = BOX_ARGUMENTS;
+    const box b = {ud, uh, uw, sd, sh, sw, up_width, skip_width};
     const int width = up_width + skip_width;
     const int e = (int)get_global_id(0), row = (int)get_global_id(1), plane = (int)get_global_id(2);
     if (e >= uw * width || row >= uh) return;
     const int x = e / width, c = e - x * width;
     const size_t up_row = ((size_t)plane * uh + row) * uw;
-    PIECES(y)[up_row * width + e] = c < up_width
-                                        ? CPIECES(up)[(up_row + x) * up_width + c]
-                                        : CPIECES(skip)[skip_row(b, plane, row) + x * skip_width + c - up_width];
+    const floatv v = c < up_width ? CPIECES(up)[(up_row + x) * up_width + c]
+                                  : CPIECES(skip)[skip_row(b, plane, row) + x * skip_width + c - up_width];
+    PIECES(y)[up_row * width + e] = v;
 }
 
 /* dup [.., CU] = the first channels of dy. */
-__kernel __attribute__((reqd_work_group_size(64, 4, 1)))
-void crop_concat_back_up(IN(float, dy), OUT(float, dup), BOX_PARAMETERS)
+__kernel __attribute__((reqd_work_group_size(64, 4, 1))) void
+crop_concat_back_up(IN(float, dy), OUT(float, dup), BOX_PARAMETERS)
 {
     AT(dy);
     AT(dup);
@@ -56,8 +52,8 @@ void crop_concat_back_up(IN(float, dy), OUT(float, dup), BOX_PARAMETERS)
 }
 
 /* dskip [.., CS] = the other channels of dy inside the crop, zero outside. */
-__kernel __attribute__((reqd_work_group_size(64, 4, 1)))
-void crop_concat_back_skip(IN(float, dy), OUT(float, dskip), BOX_PARAMETERS)
+__kernel __attribute__((reqd_work_group_size(64, 4, 1))) void
+crop_concat_back_skip(IN(float, dy), OUT(float, dskip), BOX_PARAMETERS)
 {
     AT(dy);
     AT(dskip);

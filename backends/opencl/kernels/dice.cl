@@ -12,13 +12,10 @@
 
 enum { TILE = 256, MAX_CLASSES = 256 };
 
-#define VOXEL_PARAMETERS                                                                                               \
-    IN(float, logits), IN(uchar, labels), IN(float, class_weight), const int voxels, const int classes, const int ignore
-
-/* First every work-item finds maximum and sum of one voxel, then it adds up one class: `lanes` = 256 / K lanes of K
- * work-items each read the tile's logits in order, and each keeps three sums whatever K is. */
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void dice_part(VOXEL_PARAMETERS, OUT(float, part), const int tiles)
+/* First every work-item finds maximum and sum of one voxel, then it adds up one class: `lanes` = 256 / K
+ * lanes of K work-items each read the tile's logits in order, and each keeps three sums whatever K is. */
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+dice_part(VOXEL_PARAMETERS, OUT(float, part), const int tiles)
 {
     __local float2 pairs[TILE];
     __local float top[TILE], scale[TILE];
@@ -27,7 +24,8 @@ void dice_part(VOXEL_PARAMETERS, OUT(float, part), const int tiles)
     AT(labels);
     AT(class_weight);
     AT(part);
-    const int item = (int)get_local_id(0), lanes = TILE / classes, lane = item / classes, k = item - lane * classes;
+    const int item = (int)get_local_id(0), lanes = TILE / classes, lane = item / classes,
+              k = item - lane * classes;
     float2 sums[3] = {(float2)(0.0f), (float2)(0.0f), (float2)(0.0f)}; /* I, P, G of class k */
     for (int t = 0; t < tiles; t++) {
         const int first = ((int)get_group_id(0) * tiles + t) * TILE, n = clamp(voxels - first, 0, (int)TILE);
@@ -56,13 +54,14 @@ void dice_part(VOXEL_PARAMETERS, OUT(float, part), const int tiles)
     for (int which = 0; which < 3; which++) {
         pairs[item] = sums[which];
         tree_pairs(pairs, classes, lanes);
-        if (item < classes) part[(get_group_id(0) * 3 + which) * classes + item] = pairs[item].x + pairs[item].y;
+        if (item < classes)
+            part[(get_group_id(0) * 3 + which) * classes + item] = pairs[item].x + pairs[item].y;
         barrier(CLK_LOCAL_MEM_FENCE);
     }
 }
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void dice_loss(IN(float, sums), OUT(float, loss), const int classes, const int first, const float smooth)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+dice_loss(IN(float, sums), OUT(float, loss), const int classes, const int first, const float smooth)
 {
     __local float2 pairs[MAX_CLASSES];
     AT(sums);
@@ -80,10 +79,11 @@ void dice_loss(IN(float, sums), OUT(float, loss), const int classes, const int f
     if (k == 0) loss[0] = any ? 1.0f - (pairs[0].x + pairs[0].y) / (float)(classes - first) : 0.0f;
 }
 
-/* q_k = base[k] + g_k * hit[k], both times dloss: found once per group, 256 work-items for at most 256 classes. */
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void dice_back(VOXEL_PARAMETERS, IN(float, sums), IN(float, dloss), OUT(float, dlogits), const int first,
-               const float smooth)
+/* q_k = base[k] + g_k * hit[k], both times dloss: found once per group, 256 work-items for at most 256
+ * classes. */
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+dice_back(VOXEL_PARAMETERS, IN(float, sums), IN(float, dloss), OUT(float, dlogits), const int first,
+          const float smooth)
 {
     __local float base[MAX_CLASSES], hit[MAX_CLASSES];
     AT(logits);

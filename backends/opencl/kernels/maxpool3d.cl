@@ -1,10 +1,11 @@
-/* Max pooling with windows that tile the map, and its gradient. A work-item takes one window of one piece of channels.
+/* Max pooling with windows that tile the map, and its gradient. A work-item takes one window of one piece of
+ * channels.
  *
  *   y[n,oz,oy,ox,c]     = max over kz,ky,kx of x[n, oz*KD+kz, oy*KH+ky, ox*KW+kx, c]
  *   index[n,oz,oy,ox,c] = (kz*KH + ky)*KW + kx of the first maximum, u8
  *
- * Axis 0 runs over a row of y, ow * width pieces; axis 1 over its rows, axis 2 over its planes, samples included. As
- * windows tile the map, plane z of y begins at plane z * KD of x whatever the sample is.
+ * Axis 0 runs over a row of y, ow * width pieces; axis 1 over its rows, axis 2 over its planes, samples
+ * included. As windows tile the map, plane z of y begins at plane z * KD of x whatever the sample is.
  *
  * LAZY: x stands for act(scale * x + shift), table [S][2][C], of S = 1 or N sets. */
 #include "vec.clh"
@@ -18,12 +19,12 @@
 #define LAZY 0
 #endif
 
-__kernel __attribute__((reqd_work_group_size(64, 4, 1)))
-void maxpool3d(IN(float, x),
+__kernel __attribute__((reqd_work_group_size(64, 4, 1))) void
+maxpool3d(IN(float, x),
 #if LAZY
-               IN(float, table), const float slope, const int planes_per_set,
+          IN(float, table), const float slope, const int planes_per_set,
 #endif
-               OUT(float, y), OUT(uchar, index), const int ow, const int oh, const int width)
+          OUT(float, y), OUT(uchar, index), const int ow, const int oh, const int width)
 {
     AT(x);
     AT(y);
@@ -35,7 +36,8 @@ void maxpool3d(IN(float, x),
 #if LAZY
     AT(table);
     const size_t set = oz / planes_per_set;
-    const floatv scale = CPIECES(table)[set * 2 * width + c], shift = CPIECES(table)[(set * 2 + 1) * width + c];
+    const floatv scale = CPIECES(table)[set * 2 * width + c],
+                 shift = CPIECES(table)[(set * 2 + 1) * width + c];
 #endif
     floatv best = (floatv)(0.0f);
     intv at = (intv)(0);
@@ -57,8 +59,8 @@ void maxpool3d(IN(float, x),
     ((__global ucharv *)index)[to] = CONVERT_UCHARV(at);
 }
 
-__kernel __attribute__((reqd_work_group_size(64, 4, 1)))
-void maxpool3d_dx(IN(float, dy), IN(uchar, index), OUT(float, dx), const int ow, const int oh, const int width)
+__kernel __attribute__((reqd_work_group_size(64, 4, 1))) void
+maxpool3d_dx(IN(float, dy), IN(uchar, index), OUT(float, dx), const int ow, const int oh, const int width)
 {
     AT(dy);
     AT(index);

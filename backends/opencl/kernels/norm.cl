@@ -1,13 +1,15 @@
 /* Batch and instance normalisation. Rows, columns and lanes: rows.clh.
  *
  *   norm_part     moments of each group's voxels: part [S][groups][2][C] of mean and sum of (x - mean)^2
- *   norm_moments  puts the groups together: mean and biased variance, or mean and 1 / sqrt(var + eps) where STATS;
- *                 moves the running statistics where KEEP
+ *   norm_moments  puts the groups together: mean and biased variance, or mean and 1 / sqrt(var + eps) where
+ *                 STATS; moves the running statistics where KEEP
  *   norm_apply    y = gain * (x - mean) * inv + bias with stats, or with running statistics where GIVEN
+ *   norm_table    moments, or running statistics where GIVEN, to scale and shift
  *
- * (count, mean, m2) of two sets of values give those of their union without cancellation: Chan, Golub & LeVeque,
- * "Updating formulae and a pairwise algorithm for computing sample variances", 1979. A work-item takes blocks of
- * voxels in two passes over registers and joins them; then the group's lanes are joined, then the groups. */
+ * (count, mean, m2) of two sets of values give those of their union without cancellation: Chan, Golub &
+ * LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979. A work-item
+ * takes blocks of voxels in two passes over registers and joins them; then the group's lanes are joined, then
+ * the groups. */
 #include "vec.clh"
 #include "rows.clh"
 #include "reduce.clh"
@@ -53,7 +55,8 @@ static inline moments moments_block(__global const floatv *x, size_t step, int n
 }
 
 /* Joins lanes as tree_pairs does. */
-static inline void tree_moments(__local float *count, __local floatv *mean, __local floatv *m2, int columns, int lanes)
+static inline void tree_moments(__local float *count, __local floatv *mean, __local floatv *m2, int columns,
+                                int lanes)
 {
     const int item = (int)get_local_id(0), lane = item / columns;
     for (int h = tree_half(lanes); h > 0; h /= 2) {
@@ -70,8 +73,8 @@ static inline void tree_moments(__local float *count, __local floatv *mean, __lo
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void norm_part(IN(float, x), OUT(float, part), ROWS_PARAMETERS)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+norm_part(IN(float, x), OUT(float, part), ROWS_PARAMETERS)
 {
     __local float count[ROWS_GROUP];
     __local floatv mean[ROWS_GROUP], m2[ROWS_GROUP];
@@ -93,35 +96,34 @@ void norm_part(IN(float, x), OUT(float, part), ROWS_PARAMETERS)
     PIECES(part)[(row + 1) * width + r.column] = m2[item];
 }
 
-enum { COLUMNS = 8, LANES = 32 }; /* of norm_moments: pieces of channels, groups at once */
-
 /* out [S][2][width]. `groups` of `span` voxels, the last of what is left. */
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void norm_moments(IN(float, part), OUT(float, out),
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+norm_moments(IN(float, part), OUT(float, out),
 #if KEEP
-                  OUT(float, running), const float momentum, const float unbiased,
+             OUT(float, running), const float momentum, const float unbiased,
 #endif
-                  const int voxels, const int width, const int span, const int groups, const float eps)
+             const int voxels, const int width, const int span, const int groups, const float eps)
 {
-    __local float count[COLUMNS * LANES];
-    __local floatv mean[COLUMNS * LANES], m2[COLUMNS * LANES];
+    __local float count[REDUCE_COLUMNS * REDUCE_LANES];
+    __local floatv mean[REDUCE_COLUMNS * REDUCE_LANES], m2[REDUCE_COLUMNS * REDUCE_LANES];
     AT(part);
     AT(out);
 #if KEEP
     AT(running);
 #endif
-    const int item = (int)get_local_id(0), lane = item / COLUMNS, set = (int)get_group_id(2);
-    const int column = (int)get_group_id(0) * COLUMNS + item % COLUMNS;
+    const int item = (int)get_local_id(0), lane = item / REDUCE_COLUMNS, set = (int)get_group_id(2);
+    const int column = (int)get_group_id(0) * REDUCE_COLUMNS + item % REDUCE_COLUMNS;
     moments all = {0.0f, (floatv)(0.0f), (floatv)(0.0f)};
-    for (int g = lane; g < groups && column < width; g += LANES) {
+    for (int g = lane; g < groups && column < width; g += REDUCE_LANES) {
         const size_t row = ((size_t)set * groups + g) * 2;
-        all = moments_join(all, (moments){(float)min(span, voxels - g * span), CPIECES(part)[row * width + column],
-                                          CPIECES(part)[(row + 1) * width + column]});
+        all = moments_join(all,
+                           (moments){(float)min(span, voxels - g * span), CPIECES(part)[row * width + column],
+                                     CPIECES(part)[(row + 1) * width + column]});
     }
     count[item] = all.count;
     mean[item] = all.mean;
     m2[item] = all.m2;
-    tree_moments(count, mean, m2, COLUMNS, LANES);
+    tree_moments(count, mean, m2, REDUCE_COLUMNS, REDUCE_LANES);
     if (lane > 0 || column >= width) return;
     const size_t at_mean = (size_t)set * 2 * width + column, at_var = at_mean + width;
     const floatv var = m2[item] / (float)voxels;
@@ -135,9 +137,9 @@ void norm_moments(IN(float, part), OUT(float, out),
 }
 
 /* statistics: stats [S][2][width], or running [2][width] where GIVEN. */
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void norm_apply(SHARED(float, x), IN(float, gain), IN(float, bias), IN(float, statistics), SHARED(float, y),
-                ROWS_PARAMETERS, const float eps)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+norm_apply(SHARED(float, x), IN(float, gain), IN(float, bias), IN(float, statistics), SHARED(float, y),
+           ROWS_PARAMETERS, const float eps)
 {
     AT(x);
     AT(gain);
@@ -154,26 +156,27 @@ void norm_apply(SHARED(float, x), IN(float, gain), IN(float, bias), IN(float, st
     for (int i = 0; i < r.count; i++) to[i * r.step] = (from[i * r.step] - mean) * scale + shift;
 }
 
-/* Moments, or running statistics where GIVEN, to scale and shift; a work-item per channel and set.
+/* A work-item per channel and set.
  *
  *   inv = 1 / sqrt(var + eps), scale = gain * inv, shift = bias - mean * scale
  *
  * table, stats [S][2][channels]; the unbiased variance in running is `unbiased` times the biased one. */
-__kernel __attribute__((reqd_work_group_size(64, 1, 1)))
-void norm_table(IN(float, statistics), IN(float, gain), IN(float, bias), OUT(float, table),
+__kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
+norm_table(IN(float, statistics), IN(float, gain), IN(float, bias), OUT(float, table),
 #if !GIVEN
-                OUT(float, stats),
+           OUT(float, stats),
 #endif
 #if KEEP
-                OUT(float, running), const float momentum, const float unbiased,
+           OUT(float, running), const float momentum, const float unbiased,
 #endif
-                const int channels, const float eps)
+           const int channels, const float eps)
 {
     AT(statistics);
     AT(gain);
     AT(bias);
     AT(table);
-    const int c = (int)get_global_id(0), at_mean = (int)get_global_id(1) * 2 * channels + c, at_var = at_mean + channels;
+    const int c = (int)get_global_id(0), at_mean = (int)get_global_id(1) * 2 * channels + c,
+              at_var = at_mean + channels;
 #if !GIVEN
     AT(stats);
 #endif
@@ -181,7 +184,8 @@ void norm_table(IN(float, statistics), IN(float, gain), IN(float, bias), OUT(flo
     AT(running);
 #endif
     if (c >= channels) return;
-    const float mean = statistics[at_mean], var = statistics[at_var], inv = 1.0f / sqrt(var + eps), scale = gain[c] * inv;
+    const float mean = statistics[at_mean], var = statistics[at_var], inv = 1.0f / sqrt(var + eps),
+                scale = gain[c] * inv;
     table[at_mean] = scale;
     table[at_var] = bias[c] - mean * scale;
 #if !GIVEN

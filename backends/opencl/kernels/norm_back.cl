@@ -1,5 +1,5 @@
-/* Gradient of batch and instance normalisation, with the activation behind it where ACT. Rows, columns and lanes:
- * rows.clh. With xhat = (x - mean) * inv and sums over the m voxels of a set:
+/* Gradient of batch and instance normalisation, with the activation behind it where ACT. Rows, columns and
+ * lanes: rows.clh. With xhat = (x - mean) * inv and sums over the m voxels of a set:
  *
  *   s1 = sum dy, s2 = sum dy * xhat;   dbias = sum over sets of s1, dgain = sum over sets of s2
  *   dx = gain * inv * (dy - s1 / m - xhat * s2 / m)
@@ -27,7 +27,8 @@ typedef struct channel {
 #if ACT
 #define CHANNEL_PARAMETERS IN(float, stats), IN(float, table), const float slope
 #define CHANNEL_ARGUMENTS  stats + stats_at, table + table_at, slope
-static inline channel channel_load(__global const float *stats, __global const float *table, float slope, rows r, int width)
+static inline channel channel_load(__global const float *stats, __global const float *table, float slope,
+                                   rows r, int width)
 {
     return (channel){rows_load(stats, r, r.set * 2, width), rows_load(stats, r, r.set * 2 + 1, width),
                      rows_load(table, r, r.set * 2, width), rows_load(table, r, r.set * 2 + 1, width), slope};
@@ -66,8 +67,8 @@ static inline void tree_sums(__local floatv *s1, __local floatv *s2, int columns
     barrier(CLK_LOCAL_MEM_FENCE);
 }
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void norm_back_part(IN(float, dy), IN(float, x), CHANNEL_PARAMETERS, OUT(float, part), ROWS_PARAMETERS)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+norm_back_part(IN(float, dy), IN(float, x), CHANNEL_PARAMETERS, OUT(float, part), ROWS_PARAMETERS)
 {
     __local floatv s1[ROWS_GROUP], s2[ROWS_GROUP];
     AT(dy);
@@ -98,30 +99,28 @@ void norm_back_part(IN(float, dy), IN(float, x), CHANNEL_PARAMETERS, OUT(float, 
     PIECES(part)[(row + 1) * width + r.column] = s2[item];
 }
 
-enum { COLUMNS = 8, LANES = 32 }; /* of norm_back_sums: pieces of channels, groups at once */
-
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void norm_back_sums(IN(float, part), OUT(float, dgain), OUT(float, dbias), OUT(float, means), const int sets,
-                    const int voxels, const int width, const int groups)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+norm_back_sums(IN(float, part), OUT(float, dgain), OUT(float, dbias), OUT(float, means), const int sets,
+               const int voxels, const int width, const int groups)
 {
-    __local floatv s1[COLUMNS * LANES], s2[COLUMNS * LANES];
+    __local floatv s1[REDUCE_COLUMNS * REDUCE_LANES], s2[REDUCE_COLUMNS * REDUCE_LANES];
     AT(part);
     AT(dgain);
     AT(dbias);
     AT(means);
-    const int item = (int)get_local_id(0), lane = item / COLUMNS;
-    const int column = (int)get_group_id(0) * COLUMNS + item % COLUMNS;
+    const int item = (int)get_local_id(0), lane = item / REDUCE_COLUMNS;
+    const int column = (int)get_group_id(0) * REDUCE_COLUMNS + item % REDUCE_COLUMNS;
     floatv gain_sum = (floatv)(0.0f), bias_sum = (floatv)(0.0f);
     for (int set = 0; set < sets; set++) {
         floatv sum = (floatv)(0.0f), product = (floatv)(0.0f);
-        for (int g = lane; g < groups && column < width; g += LANES) {
+        for (int g = lane; g < groups && column < width; g += REDUCE_LANES) {
             const size_t row = ((size_t)set * groups + g) * 2;
             sum += CPIECES(part)[row * width + column];
             product += CPIECES(part)[(row + 1) * width + column];
         }
         s1[item] = sum;
         s2[item] = product;
-        tree_sums(s1, s2, COLUMNS, LANES);
+        tree_sums(s1, s2, REDUCE_COLUMNS, REDUCE_LANES);
         if (lane == 0 && column < width) {
             bias_sum += s1[item];
             gain_sum += s2[item];
@@ -135,9 +134,9 @@ void norm_back_sums(IN(float, part), OUT(float, dgain), OUT(float, dbias), OUT(f
     PIECES(dbias)[column] = bias_sum;
 }
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void norm_back(SHARED(float, dy), IN(float, x), IN(float, gain), IN(float, means), CHANNEL_PARAMETERS, SHARED(float, dx),
-               ROWS_PARAMETERS)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+norm_back(SHARED(float, dy), IN(float, x), IN(float, gain), IN(float, means), CHANNEL_PARAMETERS,
+          SHARED(float, dx), ROWS_PARAMETERS)
 {
     AT(dy);
     AT(x);

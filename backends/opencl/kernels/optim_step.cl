@@ -1,10 +1,10 @@
-/* Optimizer updates over flat blocks, and the sum behind the gradient norm. Formulas: engine/optim.h. A work-item of
- * the updates takes one piece of VEC elements, n is the number of pieces; bound by memory. */
+/* Optimizer updates over flat blocks, and the sum behind the gradient norm. Formulas: engine/optim.h. A
+ * work-item of the updates takes one piece of VEC elements, n is the number of pieces; bound by memory. */
 #include "vec.clh"
 #include "reduce.clh"
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void sgd_step(IN(float, grad), IN(float, hyper), OUT(float, value), OUT(float, velocity), const int n)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+sgd_step(IN(float, grad), IN(float, hyper), OUT(float, value), OUT(float, velocity), const int n)
 {
     AT(grad);
     AT(hyper);
@@ -19,8 +19,8 @@ void sgd_step(IN(float, grad), IN(float, hyper), OUT(float, value), OUT(float, v
     PIECES(value)[i] = old - lr * (hyper[4] != 0.0f ? g + momentum * v : v);
 }
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void adam_step(IN(float, grad), IN(float, hyper), OUT(float, value), OUT(float, m), OUT(float, v), const int n)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+adam_step(IN(float, grad), IN(float, hyper), OUT(float, value), OUT(float, m), OUT(float, v), const int n)
 {
     AT(grad);
     AT(hyper);
@@ -38,8 +38,8 @@ void adam_step(IN(float, grad), IN(float, hyper), OUT(float, value), OUT(float, 
     PIECES(value)[i] = old - lr * (first / hyper[6] / (sqrt(second / hyper[7]) + eps) + decay * old);
 }
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void lerp(IN(float, x), IN(float, t), OUT(float, y), const int n)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+lerp(IN(float, x), IN(float, t), OUT(float, y), const int n)
 {
     AT(x);
     AT(t);
@@ -51,8 +51,8 @@ void lerp(IN(float, x), IN(float, t), OUT(float, y), const int n)
 }
 
 /* part[group] = sum of the squares of `span` pieces. */
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void sum_squares(IN(float, x), OUT(float, part), const int n, const int span)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+sum_squares(IN(float, x), OUT(float, part), const int n, const int span)
 {
     __local float2 pairs[256];
     AT(x);

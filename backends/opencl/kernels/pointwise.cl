@@ -7,8 +7,8 @@
  *   fill       y = value */
 #include "vec.clh"
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void relu(SHARED(float, x), SHARED(float, y), const int n, const float slope)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+relu(SHARED(float, x), SHARED(float, y), const int n, const float slope)
 {
     AT(x);
     AT(y);
@@ -18,8 +18,8 @@ void relu(SHARED(float, x), SHARED(float, y), const int n, const float slope)
     PIECES(y)[i] = v > 0.0f ? v : slope * v;
 }
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void relu_back(SHARED(float, dy), IN(float, y), SHARED(float, dx), const int n, const float slope)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+relu_back(SHARED(float, dy), IN(float, y), SHARED(float, dx), const int n, const float slope)
 {
     AT(dy);
     AT(y);
@@ -30,8 +30,8 @@ void relu_back(SHARED(float, dy), IN(float, y), SHARED(float, dx), const int n, 
     PIECES(dx)[i] = CPIECES(y)[i] > 0.0f ? g : slope * g;
 }
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void add(SHARED(float, a), IN(float, b), SHARED(float, y), const int n)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+add(SHARED(float, a), IN(float, b), SHARED(float, y), const int n)
 {
     AT(a);
     AT(b);
@@ -41,8 +41,8 @@ void add(SHARED(float, a), IN(float, b), SHARED(float, y), const int n)
     PIECES(y)[i] = PIECES(a)[i] + CPIECES(b)[i];
 }
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void copy(IN(float, x), OUT(float, y), const int n)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+copy(IN(float, x), OUT(float, y), const int n)
 {
     AT(x);
     AT(y);
@@ -51,8 +51,8 @@ void copy(IN(float, x), OUT(float, y), const int n)
     STORE(PIECES(y)[i], CPIECES(x)[i]);
 }
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void fill(OUT(float, y), const int n, const float value)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+fill(OUT(float, y), const int n, const float value)
 {
     AT(y);
     const size_t i = get_global_id(0);

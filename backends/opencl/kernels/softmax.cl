@@ -1,8 +1,8 @@
 /* Softmax over the channels of a voxel: y = exp(x - max) / sum; a work-item per voxel. y may lie on x. */
 #include "softmax.clh"
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void softmax(SHARED(float, x), SHARED(float, y), const int voxels, const int classes)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+softmax(SHARED(float, x), SHARED(float, y), const int voxels, const int classes)
 {
     AT(x);
     AT(y);

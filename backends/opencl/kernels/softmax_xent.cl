@@ -8,25 +8,24 @@
 #include "reduce.clh"
 #include "softmax.clh"
 
-#define VOXEL_PARAMETERS                                                                                               \
-    IN(float, logits), IN(uchar, labels), IN(float, class_weight), const int voxels, const int classes, const int ignore
-
-/* Near a loss of 0 the sum of exponentials is 1 and a little, and the little is the loss: it is summed alone. */
+/* Near a loss of 0 the sum of exponentials is 1 and a little, and the little is the loss: it is summed alone.
+ */
 static inline float voxel_loss(__global const float *z, int classes, int label)
 {
     const int top = row_top(z, classes);
     return log1p(row_exp_sum(z, classes, z[top], top)) + (z[top] - z[label]);
 }
 
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void softmax_xent_part(VOXEL_PARAMETERS, OUT(float, part), const int span)
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+softmax_xent_part(VOXEL_PARAMETERS, OUT(float, part), const int span)
 {
     __local float2 pairs[256];
     AT(logits);
     AT(labels);
     AT(class_weight);
     AT(part);
-    const int item = (int)get_local_id(0), first = (int)get_group_id(0) * span, count = min(span, voxels - first);
+    const int item = (int)get_local_id(0), first = (int)get_group_id(0) * span,
+              count = min(span, voxels - first);
     float2 loss = (float2)(0.0f), weight = (float2)(0.0f);
     for (int i = item; i < count; i += 256) {
         const size_t v = (size_t)first + i;
@@ -45,8 +44,8 @@ void softmax_xent_part(VOXEL_PARAMETERS, OUT(float, part), const int span)
     if (item == 0) part[get_group_id(0) * 2 + 1] = pairs[0].x + pairs[0].y;
 }
 
-__kernel __attribute__((reqd_work_group_size(1, 1, 1)))
-void softmax_xent_loss(IN(float, sums), OUT(float, loss), OUT(float, weight_sum))
+__kernel __attribute__((reqd_work_group_size(1, 1, 1))) void
+softmax_xent_loss(IN(float, sums), OUT(float, loss), OUT(float, weight_sum))
 {
     AT(sums);
     AT(loss);
@@ -56,8 +55,8 @@ void softmax_xent_loss(IN(float, sums), OUT(float, loss), OUT(float, weight_sum)
 }
 
 /* p - 1 of the label's class is minus the sum of the others: exact where p is near 1. */
-__kernel __attribute__((reqd_work_group_size(256, 1, 1)))
-void softmax_xent_back(VOXEL_PARAMETERS, IN(float, weight_sum), IN(float, dloss), OUT(float, dlogits))
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+softmax_xent_back(VOXEL_PARAMETERS, IN(float, weight_sum), IN(float, dloss), OUT(float, dlogits))
 {
     AT(logits);
     AT(labels);
