@@ -93,6 +93,17 @@ u3d_backend *u3d_test_cpu(void)
     return u3d_test_backend("cpu", NULL, 2);
 }
 
+void u3d_test_need_device(const char *name)
+{
+    const u3d_backend_vt *vt = NULL;
+    for (int i = 0; (vt = u3d_backend_at(i)) != NULL && strcmp(vt->name, name) != 0; i++) continue;
+    u3d_caps caps;
+    int n = 0;
+    if (vt && vt->list(&caps, 1, &n) == U3D_OK && n > 0) return;
+    printf("skipped: no device for backend %s: %s\n", name, vt ? u3d_error_text() : "not in this build");
+    exit(77);
+}
+
 static double rms_of_f32(const float *p, int64_t n)
 {
     double sum = 0;

@@ -36,6 +36,9 @@ u3d_backend *u3d_test_backend(const char *name, const char *isa, int threads);
 /* The CPU, two threads. Where U3D_CPU_ISA names code that the machine cannot run, the program ends as skipped. */
 u3d_backend *u3d_test_cpu(void);
 
+/* Ends the program, as ctest counts skipped, where the backend has no device, and says why. */
+void u3d_test_need_device(const char *name);
+
 /* Two arrays of floats, as u3d_test_compare. */
 u3d_test_diff u3d_test_compare_f32(const float *got, const float *want, int64_t n);
 

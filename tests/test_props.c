@@ -3,8 +3,10 @@
  *   linearity      op(a*x1 + b*x2) = a*op(x1) + b*op(x2) for every linear op
  *   impulse        a convolution of one bright voxel shows the kernel, mirrored, around it
  *   shift          moving the input by a voxel moves the output of a convolution by a voxel
- *   adjointness    <op(x), y> = <x, op_dx(y)> = <w, op_dw(x, y)>: forward and both gradients are one bilinear
- * form repetition     the same run twice gives the same bits where the backend calls itself deterministic
+ *   adjointness    <op(x), y> = <x, op_dx(y)> = <w, op_dw(x, y)>: forward and both gradients are one bilinear form
+ *   repetition     the same run twice gives the same bits where the backend calls itself deterministic
+ *
+ * usage: test_props [BACKEND]     the CPU by default
  *
  * Idea: FFTW's verification without a reference (linearity, impulse, time shift). */
 #include "tests/support.h"
@@ -378,10 +380,15 @@ static void test_repeat(void **state)
     }
 }
 
+static const char *backend_name;
+
 static int open_backend(void **state)
 {
     (void)state;
-    backend = u3d_test_cpu();
+    u3d_caps caps;
+    backend = strcmp(backend_name, "cpu") == 0 ? u3d_test_cpu() : u3d_test_backend(backend_name, NULL, 0);
+    u3d_backend_caps(backend, &caps);
+    print_message("%s: %s, %s\n", backend_name, caps.device, strict ? "strict" : "fast");
     return 0;
 }
 
@@ -392,16 +399,25 @@ static int close_backend(void **state)
     return 0;
 }
 
-int main(void)
+/* In both precisions; repetition knows none, each case says itself what it wants. */
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest fast[] = {
         cmocka_unit_test(test_adjoint_conv), cmocka_unit_test(test_adjoint_crop),
         cmocka_unit_test(test_adjoint_pool), cmocka_unit_test(test_linear),
         cmocka_unit_test(test_impulse),      cmocka_unit_test(test_shift),
         cmocka_unit_test(test_repeat),
     };
+    const struct CMUnitTest precise[] = {
+        cmocka_unit_test(test_adjoint_conv),
+        cmocka_unit_test(test_linear),
+        cmocka_unit_test(test_impulse),
+        cmocka_unit_test(test_shift),
+    };
+    backend_name = argc > 1 ? argv[1] : "cpu";
     u3d_test_seed();
-    int failed = cmocka_run_group_tests(tests, open_backend, close_backend);
+    u3d_test_need_device(backend_name);
+    int failed = cmocka_run_group_tests(fast, open_backend, close_backend);
     strict = true;
-    return failed + cmocka_run_group_tests(tests, open_backend, close_backend);
+    return failed + cmocka_run_group_tests(precise, open_backend, close_backend);
 }
