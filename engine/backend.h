@@ -122,7 +122,7 @@ u3d_status u3d_backend_sync(u3d_backend *b);
 u3d_status u3d_backend_peak(u3d_backend *b, double *gflops, double *gbytes_s);
 
 /* Measures settings for this device in about so many seconds and keeps the best for later runs. U3D_E_UNSUPPORTED where
- * there is nothing to tune. What is open should be closed and opened again after it. */
+ * there is nothing to tune. Later runs have the settings; this process has those that were tried last. */
 u3d_status u3d_backend_tune(u3d_backend *b, double seconds, u3d_tune_say *say, void *user);
 
 #endif

@@ -1,17 +1,15 @@
-/* Convolutions and up-convolutions as matrix products by CLBlast, slab by slab (cl_unfold.h). With X the unfolded
- * windows [voxels, taps * CI] of the map that is read:
+/* Convolutions and up-convolutions as matrix products by CLBlast, slab by slab (cl_unfold.h). With X the
+ * unfolded windows [voxels, taps * CI] of the map that is read:
  *
  *   conv3d       y = X w + bias           w as [taps * CI, CO]
- *   conv3d_dx    dx = X(dy) w'            stride 1: dy padded by kernel - 1 - pad, w' = w with its taps in reverse
- *                                         order, as [taps * CO, CI]
- *   conv3d_dw    dw = X' dy
- *   upconv3d     y = fold(x w') + bias    w' = w as [CI, taps * CO]
- *   upconv3d_dx  dx = X(dy) w'            windows of dy with stride = kernel, w' as [taps * CO, CI]
- *   upconv3d_dw  dw' = x' X(dy)           as [CI, taps * CO], sorted in the end
+ *   conv3d_dx    dx = X(dy) w'            stride 1: dy padded by kernel - 1 - pad, w' = w with its taps in
+ * reverse order, as [taps * CO, CI] conv3d_dw    dw = X' dy upconv3d     y = fold(x w') + bias    w' = w as
+ * [CI, taps * CO] upconv3d_dx  dx = X(dy) w'            windows of dy with stride = kernel, w' as [taps * CO,
+ * CI] upconv3d_dw  dw' = x' X(dy)           as [CI, taps * CO], sorted in the end
  *
- * "clblast" takes what is a matrix product by nature, "unfold" convolutions of any kernel. In the first kind of
- * product slabs are rows of the result; in the other (gradients of weights) they are summands, added one after the
- * other in their order. */
+ * "clblast" takes what is a matrix product by nature, "unfold" convolutions of any kernel. In the first kind
+ * of product slabs are rows of the result; in the other (gradients of weights) they are summands, added one
+ * after the other in their order. */
 #include <limits.h>
 
 #include "backends/opencl/cl_column_sum.h"
@@ -21,7 +19,8 @@
 
 enum {
     GROUP = 256,
-    SUMMANDS_MAX = 16384 /* CLBlast adds this many products in one chain of float: its rounding errors grow with it */
+    SUMMANDS_MAX =
+        16384 /* CLBlast adds this many products in one chain of float: its rounding errors grow with it */
 };
 
 /* ---- descriptions ---- */
@@ -183,7 +182,8 @@ static uint64_t by_sums_need(const void *user, int64_t rows)
 {
     const by_sums *p = user;
     const cl_gemm g = by_sums_gemm(p, rows);
-    return cl_windows_bytes(p->dev, &p->a, rows) + cl_windows_bytes(p->dev, &p->b, rows) + cl_gemm_temp_bytes(p->dev, &g);
+    return cl_windows_bytes(p->dev, &p->a, rows) + cl_windows_bytes(p->dev, &p->b, rows) +
+           cl_gemm_temp_bytes(p->dev, &g);
 }
 
 static cl_slabs by_sums_slabs(const by_sums *p)
@@ -227,7 +227,8 @@ static void permute_step(cl_job *j, cl_place from, cl_place to, const order *o, 
 {
     cl_defines defines = {{0}};
     cl_define(&defines, "ADD", add);
-    cl_job_kernel(j, "permute", "permute", &defines, cl_range_1d((uint64_t)(o->n[0] * o->n[1] * o->n[2]), GROUP));
+    cl_job_kernel(j, "permute", "permute", &defines,
+                  cl_range_1d((uint64_t)(o->n[0] * o->n[1] * o->n[2]), GROUP));
     cl_job_arg(j, from);
     cl_job_arg(j, to);
     for (int axis = 0; axis < 3; axis++) cl_job_int(j, o->n[axis]);
@@ -375,7 +376,8 @@ static void dw_prepare(cl_job *j)
     by_sums_steps(j, &p);
     if (is_up(d)) permute_step(j, p.c, cl_out(0), &o, cl_adds(d, 0));
     if (d->n_out > 1)
-        cl_column_sum(j, cl_in(1), dy_rows(d), co, cl_out(1), cl_adds(d, 1), cl_work(dw_sorted_at(j->dev, d)));
+        cl_column_sum(j, cl_in(1), dy_rows(d), co, cl_out(1), cl_adds(d, 1),
+                      cl_work(dw_sorted_at(j->dev, d)));
 }
 
 /* ---- entries ---- */
@@ -393,7 +395,8 @@ static const char *refuses_any(const cl_device *dev, const u3d_op_desc *d)
 
 static const char *refuses_windows(const cl_device *dev, const u3d_op_desc *d)
 {
-    return is_pointwise(d) ? refuses_any(dev, d) : "kernels other than 1x1x1 with stride 1 and without padding";
+    return is_pointwise(d) ? refuses_any(dev, d)
+                           : "kernels other than 1x1x1 with stride 1 and without padding";
 }
 
 static const char *refuses_strides(const cl_device *dev, const u3d_op_desc *d)

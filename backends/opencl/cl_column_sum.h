@@ -8,6 +8,7 @@
 uint64_t cl_column_sum_bytes(int64_t rows, int64_t columns);
 
 /* out[columns] = (or, with `add`, +=) the sums over x [rows, columns]; `work` is used until then. */
-void cl_column_sum(cl_job *j, cl_place x, int64_t rows, int64_t columns, cl_place out, bool add, cl_place work);
+void cl_column_sum(cl_job *j, cl_place x, int64_t rows, int64_t columns, cl_place out, bool add,
+                   cl_place work);
 
 #endif

@@ -16,9 +16,9 @@ uint64_t cl_gemm_temp_bytes(const cl_device *dev, const cl_gemm *g)
     size_t bytes = 0;
     cl_command_queue queue = dev->queue;
     CLBlastStatusCode code = clblast.SGemmTempBufferSize(
-        CLBlastLayoutColMajor, transpose(g->trans_b), transpose(g->trans_a), (size_t)g->n, (size_t)g->m, (size_t)g->k,
-        rest(dev, g->b.off), (size_t)g->ldb, rest(dev, g->a.off), (size_t)g->lda, rest(dev, g->c.off), (size_t)g->ldc,
-        &queue, &bytes);
+        CLBlastLayoutColMajor, transpose(g->trans_b), transpose(g->trans_a), (size_t)g->n, (size_t)g->m,
+        (size_t)g->k, rest(dev, g->b.off), (size_t)g->ldb, rest(dev, g->a.off), (size_t)g->lda,
+        rest(dev, g->c.off), (size_t)g->ldc, &queue, &bytes);
     return code == CLBlastSuccess ? bytes : 0; /* where even this fails, the product will, and say why */
 }
 
@@ -44,8 +44,8 @@ static cl_int operand_open(const cl_device *dev, cl_gemm_at place, uint64_t elem
     return code;
 }
 
-u3d_status cl_gemm_run(const cl_device *dev, cl_command_queue queue, const cl_gemm *g, cl_gemm_at a, cl_gemm_at b,
-                       cl_gemm_at c, cl_gemm_at temp)
+u3d_status cl_gemm_run(const cl_device *dev, cl_command_queue queue, const cl_gemm *g, cl_gemm_at a,
+                       cl_gemm_at b, cl_gemm_at c, cl_gemm_at temp)
 {
     enum { A, B, C, TEMP, OPERANDS };
     operand o[OPERANDS] = {{0}};
@@ -54,16 +54,17 @@ u3d_status cl_gemm_run(const cl_device *dev, cl_command_queue queue, const cl_ge
     cl_int code = operand_open(dev, a, extent(g->trans_a, g->m, g->k, g->lda), &o[A]);
     if (code == CL_SUCCESS) code = operand_open(dev, b, extent(g->trans_b, g->k, g->n, g->ldb), &o[B]);
     if (code == CL_SUCCESS) code = operand_open(dev, c, extent(false, g->m, g->n, g->ldc), &o[C]);
-    if (code == CL_SUCCESS && temp_bytes > 0) code = operand_open(dev, temp, temp_bytes / sizeof(float), &o[TEMP]);
+    if (code == CL_SUCCESS && temp_bytes > 0)
+        code = operand_open(dev, temp, temp_bytes / sizeof(float), &o[TEMP]);
     if (code == CL_SUCCESS) /* without temporary memory it is not read, but must not be NULL */
-        done = clblast.SgemmWithTempBuffer(CLBlastLayoutColMajor, transpose(g->trans_b), transpose(g->trans_a),
-                                           (size_t)g->n, (size_t)g->m, (size_t)g->k, 1.0F, o[B].mem, o[B].at,
-                                           (size_t)g->ldb, o[A].mem, o[A].at, (size_t)g->lda, g->beta, o[C].mem, o[C].at,
-                                           (size_t)g->ldc, &queue, NULL, temp_bytes > 0 ? o[TEMP].mem : o[A].mem);
+        done = clblast.SgemmWithTempBuffer(
+            CLBlastLayoutColMajor, transpose(g->trans_b), transpose(g->trans_a), (size_t)g->n, (size_t)g->m,
+            (size_t)g->k, 1.0F, o[B].mem, o[B].at, (size_t)g->ldb, o[A].mem, o[A].at, (size_t)g->lda, g->beta,
+            o[C].mem, o[C].at, (size_t)g->ldc, &queue, NULL, temp_bytes > 0 ? o[TEMP].mem : o[A].mem);
     for (int i = 0; i < OPERANDS; i++) /* what is enqueued keeps them until it is done */
         if (o[i].mem) cl.ReleaseMemObject(o[i].mem);
     if (code != CL_SUCCESS) return cl_fail(code, "parts of buffers for a matrix product on %s", dev->name);
     if (done == CLBlastSuccess) return U3D_OK;
-    return clblast_fail(done, "CLBlast: matrix product %lldx%lldx%lld on %s", (long long)g->m, (long long)g->n,
-                        (long long)g->k, dev->name);
+    return clblast_fail(done, "CLBlast: matrix product %lldx%lldx%lld on %s", (long long)g->m,
+                        (long long)g->n, (long long)g->k, dev->name);
 }

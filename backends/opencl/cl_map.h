@@ -1,5 +1,5 @@
-/* A feature map as an op reads it, plain, lazy or joined (op.h, fused forms), and how kernels with MAP_PARAMS get it
- * (kernels/map.clh). */
+/* A feature map as an op reads it, plain, lazy or joined (op.h, fused forms), and how kernels with MAP_PARAMS
+ * get it (kernels/map.clh). */
 #ifndef U3D_BACKENDS_OPENCL_CL_MAP_H
 #define U3D_BACKENDS_OPENCL_CL_MAP_H
 

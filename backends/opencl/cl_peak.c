@@ -39,7 +39,8 @@ static u3d_status time_best(const bench *b, double *best)
     int runs = 1;
     double seconds;
     U3D_TRY(time_runs(b, 1, &seconds));
-    for (*best = 1e30; seconds < LEAST_S && runs < 1 << 16; runs *= 2) U3D_TRY(time_runs(b, 2 * runs, &seconds));
+    for (*best = 1e30; seconds < LEAST_S && runs < 1 << 16; runs *= 2)
+        U3D_TRY(time_runs(b, 2 * runs, &seconds));
     for (int i = 0; i < REPEAT; i++) {
         U3D_TRY(time_runs(b, runs, &seconds));
         if (seconds / runs < *best) *best = seconds / runs;
@@ -52,7 +53,8 @@ static u3d_status measure_fma(const cl_host *h, cl_mem out, uint64_t bytes, doub
     u3d_status status;
     const cl_int rounds = 512;
     const cl_float factor = 0.999F, term = 0.001F;
-    const uint64_t wanted = (uint64_t)h->dev.compute_units * GROUPS_PER_UNIT, room = bytes / (GROUP * sizeof(float));
+    const uint64_t wanted = (uint64_t)h->dev.compute_units * GROUPS_PER_UNIT,
+                   room = bytes / (GROUP * sizeof(float));
     bench b = {.h = h, .n = (size_t)(wanted < room ? wanted : room) * GROUP};
     double seconds = 1;
     U3D_GO(cl_programs_kernel(h->programs, "peak", "peak_fma", NULL, &b.kernel));
@@ -111,7 +113,8 @@ u3d_status cl_peak_measure(const cl_host *h, double *gflops, double *gbytes_s)
     for (int i = 0; i < ARRAYS && code == CL_SUCCESS; i++)
         array[i] = cl.CreateBuffer(h->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
     if (code != CL_SUCCESS) {
-        status = cl_fail(code, "%llu bytes to measure the peak of %s", (unsigned long long)(ARRAYS * bytes), h->dev.name);
+        status = cl_fail(code, "%llu bytes to measure the peak of %s", (unsigned long long)(ARRAYS * bytes),
+                         h->dev.name);
         goto done;
     }
     U3D_GO(measure_fma(h, array[0], bytes, gflops));

@@ -4,8 +4,8 @@
 
 #include "backends/opencl/cl_job.h"
 
-/* Fused multiply-adds in 10^9 FLOP/s, bandwidth of a triad in 10^9 bytes/s; about a second. Needs 192 MB of device
- * memory, or an eighth of it where that is less. */
+/* Fused multiply-adds in 10^9 FLOP/s, bandwidth of a triad in 10^9 bytes/s; about a second. Needs 192 MB of
+ * device memory, or an eighth of it where that is less. */
 u3d_status cl_peak_measure(const cl_host *h, double *gflops, double *gbytes_s);
 
 #endif

@@ -1,10 +1,11 @@
-/* Which of CLBlast's parameters suit a device: a bounded list of candidates, best guesses first, each compiled,
- * checked against a product in double precision and timed on products like those of our convolutions (a long, unfolded
- * operand, stored as the tiled kernel wants it).
+/* Which of CLBlast's parameters suit a device: a bounded list of candidates, best guesses first, each
+ * compiled, checked against a product in double precision and timed on products like those of our
+ * convolutions (a long, unfolded operand, stored as the tiled kernel wants it).
  *
- * CLBlast has two ways: the tiled kernel (Xgemm) and the direct one (XgemmDirect); a threshold on m n k decides. Each
- * way is forced by moving the threshold out of the way and timed at all SIZES, CLBlast's own parameters first: what was
- * overridden once cannot be asked for any more. The best of both ways tell the threshold. */
+ * CLBlast has two ways: the tiled kernel (Xgemm) and the direct one (XgemmDirect); a threshold on m n k
+ * decides. Each way is forced by moving the threshold out of the way and timed at all SIZES, CLBlast's own
+ * parameters first: what was overridden once cannot be asked for any more. The best of both ways tell the
+ * threshold. */
 #include "backends/opencl/cl_tune.h"
 
 #include <math.h>
@@ -18,13 +19,15 @@
 
 enum { SIZES = 4, N = 128, K = 256, M_MAX = 32768, CHECKS = 4096, REPEAT = 3, BIG = 2 };
 
-static const int64_t EDGE[SIZES] = {128, 256, 512, 1024}; /* m = edge^3 / (N K): the threshold counts in edges */
-static const double LEAST_S = 0.01;                       /* of one timing  */
-static const double GAIN = 1.03;                          /* below, a candidate is not better, but luck */
-static const double TOLERANCE = 1e-4;                     /* of sums of K products of numbers up to 1   */
+static const int64_t EDGE[SIZES] = {128, 256, 512,
+                                    1024}; /* m = edge^3 / (N K): the threshold counts in edges */
+static const double LEAST_S = 0.01;        /* of one timing  */
+static const double GAIN = 1.03;           /* below, a candidate is not better, but luck */
+static const double TOLERANCE = 1e-4;      /* of sums of K products of numbers up to 1   */
 
-/* In the order of cl_tunable_params. Work-groups of 16x16 down to 8x8, register tiles of 8x8 (what NVIDIA's and AMD's
- * larger chips want, and CLBlast does not know of those after 2020) down to 4x4, local memory of at most 32 KB. */
+/* In the order of cl_tunable_params. Work-groups of 16x16 down to 8x8, register tiles of 8x8 (what NVIDIA's
+ * and AMD's larger chips want, and CLBlast does not know of those after 2020) down to 4x4, local memory of at
+ * most 32 KB. */
 static const cl_params xgemm[] = {
     /*  GEMMK KREG KWG KWI MDIMA MDIMC MWG NDIMB NDIMC NWG SA SB STRM STRN VWM VWN */
     {{0, 1, 16, 2, 16, 16, 128, 16, 16, 128, 1, 1, 0, 0, 4, 4}},
@@ -45,14 +48,10 @@ static const cl_params xgemm[] = {
 
 static const cl_params direct[] = {
     /*  KWID MDIMAD MDIMCD NDIMBD NDIMCD PADA PADB VWMD VWND WGD */
-    {{2, 8, 8, 8, 8, 1, 1, 4, 4, 32}},
-    {{2, 16, 16, 16, 16, 1, 1, 4, 4, 64}},
-    {{8, 8, 8, 8, 8, 1, 1, 2, 4, 64}},
-    {{2, 8, 8, 8, 8, 1, 1, 1, 1, 32}},
-    {{2, 16, 16, 16, 16, 1, 1, 2, 2, 32}},
-    {{2, 8, 8, 8, 8, 1, 1, 2, 2, 16}},
-    {{8, 16, 16, 16, 16, 1, 1, 1, 2, 64}},
-    {{16, 8, 16, 16, 8, 1, 1, 1, 2, 32}},
+    {{2, 8, 8, 8, 8, 1, 1, 4, 4, 32}},     {{2, 16, 16, 16, 16, 1, 1, 4, 4, 64}},
+    {{8, 8, 8, 8, 8, 1, 1, 2, 4, 64}},     {{2, 8, 8, 8, 8, 1, 1, 1, 1, 32}},
+    {{2, 16, 16, 16, 16, 1, 1, 2, 2, 32}}, {{2, 8, 8, 8, 8, 1, 1, 2, 2, 16}},
+    {{8, 16, 16, 16, 16, 1, 1, 1, 2, 64}}, {{16, 8, 16, 16, 8, 1, 1, 1, 2, 32}},
 };
 
 typedef struct tuning {
@@ -112,7 +111,8 @@ static u3d_status check(tuning *t, int size)
     code = cl.EnqueueReadBuffer(t->h->compute, t->mem[2], CL_TRUE, 0, bytes, t->c, 0, NULL, NULL);
     if (code != CL_SUCCESS) return cl_fail(code, "read the result");
     for (int64_t i = 0; i < CHECKS; i++) {
-        const int64_t at = i * 7919 % (m * N), row = at / N, column = at % N; /* 7919: a prime, so all columns are met */
+        const int64_t at = i * 7919 % (m * N), row = at / N,
+                      column = at % N; /* 7919: a prime, so all columns are met */
         double want = 0;
         for (int64_t k = 0; k < K; k++) want += (double)t->a[k * m + row] * (double)t->b[k * N + column];
         if (!(fabs((double)t->c[at] - want) <= TOLERANCE * sqrt(K)))
@@ -174,8 +174,8 @@ static bool try_one(tuning *t, const char *what, timing *out)
     char line[1024];
     const u3d_status status = time_all(t, out);
     if (status == U3D_OK)
-        (void)snprintf(line, sizeof line, "%8.1f %8.1f %8.1f %8.1f GFLOP/s  %s", out->gflops[0], out->gflops[1],
-                       out->gflops[2], out->gflops[3], what);
+        (void)snprintf(line, sizeof line, "%8.1f %8.1f %8.1f %8.1f GFLOP/s  %s", out->gflops[0],
+                       out->gflops[1], out->gflops[2], out->gflops[3], what);
     else
         (void)snprintf(line, sizeof line, "failed: %s  (%s)", what, u3d_error_text());
     tell(t, line);
@@ -183,10 +183,12 @@ static bool try_one(tuning *t, const char *what, timing *out)
 }
 
 /* The best of what CLBlast has, its own parameters or those kept before, and the candidates. */
-static void search(tuning *t, cl_tunable kernel, const cl_params *list, int n, cl_tuned *best, timing *best_time)
+static void search(tuning *t, cl_tunable kernel, const cl_params *list, int n, cl_tuned *best,
+                   timing *best_time)
 {
     char text[512];
-    (void)snprintf(text, sizeof text, "%s as %s", cl_tunable_name(kernel), best->has[kernel] ? "kept" : "CLBlast has it");
+    (void)snprintf(text, sizeof text, "%s as %s", cl_tunable_name(kernel),
+                   best->has[kernel] ? "kept" : "CLBlast has it");
     if (!try_one(t, text, best_time)) best_time->score = 0;
     for (int i = 0; i < n && !over(t); i++) {
         timing now;
@@ -204,7 +206,8 @@ static u3d_status force(const tuning *t, bool tiled)
 {
     const cl_params p = {{tiled ? 1 : 1 << 20}};
     const CLBlastStatusCode code = cl_tuned_set(&t->h->dev, CL_GEMM_ROUTINE, &p);
-    return code == CLBlastSuccess ? U3D_OK : clblast_fail(code, "tune: move the threshold between CLBlast's kernels");
+    return code == CLBlastSuccess ? U3D_OK
+                                  : clblast_fail(code, "tune: move the threshold between CLBlast's kernels");
 }
 
 /* The smallest edge from which on tiles are faster. */
@@ -258,7 +261,8 @@ static u3d_status tuning_open(tuning *t)
     for (int i = 0; i < 4 && code == CL_SUCCESS; i++)
         t->mem[i] = cl.CreateBuffer(t->h->context, CL_MEM_READ_WRITE, n[i] * sizeof(float), NULL, &code);
     for (int i = 0; i < 2 && code == CL_SUCCESS; i++)
-        code = cl.EnqueueWriteBuffer(t->h->compute, t->mem[i], CL_TRUE, 0, n[i] * sizeof(float), *host[i], 0, NULL, NULL);
+        code = cl.EnqueueWriteBuffer(t->h->compute, t->mem[i], CL_TRUE, 0, n[i] * sizeof(float), *host[i], 0,
+                                     NULL, NULL);
     return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "tune: memory for products on %s", t->h->dev.name);
 }
 

@@ -16,10 +16,11 @@ static const struct {
     const char *name, *params[CL_PARAMS_MAX + 1];
 } kernels[CL_TUNABLES] = {
     [CL_XGEMM] = {"Xgemm",
-                  {"GEMMK", "KREG", "KWG", "KWI", "MDIMA", "MDIMC", "MWG", "NDIMB", "NDIMC", "NWG", "SA", "SB", "STRM",
-                   "STRN", "VWM", "VWN"}},
+                  {"GEMMK", "KREG", "KWG", "KWI", "MDIMA", "MDIMC", "MWG", "NDIMB", "NDIMC", "NWG", "SA",
+                   "SB", "STRM", "STRN", "VWM", "VWN"}},
     [CL_XGEMM_DIRECT] = {"XgemmDirect",
-                         {"KWID", "MDIMAD", "MDIMCD", "NDIMBD", "NDIMCD", "PADA", "PADB", "VWMD", "VWND", "WGD"}},
+                         {"KWID", "MDIMAD", "MDIMCD", "NDIMBD", "NDIMCD", "PADA", "PADB", "VWMD", "VWND",
+                          "WGD"}},
     [CL_GEMM_ROUTINE] = {"GemmRoutine", {"XGEMM_MIN_INDIRECT_SIZE"}},
 };
 
@@ -64,7 +65,8 @@ static bool tuned_path(const cl_device *dev, char *buf, size_t cap)
     char dir[PATH_CAP], key[512];
     if (!cl_cache_dir(dir, sizeof dir)) return false;
     int len = snprintf(key, sizeof key, "%s|%s|%s", dev->platform_name, dev->name, dev->driver);
-    len = snprintf(buf, cap, "%s/clblast-%016llx.txt", dir, (unsigned long long)XXH3_64bits(key, (size_t)len));
+    len =
+        snprintf(buf, cap, "%s/clblast-%016llx.txt", dir, (unsigned long long)XXH3_64bits(key, (size_t)len));
     return len > 0 && (size_t)len < cap;
 }
 
@@ -131,8 +133,8 @@ void cl_tuned_apply(const cl_device *dev)
         if (code == CLBlastSuccess)
             U3D_DEBUG("opencl", "CLBlast's %s as tuned for %s", kernels[t].name, dev->name);
         else
-            U3D_WARN("opencl", "CLBlast does not take the %s tuned for %s (status %d)", kernels[t].name, dev->name,
-                     (int)code);
+            U3D_WARN("opencl", "CLBlast does not take the %s tuned for %s (status %d)", kernels[t].name,
+                     dev->name, (int)code);
     }
 }
 
@@ -144,10 +146,13 @@ u3d_status cl_tuned_keep(const cl_device *dev, const cl_tuned *tuned, char *path
     (void)snprintf(temporary, sizeof temporary, "%s.%ld", path, (long)getpid());
     FILE *f = fopen(temporary, "w");
     if (!f) return u3d_fail(U3D_E_OUTPUT, "tune: write %s: %s", temporary, strerror(errno));
-    bool ok = fprintf(f, "# CLBlast's parameters for %s, driver %s, measured by `u3d tune`\n", dev->name, dev->driver) > 0;
+    bool ok = fprintf(f, "# CLBlast's parameters for %s, driver %s, measured by `u3d tune`\n", dev->name,
+                      dev->driver) > 0;
     for (int t = 0; t < CL_TUNABLES; t++)
         if (tuned->has[t])
-            ok = fprintf(f, "%s\n", cl_params_text((cl_tunable)t, &tuned->params[t], line, sizeof line)) > 0 && ok;
+            ok =
+                fprintf(f, "%s\n", cl_params_text((cl_tunable)t, &tuned->params[t], line, sizeof line)) > 0 &&
+                ok;
     ok = fclose(f) == 0 && ok;
     if (ok && rename(temporary, path) == 0) return U3D_OK;
     const int why = errno;

@@ -1,5 +1,5 @@
-/* CLBlast's parameters as `u3d tune` found them, kept per device beside the compiled kernels: a text file with a line
- * per kernel, "Xgemm GEMMK=0 KREG=1 ...". A device without a file runs with CLBlast's own. */
+/* CLBlast's parameters as `u3d tune` found them, kept per device beside the compiled kernels: a text file
+ * with a line per kernel, "Xgemm GEMMK=0 KREG=1 ...". A device without a file runs with CLBlast's own. */
 #ifndef U3D_BACKENDS_OPENCL_CL_TUNED_H
 #define U3D_BACKENDS_OPENCL_CL_TUNED_H
 
@@ -25,10 +25,12 @@ typedef struct cl_tuned {
 /* CLBlast takes these from now on, in this process; products are compiled anew at their next use. */
 CLBlastStatusCode cl_tuned_set(const cl_device *dev, cl_tunable t, const cl_params *p);
 
-/* What is kept for the device; nothing where there is no file. A damaged one counts as none, with a warning. */
+/* What is kept for the device; nothing where there is no file. A damaged one counts as none, with a warning.
+ */
 cl_tuned cl_tuned_load(const cl_device *dev);
 
-/* Makes it known to CLBlast; what CLBlast does not take is left out, with a warning. Does nothing without CLBlast. */
+/* Makes it known to CLBlast; what CLBlast does not take is left out, with a warning. Does nothing without
+ * CLBlast. */
 void cl_tuned_apply(const cl_device *dev);
 
 /* "Xgemm GEMMK=0 KREG=1 ..."; returns buf. */

@@ -53,7 +53,8 @@ static cl_place in_map(const cl_windows *w, int64_t row0)
     return at;
 }
 
-cl_place cl_windows_slab(cl_job *j, const cl_windows *w, int64_t row0, int64_t rows, bool transposed, cl_place work)
+cl_place cl_windows_slab(cl_job *j, const cl_windows *w, int64_t row0, int64_t rows, bool transposed,
+                         cl_place work)
 {
     if (cl_windows_are_map(w)) return in_map(w, row0);
     cl_defines defines = {{0}};
@@ -81,7 +82,8 @@ static int64_t divide_up(int64_t n, int64_t by)
 /* Rows of each of n slabs. Slabs begin where sub-buffers may. */
 static int64_t rows_of(const cl_slabs *s, int64_t n)
 {
-    const int64_t unit = s->dev->align > UNIT_ROWS * sizeof(float) ? s->dev->align / (int64_t)sizeof(float) : UNIT_ROWS;
+    const int64_t unit =
+        s->dev->align > UNIT_ROWS * sizeof(float) ? s->dev->align / (int64_t)sizeof(float) : UNIT_ROWS;
     const int64_t rows = (int64_t)cl_round_up((uint64_t)divide_up(s->total, n), (uint64_t)unit);
     return rows < s->total ? rows : s->total;
 }

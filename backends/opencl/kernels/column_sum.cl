@@ -1,8 +1,8 @@
-/* Sums of the columns of a matrix [rows, columns] in a fixed order: `lanes` rows side by side are added up first, row
- * after row; then the lanes of each column as a tree. */
+/* Sums of the columns of a matrix [rows, columns] in a fixed order: `lanes` rows side by side are added up first,
+ * row after row; then the lanes of each column as a tree. */
 
-/* partial[lane, column] = sum over j of x[j * lanes + lane, column]. Neighbours read neighbouring elements whatever the
- * number of columns is. Four sums take turns, to keep rounding errors small. */
+/* partial[lane, column] = sum over j of x[j * lanes + lane, column]. Neighbours read neighbouring elements whatever
+ * the number of columns is. Four sums take turns, to keep rounding errors small. */
 __kernel void column_sum_lanes(IN(float, x), OUT(float, partial), const int n, const int lanes_by_columns)
 {
     AT(x);
@@ -26,8 +26,8 @@ __kernel void column_sum_lanes(IN(float, x), OUT(float, partial), const int n, c
 #define GROUP 128
 
 /* One work-group per column: out[column] = sum over lanes of partial[lane, column]. */
-__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void column_sum_tree(IN(float, partial), OUT(float, out),
-                                                                                 const int lanes, const int columns)
+__kernel __attribute__((reqd_work_group_size(GROUP, 1, 1)))
+void column_sum_tree(IN(float, partial), OUT(float, out), const int lanes, const int columns)
 {
     __local float sums[GROUP];
     AT(partial);

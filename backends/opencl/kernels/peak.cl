@@ -1,14 +1,15 @@
 /* The device's ceilings: fused multiply-adds from registers, and memory bandwidth of a triad. */
 
-/* Eight independent chains of eight lanes, `rounds` steps each: enough to hide the latency of one, where a lane is a
- * work-item's own as on GPUs and where a chain is one vector as on CPUs. The stores keep the compiler from dropping
- * them. */
+/* Eight independent chains of eight lanes, `rounds` steps each: enough to hide the latency of one, where a lane is
+ * a work-item's own as on GPUs and where a chain is one vector as on CPUs. The stores keep the compiler from
+ * dropping them. */
 __kernel void peak_fma(OUT(float, out), const int rounds, const float factor, const float term)
 {
     AT(out);
     const float x = (float)(get_global_id(0) % 256);
     float8 a = (float8)(x, x + 1.0f, x + 2.0f, x + 3.0f, x + 4.0f, x + 5.0f, x + 6.0f, x + 7.0f);
-    float8 b = a + 8.0f, c = a + 16.0f, d = a + 24.0f, e = a + 32.0f, f = a + 40.0f, g = a + 48.0f, h = a + 56.0f;
+    float8 b = a + 8.0f, c = a + 16.0f, d = a + 24.0f, e = a + 32.0f;
+    float8 f = a + 40.0f, g = a + 48.0f, h = a + 56.0f;
     for (int round = 0; round < rounds; round++) {
         a = mad(a, factor, term);
         b = mad(b, factor, term);

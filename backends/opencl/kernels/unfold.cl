@@ -2,7 +2,8 @@
  *
  *   cols[r, k] = map[n, o * stride + tap - pad, c],   k = tap * C + c, tap = (kz * kh + ky) * kw + kx
  *
- * for output voxels row0 + r = ((n * od + oz) * oh + oy) * ow + ox, 0 <= r < rows; zero where the window leaves the map.
+ * for output voxels row0 + r = ((n * od + oz) * oh + oy) * ow + ox, 0 <= r < rows; zero where the window leaves
+ * the map.
  *
  *   TRANSPOSED  1: the matrix is stored [k, r] */
 #include "map.clh"
@@ -13,8 +14,8 @@
 
 /* Work-items: voxels x groups of VEC channels x taps; neighbours write neighbouring elements. */
 __kernel void unfold(MAP_PARAMS, OUT(float, cols), const int row0, const int rows, const int od, const int oh,
-                     const int ow, const int kd, const int kh, const int kw, const int sd, const int sh, const int sw,
-                     const int pd, const int ph, const int pw)
+                     const int ow, const int kd, const int kh, const int kw, const int sd, const int sh,
+                     const int sw, const int pd, const int ph, const int pw)
 {
     MAP_AT;
     AT(cols);
@@ -32,8 +33,8 @@ __kernel void unfold(MAP_PARAMS, OUT(float, cols), const int row0, const int row
     const map_part from_up = MAP_UP(n), from_skip = MAP_SKIP(n);
     map_vec value = 0.0f;
     if (z >= 0 && z < up_d && y >= 0 && y < up_h && x >= 0 && x < up_w)
-        value = map_read(from_up, from_skip, map_voxel(from_up, z, y, x), map_skip_voxel(from_up, from_skip, z, y, x), c,
-                         slope);
+        value = map_read(from_up, from_skip, map_voxel(from_up, z, y, x),
+                         map_skip_voxel(from_up, from_skip, z, y, x), c, slope);
     const int k = tap * channels + c;
 #if TRANSPOSED && VEC == 4
     cols[k * rows + r] = value.x;
