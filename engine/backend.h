@@ -37,6 +37,7 @@ typedef struct u3d_caps {
     uint64_t mem_bytes;       /* total; 0 if unknown                           */
     uint64_t max_alloc_bytes; /* largest single buffer                         */
     uint64_t local_bytes;     /* memory that a work-group shares; 0: no such   */
+    uint64_t staging_bytes;   /* at most so much more device memory do uploads pass through, in two equal parts */
     uint64_t page_bytes;      /* buffers of at least so many bytes take multiples of it; 0: no such */
     uint32_t align;           /* offsets must be a multiple; power of two      */
     int32_t compute_units;    /* threads on a CPU                              */

@@ -59,16 +59,20 @@ u3d_status u3d_net_plan(const u3d_unet3d *net, u3d_backend *b, uint64_t arena_ca
     return u3d_plan_new(b, net->graph, &o, plan);
 }
 
-/* Inputs and outputs as the caller holds them. */
-static uint64_t tensors_bytes(const u3d_graph *g)
+uint64_t u3d_footprint_tensors(const u3d_backend *b, const u3d_graph *g)
 {
-    uint64_t bytes = 0;
+    u3d_caps caps;
+    u3d_backend_caps(b, &caps);
+    uint64_t bytes = 0, largest = 0;
     for (u3d_val v = 0; v < u3d_graph_n_values(g); v++) {
         const u3d_value *value = u3d_graph_value(g, v);
-        if (value->role == U3D_ROLE_INPUT || value->role == U3D_ROLE_OUTPUT)
-            bytes += u3d_type_bytes(&value->type);
+        if (value->role != U3D_ROLE_INPUT && value->role != U3D_ROLE_OUTPUT) continue;
+        uint64_t more = u3d_type_bytes(&value->type);
+        bytes += more;
+        if (more > largest) largest = more;
     }
-    return bytes;
+    if (caps.host_memory) return bytes;
+    return 2 * largest < caps.staging_bytes ? 2 * largest : caps.staging_bytes;
 }
 
 u3d_status u3d_footprint_plan(const u3d_unet3d *net, u3d_backend *b, uint32_t blocks, uint64_t memory_cap,
@@ -78,7 +82,7 @@ u3d_status u3d_footprint_plan(const u3d_unet3d *net, u3d_backend *b, uint32_t bl
     u3d_backend_caps(b, &caps);
     *out = (u3d_footprint){.program = caps.host_memory ? u3d_footprint_program(b) : 0,
                            .params = u3d_footprint_params(b, net->graph, blocks),
-                           .tensors = tensors_bytes(net->graph)};
+                           .tensors = u3d_footprint_tensors(b, net->graph)};
     uint64_t rest = u3d_footprint_sum(out), cap = u3d_footprint_cap(b, memory_cap);
     uint64_t arena_cap = cap == 0 ? 0 : cap > rest ? cap - rest : 1;
     U3D_TRY(u3d_net_plan(net, b, arena_cap, plan, again));

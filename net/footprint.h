@@ -24,6 +24,9 @@ uint64_t u3d_footprint_program(const u3d_backend *b);
 /* Parameter blocks of a graph as the backend's buffers hold them. */
 uint64_t u3d_footprint_params(const u3d_backend *b, const u3d_graph *g, uint32_t blocks);
 
+/* Copies of inputs and outputs beside the arena; on a device with memory of its own what inputs pass through. */
+uint64_t u3d_footprint_tensors(const u3d_backend *b, const u3d_graph *g);
+
 /* The plan of a network whose temporaries may take arena_cap bytes (0: no limit but the device's). Where they do not
  * fit, cheap maps are computed again in the backward pass; what was done is told in *again and the log. */
 u3d_status u3d_net_plan(const u3d_unet3d *net, u3d_backend *b, uint64_t arena_cap, u3d_plan **plan,

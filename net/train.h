@@ -33,6 +33,7 @@ typedef struct u3d_train_result {
     double val_dice, val_iou;   /* last validation; NaN if none                              */
     double report_dice, report_iou; /* means over the cases in `report`; NaN if none         */
     uint64_t peak_planned, peak_resident;
+    uint64_t device_planned, device_peak; /* of a device with memory of its own; else 0 */
     char fingerprint[24];
 } u3d_train_result;
 

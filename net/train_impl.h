@@ -80,7 +80,7 @@ typedef struct u3d_training {
     u3d_augment augment;
     u3d_feeder *feeder;
     u3d_tensor *class_weight; /* f32 [labels]                                                   */
-    uint64_t peak_planned;
+    uint64_t peak_planned, device_planned; /* device_planned: 0 where its memory is the host's */
 
     u3d_progress progress;
     double smooth_loss;

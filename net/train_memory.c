@@ -8,7 +8,7 @@
  *   the larger of  a checkpoint: values, moments and average copied to be written
  *                  a validation: one tile, the planes being stitched, the predicted classes
  *
- * A GPU's memory is counted and limited apart. */
+ * A GPU's memory is counted and limited apart: parameters, arena, and what inputs pass through on their way. */
 #include "net/train_impl.h"
 
 #include <stdio.h>
@@ -24,6 +24,7 @@ static const uint64_t TRAINING_BYTES = 15000000;
 
 typedef struct footprint { /* bytes */
     uint64_t program, params, arena, feeder, cases, checkpoint, validation;
+    uint64_t staging; /* of a device with memory of its own */
 } footprint;
 
 static uint64_t largest_param(const u3d_graph *g)
@@ -60,6 +61,8 @@ static footprint footprint_of(const u3d_training *t, uint64_t arena)
     const u3d_graph *g = t->net.graph;
     uint32_t blocks = u3d_train_blocks(&t->model.config);
     u3d_feeder_opts fo = u3d_training_feeder_opts(t);
+    u3d_caps caps;
+    u3d_backend_caps(t->backend, &caps);
     return (footprint){.program = u3d_footprint_program(t->backend) + TRAINING_BYTES,
                        .params = u3d_footprint_params(t->backend, g, blocks),
                        .arena = arena,
@@ -67,7 +70,8 @@ static footprint footprint_of(const u3d_training *t, uint64_t arena)
                        .cases = u3d_cases_resident_bytes(t->cases),
                        .checkpoint =
                            u3d_params_planned_bytes(g, blocks & ~(1U << U3D_BLOCK_GRAD)) + largest_param(g),
-                       .validation = validation_bytes(t)};
+                       .validation = validation_bytes(t),
+                       .staging = caps.host_memory ? 0 : u3d_footprint_tensors(t->backend, g)};
 }
 
 static uint64_t host_bytes(const footprint *f, bool device_apart)
@@ -156,7 +160,7 @@ static void log_footprint(const u3d_training *t, const footprint *f, bool device
         (double)f->cases / 1e9, (double)f->feeder / 1e9,
         (double)(f->checkpoint > f->validation ? f->checkpoint : f->validation) / 1e9,
         (double)f->program / 1e9,
-        device_apart ? "; activations and parameters are in the device's memory" : "");
+        device_apart ? "; activations and parameters are in the device's memory, what its driver takes comes on top" : "");
 }
 
 u3d_status u3d_training_plan(u3d_training *t)
@@ -167,7 +171,7 @@ u3d_status u3d_training_plan(u3d_training *t)
     footprint f = footprint_of(t, 0);
     uint64_t cap = u3d_training_memory_cap(t);
     uint64_t allowed = u3d_footprint_cap(t->backend, apart ? t->o->memory_cap : cap);
-    uint64_t rest = apart ? f.params : host_bytes(&f, false);
+    uint64_t rest = apart ? f.params + f.staging : host_bytes(&f, false);
     uint64_t arena_cap = allowed == 0 ? 0 : allowed > rest ? allowed - rest : 1;
 
     u3d_status status = plan_graphs(t, arena_cap);
@@ -179,6 +183,7 @@ u3d_status u3d_training_plan(u3d_training *t)
     uint64_t train = u3d_plan_peak_bytes(t->plan), infer = u3d_plan_peak_bytes(t->infer_plan);
     f.arena = train > infer ? train : infer;
     t->peak_planned = host_bytes(&f, apart);
+    t->device_planned = apart ? rest + f.arena : 0;
     log_footprint(t, &f, apart);
     if (apart && cap > 0 && t->peak_planned > cap)
         return u3d_fail(U3D_E_NOMEM,

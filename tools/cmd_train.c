@@ -87,7 +87,9 @@ static u3d_status print_result(const args *a, const u3d_train_result *r)
         if (isfinite(r->val_dice)) printf(", held-out Dice %.4f, IoU %.4f", r->val_dice, r->val_iou);
         if (isfinite(r->report_dice))
             printf(", the fold's validation cases Dice %.4f, IoU %.4f", r->report_dice, r->report_iou);
-        printf(", peak memory %.2f GB\n", (double)r->peak_resident / 1e9);
+        printf(", peak memory %.2f GB", (double)r->peak_resident / 1e9);
+        if (r->device_peak > 0) printf(" and %.2f GB of the device's", (double)r->device_peak / 1e9);
+        printf("\n");
         return U3D_OK;
     }
     cJSON *json = cJSON_CreateObject();
@@ -102,6 +104,8 @@ static u3d_status print_result(const args *a, const u3d_train_result *r)
                     cJSON_AddItemToObject(json, "report_iou", u3d_json_number(r->report_iou)) &&
                     cJSON_AddNumberToObject(json, "peak_bytes_planned", (double)r->peak_planned) &&
                     cJSON_AddNumberToObject(json, "peak_bytes", (double)r->peak_resident) &&
+                    cJSON_AddNumberToObject(json, "device_bytes_planned", (double)r->device_planned) &&
+                    cJSON_AddNumberToObject(json, "device_bytes", (double)r->device_peak) &&
                     cJSON_AddStringToObject(json, "fingerprint", r->fingerprint);
     u3d_status status =
         ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "printing the result: out of memory");

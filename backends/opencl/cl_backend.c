@@ -83,6 +83,7 @@ done:
 static void cl_caps(const u3d_backend *b, u3d_caps *out)
 {
     cl_device_caps(device_of(b), out);
+    out->staging_bytes = CL_STAGING_BYTES;
 }
 
 /* ---- memory ---- */

@@ -10,10 +10,10 @@
 #include "engine/mem.h"
 
 enum {
-    N_STAGES = 3,          /* image, label and one more may be under way */
+    N_STAGES = 2,          /* one under way, one being filled            */
     N_NOTES = 16,          /* small uploads                               */
     NOTE_BYTES = 16 << 10,
-    PIECE_BYTES = 32 << 20 /* longer transfers are cut                    */
+    PIECE_BYTES = CL_STAGING_BYTES / N_STAGES /* longer transfers are cut */
 };
 
 typedef struct pinned { /* host memory that the device reads and writes by itself */
@@ -32,7 +32,7 @@ struct cl_transfers {
     cl_host *host;
     cl_command_queue queue;
     stage stages[N_STAGES];
-    pinned notes[N_NOTES], posts[U3D_POST_SLOTS];
+    pinned notes[N_NOTES], posts[U3D_POST_SLOTS], downloads;
     int next_stage, next_note;
 };
 
@@ -67,18 +67,25 @@ static void pinned_close(const cl_transfers *t, pinned *p)
     *p = (pinned){0};
 }
 
+static u3d_status pinned_reserve(const cl_transfers *t, pinned *p, uint64_t bytes)
+{
+    U3D_TRY(pinned_wait(p));
+    if (p->bytes >= bytes) return U3D_OK;
+    pinned_close(t, p);
+    return pinned_open(t, p, bytes);
+}
+
 static u3d_status stage_reserve(const cl_transfers *t, stage *s, uint64_t bytes)
 {
     cl_int code;
-    U3D_TRY(pinned_wait(&s->pin));
-    if (s->pin.bytes >= bytes && s->mem) return U3D_OK;
+    uint64_t before = s->pin.bytes;
+    U3D_TRY(pinned_reserve(t, &s->pin, bytes));
+    if (s->pin.bytes == before && s->mem) return U3D_OK;
     if (s->mem) {
-        cl_host_count(t->host, 0, s->pin.bytes);
+        cl_host_count(t->host, 0, before);
         cl.ReleaseMemObject(s->mem);
         s->mem = NULL;
     }
-    pinned_close(t, &s->pin);
-    U3D_TRY(pinned_open(t, &s->pin, bytes));
     s->mem = cl.CreateBuffer(t->host->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
     if (code != CL_SUCCESS) return cl_fail(code, "opencl: %.3f MB of staging memory", (double)bytes * 1e-6);
     cl_host_count(t->host, bytes, 0);
@@ -113,6 +120,7 @@ void cl_transfers_free(cl_transfers *t)
     }
     for (int i = 0; i < N_NOTES; i++) pinned_close(t, &t->notes[i]);
     for (int i = 0; i < U3D_POST_SLOTS; i++) pinned_close(t, &t->posts[i]);
+    pinned_close(t, &t->downloads);
     if (t->queue) {
         (void)cl.Finish(t->queue);
         cl.ReleaseCommandQueue(t->queue);
@@ -163,13 +171,11 @@ u3d_status cl_download(cl_transfers *t, void *dst, u3d_span src, uint64_t bytes)
 {
     for (uint64_t at = 0; at < bytes; at += PIECE_BYTES) {
         uint64_t piece = bytes - at < PIECE_BYTES ? bytes - at : PIECE_BYTES;
-        stage *s = &t->stages[t->next_stage];
-        t->next_stage = (t->next_stage + 1) % N_STAGES;
-        U3D_TRY(stage_reserve(t, s, piece));
-        cl_int code = cl.EnqueueReadBuffer(t->host->compute, src.buf->mem, CL_TRUE, src.off + at, piece, s->pin.host, 0,
-                                           NULL, NULL);
+        U3D_TRY(pinned_reserve(t, &t->downloads, piece));
+        cl_int code = cl.EnqueueReadBuffer(t->host->compute, src.buf->mem, CL_TRUE, src.off + at, piece,
+                                           t->downloads.host, 0, NULL, NULL);
         if (code != CL_SUCCESS) return cl_fail(code, "download %llu bytes", (unsigned long long)bytes);
-        memcpy((char *)dst + at, s->pin.host, piece);
+        memcpy((char *)dst + at, t->downloads.host, piece);
     }
     return U3D_OK;
 }

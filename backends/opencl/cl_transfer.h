@@ -4,6 +4,8 @@
 
 #include "backends/opencl/cl_job.h"
 
+enum { CL_STAGING_BYTES = 64 << 20 }; /* on the device, at most */
+
 typedef struct cl_transfers cl_transfers;
 
 u3d_status cl_transfers_new(cl_host *h, cl_transfers **out);
