@@ -6,6 +6,8 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "engine/log.h"
 
@@ -68,6 +70,33 @@ static bool has_gpu(const u3d_backend_vt *vt, char *reason, size_t cap)
     return false;
 }
 
+/* The same asked in a process of its own: looking for devices loads every driver that is installed, compilers and all,
+ * and those of others may crash. None of that should happen to a program that then computes on the CPU. */
+static bool has_gpu_elsewhere(const u3d_backend_vt *vt, char *reason, size_t cap)
+{
+    struct {
+        bool found;
+        char reason[400];
+    } answer = {false, "the search for one ended early"};
+    int ends[2], status = 0;
+    fflush(NULL);
+    if (pipe(ends) != 0) return has_gpu(vt, reason, cap);
+    const pid_t child = fork();
+    if (child == 0) {
+        answer.found = has_gpu(vt, answer.reason, sizeof answer.reason);
+        _exit(write(ends[1], &answer, sizeof answer) == (ssize_t)sizeof answer ? 0 : 1);
+    }
+    close(ends[1]);
+    ssize_t got = child > 0 ? read(ends[0], &answer, sizeof answer) : -1;
+    close(ends[0]);
+    if (child > 0) waitpid(child, &status, 0);
+    if (child > 0 && got != (ssize_t)sizeof answer && WIFSIGNALED(status))
+        (void)snprintf(answer.reason, sizeof answer.reason, "a driver of %s crashed (signal %d) when asked for its devices",
+                       vt->name, WTERMSIG(status));
+    (void)snprintf(reason, cap, "%s", answer.reason);
+    return got == (ssize_t)sizeof answer && answer.found;
+}
+
 /* A GPU where there is one, else our own code on the CPU: a CPU behind another interface is for tests. With
  * --device, whichever backend has it. */
 static u3d_status open_auto(const u3d_backend_opts *o, u3d_backend **out)
@@ -76,7 +105,7 @@ static u3d_status open_auto(const u3d_backend_opts *o, u3d_backend **out)
     u3d_caps caps;
     const u3d_backend_vt *vt;
     for (int i = 1; (vt = u3d_backend_at(i)) != NULL; i++) {
-        if (!has_gpu(vt, reason, sizeof reason)) continue;
+        if (!has_gpu_elsewhere(vt, reason, sizeof reason)) continue;
         if (vt->open(o, out) == U3D_OK) {
             u3d_backend_caps(*out, &caps);
             U3D_INFO("backend", "auto: %s (%s, %s); --backend=cpu computes on the CPU instead", vt->name, caps.device,
