@@ -23,7 +23,8 @@ void cl_conv_plain(cl_job *j)
     cl_define(&defines, "WEIGHT_T", c.weight_t);
     cl_define(&defines, "WIDE", wide);
     cl_define(&defines, "ADD", cl_adds(j->desc, 0));
-    cl_job_kernel(j, "conv3d", "conv3d", &defines, cl_range_1d((uint64_t)(c.voxels * (c.out_c / wide)), GROUP));
+    cl_job_kernel(j, "conv3d", "conv3d", &defines,
+                  cl_range_1d((uint64_t)(c.voxels * (c.out_c / wide)), GROUP));
     cl_conv_map_args(j);
     cl_job_arg(j, cl_in(1));
     cl_job_arg(j, cl_conv_bias(j->desc));

@@ -1,8 +1,8 @@
 /* What the convolutions share: their geometry, the map that they read, sums in slices.
  *
- * Forward, input gradients and up-convolutions are one formula with different roles (kernels/conv3d.cl): outputs of
- * `out_c` channels gather from a map of `in_c` channels, forwards or adjoint, with weights as stored or transposed.
- * Weight gradients are another (kernels/conv3d_dw.cl). */
+ * Forward, input gradients and up-convolutions are one formula with different roles (kernels/conv3d.cl):
+ * outputs of `out_c` channels gather from a map of `in_c` channels, forwards or adjoint, with weights as
+ * stored or transposed. Weight gradients are another (kernels/conv3d_dw.cl). */
 #ifndef U3D_BACKENDS_OPENCL_CL_CONV3D_H
 #define U3D_BACKENDS_OPENCL_CL_CONV3D_H
 
@@ -61,7 +61,8 @@ typedef struct cl_conv_slices {
 } cl_conv_slices;
 
 /* Workspace for one slice and for `wanted` of them, as far as these fit into CL_CONV_SLICES_BYTES. */
-void cl_conv_dw_work(const cl_conv_dw *c, const u3d_op_desc *d, int64_t wanted, uint64_t *min, uint64_t *best);
+void cl_conv_dw_work(const cl_conv_dw *c, const u3d_op_desc *d, int64_t wanted, uint64_t *min,
+                     uint64_t *best);
 /* How many the job's workspace holds, at most `wanted`. */
 cl_conv_slices cl_conv_dw_slices(const cl_job *j, const cl_conv_dw *c, int64_t wanted);
 /* The steps after the slices: dw from them and, where the op has it, dbias from dy. */

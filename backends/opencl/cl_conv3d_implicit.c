@@ -1,9 +1,9 @@
 /* Convolutions with stride 1 as matrix products over tiles in local memory: kernels/conv3d_implicit.cl and
  * conv3d_dw_implicit.cl say how.
  *
- * Small maps with many channels make few tiles, so the long axis of the product, taps and channels (for the weight
- * gradient: voxels), is split into parts whose results go to workspace and are added in order. How many follows from
- * the shape and the workspace alone, never from the device. */
+ * Small maps with many channels make few tiles, so the long axis of the product, taps and channels (for the
+ * weight gradient: voxels), is split into parts whose results go to workspace and are added in order. How
+ * many follows from the shape and the workspace alone, never from the device. */
 #include "backends/opencl/cl_conv3d.h"
 #include "backends/opencl/cl_entries.h"
 
@@ -12,8 +12,8 @@ enum {
     MAX_EXTENT = 10,        /* taps along an axis: bits of an int for three of them */
     TILE_PAD = 4,           /* floats, as in tile.clh */
     FULL = 528,             /* groups that keep the largest GPUs busy: 132 compute units, four on each */
-    MIN_STEPS = 16,         /* slices of the tile's depth: a shorter part does not pay for its partial result */
-    ACCURATE = 4096         /* voxels: summed by one work-item in float without losing more than other steps do */
+    MIN_STEPS = 16, /* slices of the tile's depth: a shorter part does not pay for its partial result */
+    ACCURATE = 4096 /* voxels: summed by one work-item in float without losing more than other steps do */
 };
 
 /* Part of a product that a work-group computes, and the share of a work-item: tile.clh. */
@@ -50,8 +50,8 @@ static int64_t tile_count(tile t, int64_t rows, int64_t columns)
 static void tile_defines(cl_defines *defines, tile t)
 {
     int bytes = 2 * t.depth * (t.rows + t.columns + 2 * TILE_PAD) * (int)sizeof(float);
-    U3D_ASSERT(bytes <= LOCAL_BYTES, "a tile of %d x %d x %d takes %d bytes of local memory, there are %d", t.rows,
-               t.columns, t.depth, bytes, LOCAL_BYTES);
+    U3D_ASSERT(bytes <= LOCAL_BYTES, "a tile of %d x %d x %d takes %d bytes of local memory, there are %d",
+               t.rows, t.columns, t.depth, bytes, LOCAL_BYTES);
     cl_define(defines, "BM", t.rows);
     cl_define(defines, "BN", t.columns);
     cl_define(defines, "BK", t.depth);
@@ -89,7 +89,8 @@ static product product_of(const cl_conv *c)
                  .n = c->voxels * c->out_c,
                  .parts = 1};
     p.tiles = tile_count(p.tile, p.voxels, c->out_c) * c->out->dim[0];
-    int64_t most = p.depth / (MIN_STEPS * p.tile.depth), fit = (int64_t)(CL_CONV_SLICES_BYTES / sizeof(float)) / p.n;
+    int64_t most = p.depth / (MIN_STEPS * p.tile.depth),
+            fit = (int64_t)(CL_CONV_SLICES_BYTES / sizeof(float)) / p.n;
     int64_t parts = FULL / p.tiles;
     if (parts > most) parts = most;
     if (parts > fit) parts = fit;
@@ -189,7 +190,8 @@ static void dw_prepare(cl_job *j)
     tile_defines(&defines, t);
     cl_define(&defines, "WIDE", c.co % 4 == 0 ? 4 : 1);
     cl_job_kernel(j, "conv3d_dw_implicit", "conv3d_dw_implicit", &defines,
-                  (cl_range){{(uint64_t)tile_count(t, c.taps * c.ci, c.co) * items, (uint64_t)s.slices, 1}, {items, 1, 1}});
+                  (cl_range){{(uint64_t)tile_count(t, c.taps * c.ci, c.co) * items, (uint64_t)s.slices, 1},
+                             {items, 1, 1}});
     cl_conv_map_args(j);
     cl_job_arg(j, cl_in(1));
     cl_job_arg(j, cl_work(s.bias_bytes));
@@ -202,7 +204,9 @@ static void dw_prepare(cl_job *j)
     cl_conv_dw_finish(j, &c, s);
 }
 
-const cl_entry cl_conv3d_implicit = {.name = "implicit", .refuses = refuses, .work = work, .prepare = prepare};
-const cl_entry cl_conv3d_dx_implicit = {.name = "implicit", .refuses = refuses, .work = work, .prepare = prepare};
+const cl_entry cl_conv3d_implicit = {
+    .name = "implicit", .refuses = refuses, .work = work, .prepare = prepare};
+const cl_entry cl_conv3d_dx_implicit = {
+    .name = "implicit", .refuses = refuses, .work = work, .prepare = prepare};
 const cl_entry cl_conv3d_dw_implicit = {
     .name = "implicit", .refuses = refuses, .work = dw_work, .prepare = dw_prepare};

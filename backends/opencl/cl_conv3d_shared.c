@@ -1,7 +1,11 @@
 /* Geometry, the map's arguments, and sums in slices. */
 #include "backends/opencl/cl_conv3d.h"
 
-enum { GROUP = 256, MAX_BIAS_SLICES = 512, BIAS_VOXELS = 256 /* a slice's least: fewer do not fill a group */ };
+enum {
+    GROUP = 256,
+    MAX_BIAS_SLICES = 512,
+    BIAS_VOXELS = 256 /* a slice's least: fewer do not fill a group */
+};
 
 static int64_t conv_min(int64_t a, int64_t b)
 {

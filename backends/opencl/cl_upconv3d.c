@@ -1,4 +1,5 @@
-/* Plain up-convolutions: the adjoint of the convolution whose stride is its kernel, so that its kernels do. */
+/* Plain up-convolutions: the adjoint of the convolution whose stride is its kernel, so that its kernels do.
+ */
 #include "backends/opencl/cl_conv3d.h"
 #include "backends/opencl/cl_entries.h"
 

@@ -5,8 +5,8 @@
  *   ADJOINT 1 (conv3d_dx, upconv3d):   i * stride = o + pad - k, where that has a solution
  *
  * Positions i outside of the map count as zero. Gradients use weights the other way round: WEIGHT_T 1: w is
- * [k, co, ci]. A work-item owns WIDE channels of one voxel; sums are made tap by tap and then of taps, so that
- * their rounding errors stay small.
+ * [k, co, ci]. A work-item owns WIDE channels of one voxel; sums are made tap by tap and then of taps, so
+ * that their rounding errors stay small.
  *
  *   WIDE   1, or 4 where out_c is a multiple of 4 */
 #include "conv3d.clh"

@@ -4,8 +4,8 @@
  *     UP 0 (conv3d_dw):     map[n, o * stride - pad + k, ci] * dy[n, o, co]      the map is the big one
  *     UP 1 (upconv3d_dw):   map[n, o, ci] * dy[n, o * stride - pad + k, co]      dy is the big one
  *
- * The rows (n, oz, oy) of the small map are split into slices; a work-item sums WIDE channels co of one (k, ci)
- * over one slice, row by row, into part[slice, k, ci, co]. conv3d_add_slices makes dw of the slices.
+ * The rows (n, oz, oy) of the small map are split into slices; a work-item sums WIDE channels co of one (k,
+ * ci) over one slice, row by row, into part[slice, k, ci, co]. conv3d_add_slices makes dw of the slices.
  *
  *   WIDE   1, or 4 where out_c is a multiple of 4 */
 #include "conv3d.clh"
@@ -17,8 +17,8 @@
 /* dy is [n, dy_d, dy_h, dy_w, out_c]; `items` work-items a slice, `rows` rows, `per_slice` of them each. */
 __kernel void conv3d_dw(MAP_PARAMS, IN(float, dy), OUT(float, part), const int items, const int rows,
                         const int per_slice, const int dy_d, const int dy_h, const int dy_w, const int out_c,
-                        const int kd, const int kh, const int kw, const int sd, const int sh, const int sw, const int pd,
-                        const int ph, const int pw)
+                        const int kd, const int kh, const int kw, const int sd, const int sh, const int sw,
+                        const int pd, const int ph, const int pw)
 {
     MAP_AT;
     AT(dy);
@@ -49,9 +49,8 @@ __kernel void conv3d_dw(MAP_PARAMS, IN(float, dy), OUT(float, part), const int i
             const int xz = UP ? oz : bz, xy = UP ? oy : by, xx = UP ? ox : bx;
             const int dz = UP ? bz : oz, yy = UP ? by : oy, dx = UP ? bx : ox;
             const int dy_voxel = ((n * dy_d + dz) * dy_h + yy) * dy_w + dx;
-            row_sum +=
-                map_read(a, b, map_voxel(a, xz, xy, xx), map_skip_voxel(a, b, xz, xy, xx), ci, slope) *
-                *(__global const wide *)(dy + dy_voxel * out_c + co);
+            row_sum += map_read(a, b, map_voxel(a, xz, xy, xx), map_skip_voxel(a, b, xz, xy, xx), ci, slope) *
+                       *(__global const wide *)(dy + dy_voxel * out_c + co);
         }
         sum += row_sum;
     }

@@ -13,13 +13,16 @@
 #include "conv3d.clh"
 #include "tile.clh"
 
-
 /* Slices of BK voxels: a's row is BM / VEC chunks, dy's BN / WIDE. */
 #define A_CHUNKS (BM / VEC)
 #define A_STEP   (TILE_ITEMS / A_CHUNKS)
 #define A_LOADS  (BK / A_STEP)
 #define B_CHUNKS (BK * BN / WIDE)
 #define B_LOADS  CEIL_DIV(B_CHUNKS, TILE_ITEMS)
+
+#if TILE_ITEMS < A_CHUNKS || TILE_ITEMS % A_CHUNKS != 0 || BK % A_STEP != 0
+#error "the work-items of this tile cannot share out the loads of a"
+#endif
 
 /* Voxel of y: number and position. */
 typedef struct place {
@@ -46,49 +49,57 @@ typedef struct source {
     bool there; /* a has that column */
 } source;
 
-source source_of(const map_part up, const map_part skip, int m, int rows, int in_c, int kh, int kw, int pd, int ph,
-                 int pw)
+source source_of(const map_part up, const map_part skip, int m, int rows, int in_c, int kh, int kw, int pd,
+                 int ph, int pw)
 {
     const bool there = m < rows;
     const int at = there ? m : 0, tap = at / in_c;
-    source s = {map_column_of(up, skip, at % in_c), tap / kw / kh - pd, tap / kw % kh - ph, tap % kw - pw, there};
+    source s = {map_column_of(up, skip, at % in_c), tap / kw / kh - pd, tap / kw % kh - ph, tap % kw - pw,
+                there};
     return s;
 }
 
-/* Rows p.v, p.v + A_STEP, ... of a's slice. */
-void a_load(const map_part up, const map_part skip, const source s, place p, int end, int oh, int ow, float slope,
-            map_vec *to)
+/* Starts reading rows p.v, p.v + A_STEP, ... of a's slice; bit i of `there` tells whether to[i] lies inside,
+ * where it does not to[i] is 0. */
+INLINE void a_load(const map_part up, const map_part skip, const source s, place p, int end, int oh, int ow,
+                   int *there, map_vec *to)
 {
+    *there = 0;
 #pragma unroll
     for (int i = 0; i < A_LOADS; i++) {
         const place q = i ? place_on(p, i * A_STEP, oh, ow) : p;
         const int z = q.z + s.z, y = q.y + s.y, x = q.x + s.x;
         to[i] = 0.0f;
-        if (s.there && q.v < end && z >= 0 && z < up.d && y >= 0 && y < up.h && x >= 0 && x < up.w)
-            to[i] = map_column_read(
-                s.column, s.column.in_skip ? map_skip_voxel(up, skip, z, y, x) : map_voxel(up, z, y, x), slope);
+        if (!s.there || q.v >= end || z < 0 || z >= up.d || y < 0 || y >= up.h || x < 0 || x >= up.w)
+            continue;
+        to[i] = map_column_load(s.column, s.column.in_skip ? map_skip_voxel(up, skip, z, y, x)
+                                                           : map_voxel(up, z, y, x));
+        *there |= 1 << i;
     }
 }
 
-void a_store(__local float *tile, int chunk, int first, const map_vec *from)
+INLINE void a_store(__local float *tile, int chunk, int first, const map_column column, int there,
+                    float slope, const map_vec *from)
 {
 #pragma unroll
     for (int i = 0; i < A_LOADS; i++)
-        *(__local map_vec *)(tile + (first + i * A_STEP) * (4 * TILE_A) + chunk * VEC) = from[i];
+        *(__local map_vec *)(tile + (first + i * A_STEP) * (4 * TILE_A) + chunk * VEC) =
+            there >> i & 1 ? map_column_value(column, from[i], slope) : from[i];
 }
 
 /* Voxels from v on. */
-void b_load(__global const float *dy, int lid, int v, int end, int n0, int co, wide *to)
+INLINE void b_load(__global const float *dy, int lid, int v, int end, int n0, int co, wide *to)
 {
 #pragma unroll
     for (int i = 0; i < B_LOADS; i++) {
         const int e = lid + i * TILE_ITEMS, row = v + e / (BN / WIDE), column = n0 + e % (BN / WIDE) * WIDE;
         to[i] = 0.0f;
-        if (e < B_CHUNKS && row < end && column < co) to[i] = *(__global const wide *)(dy + row * co + column);
+        if (e < B_CHUNKS && row < end && column < co)
+            to[i] = *(__global const wide *)(dy + row * co + column);
     }
 }
 
-void b_store(__local float *tile, int lid, const wide *from)
+INLINE void b_store(__local float *tile, int lid, const wide *from)
 {
 #pragma unroll
     for (int i = 0; i < B_LOADS; i++) {
@@ -114,8 +125,8 @@ void part_store(__global float *part, int channels, float4 v)
 /* samples, od, oh, ow, co: dy; per_slice: voxels of a slice. */
 __kernel __attribute__((reqd_work_group_size(TILE_ITEMS, 1, 1))) void
 conv3d_dw_implicit(MAP_PARAMS, IN(float, dy), OUT(float, part), const int samples, const int od, const int oh,
-                   const int ow, const int co, const int kd, const int kh, const int kw, const int pd, const int ph,
-                   const int pw, const int per_slice)
+                   const int ow, const int co, const int kd, const int kh, const int kw, const int pd,
+                   const int ph, const int pw, const int per_slice)
 {
     __local float4 a_tile[2][BK * TILE_A], b_tile[2][BK * TILE_B];
     MAP_AT;
@@ -127,6 +138,7 @@ conv3d_dw_implicit(MAP_PARAMS, IN(float, dy), OUT(float, part), const int sample
     const int voxels = od * oh * ow, begin = slice * per_slice, end = min(voxels, begin + per_slice);
     const int chunk = lid % A_CHUNKS, first = lid / A_CHUNKS, steps = CEIL_DIV(end - begin, BK);
 
+    int there;
     map_vec a_next[A_LOADS];
     wide b_next[B_LOADS];
     float4 sum[TM][TN / 4];
@@ -141,18 +153,18 @@ conv3d_dw_implicit(MAP_PARAMS, IN(float, dy), OUT(float, part), const int sample
         __global const float *dy_n = dy + n * voxels * co;
         const int v = begin + first;
         place p = {v, v / ow / oh, v / ow % oh, v % ow};
-        a_load(a, b, s, p, end, oh, ow, slope, a_next);
+        a_load(a, b, s, p, end, oh, ow, &there, a_next);
         b_load(dy_n, lid, begin, end, n0, co, b_next);
-        a_store((__local float *)a_tile[0], chunk, first, a_next);
+        a_store((__local float *)a_tile[0], chunk, first, s.column, there, slope, a_next);
         b_store((__local float *)b_tile[0], lid, b_next);
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int step = 0; step < steps; step++) {
             /* Beyond the last step zeros are loaded, and never used. */
             p = place_on(p, BK, oh, ow);
-            a_load(a, b, s, p, end, oh, ow, slope, a_next);
+            a_load(a, b, s, p, end, oh, ow, &there, a_next);
             b_load(dy_n, lid, begin + (step + 1) * BK, end, n0, co, b_next);
             tile_multiply(a_tile[step & 1], b_tile[step & 1], ty, tx, sum);
-            a_store((__local float *)a_tile[(step + 1) & 1], chunk, first, a_next);
+            a_store((__local float *)a_tile[(step + 1) & 1], chunk, first, s.column, there, slope, a_next);
             b_store((__local float *)b_tile[(step + 1) & 1], lid, b_next);
             barrier(CLK_LOCAL_MEM_FENCE);
         }

@@ -4,17 +4,16 @@
  *   a[m, (tap, ci)] = map[m's position - pad + tap, ci], zero outside
  *
  * FLIP 0: b[(tap, ci), co] = w[tap, ci, co], the weights as they lie in memory.
- * FLIP 1 (input gradient; "ci" are dy's channels): b[(tap, ci), co] = w[taps - 1 - tap, co, ci], and the host has
- * turned the padding round, pad = kernel - 1 - pad.
+ * FLIP 1 (input gradient; "ci" are dy's channels): b[(tap, ci), co] = w[taps - 1 - tap, co, ci], and the host
+ * has turned the padding round, pad = kernel - 1 - pad.
  *
- * Group 0: tile of the result, columns fastest, so that tiles that read the same voxels run together. Group 1: sample.
- * Group 2: part of k; part p writes y[p, sample, m, co]: where there are several, y is workspace and conv3d_add_slices
- * adds them up.
+ * Group 0: tile of the result, columns fastest, so that tiles that read the same voxels run together. Group
+ * 1: sample. Group 2: part of k; part p writes y[p, sample, m, co]: where there are several, y is workspace
+ * and conv3d_add_slices adds them up.
  *
  *   VEC      1, or 4 where the map's channels come by four (conv3d.clh)
  *   WIDE     1, or 4 where co does; with FLIP it is VEC: the weights are read along ci
- *   STORE4   1 where rows of y are multiples of four
- */
+ *   STORE4   1 where rows of y are multiples of four */
 #include "conv3d.clh"
 #include "tile.clh"
 
@@ -34,8 +33,13 @@
 #define B_CHUNKS (BK * BN / WIDE)
 #define B_LOADS  CEIL_DIV(B_CHUNKS, TILE_ITEMS)
 
-/* A row of a: its voxel's window begins at voxel `at` of up and `skip_at` of skip, which may lie outside; bit k of
- * `inside` tells whether tap k along x is inside, bits from 10 on those along y, from 20 on those along z. */
+#if TILE_ITEMS % A_CHUNKS != 0 || BM % A_STEP != 0
+#error "the work-items of this tile cannot share out the loads of a"
+#endif
+
+/* A row of a: its voxel's window begins at voxel `at` of up and `skip_at` of skip, which may lie outside; bit
+ * k of `inside` tells whether tap k along x is inside, bits from 10 on those along y, from 20 on those along
+ * z. */
 typedef struct row {
     int at, skip_at, inside;
 } row;
@@ -85,31 +89,37 @@ place place_next(place p, int in_c, int kh, int kw)
     return p;
 }
 
-void a_load(const map_part up, const map_part skip, const row *rows, place p, int k_end, float slope, map_vec *to)
+/* Starts reading a's slice; bit i of `there` tells whether to[i] lies inside, where it does not to[i] is 0.
+ */
+INLINE void a_load(const map_part up, const map_part skip, const map_column column, const row *rows, place p,
+                   int k_end, int *there, map_vec *to)
 {
     const int need = 1 << p.kx | 1 << (p.ky + 10) | 1 << (p.kz + 20);
-    const map_column column = map_column_of(up, skip, p.ci);
     const int tap = map_voxel(column.in_skip ? skip : up, p.kz, p.ky, p.kx);
+    *there = 0;
 #pragma unroll
     for (int i = 0; i < A_LOADS; i++) {
         to[i] = 0.0f;
-        if (p.k < k_end && (rows[i].inside & need) == need)
-            to[i] = map_column_read(column, (column.in_skip ? rows[i].skip_at : rows[i].at) + tap, slope);
+        if (p.k >= k_end || (rows[i].inside & need) != need) continue;
+        to[i] = map_column_load(column, (column.in_skip ? rows[i].skip_at : rows[i].at) + tap);
+        *there |= 1 << i;
     }
 }
 
-void a_store(__local float *tile, int chunk, int first, const map_vec *from)
+INLINE void a_store(__local float *tile, int chunk, int first, const map_column column, int there,
+                    float slope, const map_vec *from)
 {
 #pragma unroll
     for (int i = 0; i < A_LOADS; i++) {
         __local float *to = tile + chunk * VEC * (4 * TILE_A) + first + i * A_STEP;
+        const map_vec v = there >> i & 1 ? map_column_value(column, from[i], slope) : from[i];
 #if VEC == 4
-        to[0] = from[i].x;
-        to[4 * TILE_A] = from[i].y;
-        to[8 * TILE_A] = from[i].z;
-        to[12 * TILE_A] = from[i].w;
+        to[0] = v.x;
+        to[4 * TILE_A] = v.y;
+        to[8 * TILE_A] = v.z;
+        to[12 * TILE_A] = v.w;
 #else
-        to[0] = from[i];
+        to[0] = v;
 #endif
     }
 }
@@ -124,8 +134,8 @@ void a_store(__local float *tile, int chunk, int first, const map_vec *from)
 #endif
 
 /* Slice from k0 on. With FLIP all of a work-item's chunks are at the place where it reads a. */
-void b_load(__global const float *w, int lid, int k0, place p, int k_end, int n0, int kh, int kw, int taps, int in_c,
-            int out_c, wide *to)
+INLINE void b_load(__global const float *w, int lid, int k0, place p, int k_end, int n0, int kh, int kw,
+                   int taps, int in_c, int out_c, wide *to)
 {
 #pragma unroll
     for (int i = 0; i < B_LOADS; i++) {
@@ -141,7 +151,7 @@ void b_load(__global const float *w, int lid, int k0, place p, int k_end, int n0
     }
 }
 
-void b_store(__local float *tile, int lid, const wide *from)
+INLINE void b_store(__local float *tile, int lid, const wide *from)
 {
 #pragma unroll
     for (int i = 0; i < B_LOADS; i++) {
@@ -176,15 +186,15 @@ void y_store(__global float *y, int channels, float4 v)
 
 float4 bias_load(__global const float *bias, int channels)
 {
-    return (float4)(channels > 0 ? bias[0] : 0.0f, channels > 1 ? bias[1] : 0.0f, channels > 2 ? bias[2] : 0.0f,
-                    channels > 3 ? bias[3] : 0.0f);
+    return (float4)(channels > 0 ? bias[0] : 0.0f, channels > 1 ? bias[1] : 0.0f,
+                    channels > 2 ? bias[2] : 0.0f, channels > 3 ? bias[3] : 0.0f);
 }
 
 /* od, oh, ow: size of y; per_part: k of a part, a multiple of BK. */
 __kernel __attribute__((reqd_work_group_size(TILE_ITEMS, 1, 1))) void
 conv3d_implicit(MAP_PARAMS, IN(float, w), IN(float, bias), OUT(float, y), const int has_bias, const int od,
-                const int oh, const int ow, const int out_c, const int kd, const int kh, const int kw, const int pd,
-                const int ph, const int pw, const int per_part)
+                const int oh, const int ow, const int out_c, const int kd, const int kh, const int kw,
+                const int pd, const int ph, const int pw, const int per_part)
 {
     __local float4 a_tile[2][BK * TILE_A], b_tile[2][BK * TILE_B];
     MAP_AT;
@@ -205,6 +215,8 @@ conv3d_implicit(MAP_PARAMS, IN(float, w), IN(float, bias), OUT(float, y), const 
         rows[i] = row_of(a, b, m0 + first + i * A_STEP, voxels, oh, ow, kd, kh, kw, pd, ph, pw);
     place p = place_of(k_begin + chunk * VEC, in_c, kh, kw);
 
+    map_column column = map_column_of(a, b, p.ci);
+    int there;
     map_vec a_next[A_LOADS];
     wide b_next[B_LOADS];
     float4 sum[TM][TN / 4];
@@ -214,18 +226,19 @@ conv3d_implicit(MAP_PARAMS, IN(float, w), IN(float, bias), OUT(float, y), const 
         for (int j = 0; j < TN / 4; j++) sum[r][j] = 0.0f;
 
     const int slices = CEIL_DIV(k_end - k_begin, BK);
-    a_load(a, b, rows, p, k_end, slope, a_next);
+    a_load(a, b, column, rows, p, k_end, &there, a_next);
     b_load(w, lid, k_begin, p, k_end, n0, kh, kw, taps, in_c, out_c, b_next);
-    a_store((__local float *)a_tile[0], chunk, first, a_next);
+    a_store((__local float *)a_tile[0], chunk, first, column, there, slope, a_next);
     b_store((__local float *)b_tile[0], lid, b_next);
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int s = 0; s < slices; s++) {
         /* Beyond the last slice zeros are loaded, and never used. */
         p = place_next(p, in_c, kh, kw);
-        a_load(a, b, rows, p, k_end, slope, a_next);
+        column = map_column_of(a, b, p.ci);
+        a_load(a, b, column, rows, p, k_end, &there, a_next);
         b_load(w, lid, k_begin + (s + 1) * BK, p, k_end, n0, kh, kw, taps, in_c, out_c, b_next);
         tile_multiply(a_tile[s & 1], b_tile[s & 1], ty, tx, sum);
-        a_store((__local float *)a_tile[(s + 1) & 1], chunk, first, a_next);
+        a_store((__local float *)a_tile[(s + 1) & 1], chunk, first, column, there, slope, a_next);
         b_store((__local float *)b_tile[(s + 1) & 1], lid, b_next);
         barrier(CLK_LOCAL_MEM_FENCE);
     }
