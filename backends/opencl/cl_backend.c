@@ -46,6 +46,8 @@ static void cl_close(u3d_backend *base)
     cl_backend *b = self(base);
     if (b->host.compute) (void)cl.Finish(b->host.compute);
     cl_transfers_free(b->transfers);
+    /* CLBlast would keep its programs of this context until the process ends, behind the driver. */
+    if (b->host.context && clblast.ClearCache) (void)clblast.ClearCache();
     cl_programs_free(b->host.programs);
     if (b->host.compute) cl.ReleaseCommandQueue(b->host.compute);
     if (b->host.context) cl.ReleaseContext(b->host.context);

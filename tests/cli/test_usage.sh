@@ -3,7 +3,7 @@
 
 expect 0 'usage: u3d COMMAND' "$u3d" --help
 expect 0 '^u3d [0-9]+\.[0-9]+\.[0-9]+ \(' "$u3d" --version
-for c in train predict evaluate info devices bench tune sparsify phantom picture; do
+for c in train predict evaluate info devices verify bench tune sparsify phantom picture; do
   expect 0 "usage: u3d $c" "$u3d" $c --help
   check "the manual page knows $c" grep -q "^\.B $c" "$root/tools/u3d.1"
 done
