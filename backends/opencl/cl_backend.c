@@ -2,6 +2,7 @@
  *
  * One in-order queue computes, so that the order of calls is the order of effects; transfers have a queue of their own
  * (cl_transfer.c). Nothing here waits but downloads, sync and release. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -176,11 +177,25 @@ static const char *cl_impl_name(const u3d_backend *b, u3d_op op, int i)
     return NULL;
 }
 
+/* Kernels count the elements of an array in int. */
+static bool is_countable(const u3d_op_desc *d)
+{
+    for (int i = 0; i < d->n_in; i++)
+        if (u3d_type_elems(&d->in[i]) > INT_MAX) return false;
+    for (int i = 0; i < d->n_out; i++)
+        if (u3d_type_elems(&d->out[i]) > INT_MAX) return false;
+    return true;
+}
+
 /* The first that takes `d`, or the one that d->impl names. */
 static u3d_status pick_entry(const cl_device *dev, const u3d_op_desc *d, const cl_entry **out)
 {
     const char *reason = "no implementation", *op = u3d_op_info_get(d->op)->name;
+    char text[256];
     bool named = false;
+    if (!is_countable(d))
+        return u3d_fail(U3D_E_UNSUPPORTED, "opencl: cannot run %s: arrays of 2^31 elements or more",
+                        u3d_op_desc_text(d, text, sizeof text));
     for (const cl_entry *const *e = cl_list[d->op]; *e; e++) {
         if (d->impl && strcmp(d->impl, (*e)->name) != 0) continue;
         named = true;
@@ -194,7 +209,6 @@ static u3d_status pick_entry(const cl_device *dev, const u3d_op_desc *d, const c
     if (d->impl && !named)
         return u3d_fail(U3D_E_UNSUPPORTED, "opencl: %s has no implementation '%s'; `u3d devices --ops` lists them", op,
                         d->impl);
-    char text[256];
     return u3d_fail(U3D_E_UNSUPPORTED, "opencl: cannot run %s: %s", u3d_op_desc_text(d, text, sizeof text), reason);
 }
 

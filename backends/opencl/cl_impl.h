@@ -100,6 +100,9 @@ void cl_job_kernel(cl_job *j, const char *file, const char *name, const cl_defin
 void cl_job_arg(cl_job *j, cl_place place);
 void cl_job_int(cl_job *j, int64_t value); /* int; U3D_E_UNSUPPORTED beyond 2^31 - 1 */
 void cl_job_float(cl_job *j, float value);
+/* Three ints, z y x: a size, or the kernel, strides or padding of windows. */
+void cl_job_size(cl_job *j, const int64_t size[3]);
+void cl_job_window(cl_job *j, const int32_t extent[3]);
 
 /* Row-major c = alpha * op(a) op(b) + beta * c by CLBlast; leading dimensions in elements. */
 typedef struct cl_gemm {
@@ -113,9 +116,6 @@ typedef struct cl_gemm {
 
 void cl_job_gemm(cl_job *j, const cl_gemm *g);
 
-/* Fills bytes of an operand with zeros. */
-void cl_job_zero(cl_job *j, cl_place place, uint64_t bytes);
-
 /* ---- shared by the ops ---- */
 
 /* out = 0 or accumulate: bit i of the description. */
@@ -127,6 +127,44 @@ static inline bool cl_adds(const u3d_op_desc *d, int i)
 static inline uint64_t cl_round_up(uint64_t n, uint64_t unit)
 {
     return (n + unit - 1) / unit * unit;
+}
+
+static inline int64_t cl_ceil_div(int64_t n, int64_t unit)
+{
+    return (n + unit - 1) / unit;
+}
+
+static inline int64_t cl_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Bytes of floats in the workspace, up to where the next operand may begin: a multiple of 128. */
+static inline uint64_t cl_floats_bytes(int64_t n)
+{
+    return cl_round_up((uint64_t)n * sizeof(float), 128);
+}
+
+static inline int64_t cl_channels(const u3d_type *map)
+{
+    return map->dim[4];
+}
+
+static inline int64_t cl_voxels(const u3d_type *map)
+{
+    return map->dim[0] * map->dim[1] * map->dim[2] * map->dim[3];
+}
+
+/* Voxels of a window. */
+static inline int64_t cl_taps(const int32_t kernel[3])
+{
+    return (int64_t)kernel[0] * kernel[1] * kernel[2];
+}
+
+/* Floats per piece: 4 where n is a multiple of it, else 1. */
+static inline int64_t cl_vec_of(int64_t n)
+{
+    return n % 4 == 0 ? 4 : 1;
 }
 
 #endif

@@ -20,7 +20,7 @@ typedef struct operand { /* of a kernel step */
 } operand;
 
 typedef struct step {
-    enum { STEP_KERNEL, STEP_GEMM, STEP_ZERO } kind;
+    enum { STEP_KERNEL, STEP_GEMM } kind;
     /* kernel */
     cl_kernel kernel;
     char name[48];
@@ -30,9 +30,6 @@ typedef struct step {
     operand operands[MAX_OPERANDS];
     /* matrix product */
     cl_gemm gemm;
-    /* zeros */
-    cl_place place;
-    uint64_t bytes;
 } step;
 
 struct u3d_kernel {
@@ -128,6 +125,16 @@ void cl_job_float(cl_job *j, float value)
     set_number(j, sizeof value, &value);
 }
 
+void cl_job_size(cl_job *j, const int64_t size[3])
+{
+    for (int axis = 0; axis < 3; axis++) cl_job_int(j, size[axis]);
+}
+
+void cl_job_window(cl_job *j, const int32_t extent[3])
+{
+    for (int axis = 0; axis < 3; axis++) cl_job_int(j, extent[axis]);
+}
+
 static uint32_t unit_of(const u3d_op_desc *d, cl_place p)
 {
     if (p.kind == CL_PLACE_IN && d->in[p.index].dtype == U3D_U8) return 1;
@@ -150,15 +157,6 @@ void cl_job_gemm(cl_job *j, const cl_gemm *g)
     if (!s) return;
     s->kind = STEP_GEMM;
     s->gemm = *g;
-}
-
-void cl_job_zero(cl_job *j, cl_place place, uint64_t bytes)
-{
-    step *s = add_step(j);
-    if (!s) return;
-    s->kind = STEP_ZERO;
-    s->place = place;
-    s->bytes = bytes;
 }
 
 u3d_status cl_kernel_new(const cl_host *h, const cl_entry *e, const u3d_op_desc *d, uint64_t work_bytes, u3d_kernel **out)
@@ -230,14 +228,6 @@ static u3d_status run_gemm(const run *r, const cl_gemm *g)
                        gemm_at(r, g->temp));
 }
 
-static u3d_status run_zero(const run *r, const step *s)
-{
-    const cl_uchar zero = 0;
-    u3d_span at = locate(r, s->place);
-    cl_int code = cl.EnqueueFillBuffer(r->host->compute, at.buf->mem, &zero, sizeof zero, at.off, s->bytes, 0, NULL, NULL);
-    return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "clear %llu bytes", (unsigned long long)s->bytes);
-}
-
 u3d_status cl_kernel_run(const cl_host *h, u3d_kernel *k, const u3d_span *in, const u3d_span *out, u3d_span work)
 {
     const run r = {h, in, out, work};
@@ -246,7 +236,6 @@ u3d_status cl_kernel_run(const cl_host *h, u3d_kernel *k, const u3d_span *in, co
         switch (s->kind) {
         case STEP_KERNEL: U3D_TRY(run_kernel(&r, s)); break;
         case STEP_GEMM: U3D_TRY(run_gemm(&r, &s->gemm)); break;
-        case STEP_ZERO: U3D_TRY(run_zero(&r, s)); break;
         }
     }
     return U3D_OK;

@@ -19,7 +19,8 @@ void cl_programs_free(cl_programs *p);
  * defines and the beginning of the compiler's log. */
 u3d_status cl_programs_kernel(cl_programs *p, const char *file, const char *name, const char *defines, cl_kernel *out);
 
-/* Folder for what is kept between runs, made on the way; false where U3D_CL_CACHE is off or there is none. */
-bool cl_cache_dir(char *buf, size_t cap);
+/* Folder for what is kept between runs; false where U3D_CL_CACHE is off or there is none. With `make` it is there
+ * afterwards. */
+bool cl_cache_dir(char *buf, size_t cap, bool make);
 
 #endif
