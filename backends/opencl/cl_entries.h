@@ -10,8 +10,8 @@ extern const cl_entry cl_conv3d_plain, cl_conv3d_dx_plain, cl_conv3d_dw_plain;
 extern const cl_entry cl_upconv3d_plain, cl_upconv3d_dx_plain, cl_upconv3d_dw_plain;
 
 /* matrix products by CLBlast (cl_clblast.c) */
-extern const cl_entry cl_conv3d_clblast, cl_conv3d_unfold, cl_conv3d_dx_clblast,
-    cl_conv3d_dx_unfold, cl_conv3d_dw_clblast, cl_conv3d_dw_unfold;
+extern const cl_entry cl_conv3d_clblast, cl_conv3d_unfold, cl_conv3d_dx_clblast, cl_conv3d_dx_unfold,
+    cl_conv3d_dw_clblast, cl_conv3d_dw_unfold;
 extern const cl_entry cl_upconv3d_clblast, cl_upconv3d_dx_clblast, cl_upconv3d_dw_clblast;
 
 /* pooling, norm, crop and concat, pointwise, losses, optimizers */

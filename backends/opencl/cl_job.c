@@ -1,7 +1,7 @@
 /* Jobs: an implementation lists steps once, every run binds the operands' places and enqueues them.
  *
- * Each kernel step owns its cl_kernel, so that numbers are set once; only buffers and offsets change from run to run.
- * The queue is in order: a step sees all that the steps before it wrote. */
+ * Each kernel step owns its cl_kernel, so that numbers are set once; only buffers and offsets change from run
+ * to run. The queue is in order: a step sees all that the steps before it wrote. */
 #include "backends/opencl/cl_job.h"
 
 #include <limits.h>
@@ -15,8 +15,8 @@ enum { MAX_OPERANDS = 12 };
 
 typedef struct operand { /* of a kernel step */
     cl_place place;
-    cl_uint arg;       /* of the buffer; the offset's follows */
-    uint32_t unit;     /* bytes of an element                 */
+    cl_uint arg;   /* of the buffer; the offset's follows */
+    uint32_t unit; /* bytes of an element                 */
 } operand;
 
 typedef struct step {
@@ -71,7 +71,8 @@ static step *add_step(cl_job *j)
 static step *open_step(cl_job *j)
 {
     if (failed(j)) return NULL;
-    U3D_ASSERT(j->kernel->n_steps > 0, "an argument without a kernel in %s", u3d_op_info_get(j->desc->op)->name);
+    U3D_ASSERT(j->kernel->n_steps > 0, "an argument without a kernel in %s",
+               u3d_op_info_get(j->desc->op)->name);
     step *s = &j->kernel->steps[j->kernel->n_steps - 1];
     U3D_ASSERT(s->kind == STEP_KERNEL, "an argument behind a step that is no kernel");
     return s;
@@ -99,7 +100,8 @@ void cl_job_kernel(cl_job *j, const char *file, const char *name, const cl_defin
         s->local[axis] = range.local[axis];
         s->global[axis] = cl_round_up(range.global[axis], range.local[axis]);
     }
-    j->status = cl_programs_kernel(j->kernel->host->programs, file, name, defines ? defines->text : NULL, &s->kernel);
+    j->status =
+        cl_programs_kernel(j->kernel->host->programs, file, name, defines ? defines->text : NULL, &s->kernel);
 }
 
 static void set_number(cl_job *j, size_t size, const void *value)
@@ -114,8 +116,10 @@ static void set_number(cl_job *j, size_t size, const void *value)
 void cl_job_int(cl_job *j, int64_t value)
 {
     if (!failed(j) && (value > INT_MAX || value < INT_MIN))
-        j->status = u3d_fail(U3D_E_UNSUPPORTED, "opencl: %s of a map with %lld elements or more in one axis of its work; "
-                             "use a smaller patch or batch", u3d_op_info_get(j->desc->op)->name, (long long)INT_MAX);
+        j->status = u3d_fail(U3D_E_UNSUPPORTED,
+                             "opencl: %s of a map with %lld elements or more in one axis of its work; "
+                             "use a smaller patch or batch",
+                             u3d_op_info_get(j->desc->op)->name, (long long)INT_MAX);
     cl_int number = (cl_int)value;
     set_number(j, sizeof number, &number);
 }
@@ -159,7 +163,8 @@ void cl_job_gemm(cl_job *j, const cl_gemm *g)
     s->gemm = *g;
 }
 
-u3d_status cl_kernel_new(const cl_host *h, const cl_entry *e, const u3d_op_desc *d, uint64_t work_bytes, u3d_kernel **out)
+u3d_status cl_kernel_new(const cl_host *h, const cl_entry *e, const u3d_op_desc *d, uint64_t work_bytes,
+                         u3d_kernel **out)
 {
     *out = NULL;
     u3d_kernel *k = u3d_new(1, sizeof *k);
@@ -212,7 +217,8 @@ static u3d_status run_kernel(const run *r, const step *s)
         if (code == CL_SUCCESS) code = cl.SetKernelArg(s->kernel, o->arg + 1, sizeof element, &element);
         if (code != CL_SUCCESS) return cl_fail(code, "operand %d of kernel %s", i, s->name);
     }
-    cl_int code = cl.EnqueueNDRangeKernel(r->host->compute, s->kernel, 3, NULL, s->global, s->local, 0, NULL, NULL);
+    cl_int code =
+        cl.EnqueueNDRangeKernel(r->host->compute, s->kernel, 3, NULL, s->global, s->local, 0, NULL, NULL);
     return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "start kernel %s on %s", s->name, r->host->dev.name);
 }
 
@@ -224,11 +230,12 @@ static cl_gemm_at gemm_at(const run *r, cl_place p)
 
 static u3d_status run_gemm(const run *r, const cl_gemm *g)
 {
-    return cl_gemm_run(&r->host->dev, r->host->compute, g, gemm_at(r, g->a), gemm_at(r, g->b), gemm_at(r, g->c),
-                       gemm_at(r, g->temp));
+    return cl_gemm_run(&r->host->dev, r->host->compute, g, gemm_at(r, g->a), gemm_at(r, g->b),
+                       gemm_at(r, g->c), gemm_at(r, g->temp));
 }
 
-u3d_status cl_kernel_run(const cl_host *h, u3d_kernel *k, const u3d_span *in, const u3d_span *out, u3d_span work)
+u3d_status cl_kernel_run(const cl_host *h, u3d_kernel *k, const u3d_span *in, const u3d_span *out,
+                         u3d_span work)
 {
     const run r = {h, in, out, work};
     for (int i = 0; i < k->n_steps; i++) {

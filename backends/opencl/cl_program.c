@@ -1,7 +1,8 @@
 /* Kernel programs: common.clh, the files that a kernel file includes, the file itself, and its defines.
  *
- * A compiled program is found by a hash of all that it depends on: text, options, device, driver. The same hash names
- * its file in the cache folder. A file that is damaged or of another version is compiled again, never an error. */
+ * A compiled program is found by a hash of all that it depends on: text, options, device, driver. The same
+ * hash names its file in the cache folder. A file that is damaged or of another version is compiled again,
+ * never an error. */
 #include "backends/opencl/cl_program.h"
 
 #include <errno.h>
@@ -143,11 +144,13 @@ bool cl_cache_dir(char *buf, size_t cap, bool make)
     }
 }
 
-/* The folder of compiled programs, false where they are not kept. PoCL keeps what it compiles itself, and better: asked
- * for a binary it compiles a second time, and what it specialises for work-groups later is not in it. */
+/* The folder of compiled programs, false where they are not kept. PoCL keeps what it compiles itself, and
+ * better: asked for a binary it compiles a second time, and what it specialises for work-groups later is not
+ * in it. */
 static bool program_dir(const cl_device *dev, char *buf, size_t cap)
 {
-    if (!u3d_env_get(U3D_ENV_CL_CACHE) && strcmp(dev->platform_name, "Portable Computing Language") == 0) return false;
+    if (!u3d_env_get(U3D_ENV_CL_CACHE) && strcmp(dev->platform_name, "Portable Computing Language") == 0)
+        return false;
     return cl_cache_dir(buf, cap, false);
 }
 
@@ -212,10 +215,12 @@ static cl_program load_program(const cl_programs *p, XXH128_hash_t key, const ch
     unsigned char *binary = cache_load(key, &bytes);
     if (!binary) return NULL;
     const unsigned char *binaries[1] = {binary};
-    cl_program handle = cl.CreateProgramWithBinary(p->context, 1, &p->dev->id, &bytes, binaries, &status, &code);
+    cl_program handle =
+        cl.CreateProgramWithBinary(p->context, 1, &p->dev->id, &bytes, binaries, &status, &code);
     u3d_free(binary);
     if (code != CL_SUCCESS) return NULL;
-    if (status == CL_SUCCESS && cl.BuildProgram(handle, 1, &p->dev->id, options, NULL, NULL) == CL_SUCCESS) return handle;
+    if (status == CL_SUCCESS && cl.BuildProgram(handle, 1, &p->dev->id, options, NULL, NULL) == CL_SUCCESS)
+        return handle;
     cl.ReleaseProgram(handle);
     return NULL;
 }
@@ -223,19 +228,23 @@ static cl_program load_program(const cl_programs *p, XXH128_hash_t key, const ch
 static void store_program(XXH128_hash_t key, cl_program handle)
 {
     size_t bytes = 0;
-    if (cl.GetProgramInfo(handle, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) != CL_SUCCESS || bytes == 0) return;
+    if (cl.GetProgramInfo(handle, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) != CL_SUCCESS ||
+        bytes == 0)
+        return;
     unsigned char *binary = u3d_new(bytes, 1), *binaries[1] = {binary};
-    if (binary && cl.GetProgramInfo(handle, CL_PROGRAM_BINARIES, sizeof binaries, binaries, NULL) == CL_SUCCESS)
+    if (binary &&
+        cl.GetProgramInfo(handle, CL_PROGRAM_BINARIES, sizeof binaries, binaries, NULL) == CL_SUCCESS)
         cache_store(key, binary, bytes);
     u3d_free(binary);
 }
 
-static u3d_status build_failed(const cl_programs *p, cl_program handle, const char *file, const char *options, cl_int code)
+static u3d_status build_failed(const cl_programs *p, cl_program handle, const char *file, const char *options,
+                               cl_int code)
 {
     char *log = u3d_new(1, 1 << 16);
     if (log) (void)cl.GetProgramBuildInfo(handle, p->dev->id, CL_PROGRAM_BUILD_LOG, (1 << 16) - 1, log, NULL);
-    u3d_status status = cl_fail(code, "compile kernels/%s.cl (%s) for %s:\n%.*s", file, options, p->dev->name, LOG_CAP,
-                                log && log[0] ? log : "no log");
+    u3d_status status = cl_fail(code, "compile kernels/%s.cl (%s) for %s:\n%.*s", file, options, p->dev->name,
+                                LOG_CAP, log && log[0] ? log : "no log");
     u3d_free(log);
     return status == U3D_E_NOMEM ? status : U3D_E_DEVICE;
 }
@@ -252,12 +261,14 @@ static void announce(cl_programs *p)
         U3D_INFO("opencl", "compiling kernels for %s", p->dev->name);
 }
 
-static u3d_status compile(cl_programs *p, const char *file, const text *source, const char *options, cl_program *out)
+static u3d_status compile(cl_programs *p, const char *file, const text *source, const char *options,
+                          cl_program *out)
 {
     cl_int code;
     double begin = u3d_clock();
     announce(p);
-    cl_program handle = cl.CreateProgramWithSource(p->context, 1, (const char **)&source->data, &source->used, &code);
+    cl_program handle =
+        cl.CreateProgramWithSource(p->context, 1, (const char **)&source->data, &source->used, &code);
     if (code != CL_SUCCESS) return cl_fail(code, "compile kernels/%s.cl", file);
     code = cl.BuildProgram(handle, 1, &p->dev->id, options, NULL, NULL);
     if (code != CL_SUCCESS) {
@@ -288,8 +299,8 @@ static u3d_status find_program(cl_programs *p, const char *file, const char *def
     if (!source.data) return U3D_E_NOMEM;
     source.data[0] = '\0';
     U3D_GO(read_source(file, &source));
-    (void)snprintf(options, sizeof options, " -cl-std=CL1.2 -cl-mad-enable%s%s%s", defines ? defines : "", extra ? " " : "",
-                   extra ? extra : "");
+    (void)snprintf(options, sizeof options, " -cl-std=CL1.2 -cl-mad-enable%s%s%s", defines ? defines : "",
+                   extra ? " " : "", extra ? extra : "");
     XXH128_hash_t key = key_of(p, &source, options);
     for (int i = 0; i < p->n; i++)
         if (XXH128_isEqual(p->list[i].key, key)) {
@@ -312,7 +323,8 @@ done:
     return status;
 }
 
-u3d_status cl_programs_kernel(cl_programs *p, const char *file, const char *name, const char *defines, cl_kernel *out)
+u3d_status cl_programs_kernel(cl_programs *p, const char *file, const char *name, const char *defines,
+                              cl_kernel *out)
 {
     cl_program handle;
     cl_int code;
