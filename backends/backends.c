@@ -70,8 +70,9 @@ static bool has_gpu(const u3d_backend_vt *vt, char *reason, size_t cap)
     return false;
 }
 
-/* The same asked in a process of its own: looking for devices loads every driver that is installed, compilers and all,
- * and those of others may crash. None of that should happen to a program that then computes on the CPU. */
+/* The same asked in a process of its own: looking for devices loads every driver that is installed, compilers
+ * and all, and those of others may crash. None of that should happen to a program that then computes on the
+ * CPU. */
 static bool has_gpu_elsewhere(const u3d_backend_vt *vt, char *reason, size_t cap)
 {
     struct {
@@ -91,8 +92,9 @@ static bool has_gpu_elsewhere(const u3d_backend_vt *vt, char *reason, size_t cap
     close(ends[0]);
     if (child > 0) waitpid(child, &status, 0);
     if (child > 0 && got != (ssize_t)sizeof answer && WIFSIGNALED(status))
-        (void)snprintf(answer.reason, sizeof answer.reason, "a driver of %s crashed (signal %d) when asked for its devices",
-                       vt->name, WTERMSIG(status));
+        (void)snprintf(answer.reason, sizeof answer.reason,
+                       "a driver of %s crashed (signal %d) when asked for its devices", vt->name,
+                       WTERMSIG(status));
     (void)snprintf(reason, cap, "%s", answer.reason);
     return got == (ssize_t)sizeof answer && answer.found;
 }
@@ -108,8 +110,8 @@ static u3d_status open_auto(const u3d_backend_opts *o, u3d_backend **out)
         if (!has_gpu_elsewhere(vt, reason, sizeof reason)) continue;
         if (vt->open(o, out) == U3D_OK) {
             u3d_backend_caps(*out, &caps);
-            U3D_INFO("backend", "auto: %s (%s, %s); --backend=cpu computes on the CPU instead", vt->name, caps.device,
-                     caps.driver);
+            U3D_INFO("backend", "auto: %s (%s, %s); --backend=cpu computes on the CPU instead", vt->name,
+                     caps.device, caps.driver);
             return U3D_OK;
         }
         (void)snprintf(reason, sizeof reason, "%s", u3d_error_text());

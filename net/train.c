@@ -101,8 +101,8 @@ static u3d_status feed_batch(u3d_training *t)
     return U3D_OK;
 }
 
-/* A device with memory of its own is given batch k + 1 while it computes batch k; only then is batch k's loss waited
- * for. Not before a validation, which works in the same memory. */
+/* A device with memory of its own is given batch k + 1 while it computes batch k; only then is batch k's loss
+ * waited for. Not before a validation, which works in the same memory. */
 static u3d_status train_loop(u3d_training *t)
 {
     u3d_optim_stats stats;
@@ -147,8 +147,8 @@ static u3d_status finish(u3d_training *t, u3d_train_result *out)
              (long long)out->iterations, out->seconds, (double)out->peak_resident / 1e9,
              (double)out->peak_planned / 1e9, out->fingerprint);
     if (out->device_peak > 0)
-        U3D_INFO("train", "memory of the device: peak %.2f GB (planned %.2f GB)", (double)out->device_peak / 1e9,
-                 (double)out->device_planned / 1e9);
+        U3D_INFO("train", "memory of the device: peak %.2f GB (planned %.2f GB)",
+                 (double)out->device_peak / 1e9, (double)out->device_planned / 1e9);
     return U3D_OK;
 }
 

@@ -8,7 +8,8 @@
  *   the larger of  a checkpoint: values, moments and average copied to be written
  *                  a validation: one tile, the planes being stitched, the predicted classes
  *
- * A GPU's memory is counted and limited apart: parameters, arena, and what inputs pass through on their way. */
+ * A GPU's memory is counted and limited apart: parameters, arena, and what inputs pass through on their way.
+ */
 #include "net/train_impl.h"
 
 #include <stdio.h>
@@ -160,7 +161,9 @@ static void log_footprint(const u3d_training *t, const footprint *f, bool device
         (double)f->cases / 1e9, (double)f->feeder / 1e9,
         (double)(f->checkpoint > f->validation ? f->checkpoint : f->validation) / 1e9,
         (double)f->program / 1e9,
-        device_apart ? "; activations and parameters are in the device's memory, what its driver takes comes on top" : "");
+        device_apart
+            ? "; activations and parameters are in the device's memory, what its driver takes comes on top"
+            : "");
 }
 
 u3d_status u3d_training_plan(u3d_training *t)

@@ -1,8 +1,9 @@
-/* A stand-in for the OpenCL loader, opened through U3D_CL_LIBRARY, that fails on demand. It is linked with the real
- * loader, which answers for all functions but these two:
+/* A stand-in for the OpenCL loader, opened through U3D_CL_LIBRARY, that fails on demand. It is linked with
+ * the real loader, which answers for all functions but these two:
  *
  *   CL_FAULTY_BYTES=n   clCreateBuffer of more than n bytes: CL_MEM_OBJECT_ALLOCATION_FAILURE
- *   CL_FAULTY_RUNS=n    every clEnqueueNDRangeKernel behind the first n: CL_OUT_OF_RESOURCES, a lost device's word */
+ *   CL_FAULTY_RUNS=n    every clEnqueueNDRangeKernel behind the first n: CL_OUT_OF_RESOURCES, a lost device's
+ * word */
 #define CL_TARGET_OPENCL_VERSION 120
 #define CL_USE_DEPRECATED_OPENCL_1_2_APIS
 #include <CL/cl.h>
@@ -40,8 +41,8 @@ cl_int clEnqueueNDRangeKernel(cl_command_queue queue, cl_kernel kernel, cl_uint 
                               const size_t *global, const size_t *local, cl_uint n_wait, const cl_event *wait,
                               cl_event *event)
 {
-    static cl_int (*real)(cl_command_queue, cl_kernel, cl_uint, const size_t *, const size_t *, const size_t *, cl_uint,
-                          const cl_event *, cl_event *);
+    static cl_int (*real)(cl_command_queue, cl_kernel, cl_uint, const size_t *, const size_t *,
+                          const size_t *, cl_uint, const cl_event *, cl_event *);
     static unsigned long long n_runs;
     if (n_runs++ >= limit_of("CL_FAULTY_RUNS")) return CL_OUT_OF_RESOURCES;
     if (!real) find_real("clEnqueueNDRangeKernel", &real);

@@ -1,5 +1,5 @@
-/* The OpenCL backend below its ops: finding devices, memory, the order of transfers and kernels, compiled kernels kept on
- * disk. Ends as skipped where there is no device (PoCL makes one of the CPU). */
+/* The OpenCL backend below its ops: finding devices, memory, the order of transfers and kernels, compiled
+ * kernels kept on disk. Ends as skipped where there is no device (PoCL makes one of the CPU). */
 #include "tests/support.h"
 
 #include <glob.h>
@@ -133,7 +133,8 @@ static void test_memory(void **state)
     u3d_caps caps;
     u3d_buffer *buf;
     u3d_backend_caps(b, &caps);
-    assert_true(caps.mem_bytes > 0 && caps.max_alloc_bytes > 0 && caps.local_bytes >= 32 << 10 && caps.usable);
+    assert_true(caps.mem_bytes > 0 && caps.max_alloc_bytes > 0 && caps.local_bytes >= 32 << 10 &&
+                caps.usable);
     assert_status(u3d_backend_alloc(b, caps.max_alloc_bytes + 1, &buf), U3D_E_NOMEM);
     assert_non_null(strstr(u3d_error_text(), "largest buffer"));
     uint64_t before = u3d_backend_peak_bytes(b);
@@ -272,8 +273,8 @@ static void test_build_failure(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_transfers), cmocka_unit_test(test_order),   cmocka_unit_test(test_memory),
-        cmocka_unit_test(test_devices),   cmocka_unit_test(test_cache),   cmocka_unit_test(test_build_failure),
+        cmocka_unit_test(test_transfers), cmocka_unit_test(test_order), cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_devices),   cmocka_unit_test(test_cache), cmocka_unit_test(test_build_failure),
     };
     u3d_backend *found;
     if (u3d_backend_open("opencl", NULL, &found) != U3D_OK) {

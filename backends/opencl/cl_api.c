@@ -39,15 +39,16 @@ static bool nvidia_is_registered(void)
     return found;
 }
 
-/* Containers often hold NVIDIA's driver without the file that tells the loader about it. Both loaders in use can be
- * told by a variable, which only counts before their first call; what the user set stays. */
+/* Containers often hold NVIDIA's driver without the file that tells the loader about it. Both loaders in use
+ * can be told by a variable, which only counts before their first call; what the user set stays. */
 static void help_nvidia(void)
 {
     if (nvidia_is_registered()) return;
     void *driver = dlopen(NVIDIA_DRIVER, RTLD_NOW | RTLD_LOCAL);
     if (!driver) return;
     dlclose(driver);
-    U3D_INFO("opencl", "%s is installed but not registered in /etc/OpenCL/vendors; using it (OCL_ICD_VENDORS=%s)",
+    U3D_INFO("opencl",
+             "%s is installed but not registered in /etc/OpenCL/vendors; using it (OCL_ICD_VENDORS=%s)",
              NVIDIA_DRIVER, NVIDIA_DRIVER);
     setenv("OCL_ICD_VENDORS", NVIDIA_DRIVER, 0);   /* ocl-icd        */
     setenv("OCL_ICD_FILENAMES", NVIDIA_DRIVER, 0); /* Khronos loader */
@@ -68,7 +69,8 @@ static void *open_loader(void)
     return chosen ? open_first(&chosen, 1) : open_first(LOADERS, sizeof LOADERS / sizeof LOADERS[0]);
 }
 
-/* Looks up one function into a pointer of any function type; `missing` keeps the first name that is not there. */
+/* Looks up one function into a pointer of any function type; `missing` keeps the first name that is not
+ * there. */
 static void find(void *library, const char *name, void *pointer, const char **missing)
 {
     void *function = dlsym(library, name);
@@ -93,15 +95,14 @@ u3d_status cl_api_open(void)
     if (library) return U3D_OK;
     help_nvidia();
     void *opened = open_loader();
-    if (!opened)
-        return no_loader(dlerror());
+    if (!opened) return no_loader(dlerror());
 #define CL_API_FIND(name) find(opened, "cl" #name, &cl.name, &missing);
     CL_API_LIST(CL_API_FIND)
 #undef CL_API_FIND
     if (missing) {
         dlclose(opened);
-        return u3d_fail(U3D_E_DEVICE, "the OpenCL loader has no function %s; expected one of OpenCL 1.2 or later",
-                        missing);
+        return u3d_fail(U3D_E_DEVICE,
+                        "the OpenCL loader has no function %s; expected one of OpenCL 1.2 or later", missing);
     }
     library = opened;
     return U3D_OK;

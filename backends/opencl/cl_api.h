@@ -1,6 +1,6 @@
-/* The OpenCL loader and CLBlast as tables of functions, filled when the first device is asked for: the program
- * starts and computes on the CPU where neither is installed. Written like the originals: cl.EnqueueNDRangeKernel,
- * clblast.Sgemm. */
+/* The OpenCL loader and CLBlast as tables of functions, filled when the first device is asked for: the
+ * program starts and computes on the CPU where neither is installed. Written like the originals:
+ * cl.EnqueueNDRangeKernel, clblast.Sgemm. */
 #ifndef U3D_BACKENDS_OPENCL_CL_API_H
 #define U3D_BACKENDS_OPENCL_CL_API_H
 
@@ -74,8 +74,8 @@ u3d_status cl_api_open(void);
 /* Opens CLBlast once; NULL, or why there is none, in a few words. */
 const char *clblast_missing(void);
 
-/* The sentence for a failed call: "what: CL_OUT_OF_RESOURCES (-5)". Out of memory becomes U3D_E_NOMEM, the rest
- * U3D_E_DEVICE. */
+/* The sentence for a failed call: "what: CL_OUT_OF_RESOURCES (-5)". Out of memory becomes U3D_E_NOMEM, the
+ * rest U3D_E_DEVICE. */
 u3d_status cl_fail(cl_int code, const char *fmt, ...);
 u3d_status clblast_fail(CLBlastStatusCode code, const char *fmt, ...);
 

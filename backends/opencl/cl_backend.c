@@ -1,7 +1,8 @@
 /* An OpenCL device as a backend: memory, queues, and the way from a description to a job.
  *
- * One in-order queue computes, so that the order of calls is the order of effects; transfers have a queue of their own
- * (cl_transfer.c). Nothing here waits but downloads, sync and release. */
+ * One in-order queue computes, so that the order of calls is the order of effects; transfers have a queue of
+ * their own (cl_transfer.c). Nothing here waits but downloads, sync and release. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -104,8 +105,8 @@ static u3d_status cl_alloc(u3d_backend *base, uint64_t bytes, u3d_buffer **out)
     *out = NULL;
     cl_host *h = &self(base)->host;
     if (bytes > h->dev.max_alloc_bytes)
-        return u3d_fail(U3D_E_NOMEM, "allocate %.3f GB on %s: its largest buffer is %.3f GB", (double)bytes * 1e-9,
-                        h->dev.name, (double)h->dev.max_alloc_bytes * 1e-9);
+        return u3d_fail(U3D_E_NOMEM, "allocate %.3f GB on %s: its largest buffer is %.3f GB",
+                        (double)bytes * 1e-9, h->dev.name, (double)h->dev.max_alloc_bytes * 1e-9);
     u3d_buffer *buf = u3d_new(1, sizeof *buf);
     if (!buf) return U3D_E_NOMEM;
     cl_int code;
@@ -152,8 +153,11 @@ static u3d_status cl_zero(u3d_backend *base, u3d_span dst, uint64_t bytes)
     const cl_uint zero = 0;
     const cl_host *h = &self(base)->host;
     size_t pattern = bytes % sizeof zero == 0 ? sizeof zero : 1;
-    cl_int code = cl.EnqueueFillBuffer(h->compute, dst.buf->mem, &zero, pattern, dst.off, bytes, 0, NULL, NULL);
-    return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "clear %llu bytes on %s", (unsigned long long)bytes, h->dev.name);
+    cl_int code =
+        cl.EnqueueFillBuffer(h->compute, dst.buf->mem, &zero, pattern, dst.off, bytes, 0, NULL, NULL);
+    return code == CL_SUCCESS
+               ? U3D_OK
+               : cl_fail(code, "clear %llu bytes on %s", (unsigned long long)bytes, h->dev.name);
 }
 
 static u3d_status cl_post_scalar(u3d_backend *b, u3d_span src, uint32_t bytes, int slot)
@@ -176,11 +180,25 @@ static const char *cl_impl_name(const u3d_backend *b, u3d_op op, int i)
     return NULL;
 }
 
+/* Kernels count the elements of an array in int. */
+static bool is_countable(const u3d_op_desc *d)
+{
+    for (int i = 0; i < d->n_in; i++)
+        if (u3d_type_elems(&d->in[i]) > INT_MAX) return false;
+    for (int i = 0; i < d->n_out; i++)
+        if (u3d_type_elems(&d->out[i]) > INT_MAX) return false;
+    return true;
+}
+
 /* The first that takes `d`, or the one that d->impl names. */
 static u3d_status pick_entry(const cl_device *dev, const u3d_op_desc *d, const cl_entry **out)
 {
     const char *reason = "no implementation", *op = u3d_op_info_get(d->op)->name;
+    char text[256];
     bool named = false;
+    if (!is_countable(d))
+        return u3d_fail(U3D_E_UNSUPPORTED, "opencl: cannot run %s: arrays of 2^31 elements or more",
+                        u3d_op_desc_text(d, text, sizeof text));
     for (const cl_entry *const *e = cl_list[d->op]; *e; e++) {
         if (d->impl && strcmp(d->impl, (*e)->name) != 0) continue;
         named = true;
@@ -192,13 +210,14 @@ static u3d_status pick_entry(const cl_device *dev, const u3d_op_desc *d, const c
         reason = refusal;
     }
     if (d->impl && !named)
-        return u3d_fail(U3D_E_UNSUPPORTED, "opencl: %s has no implementation '%s'; `u3d devices --ops` lists them", op,
-                        d->impl);
-    char text[256];
-    return u3d_fail(U3D_E_UNSUPPORTED, "opencl: cannot run %s: %s", u3d_op_desc_text(d, text, sizeof text), reason);
+        return u3d_fail(U3D_E_UNSUPPORTED,
+                        "opencl: %s has no implementation '%s'; `u3d devices --ops` lists them", op, d->impl);
+    return u3d_fail(U3D_E_UNSUPPORTED, "opencl: cannot run %s: %s", u3d_op_desc_text(d, text, sizeof text),
+                    reason);
 }
 
-static void ask_work(const cl_device *dev, const cl_entry *e, const u3d_op_desc *d, uint64_t *min, uint64_t *best)
+static void ask_work(const cl_device *dev, const cl_entry *e, const u3d_op_desc *d, uint64_t *min,
+                     uint64_t *best)
 {
     *min = *best = 0;
     if (e->work) e->work(dev, d, min, best);
@@ -236,7 +255,8 @@ static void cl_discard(u3d_backend *b, u3d_kernel *k)
     cl_kernel_free(k);
 }
 
-static u3d_status cl_run(u3d_backend *b, u3d_kernel *k, const u3d_span *in, const u3d_span *out, u3d_span work)
+static u3d_status cl_run(u3d_backend *b, u3d_kernel *k, const u3d_span *in, const u3d_span *out,
+                         u3d_span work)
 {
     return cl_kernel_run(&self(b)->host, k, in, out, work);
 }

@@ -1,34 +1,35 @@
 /* Convolutions and up-convolutions as matrix products by CLBlast, slab by slab (cl_unfold.h). With X the
  * unfolded windows [voxels, taps * CI] of the map that is read:
  *
- *   conv3d       y = X w + bias           w as [taps * CI, CO]
- *   conv3d_dx    dx = X(dy) w'            stride 1: dy padded by kernel - 1 - pad, w' = w with its taps in
- * reverse order, as [taps * CO, CI] conv3d_dw    dw = X' dy upconv3d     y = fold(x w') + bias    w' = w as
- * [CI, taps * CO] upconv3d_dx  dx = X(dy) w'            windows of dy with stride = kernel, w' as [taps * CO,
- * CI] upconv3d_dw  dw' = x' X(dy)           as [CI, taps * CO], sorted in the end
+ *   - conv3d: y = X w + bias, w as [taps * CI, CO]
+ *   - conv3d_dx: dx = X(dy) w', stride 1, dy padded by kernel - 1 - pad, w' = w with its taps in reverse
+ *     order, as [taps * CO, CI]
+ *   - conv3d_dw: dw = X' dy
+ *   - upconv3d: y = fold(x w') + bias, w' = w as [CI, taps * CO]
+ *   - upconv3d_dx: dx = X(dy) w', windows of dy with stride = kernel, w' as [taps * CO, CI]
+ *   - upconv3d_dw: dw' = x' X(dy) as [CI, taps * CO], sorted in the end
  *
  * "clblast" takes what is a matrix product by nature, "unfold" convolutions of any kernel. In the first kind
  * of product slabs are rows of the result; in the other (gradients of weights) they are summands, added one
  * after the other in their order. */
 #include <limits.h>
 
-#include "backends/opencl/cl_column_sum.h"
+#include "backends/opencl/cl_conv3d.h"
 #include "backends/opencl/cl_entries.h"
 #include "backends/opencl/cl_gemm.h"
+#include "backends/opencl/cl_rows.h"
 #include "backends/opencl/cl_unfold.h"
 
 enum {
     GROUP = 256,
-    SUMMANDS_MAX =
-        16384 /* CLBlast adds this many products in one chain of float: its rounding errors grow with it */
+    SUMMANDS_MAX = 16384 /* products in one chain of float: CLBlast's rounding errors grow with it */
 };
 
 /* ---- descriptions ---- */
 
 static int64_t taps_of(const u3d_op_desc *d)
 {
-    const int32_t *k = d->attr.conv.kernel;
-    return (int64_t)k[0] * k[1] * k[2];
+    return cl_taps(d->attr.conv.kernel);
 }
 
 static bool is_pointwise(const u3d_op_desc *d)
@@ -37,11 +38,6 @@ static bool is_pointwise(const u3d_op_desc *d)
     for (int axis = 0; axis < 3; axis++)
         if (a->kernel[axis] != 1 || a->stride[axis] != 1 || a->pad[axis] != 0) return false;
     return true;
-}
-
-static bool has_bias(const u3d_op_desc *d)
-{
-    return d->n_in - cl_map_extras(d) > 2;
 }
 
 /* Windows of one voxel each: the map, row by row. */
@@ -120,26 +116,18 @@ static cl_slabs by_rows_slabs(const by_rows *p)
     return (cl_slabs){p->dev, cl_windows_rows(&p->a), INT_MAX, by_rows_need, p};
 }
 
-static void by_rows_work(const by_rows *p, uint64_t *min, uint64_t *best)
-{
-    const cl_slabs slabs = by_rows_slabs(p);
-    cl_slab_work(&slabs, min, best);
-    *min += p->fixed;
-    *best += p->fixed;
-}
-
 static void fold_step(cl_job *j, const by_rows *p, cl_place blocks, int64_t row0, int64_t rows)
 {
     cl_defines defines = {{0}};
-    cl_define(&defines, "HAS_BIAS", has_bias(j->desc));
+    cl_define(&defines, "HAS_BIAS", cl_conv_has_bias(j->desc));
     cl_job_kernel(j, "fold", "fold", &defines, cl_range_1d((uint64_t)(rows * p->n), GROUP));
     cl_job_arg(j, blocks);
-    cl_job_arg(j, has_bias(j->desc) ? cl_in(2) : blocks);
+    cl_job_arg(j, cl_conv_bias(j->desc));
     cl_job_arg(j, cl_out(0));
     cl_job_int(j, row0);
     cl_job_int(j, rows);
     for (int axis = 1; axis < 3; axis++) cl_job_int(j, p->a.grid[axis]);
-    for (int axis = 0; axis < 3; axis++) cl_job_int(j, j->desc->attr.conv.kernel[axis]);
+    cl_job_window(j, j->desc->attr.conv.kernel);
     cl_job_int(j, j->desc->out[0].dim[4]);
 }
 
@@ -189,14 +177,6 @@ static uint64_t by_sums_need(const void *user, int64_t rows)
 static cl_slabs by_sums_slabs(const by_sums *p)
 {
     return (cl_slabs){p->dev, cl_windows_rows(&p->a), SUMMANDS_MAX, by_sums_need, p};
-}
-
-static void by_sums_work(const by_sums *p, uint64_t *min, uint64_t *best)
-{
-    const cl_slabs slabs = by_sums_slabs(p);
-    cl_slab_work(&slabs, min, best);
-    *min += p->fixed;
-    *best += p->fixed;
 }
 
 static void by_sums_steps(cl_job *j, const by_sums *p)
@@ -254,18 +234,12 @@ static by_rows conv3d_product(const cl_device *dev, const u3d_op_desc *d)
                      .c = cl_out(0)};
 }
 
-static void conv3d_work(const cl_device *dev, const u3d_op_desc *d, uint64_t *min, uint64_t *best)
-{
-    const by_rows p = conv3d_product(dev, d);
-    by_rows_work(&p, min, best);
-}
-
 static void conv3d_prepare(cl_job *j)
 {
     const u3d_op_desc *d = j->desc;
     const by_rows p = conv3d_product(j->dev, d);
     by_rows_steps(j, &p);
-    if (!has_bias(d)) return;
+    if (!cl_conv_has_bias(d)) return;
     cl_job_kernel(j, "fold", "add_bias", NULL, cl_range_1d((uint64_t)u3d_type_elems(&d->out[0]), GROUP));
     cl_job_arg(j, cl_out(0));
     cl_job_arg(j, cl_in(2));
@@ -291,12 +265,6 @@ static by_rows dx_product(const cl_device *dev, const u3d_op_desc *d)
     return p;
 }
 
-static void dx_work(const cl_device *dev, const u3d_op_desc *d, uint64_t *min, uint64_t *best)
-{
-    const by_rows p = dx_product(dev, d);
-    by_rows_work(&p, min, best);
-}
-
 static void dx_prepare(cl_job *j)
 {
     const by_rows p = dx_product(j->dev, j->desc);
@@ -317,12 +285,6 @@ static by_rows upconv3d_product(const cl_device *dev, const u3d_op_desc *d)
                      .fixed = bytes_of(dev, u3d_type_elems(&d->in[1]))};
 }
 
-static void upconv3d_work(const cl_device *dev, const u3d_op_desc *d, uint64_t *min, uint64_t *best)
-{
-    const by_rows p = upconv3d_product(dev, d);
-    by_rows_work(&p, min, best);
-}
-
 static void upconv3d_prepare(cl_job *j)
 {
     const by_rows p = upconv3d_product(j->dev, j->desc);
@@ -332,16 +294,20 @@ static void upconv3d_prepare(cl_job *j)
     by_rows_steps(j, &p);
 }
 
+static void rows_work(const cl_device *dev, const u3d_op_desc *d, uint64_t *min, uint64_t *best)
+{
+    const by_rows p = d->op == U3D_OP_CONV3D     ? conv3d_product(dev, d)
+                      : d->op == U3D_OP_UPCONV3D ? upconv3d_product(dev, d)
+                                                 : dx_product(dev, d);
+    const cl_slabs slabs = by_rows_slabs(&p);
+    cl_slab_work(&slabs, p.fixed, min, best);
+}
+
 /* ---- conv3d_dw, upconv3d_dw ---- */
 
 static bool is_up(const u3d_op_desc *d)
 {
     return d->op == U3D_OP_UPCONV3D_DW;
-}
-
-static int64_t dy_rows(const u3d_op_desc *d)
-{
-    return u3d_type_elems(&d->in[1]) / d->in[1].dim[4];
 }
 
 /* Workspace: dw in its other order, sums for dbias, then what slabs need. */
@@ -357,14 +323,15 @@ static by_sums dw_product(const cl_device *dev, const u3d_op_desc *d)
     p.a = is_up(d) ? voxels_of(cl_map_of(d)) : windows_of(d, cl_map_of(d), &d->in[1]);
     p.b = is_up(d) ? windows_of(d, dy, &d->in[0]) : voxels_of(dy);
     p.fixed = dw_sorted_at(dev, d);
-    if (d->n_out > 1) p.fixed += cl_round_up(cl_column_sum_bytes(dy_rows(d), d->in[1].dim[4]), dev->align);
+    if (d->n_out > 1) p.fixed += cl_round_up(cl_sum_voxels_bytes(&d->in[1]), dev->align);
     return p;
 }
 
 static void dw_work(const cl_device *dev, const u3d_op_desc *d, uint64_t *min, uint64_t *best)
 {
     const by_sums p = dw_product(dev, d);
-    by_sums_work(&p, min, best);
+    const cl_slabs slabs = by_sums_slabs(&p);
+    cl_slab_work(&slabs, p.fixed, min, best);
 }
 
 static void dw_prepare(cl_job *j)
@@ -376,21 +343,15 @@ static void dw_prepare(cl_job *j)
     by_sums_steps(j, &p);
     if (is_up(d)) permute_step(j, p.c, cl_out(0), &o, cl_adds(d, 0));
     if (d->n_out > 1)
-        cl_column_sum(j, cl_in(1), dy_rows(d), co, cl_out(1), cl_adds(d, 1),
-                      cl_work(dw_sorted_at(j->dev, d)));
+        cl_job_sum_voxels(j, cl_in(1), &d->in[1], cl_out(1), cl_adds(d, 1), cl_work(dw_sorted_at(j->dev, d)));
 }
 
 /* ---- entries ---- */
 
 static const char *refuses_any(const cl_device *dev, const u3d_op_desc *d)
 {
-    (void)dev;
-    for (int i = 0; i < d->n_in + d->n_out; i++) {
-        const u3d_type *t = i < d->n_in ? &d->in[i] : &d->out[i - d->n_in];
-        if (u3d_type_elems(t) > INT_MAX) return "arrays of 2^31 elements or more";
-    }
-    if (d->op == U3D_OP_CONV3D && d->attr.conv.moments) return "no moments of the output";
-    return clblast_missing();
+    const char *reason = cl_conv_refuses(dev, d);
+    return reason ? reason : clblast_missing();
 }
 
 static const char *refuses_windows(const cl_device *dev, const u3d_op_desc *d)
@@ -405,12 +366,12 @@ static const char *refuses_strides(const cl_device *dev, const u3d_op_desc *d)
     return s[0] == 1 && s[1] == 1 && s[2] == 1 ? refuses_any(dev, d) : "strides other than 1";
 }
 
-const cl_entry cl_conv3d_clblast = {"clblast", refuses_windows, conv3d_work, conv3d_prepare};
-const cl_entry cl_conv3d_dx_clblast = {"clblast", refuses_windows, dx_work, dx_prepare};
+const cl_entry cl_conv3d_clblast = {"clblast", refuses_windows, rows_work, conv3d_prepare};
+const cl_entry cl_conv3d_dx_clblast = {"clblast", refuses_windows, rows_work, dx_prepare};
 const cl_entry cl_conv3d_dw_clblast = {"clblast", refuses_windows, dw_work, dw_prepare};
-const cl_entry cl_conv3d_unfold = {"unfold", refuses_any, conv3d_work, conv3d_prepare};
-const cl_entry cl_conv3d_dx_unfold = {"unfold", refuses_strides, dx_work, dx_prepare};
+const cl_entry cl_conv3d_unfold = {"unfold", refuses_any, rows_work, conv3d_prepare};
+const cl_entry cl_conv3d_dx_unfold = {"unfold", refuses_strides, rows_work, dx_prepare};
 const cl_entry cl_conv3d_dw_unfold = {"unfold", refuses_any, dw_work, dw_prepare};
-const cl_entry cl_upconv3d_clblast = {"clblast", refuses_any, upconv3d_work, upconv3d_prepare};
-const cl_entry cl_upconv3d_dx_clblast = {"clblast", refuses_any, dx_work, dx_prepare};
+const cl_entry cl_upconv3d_clblast = {"clblast", refuses_any, rows_work, upconv3d_prepare};
+const cl_entry cl_upconv3d_dx_clblast = {"clblast", refuses_any, rows_work, dx_prepare};
 const cl_entry cl_upconv3d_dw_clblast = {"clblast", refuses_any, dw_work, dw_prepare};

@@ -1,4 +1,4 @@
-/* Plain convolutions: every description, every output element from its formula. */
+/* Plain convolutions and up-convolutions: every description, every output element from its formula. */
 #include "backends/opencl/cl_conv3d.h"
 #include "backends/opencl/cl_entries.h"
 
@@ -8,34 +8,29 @@ enum {
     MAX_SLICES = 1024
 };
 
-static int wide_of(int64_t channels)
-{
-    return channels % 4 == 0 ? 4 : 1;
-}
-
-void cl_conv_plain(cl_job *j)
+static void prepare(cl_job *j)
 {
     const cl_conv c = cl_conv_of(j->desc);
-    int wide = wide_of(c.out_c);
+    const int64_t wide = cl_vec_of(c.out_c);
     cl_defines defines = {""};
-    cl_conv_map_defines(&defines, j->desc, 1);
+    cl_map_define(&defines, &c.map, 1);
     cl_define(&defines, "ADJOINT", c.adjoint);
     cl_define(&defines, "WEIGHT_T", c.weight_t);
     cl_define(&defines, "WIDE", wide);
     cl_define(&defines, "ADD", cl_adds(j->desc, 0));
     cl_job_kernel(j, "conv3d", "conv3d", &defines,
                   cl_range_1d((uint64_t)(c.voxels * (c.out_c / wide)), GROUP));
-    cl_conv_map_args(j);
+    cl_map_args(j, &c.map);
     cl_job_arg(j, cl_in(1));
     cl_job_arg(j, cl_conv_bias(j->desc));
     cl_job_arg(j, cl_out(0));
     cl_job_int(j, cl_conv_has_bias(j->desc));
     cl_job_int(j, c.voxels);
-    cl_conv_size_args(j, c.out);
+    cl_job_size(j, &c.out->dim[1]);
     cl_job_int(j, c.out_c);
-    cl_conv_args3(j, c.attr->kernel);
-    cl_conv_args3(j, c.attr->stride);
-    cl_conv_args3(j, c.attr->pad);
+    cl_job_window(j, c.attr->kernel);
+    cl_job_window(j, c.attr->stride);
+    cl_job_window(j, c.attr->pad);
 }
 
 /* ---- weight gradient ---- */
@@ -49,50 +44,52 @@ static int64_t rows_of(const cl_conv_dw *c)
 
 static int64_t items_of(const cl_conv_dw *c)
 {
-    return c->n_weights / wide_of(c->co);
+    return c->n_weights / cl_vec_of(c->co);
 }
 
 /* Slices that give every compute unit work, as far as there are rows. */
 static int64_t wanted_slices(const cl_conv_dw *c)
 {
-    int64_t wanted = (ITEMS + items_of(c) - 1) / items_of(c), rows = rows_of(c);
-    if (wanted > MAX_SLICES) wanted = MAX_SLICES;
-    return wanted < rows ? wanted : rows;
+    int64_t wanted = cl_ceil_div(ITEMS, items_of(c)), rows = rows_of(c);
+    return cl_min(cl_min(wanted, MAX_SLICES), rows);
 }
 
-void cl_conv_plain_dw_work(const cl_device *dev, const u3d_op_desc *d, uint64_t *min, uint64_t *best)
+static void dw_work(const cl_device *dev, const u3d_op_desc *d, uint64_t *min, uint64_t *best)
 {
     const cl_conv_dw c = cl_conv_dw_of(d);
     (void)dev;
     cl_conv_dw_work(&c, d, wanted_slices(&c), min, best);
 }
 
-void cl_conv_plain_dw(cl_job *j)
+static void dw_prepare(cl_job *j)
 {
     const cl_conv_dw c = cl_conv_dw_of(j->desc);
     const cl_conv_slices s = cl_conv_dw_slices(j, &c, wanted_slices(&c));
     int64_t items = items_of(&c), rows = rows_of(&c);
     cl_defines defines = {""};
-    cl_conv_map_defines(&defines, j->desc, 1);
+    cl_map_define(&defines, &c.map, 1);
     cl_define(&defines, "UP", c.up);
-    cl_define(&defines, "WIDE", wide_of(c.co));
+    cl_define(&defines, "WIDE", cl_vec_of(c.co));
     cl_job_kernel(j, "conv3d_dw", "conv3d_dw", &defines,
                   (cl_range){{(uint64_t)items, (uint64_t)s.slices, 1}, {GROUP, 1, 1}});
-    cl_conv_map_args(j);
+    cl_map_args(j, &c.map);
     cl_job_arg(j, cl_in(1));
     cl_job_arg(j, cl_work(s.bias_bytes));
     cl_job_int(j, items);
     cl_job_int(j, rows);
-    cl_job_int(j, (rows + s.slices - 1) / s.slices);
-    cl_conv_size_args(j, c.dy);
+    cl_job_int(j, cl_ceil_div(rows, s.slices));
+    cl_job_size(j, &c.dy->dim[1]);
     cl_job_int(j, c.co);
-    cl_conv_args3(j, c.attr->kernel);
-    cl_conv_args3(j, c.attr->stride);
-    cl_conv_args3(j, c.attr->pad);
+    cl_job_window(j, c.attr->kernel);
+    cl_job_window(j, c.attr->stride);
+    cl_job_window(j, c.attr->pad);
     cl_conv_dw_finish(j, &c, s);
 }
 
-const cl_entry cl_conv3d_plain = {.name = "plain", .refuses = cl_conv_refuses, .prepare = cl_conv_plain};
-const cl_entry cl_conv3d_dx_plain = {.name = "plain", .refuses = cl_conv_refuses, .prepare = cl_conv_plain};
-const cl_entry cl_conv3d_dw_plain = {
-    .name = "plain", .refuses = cl_conv_refuses, .work = cl_conv_plain_dw_work, .prepare = cl_conv_plain_dw};
+/* Up-convolutions are adjoints of the convolutions whose stride is their kernel. */
+const cl_entry cl_conv3d_plain = {"plain", cl_conv_refuses, NULL, prepare};
+const cl_entry cl_conv3d_dx_plain = {"plain", cl_conv_refuses, NULL, prepare};
+const cl_entry cl_conv3d_dw_plain = {"plain", cl_conv_refuses, dw_work, dw_prepare};
+const cl_entry cl_upconv3d_plain = {"plain", cl_conv_refuses, NULL, prepare};
+const cl_entry cl_upconv3d_dx_plain = {"plain", cl_conv_refuses, NULL, prepare};
+const cl_entry cl_upconv3d_dw_plain = {"plain", cl_conv_refuses, dw_work, dw_prepare};

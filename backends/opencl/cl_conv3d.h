@@ -1,4 +1,4 @@
-/* What the convolutions share: their geometry, the map that they read, sums in slices.
+/* What the convolutions share: their geometry, the bias, sums in slices.
  *
  * Forward, input gradients and up-convolutions are one formula with different roles (kernels/conv3d.cl):
  * outputs of `out_c` channels gather from a map of `in_c` channels, forwards or adjoint, with weights as
@@ -6,14 +6,15 @@
 #ifndef U3D_BACKENDS_OPENCL_CL_CONV3D_H
 #define U3D_BACKENDS_OPENCL_CL_CONV3D_H
 
-#include "backends/opencl/cl_impl.h"
+#include "backends/opencl/cl_map.h"
 
 /* The map as read (for input gradients: dy), the result, and how they meet. */
 typedef struct cl_conv {
-    const u3d_type *in, *out;
+    cl_map map;
+    const u3d_type *out;
     const u3d_conv_attr *attr;
-    int64_t in_c, out_c;  /* channels of the whole map, joined if it is, and of the result */
-    int64_t voxels, taps; /* of the result, batch included; of the kernel                  */
+    int64_t out_c;        /* channels of the result                       */
+    int64_t voxels, taps; /* of the result, batch included; of the kernel */
     bool adjoint, weight_t;
 } cl_conv;
 
@@ -21,35 +22,24 @@ cl_conv cl_conv_of(const u3d_op_desc *d);
 
 /* Weight gradients: the map, dy, and the numbers that size their work. */
 typedef struct cl_conv_dw {
+    cl_map map;
     const u3d_type *x, *dy;
     const u3d_conv_attr *attr;
-    int64_t ci, co, taps;
+    int64_t co, taps;
     int64_t n_weights; /* elements of dw */
     bool up;           /* dy is the larger of the two maps */
 } cl_conv_dw;
 
 cl_conv_dw cl_conv_dw_of(const u3d_op_desc *d);
 
-/* The first reason why no kernel takes the description: NULL, or a few words. */
+/* Why no convolution takes the description: NULL, or a few words. */
 const char *cl_conv_refuses(const cl_device *dev, const u3d_op_desc *d);
-
-/* ---- the map: kernels/conv3d.clh ---- */
-
-/* Channels of every part are a multiple of four. */
-bool cl_conv_map_by_four(const u3d_op_desc *d);
-void cl_conv_map_defines(cl_defines *defines, const u3d_op_desc *d, int vec);
-/* The arguments of MAP_PARAMS. */
-void cl_conv_map_args(cl_job *j);
 
 /* The bias of a forward op, or whatever is there instead: has_bias says which. */
 bool cl_conv_has_bias(const u3d_op_desc *d);
 cl_place cl_conv_bias(const u3d_op_desc *d);
 
-/* Three arguments, z y x. */
-void cl_conv_args3(cl_job *j, const int32_t v[3]);
-void cl_conv_size_args(cl_job *j, const u3d_type *map);
-
-/* ---- slices: kernels/conv3d_slices.cl ---- */
+/* ---- slices: kernels/reduce.cl ---- */
 
 /* Most workspace that slices take; beyond it more of them do not pay. */
 #define CL_CONV_SLICES_BYTES (64ULL << 20)
@@ -70,11 +60,5 @@ void cl_conv_dw_finish(cl_job *j, const cl_conv_dw *c, cl_conv_slices s);
 
 /* out (+)= bias + sum of `slices` partial results of n elements at byte `at` of the workspace. */
 void cl_conv_add_slices(cl_job *j, uint64_t at, int64_t slices, int64_t n, int i_out, bool with_bias);
-
-/* ---- plain: every description ---- */
-
-void cl_conv_plain(cl_job *j);
-void cl_conv_plain_dw_work(const cl_device *dev, const u3d_op_desc *d, uint64_t *min, uint64_t *best);
-void cl_conv_plain_dw(cl_job *j);
 
 #endif

@@ -8,7 +8,7 @@
 #include "backends/opencl/cl_entries.h"
 
 enum {
-    LOCAL_BYTES = 32 << 10, /* what every device has */
+    LOCAL_BYTES = 32 << 10, /* what every usable device has */
     MAX_EXTENT = 10,        /* taps along an axis: bits of an int for three of them */
     TILE_PAD = 4,           /* floats, as in tile.clh */
     FULL = 528,             /* groups that keep the largest GPUs busy: 132 compute units, four on each */
@@ -37,14 +37,9 @@ static uint32_t tile_items(tile t)
     return (uint32_t)(t.rows / t.item_rows * (t.columns / t.item_columns));
 }
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
 static int64_t tile_count(tile t, int64_t rows, int64_t columns)
 {
-    return ceil_div(rows, t.rows) * ceil_div(columns, t.columns);
+    return cl_ceil_div(rows, t.rows) * cl_ceil_div(columns, t.columns);
 }
 
 static void tile_defines(cl_defines *defines, tile t)
@@ -68,8 +63,7 @@ static const char *refuses(const cl_device *dev, const u3d_op_desc *d)
         if (a->stride[axis] != 1) return "only for stride 1";
         if (a->kernel[axis] > MAX_EXTENT) return "the kernel is larger than 10";
     }
-    if (dev->local_bytes < LOCAL_BYTES) return "the device has less than 32 KB of local memory";
-    return dev->max_group < tile_items(conv_tiles[0]) ? "the device's work-groups are too small" : NULL;
+    return NULL;
 }
 
 /* ---- forward and input gradient ---- */
@@ -85,15 +79,13 @@ static product product_of(const cl_conv *c)
 {
     product p = {.tile = tile_for(conv_tiles, c->out_c),
                  .voxels = c->voxels / c->out->dim[0],
-                 .depth = c->taps * c->in_c,
+                 .depth = c->taps * c->map.c,
                  .n = c->voxels * c->out_c,
                  .parts = 1};
     p.tiles = tile_count(p.tile, p.voxels, c->out_c) * c->out->dim[0];
     int64_t most = p.depth / (MIN_STEPS * p.tile.depth),
             fit = (int64_t)(CL_CONV_SLICES_BYTES / sizeof(float)) / p.n;
-    int64_t parts = FULL / p.tiles;
-    if (parts > most) parts = most;
-    if (parts > fit) parts = fit;
+    int64_t parts = cl_min(FULL / p.tiles, cl_min(most, fit));
     if (parts > 1) p.parts = parts;
     return p;
 }
@@ -113,7 +105,7 @@ static void pad_args(cl_job *j, const cl_conv *c)
     int32_t pad[3];
     for (int axis = 0; axis < 3; axis++)
         pad[axis] = c->adjoint ? c->attr->kernel[axis] - 1 - c->attr->pad[axis] : c->attr->pad[axis];
-    cl_conv_args3(j, pad);
+    cl_job_window(j, pad);
 }
 
 static void prepare(cl_job *j)
@@ -122,15 +114,15 @@ static void prepare(cl_job *j)
     const cl_conv c = cl_conv_of(d);
     const product p = product_of(&c);
     int64_t fit = (int64_t)(j->work_bytes / sizeof(float)) / p.n;
-    int64_t parts = fit < p.parts ? fit : p.parts;
+    int64_t parts = cl_min(fit, p.parts);
     if (parts < 2) parts = 1;
-    int64_t per_part = (int64_t)cl_round_up((uint64_t)ceil_div(p.depth, parts), (uint64_t)p.tile.depth);
-    parts = ceil_div(p.depth, per_part);
+    int64_t per_part = (int64_t)cl_round_up((uint64_t)cl_ceil_div(p.depth, parts), (uint64_t)p.tile.depth);
+    parts = cl_ceil_div(p.depth, per_part);
     bool split = parts > 1, four = c.out_c % 4 == 0;
-    int vec = cl_conv_map_by_four(d) ? 4 : 1;
+    const int64_t vec = cl_map_vec(&c.map);
 
     cl_defines defines = {""};
-    cl_conv_map_defines(&defines, d, vec);
+    cl_map_define(&defines, &c.map, vec);
     tile_defines(&defines, p.tile);
     cl_define(&defines, "FLIP", c.adjoint);
     cl_define(&defines, "WIDE", c.adjoint ? vec : four ? 4 : 1);
@@ -140,14 +132,14 @@ static void prepare(cl_job *j)
     uint64_t samples = (uint64_t)c.out->dim[0], groups = (uint64_t)p.tiles / samples;
     cl_job_kernel(j, "conv3d_implicit", "conv3d_implicit", &defines,
                   (cl_range){{groups * items, samples, (uint64_t)parts}, {items, 1, 1}});
-    cl_conv_map_args(j);
+    cl_map_args(j, &c.map);
     cl_job_arg(j, cl_in(1));
     cl_job_arg(j, cl_conv_bias(d));
     cl_job_arg(j, split ? cl_work(0) : cl_out(0));
     cl_job_int(j, !split && cl_conv_has_bias(d));
-    cl_conv_size_args(j, c.out);
+    cl_job_size(j, &c.out->dim[1]);
     cl_job_int(j, c.out_c);
-    cl_conv_args3(j, c.attr->kernel);
+    cl_job_window(j, c.attr->kernel);
     pad_args(j, &c);
     cl_job_int(j, per_part);
     if (split) cl_conv_add_slices(j, 0, parts, p.n, 0, true);
@@ -158,7 +150,7 @@ static void prepare(cl_job *j)
 /* Slices: enough groups, and none so long that its sums lose accuracy; but not too short. */
 static int64_t dw_slices(const cl_conv_dw *c, tile t, int64_t voxels)
 {
-    int64_t slices = 2 * FULL / tile_count(t, c->taps * c->ci, c->co);
+    int64_t slices = 2 * FULL / tile_count(t, c->taps * c->map.c, c->co);
     int64_t accurate = voxels * c->dy->dim[0] / ACCURATE, most = voxels / (MIN_STEPS * t.depth / 2);
     if (slices < accurate) slices = accurate;
     if (slices > most) slices = most;
@@ -186,27 +178,24 @@ static void dw_prepare(cl_job *j)
     const cl_conv_slices s = cl_conv_dw_slices(j, &c, dw_slices(&c, t, voxels));
     uint32_t items = tile_items(t);
     cl_defines defines = {""};
-    cl_conv_map_defines(&defines, d, cl_conv_map_by_four(d) ? 4 : 1);
+    cl_map_define(&defines, &c.map, cl_map_vec(&c.map));
     tile_defines(&defines, t);
-    cl_define(&defines, "WIDE", c.co % 4 == 0 ? 4 : 1);
+    cl_define(&defines, "WIDE", cl_vec_of(c.co));
     cl_job_kernel(j, "conv3d_dw_implicit", "conv3d_dw_implicit", &defines,
-                  (cl_range){{(uint64_t)tile_count(t, c.taps * c.ci, c.co) * items, (uint64_t)s.slices, 1},
+                  (cl_range){{(uint64_t)tile_count(t, c.taps * c.map.c, c.co) * items, (uint64_t)s.slices, 1},
                              {items, 1, 1}});
-    cl_conv_map_args(j);
+    cl_map_args(j, &c.map);
     cl_job_arg(j, cl_in(1));
     cl_job_arg(j, cl_work(s.bias_bytes));
     cl_job_int(j, c.dy->dim[0]);
-    cl_conv_size_args(j, c.dy);
+    cl_job_size(j, &c.dy->dim[1]);
     cl_job_int(j, c.co);
-    cl_conv_args3(j, c.attr->kernel);
-    cl_conv_args3(j, c.attr->pad);
-    cl_job_int(j, ceil_div(voxels, s.slices));
+    cl_job_window(j, c.attr->kernel);
+    cl_job_window(j, c.attr->pad);
+    cl_job_int(j, cl_ceil_div(voxels, s.slices));
     cl_conv_dw_finish(j, &c, s);
 }
 
-const cl_entry cl_conv3d_implicit = {
-    .name = "implicit", .refuses = refuses, .work = work, .prepare = prepare};
-const cl_entry cl_conv3d_dx_implicit = {
-    .name = "implicit", .refuses = refuses, .work = work, .prepare = prepare};
-const cl_entry cl_conv3d_dw_implicit = {
-    .name = "implicit", .refuses = refuses, .work = dw_work, .prepare = dw_prepare};
+const cl_entry cl_conv3d_implicit = {"implicit", refuses, work, prepare};
+const cl_entry cl_conv3d_dx_implicit = {"implicit", refuses, work, prepare};
+const cl_entry cl_conv3d_dw_implicit = {"implicit", refuses, dw_work, dw_prepare};

@@ -36,8 +36,8 @@ static void begin_map(cl_job *j, const joint *b, const char *name, const int64_t
 
 static void add_box(cl_job *j, const joint *b)
 {
-    for (int axis = 0; axis < 3; axis++) cl_job_int(j, b->up[axis]);
-    for (int axis = 0; axis < 3; axis++) cl_job_int(j, b->skip[axis]);
+    cl_job_size(j, b->up);
+    cl_job_size(j, b->skip);
     cl_job_int(j, b->up_channels / b->vec);
     cl_job_int(j, b->skip_channels / b->vec);
 }

@@ -9,7 +9,7 @@
 
 enum {
     MAX_PLATFORMS = 16,
-    LEAST_ALIGN = 128,     /* bytes: a cache line, float4 loads */
+    LEAST_ALIGN = 128,      /* bytes: a cache line, float4 loads */
     LEAST_LOCAL = 32 << 10, /* what kernels may use              */
     LEAST_GROUP = 256,
     LIST_CAP = 1024
@@ -28,7 +28,8 @@ static void read_text(cl_device_id id, cl_device_info what, char *buf, size_t ca
 
 static uint64_t read_number(cl_device_id id, cl_device_info what)
 {
-    cl_ulong value = 0; /* narrower answers leave the upper bytes zero: little-endian hosts only, as u3d's are */
+    cl_ulong value =
+        0; /* narrower answers leave the upper bytes zero: little-endian hosts only, as u3d's are */
     return cl.GetDeviceInfo(id, what, sizeof value, &value, NULL) == CL_SUCCESS ? value : 0;
 }
 
@@ -53,7 +54,8 @@ static const char *why_unusable(const cl_device *d)
 static void describe(cl_platform_id platform, cl_device_id id, cl_device *d)
 {
     *d = (cl_device){.platform = platform, .id = id};
-    if (cl.GetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof d->platform_name - 1, d->platform_name, NULL) != CL_SUCCESS)
+    if (cl.GetPlatformInfo(platform, CL_PLATFORM_NAME, sizeof d->platform_name - 1, d->platform_name, NULL) !=
+        CL_SUCCESS)
         (void)snprintf(d->platform_name, sizeof d->platform_name, "OpenCL");
     read_text(id, CL_DEVICE_NAME, d->name, sizeof d->name);
     read_text(id, CL_DEVICE_VENDOR, d->vendor, sizeof d->vendor);
@@ -92,18 +94,20 @@ void cl_device_caps(const cl_device *dev, u3d_caps *out)
     else if (missing)
         (void)snprintf(out->note, sizeof out->note, "all ops by u3d's own kernels; %s", missing);
     else
-        (void)snprintf(out->note, sizeof out->note, "all ops by u3d's own kernels, matrix products by CLBlast too");
+        (void)snprintf(out->note, sizeof out->note,
+                       "all ops by u3d's own kernels, matrix products by CLBlast too");
 }
 
 /* ---- all of them ---- */
 
 static u3d_status no_platform(cl_int code)
 {
-    return u3d_fail(U3D_E_DEVICE,
-                    "no driver is registered with the OpenCL loader (%d); install your GPU's (Debian and Ubuntu: "
-                    "nvidia-opencl-icd, intel-opencl-icd, mesa-opencl-icd), or write the name of its library into "
-                    "/etc/OpenCL/vendors/NAME.icd",
-                    (int)code);
+    return u3d_fail(
+        U3D_E_DEVICE,
+        "no driver is registered with the OpenCL loader (%d); install your GPU's (Debian and Ubuntu: "
+        "nvidia-opencl-icd, intel-opencl-icd, mesa-opencl-icd), or write the name of its library into "
+        "/etc/OpenCL/vendors/NAME.icd",
+        (int)code);
 }
 
 static int append(cl_platform_id platform, bool gpu, cl_device *out, int cap, int n)
@@ -130,10 +134,11 @@ u3d_status cl_devices(cl_device *out, int cap, int *n)
     for (int pass = 0; pass < 2; pass++) /* GPUs, then the rest */
         for (cl_uint p = 0; p < n_platforms; p++) *n = append(platforms[p], pass == 0, out, cap, *n);
     if (*n > 0) return U3D_OK;
-    return u3d_fail(U3D_E_DEVICE,
-                    "the OpenCL drivers have no device (%u platforms); is the GPU visible here (nvidia-smi, clinfo)? "
-                    "Containers need it passed in",
-                    (unsigned)n_platforms);
+    return u3d_fail(
+        U3D_E_DEVICE,
+        "the OpenCL drivers have no device (%u platforms); is the GPU visible here (nvidia-smi, clinfo)? "
+        "Containers need it passed in",
+        (unsigned)n_platforms);
 }
 
 /* ---- the one that is meant ---- */
@@ -143,8 +148,9 @@ static u3d_status no_such_device(const char *wanted, const cl_device *all, int n
     char list[LIST_CAP] = "";
     size_t used = 0;
     for (int i = 0; i < n && used < sizeof list; i++)
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%d '%s'%s%s", i ? ", " : "", i, all[i].name,
-                                 all[i].unusable ? " not usable: " : "", all[i].unusable ? all[i].unusable : "");
+        used +=
+            (size_t)snprintf(list + used, sizeof list - used, "%s%d '%s'%s%s", i ? ", " : "", i, all[i].name,
+                             all[i].unusable ? " not usable: " : "", all[i].unusable ? all[i].unusable : "");
     if (wanted) return u3d_fail(U3D_E_DEVICE, "no usable device '%s'; there are: %s", wanted, list);
     return u3d_fail(U3D_E_DEVICE, "no usable device; there are: %s", list);
 }

@@ -1,7 +1,7 @@
 /* Jobs: an implementation lists steps once, every run binds the operands' places and enqueues them.
  *
- * Each kernel step owns its cl_kernel, so that numbers are set once; only buffers and offsets change from run to run.
- * The queue is in order: a step sees all that the steps before it wrote. */
+ * Each kernel step owns its cl_kernel, so that numbers are set once; only buffers and offsets change from run
+ * to run. The queue is in order: a step sees all that the steps before it wrote. */
 #include "backends/opencl/cl_job.h"
 
 #include <limits.h>
@@ -15,12 +15,12 @@ enum { MAX_OPERANDS = 12 };
 
 typedef struct operand { /* of a kernel step */
     cl_place place;
-    cl_uint arg;       /* of the buffer; the offset's follows */
-    uint32_t unit;     /* bytes of an element                 */
+    cl_uint arg;   /* of the buffer; the offset's follows */
+    uint32_t unit; /* bytes of an element                 */
 } operand;
 
 typedef struct step {
-    enum { STEP_KERNEL, STEP_GEMM, STEP_ZERO } kind;
+    enum { STEP_KERNEL, STEP_GEMM } kind;
     /* kernel */
     cl_kernel kernel;
     char name[48];
@@ -30,9 +30,6 @@ typedef struct step {
     operand operands[MAX_OPERANDS];
     /* matrix product */
     cl_gemm gemm;
-    /* zeros */
-    cl_place place;
-    uint64_t bytes;
 } step;
 
 struct u3d_kernel {
@@ -74,7 +71,8 @@ static step *add_step(cl_job *j)
 static step *open_step(cl_job *j)
 {
     if (failed(j)) return NULL;
-    U3D_ASSERT(j->kernel->n_steps > 0, "an argument without a kernel in %s", u3d_op_info_get(j->desc->op)->name);
+    U3D_ASSERT(j->kernel->n_steps > 0, "an argument without a kernel in %s",
+               u3d_op_info_get(j->desc->op)->name);
     step *s = &j->kernel->steps[j->kernel->n_steps - 1];
     U3D_ASSERT(s->kind == STEP_KERNEL, "an argument behind a step that is no kernel");
     return s;
@@ -102,7 +100,8 @@ void cl_job_kernel(cl_job *j, const char *file, const char *name, const cl_defin
         s->local[axis] = range.local[axis];
         s->global[axis] = cl_round_up(range.global[axis], range.local[axis]);
     }
-    j->status = cl_programs_kernel(j->kernel->host->programs, file, name, defines ? defines->text : NULL, &s->kernel);
+    j->status =
+        cl_programs_kernel(j->kernel->host->programs, file, name, defines ? defines->text : NULL, &s->kernel);
 }
 
 static void set_number(cl_job *j, size_t size, const void *value)
@@ -117,8 +116,10 @@ static void set_number(cl_job *j, size_t size, const void *value)
 void cl_job_int(cl_job *j, int64_t value)
 {
     if (!failed(j) && (value > INT_MAX || value < INT_MIN))
-        j->status = u3d_fail(U3D_E_UNSUPPORTED, "opencl: %s of a map with %lld elements or more in one axis of its work; "
-                             "use a smaller patch or batch", u3d_op_info_get(j->desc->op)->name, (long long)INT_MAX);
+        j->status = u3d_fail(U3D_E_UNSUPPORTED,
+                             "opencl: %s of a map with %lld elements or more in one axis of its work; "
+                             "use a smaller patch or batch",
+                             u3d_op_info_get(j->desc->op)->name, (long long)INT_MAX);
     cl_int number = (cl_int)value;
     set_number(j, sizeof number, &number);
 }
@@ -126,6 +127,16 @@ void cl_job_int(cl_job *j, int64_t value)
 void cl_job_float(cl_job *j, float value)
 {
     set_number(j, sizeof value, &value);
+}
+
+void cl_job_size(cl_job *j, const int64_t size[3])
+{
+    for (int axis = 0; axis < 3; axis++) cl_job_int(j, size[axis]);
+}
+
+void cl_job_window(cl_job *j, const int32_t extent[3])
+{
+    for (int axis = 0; axis < 3; axis++) cl_job_int(j, extent[axis]);
 }
 
 static uint32_t unit_of(const u3d_op_desc *d, cl_place p)
@@ -152,16 +163,8 @@ void cl_job_gemm(cl_job *j, const cl_gemm *g)
     s->gemm = *g;
 }
 
-void cl_job_zero(cl_job *j, cl_place place, uint64_t bytes)
-{
-    step *s = add_step(j);
-    if (!s) return;
-    s->kind = STEP_ZERO;
-    s->place = place;
-    s->bytes = bytes;
-}
-
-u3d_status cl_kernel_new(const cl_host *h, const cl_entry *e, const u3d_op_desc *d, uint64_t work_bytes, u3d_kernel **out)
+u3d_status cl_kernel_new(const cl_host *h, const cl_entry *e, const u3d_op_desc *d, uint64_t work_bytes,
+                         u3d_kernel **out)
 {
     *out = NULL;
     u3d_kernel *k = u3d_new(1, sizeof *k);
@@ -214,7 +217,8 @@ static u3d_status run_kernel(const run *r, const step *s)
         if (code == CL_SUCCESS) code = cl.SetKernelArg(s->kernel, o->arg + 1, sizeof element, &element);
         if (code != CL_SUCCESS) return cl_fail(code, "operand %d of kernel %s", i, s->name);
     }
-    cl_int code = cl.EnqueueNDRangeKernel(r->host->compute, s->kernel, 3, NULL, s->global, s->local, 0, NULL, NULL);
+    cl_int code =
+        cl.EnqueueNDRangeKernel(r->host->compute, s->kernel, 3, NULL, s->global, s->local, 0, NULL, NULL);
     return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "start kernel %s on %s", s->name, r->host->dev.name);
 }
 
@@ -226,19 +230,12 @@ static cl_gemm_at gemm_at(const run *r, cl_place p)
 
 static u3d_status run_gemm(const run *r, const cl_gemm *g)
 {
-    return cl_gemm_run(&r->host->dev, r->host->compute, g, gemm_at(r, g->a), gemm_at(r, g->b), gemm_at(r, g->c),
-                       gemm_at(r, g->temp));
+    return cl_gemm_run(&r->host->dev, r->host->compute, g, gemm_at(r, g->a), gemm_at(r, g->b),
+                       gemm_at(r, g->c), gemm_at(r, g->temp));
 }
 
-static u3d_status run_zero(const run *r, const step *s)
-{
-    const cl_uchar zero = 0;
-    u3d_span at = locate(r, s->place);
-    cl_int code = cl.EnqueueFillBuffer(r->host->compute, at.buf->mem, &zero, sizeof zero, at.off, s->bytes, 0, NULL, NULL);
-    return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "clear %llu bytes", (unsigned long long)s->bytes);
-}
-
-u3d_status cl_kernel_run(const cl_host *h, u3d_kernel *k, const u3d_span *in, const u3d_span *out, u3d_span work)
+u3d_status cl_kernel_run(const cl_host *h, u3d_kernel *k, const u3d_span *in, const u3d_span *out,
+                         u3d_span work)
 {
     const run r = {h, in, out, work};
     for (int i = 0; i < k->n_steps; i++) {
@@ -246,7 +243,6 @@ u3d_status cl_kernel_run(const cl_host *h, u3d_kernel *k, const u3d_span *in, co
         switch (s->kind) {
         case STEP_KERNEL: U3D_TRY(run_kernel(&r, s)); break;
         case STEP_GEMM: U3D_TRY(run_gemm(&r, &s->gemm)); break;
-        case STEP_ZERO: U3D_TRY(run_zero(&r, s)); break;
         }
     }
     return U3D_OK;

@@ -24,9 +24,11 @@ static inline void cl_host_count(cl_host *h, uint64_t more, uint64_t less)
     if (h->bytes > h->peak_bytes) h->peak_bytes = h->bytes;
 }
 
-/* `d` must stay as it is while the kernel lives: it is copied. */
-u3d_status cl_kernel_new(const cl_host *h, const cl_entry *e, const u3d_op_desc *d, uint64_t work_bytes, u3d_kernel **out);
+/* Prepares entry e for description d, which is copied. */
+u3d_status cl_kernel_new(const cl_host *h, const cl_entry *e, const u3d_op_desc *d, uint64_t work_bytes,
+                         u3d_kernel **out);
 void cl_kernel_free(u3d_kernel *k);
-u3d_status cl_kernel_run(const cl_host *h, u3d_kernel *k, const u3d_span *in, const u3d_span *out, u3d_span work);
+u3d_status cl_kernel_run(const cl_host *h, u3d_kernel *k, const u3d_span *in, const u3d_span *out,
+                         u3d_span work);
 
 #endif

@@ -1,13 +1,19 @@
 /* Which implementations each op has, best first. An entry lives in the file of its op: cl_<op>_<name>. */
 #include "backends/opencl/cl_entries.h"
 
-#define ENTRIES(...) (const cl_entry *const[]){__VA_ARGS__, NULL}
+#define ENTRIES(...)                                                                                         \
+    (const cl_entry *const[])                                                                                \
+    {                                                                                                        \
+        __VA_ARGS__, NULL                                                                                    \
+    }
 
 const cl_entry *const *const cl_list[U3D_OP_COUNT] = {
     /* 1x1x1 convolutions and up-convolutions are matrix products as they are. */
     [U3D_OP_CONV3D] = ENTRIES(&cl_conv3d_clblast, &cl_conv3d_implicit, &cl_conv3d_unfold, &cl_conv3d_plain),
-    [U3D_OP_CONV3D_DX] = ENTRIES(&cl_conv3d_dx_clblast, &cl_conv3d_dx_implicit, &cl_conv3d_dx_unfold, &cl_conv3d_dx_plain),
-    [U3D_OP_CONV3D_DW] = ENTRIES(&cl_conv3d_dw_clblast, &cl_conv3d_dw_implicit, &cl_conv3d_dw_unfold, &cl_conv3d_dw_plain),
+    [U3D_OP_CONV3D_DX] =
+        ENTRIES(&cl_conv3d_dx_clblast, &cl_conv3d_dx_implicit, &cl_conv3d_dx_unfold, &cl_conv3d_dx_plain),
+    [U3D_OP_CONV3D_DW] =
+        ENTRIES(&cl_conv3d_dw_clblast, &cl_conv3d_dw_implicit, &cl_conv3d_dw_unfold, &cl_conv3d_dw_plain),
     [U3D_OP_UPCONV3D] = ENTRIES(&cl_upconv3d_clblast, &cl_upconv3d_plain),
     [U3D_OP_UPCONV3D_DX] = ENTRIES(&cl_upconv3d_dx_clblast, &cl_upconv3d_dx_plain),
     [U3D_OP_UPCONV3D_DW] = ENTRIES(&cl_upconv3d_dw_clblast, &cl_upconv3d_dw_plain),

@@ -41,14 +41,14 @@ bool cl_map_is_plain(const cl_map *m)
     return m->n_parts == 1 && !m->part[0].lazy;
 }
 
-int cl_map_vec(const cl_map *m)
+int64_t cl_map_vec(const cl_map *m)
 {
     return m->part[0].c % 4 == 0 && m->part[1].c % 4 == 0 ? 4 : 1;
 }
 
-void cl_map_define(cl_defines *defines, const cl_map *m)
+void cl_map_define(cl_defines *defines, const cl_map *m, int64_t vec)
 {
-    cl_define(defines, "VEC", cl_map_vec(m));
+    cl_define(defines, "VEC", vec);
     cl_define(defines, "LAZY_X", m->part[0].lazy);
     cl_define(defines, "LAZY_SKIP", m->part[1].lazy);
     cl_define(defines, "JOINED", m->n_parts == 2);
@@ -63,7 +63,7 @@ void cl_map_args(cl_job *j, const cl_map *m)
     cl_job_arg(j, skip->table);
     for (int i = 0; i < 2; i++) {
         const cl_map_part *p = i == 0 ? up : skip;
-        for (int axis = 0; axis < 3; axis++) cl_job_int(j, p->size[axis]);
+        cl_job_size(j, p->size);
         cl_job_int(j, p->c);
         cl_job_int(j, p->table_step);
     }

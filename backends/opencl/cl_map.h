@@ -19,7 +19,7 @@ typedef struct cl_map {
     float slope;
 } cl_map;
 
-/* Input 0 of conv3d, conv3d_dw, upconv3d, upconv3d_dw, maxpool3d in whatever form. */
+/* Input 0 of a convolution or pooling in whatever form. */
 cl_map cl_map_of(const u3d_op_desc *d);
 
 /* A map of this type as it lies in memory. */
@@ -35,10 +35,11 @@ static inline int32_t cl_map_extras(const u3d_op_desc *d)
 }
 
 /* Channels that a work-item can load at once: 4 or 1. */
-int cl_map_vec(const cl_map *m);
+int64_t cl_map_vec(const cl_map *m);
 
-/* What map.clh asks for: VEC, LAZY_X, LAZY_SKIP, JOINED; and the arguments of MAP_PARAMS. */
-void cl_map_define(cl_defines *defines, const cl_map *m);
+/* What map.clh asks for: VEC, which is 1 or cl_map_vec, LAZY_X, LAZY_SKIP, JOINED; and the arguments of
+ * MAP_PARAMS. */
+void cl_map_define(cl_defines *defines, const cl_map *m, int64_t vec);
 void cl_map_args(cl_job *j, const cl_map *m);
 
 #endif

@@ -1,68 +1,50 @@
 /* Max pooling and its gradient: kernels/maxpool3d.cl. */
 #include "backends/opencl/cl_entries.h"
-#include "backends/opencl/cl_rows.h"
+#include "backends/opencl/cl_map.h"
 
-typedef struct pool {       /* the map of windows */
-    int64_t planes, oh, ow; /* planes of all samples */
-    int64_t vec, width;     /* pieces of channels    */
-} pool;
-
-static pool pool_of(const u3d_type *windows)
-{
-    const int64_t vec = cl_vec_of(cl_channels(windows));
-    return (pool){.planes = windows->dim[0] * windows->dim[1],
-                  .oh = windows->dim[2],
-                  .ow = windows->dim[3],
-                  .vec = vec,
-                  .width = cl_channels(windows) / vec};
-}
-
-static void begin_pool(cl_job *j, const pool *p, const char *name, bool lazy)
+/* Begins a step over the windows, `windows` being a map with a voxel for each. */
+static void begin_pool(cl_job *j, const u3d_type *windows, const cl_map *map, const char *name)
 {
     const int32_t *k = j->desc->attr.conv.kernel;
-    const cl_range range = {{(uint64_t)(p->ow * p->width), (uint64_t)p->oh, (uint64_t)p->planes}, {64, 4, 1}};
+    const int64_t row = windows->dim[3] * (map->c / cl_map_vec(map));
+    const cl_range range = {
+        {(uint64_t)row, (uint64_t)windows->dim[2], (uint64_t)(windows->dim[0] * windows->dim[1])},
+        {64, 4, 1}};
     cl_defines d = {0};
-    cl_define(&d, "VEC", p->vec);
+    cl_map_define(&d, map, cl_map_vec(map));
     cl_define(&d, "KD", k[0]);
     cl_define(&d, "KH", k[1]);
     cl_define(&d, "KW", k[2]);
-    if (lazy) cl_define(&d, "LAZY", 1);
     if (cl_adds(j->desc, 0)) cl_define(&d, "ADD", 1);
     cl_job_kernel(j, "maxpool3d", name, &d, range);
 }
 
-static void add_sizes(cl_job *j, const pool *p)
+/* Voxels and rows of a plane of windows, pieces of a voxel. */
+static void add_sizes(cl_job *j, const u3d_type *windows, const cl_map *map)
 {
-    cl_job_int(j, p->ow);
-    cl_job_int(j, p->oh);
-    cl_job_int(j, p->width);
+    cl_job_int(j, windows->dim[3]);
+    cl_job_int(j, windows->dim[2]);
+    cl_job_int(j, map->c / cl_map_vec(map));
 }
 
 static void prepare_maxpool3d(cl_job *j)
 {
-    const u3d_op_desc *d = j->desc;
-    const pool p = pool_of(&d->out[0]);
-    const bool lazy = d->attr.conv.lazy[0];
-    begin_pool(j, &p, "maxpool3d", lazy);
-    cl_job_arg(j, cl_in(0));
-    if (lazy) {
-        cl_job_arg(j, cl_in(1));
-        cl_job_float(j, d->attr.conv.slope);
-        cl_job_int(j, p.planes / d->in[1].dim[0]);
-    }
+    const cl_map map = cl_map_of(j->desc);
+    begin_pool(j, &j->desc->out[0], &map, "maxpool3d");
+    cl_map_args(j, &map);
     cl_job_arg(j, cl_out(0));
     cl_job_arg(j, cl_out(1));
-    add_sizes(j, &p);
+    add_sizes(j, &j->desc->out[0], &map);
 }
 
 static void prepare_maxpool3d_dx(cl_job *j)
 {
-    const pool p = pool_of(&j->desc->in[0]);
-    begin_pool(j, &p, "maxpool3d_dx", false);
+    const cl_map dy = cl_map_plain(cl_in(0), &j->desc->in[0]);
+    begin_pool(j, &j->desc->in[0], &dy, "maxpool3d_dx");
     cl_job_arg(j, cl_in(0));
     cl_job_arg(j, cl_in(1));
     cl_job_arg(j, cl_out(0));
-    add_sizes(j, &p);
+    add_sizes(j, &j->desc->in[0], &dy);
 }
 
 const cl_entry cl_maxpool3d_plain = {.name = "plain", .prepare = prepare_maxpool3d};

@@ -12,8 +12,7 @@ static cl_rows norm_rows(const u3d_op_desc *d)
 
 static uint64_t part_bytes(const cl_rows *r)
 {
-    const int64_t floats = r->sets * cl_rows_sum_spans(r).groups * 2 * r->width * r->vec;
-    return cl_round_up((uint64_t)floats * sizeof(float), 128);
+    return cl_floats_bytes(r->sets * cl_rows_sum_spans(r).groups * 2 * r->width * r->vec);
 }
 
 static void work_moments(const cl_device *dev, const u3d_op_desc *d, uint64_t *min, uint64_t *best)

@@ -98,7 +98,7 @@ static void prepare_sum_squares(cl_job *j)
     cl_job_arg(j, cl_work(0));
     cl_job_int(j, n / vec);
     cl_job_int(j, s.span);
-    cl_job_reduce_columns(j, cl_work(0), s.groups, 1, cl_out(0));
+    cl_job_reduce_columns(j, cl_work(0), s.groups, 1, cl_out(0), false);
 }
 
 const cl_entry cl_relu_plain = {.name = "plain", .prepare = prepare_relu};

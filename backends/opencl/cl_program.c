@@ -1,7 +1,8 @@
 /* Kernel programs: common.clh, the files that a kernel file includes, the file itself, and its defines.
  *
- * A compiled program is found by a hash of all that it depends on: text, options, device, driver. The same hash names
- * its file in the cache folder. A file that is damaged or of another version is compiled again, never an error. */
+ * A compiled program is found by a hash of all that it depends on: text, options, device, driver. The same
+ * hash names its file in the cache folder. A file that is damaged or of another version is compiled again,
+ * never an error. */
 #include "backends/opencl/cl_program.h"
 
 #include <errno.h>
@@ -126,15 +127,12 @@ static u3d_status read_source(const char *file, text *t)
 
 /* ---- the cache on disk ---- */
 
-bool cl_cache_dir(char *buf, size_t cap)
+bool cl_cache_dir(char *buf, size_t cap, bool make)
 {
     const char *chosen = u3d_env_get(U3D_ENV_CL_CACHE);
     if (chosen && strcmp(chosen, "off") == 0) return false;
-    if (chosen) {
-        if ((size_t)snprintf(buf, cap, "%s", chosen) >= cap) return false;
-    } else if (!u3d_env_cache_dir(buf, cap)) {
-        return false;
-    }
+    if (chosen ? (size_t)snprintf(buf, cap, "%s", chosen) >= cap : !u3d_env_cache_dir(buf, cap)) return false;
+    if (!make) return true;
     for (char *slash = buf + 1;; slash++) { /* every folder on the way */
         if (*slash && *slash != '/') continue;
         char kept = *slash;
@@ -146,10 +144,20 @@ bool cl_cache_dir(char *buf, size_t cap)
     }
 }
 
-static bool cache_path(XXH128_hash_t key, char *buf, size_t cap)
+/* The folder of compiled programs, false where they are not kept. PoCL keeps what it compiles itself, and
+ * better: asked for a binary it compiles a second time, and what it specialises for work-groups later is not
+ * in it. */
+static bool program_dir(const cl_device *dev, char *buf, size_t cap)
+{
+    if (!u3d_env_get(U3D_ENV_CL_CACHE) && strcmp(dev->platform_name, "Portable Computing Language") == 0)
+        return false;
+    return cl_cache_dir(buf, cap, false);
+}
+
+static bool cache_path(XXH128_hash_t key, bool make, char *buf, size_t cap)
 {
     char dir[PATH_CAP];
-    if (!cl_cache_dir(dir, sizeof dir)) return false;
+    if (!cl_cache_dir(dir, sizeof dir, make)) return false;
     int len = snprintf(buf, cap, "%s/%016llx%016llx.clbin", dir, (unsigned long long)key.high64,
                        (unsigned long long)key.low64);
     return len > 0 && (size_t)len < cap;
@@ -163,7 +171,7 @@ typedef struct cached { /* in front of the driver's binary */
 static void cache_store(XXH128_hash_t key, const unsigned char *binary, size_t bytes)
 {
     char path[PATH_CAP], temporary[PATH_CAP + 16];
-    if (!cache_path(key, path, sizeof path)) return;
+    if (!cache_path(key, true, path, sizeof path)) return;
     (void)snprintf(temporary, sizeof temporary, "%s.%ld", path, (long)getpid());
     FILE *f = fopen(temporary, "wb");
     if (!f) return;
@@ -181,7 +189,7 @@ static unsigned char *cache_load(XXH128_hash_t key, size_t *bytes)
     unsigned char *binary = NULL;
     cached head;
     struct stat info;
-    if (!cache_path(key, path, sizeof path)) return NULL;
+    if (!cache_path(key, false, path, sizeof path)) return NULL;
     FILE *f = fopen(path, "rb");
     if (!f) return NULL;
     bool ok = fstat(fileno(f), &info) == 0 && fread(&head, sizeof head, 1, f) == 1 &&
@@ -207,10 +215,12 @@ static cl_program load_program(const cl_programs *p, XXH128_hash_t key, const ch
     unsigned char *binary = cache_load(key, &bytes);
     if (!binary) return NULL;
     const unsigned char *binaries[1] = {binary};
-    cl_program handle = cl.CreateProgramWithBinary(p->context, 1, &p->dev->id, &bytes, binaries, &status, &code);
+    cl_program handle =
+        cl.CreateProgramWithBinary(p->context, 1, &p->dev->id, &bytes, binaries, &status, &code);
     u3d_free(binary);
     if (code != CL_SUCCESS) return NULL;
-    if (status == CL_SUCCESS && cl.BuildProgram(handle, 1, &p->dev->id, options, NULL, NULL) == CL_SUCCESS) return handle;
+    if (status == CL_SUCCESS && cl.BuildProgram(handle, 1, &p->dev->id, options, NULL, NULL) == CL_SUCCESS)
+        return handle;
     cl.ReleaseProgram(handle);
     return NULL;
 }
@@ -218,19 +228,23 @@ static cl_program load_program(const cl_programs *p, XXH128_hash_t key, const ch
 static void store_program(XXH128_hash_t key, cl_program handle)
 {
     size_t bytes = 0;
-    if (cl.GetProgramInfo(handle, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) != CL_SUCCESS || bytes == 0) return;
+    if (cl.GetProgramInfo(handle, CL_PROGRAM_BINARY_SIZES, sizeof bytes, &bytes, NULL) != CL_SUCCESS ||
+        bytes == 0)
+        return;
     unsigned char *binary = u3d_new(bytes, 1), *binaries[1] = {binary};
-    if (binary && cl.GetProgramInfo(handle, CL_PROGRAM_BINARIES, sizeof binaries, binaries, NULL) == CL_SUCCESS)
+    if (binary &&
+        cl.GetProgramInfo(handle, CL_PROGRAM_BINARIES, sizeof binaries, binaries, NULL) == CL_SUCCESS)
         cache_store(key, binary, bytes);
     u3d_free(binary);
 }
 
-static u3d_status build_failed(const cl_programs *p, cl_program handle, const char *file, const char *options, cl_int code)
+static u3d_status build_failed(const cl_programs *p, cl_program handle, const char *file, const char *options,
+                               cl_int code)
 {
     char *log = u3d_new(1, 1 << 16);
     if (log) (void)cl.GetProgramBuildInfo(handle, p->dev->id, CL_PROGRAM_BUILD_LOG, (1 << 16) - 1, log, NULL);
-    u3d_status status = cl_fail(code, "compile kernels/%s.cl (%s) for %s:\n%.*s", file, options, p->dev->name, LOG_CAP,
-                                log && log[0] ? log : "no log");
+    u3d_status status = cl_fail(code, "compile kernels/%s.cl (%s) for %s:\n%.*s", file, options, p->dev->name,
+                                LOG_CAP, log && log[0] ? log : "no log");
     u3d_free(log);
     return status == U3D_E_NOMEM ? status : U3D_E_DEVICE;
 }
@@ -241,18 +255,20 @@ static void announce(cl_programs *p)
     char dir[PATH_CAP];
     if (p->announced) return;
     p->announced = true;
-    if (cl_cache_dir(dir, sizeof dir))
+    if (program_dir(p->dev, dir, sizeof dir))
         U3D_INFO("opencl", "compiling kernels for %s; they are kept in %s", p->dev->name, dir);
     else
-        U3D_INFO("opencl", "compiling kernels for %s; there is no folder to keep them in", p->dev->name);
+        U3D_INFO("opencl", "compiling kernels for %s", p->dev->name);
 }
 
-static u3d_status compile(cl_programs *p, const char *file, const text *source, const char *options, cl_program *out)
+static u3d_status compile(cl_programs *p, const char *file, const text *source, const char *options,
+                          cl_program *out)
 {
     cl_int code;
     double begin = u3d_clock();
     announce(p);
-    cl_program handle = cl.CreateProgramWithSource(p->context, 1, (const char **)&source->data, &source->used, &code);
+    cl_program handle =
+        cl.CreateProgramWithSource(p->context, 1, (const char **)&source->data, &source->used, &code);
     if (code != CL_SUCCESS) return cl_fail(code, "compile kernels/%s.cl", file);
     code = cl.BuildProgram(handle, 1, &p->dev->id, options, NULL, NULL);
     if (code != CL_SUCCESS) {
@@ -278,13 +294,13 @@ static u3d_status find_program(cl_programs *p, const char *file, const char *def
 {
     u3d_status status = U3D_OK;
     const char *extra = u3d_env_get(U3D_ENV_CL_OPTIONS);
-    char options[1024];
+    char options[1024], dir[PATH_CAP];
     text source = {.data = u3d_new_uninit(FILE_CAP, 1)};
     if (!source.data) return U3D_E_NOMEM;
     source.data[0] = '\0';
     U3D_GO(read_source(file, &source));
-    (void)snprintf(options, sizeof options, " -cl-std=CL1.2 -cl-mad-enable%s%s%s", defines ? defines : "", extra ? " " : "",
-                   extra ? extra : "");
+    (void)snprintf(options, sizeof options, " -cl-std=CL1.2 -cl-mad-enable%s%s%s", defines ? defines : "",
+                   extra ? " " : "", extra ? extra : "");
     XXH128_hash_t key = key_of(p, &source, options);
     for (int i = 0; i < p->n; i++)
         if (XXH128_isEqual(p->list[i].key, key)) {
@@ -295,10 +311,11 @@ static u3d_status find_program(cl_programs *p, const char *file, const char *def
         status = u3d_fail(U3D_E_DEVICE, "opencl: more than %d kernel programs", MAX_PROGRAMS);
         goto done;
     }
-    *out = load_program(p, key, options);
+    const bool kept = program_dir(p->dev, dir, sizeof dir);
+    *out = kept ? load_program(p, key, options) : NULL;
     if (!*out) {
         U3D_GO(compile(p, file, &source, options, out));
-        store_program(key, *out);
+        if (kept) store_program(key, *out);
     }
     p->list[p->n++] = (program){key, *out};
 done:
@@ -306,7 +323,8 @@ done:
     return status;
 }
 
-u3d_status cl_programs_kernel(cl_programs *p, const char *file, const char *name, const char *defines, cl_kernel *out)
+u3d_status cl_programs_kernel(cl_programs *p, const char *file, const char *name, const char *defines,
+                              cl_kernel *out)
 {
     cl_program handle;
     cl_int code;

@@ -1,6 +1,6 @@
 /* Maps that are reduced or scaled per channel, and sums in two stages: what the host decides for
- * kernels/rows.clh, vec.clh and reduce.cl. All of it follows from shapes, so that sums are equal on every
- * device. */
+ * kernels/rows.clh, vec.clh, reduce.clh and reduce.cl. All of it follows from shapes, so that sums are equal
+ * on every device. */
 #ifndef U3D_BACKENDS_OPENCL_CL_ROWS_H
 #define U3D_BACKENDS_OPENCL_CL_ROWS_H
 
@@ -36,23 +36,11 @@ cl_spans cl_spans_of(int64_t n, int64_t unit, int64_t most);
 /* Work-items of a second stage over this many columns (of pieces): kernels/reduce.clh. */
 cl_range cl_reduce_range(int64_t columns, int64_t sets);
 
-/* Adds the step out[c] = sum over rows r of part[r][c], part [rows][columns]. */
-void cl_job_reduce_columns(cl_job *j, cl_place part, int64_t rows, int64_t columns, cl_place out);
+/* Adds the step out[c] = (or, with `add`, +=) sum over rows r of part[r][c], part [rows][columns]. */
+void cl_job_reduce_columns(cl_job *j, cl_place part, int64_t rows, int64_t columns, cl_place out, bool add);
 
-/* Floats per piece: 4 where n is a multiple of it, else 1. */
-static inline int64_t cl_vec_of(int64_t n)
-{
-    return n % 4 == 0 ? 4 : 1;
-}
-
-static inline int64_t cl_channels(const u3d_type *map)
-{
-    return map->dim[4];
-}
-
-static inline int64_t cl_voxels(const u3d_type *map)
-{
-    return map->dim[0] * map->dim[1] * map->dim[2] * map->dim[3];
-}
+/* Two steps: out[c] = (or +=) sum over all voxels of map x; `work` is used until then. */
+uint64_t cl_sum_voxels_bytes(const u3d_type *map);
+void cl_job_sum_voxels(cl_job *j, cl_place x, const u3d_type *map, cl_place out, bool add, cl_place work);
 
 #endif

@@ -19,7 +19,7 @@ static cl_spans loss_spans(const u3d_op_desc *d)
 /* Bytes of the parts, up to where what follows them begins. */
 static uint64_t part_bytes(const cl_spans *s, int64_t columns)
 {
-    return cl_round_up((uint64_t)(s->groups * columns) * sizeof(float), 128);
+    return cl_floats_bytes(s->groups * columns);
 }
 
 static cl_range voxel_range(const u3d_op_desc *d)
@@ -61,7 +61,7 @@ static void prepare_xent(cl_job *j)
     add_voxels(j);
     cl_job_arg(j, part);
     cl_job_int(j, s.span);
-    cl_job_reduce_columns(j, part, s.groups, XENT_COLUMNS, sums);
+    cl_job_reduce_columns(j, part, s.groups, XENT_COLUMNS, sums, false);
     cl_job_kernel(j, "softmax_xent", "softmax_xent_loss", NULL, cl_range_1d(1, 1));
     cl_job_arg(j, sums);
     cl_job_arg(j, cl_out(0));
@@ -107,7 +107,7 @@ static void prepare_dice(cl_job *j)
     add_voxels(j);
     cl_job_arg(j, cl_work(0));
     cl_job_int(j, s.span / TILE);
-    cl_job_reduce_columns(j, cl_work(0), s.groups, DICE_ROWS * classes, cl_out(1));
+    cl_job_reduce_columns(j, cl_work(0), s.groups, DICE_ROWS * classes, cl_out(1), false);
     cl_job_kernel(j, "dice", "dice_loss", NULL, cl_range_1d(GROUP, GROUP));
     cl_job_arg(j, cl_out(1));
     cl_job_arg(j, cl_out(0));

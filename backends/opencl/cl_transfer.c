@@ -1,8 +1,8 @@
-/* Three ways for bytes: large uploads by way of a staging buffer, small ones straight to their place, and posts, which
- * nobody waits for until they are collected.
+/* Three ways for bytes: large uploads by way of a staging buffer, small ones straight to their place, and
+ * posts, which nobody waits for until they are collected.
  *
- * Staging slots grow to the largest piece that passes through them, which the first iterations of a training do; from
- * then on nothing is allocated. */
+ * Staging slots grow to the largest piece that passes through them, which the first iterations of a training
+ * do; from then on nothing is allocated. */
 #include "backends/opencl/cl_transfer.h"
 
 #include <string.h>
@@ -10,8 +10,8 @@
 #include "engine/mem.h"
 
 enum {
-    N_STAGES = 2,          /* one under way, one being filled            */
-    N_NOTES = 16,          /* small uploads                               */
+    N_STAGES = 2, /* one under way, one being filled            */
+    N_NOTES = 16, /* small uploads                               */
     NOTE_BYTES = 16 << 10,
     PIECE_BYTES = CL_STAGING_BYTES / N_STAGES /* longer transfers are cut */
 };
@@ -43,8 +43,10 @@ static u3d_status pinned_open(const cl_transfers *t, pinned *p, uint64_t bytes)
     cl_int code;
     p->mem = cl.CreateBuffer(t->host->context, CL_MEM_ALLOC_HOST_PTR, bytes, NULL, &code);
     if (code == CL_SUCCESS)
-        p->host = cl.EnqueueMapBuffer(t->queue, p->mem, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, bytes, 0, NULL, NULL, &code);
-    if (code != CL_SUCCESS) return cl_fail(code, "opencl: %.3f MB of memory for transfers", (double)bytes * 1e-6);
+        p->host = cl.EnqueueMapBuffer(t->queue, p->mem, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, bytes, 0,
+                                      NULL, NULL, &code);
+    if (code != CL_SUCCESS)
+        return cl_fail(code, "opencl: %.3f MB of memory for transfers", (double)bytes * 1e-6);
     p->bytes = bytes;
     return U3D_OK;
 }
@@ -136,7 +138,8 @@ static u3d_status upload_note(cl_transfers *t, u3d_span dst, const void *src, ui
     t->next_note = (t->next_note + 1) % N_NOTES;
     U3D_TRY(pinned_wait(p));
     memcpy(p->host, src, bytes);
-    cl_int code = cl.EnqueueWriteBuffer(t->host->compute, dst.buf->mem, CL_FALSE, dst.off, bytes, p->host, 0, NULL, &p->done);
+    cl_int code = cl.EnqueueWriteBuffer(t->host->compute, dst.buf->mem, CL_FALSE, dst.off, bytes, p->host, 0,
+                                        NULL, &p->done);
     return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "upload %llu bytes", (unsigned long long)bytes);
 }
 
@@ -150,7 +153,8 @@ static u3d_status upload_piece(cl_transfers *t, u3d_span dst, const void *src, u
     cl_int code = cl.EnqueueWriteBuffer(t->queue, s->mem, CL_FALSE, 0, bytes, s->pin.host, 0, NULL, &arrived);
     if (code == CL_SUCCESS) code = cl.Flush(t->queue);
     if (code == CL_SUCCESS)
-        code = cl.EnqueueCopyBuffer(t->host->compute, s->mem, dst.buf->mem, 0, dst.off, bytes, 1, &arrived, &s->pin.done);
+        code = cl.EnqueueCopyBuffer(t->host->compute, s->mem, dst.buf->mem, 0, dst.off, bytes, 1, &arrived,
+                                    &s->pin.done);
     if (arrived) cl.ReleaseEvent(arrived);
     return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "upload %llu bytes", (unsigned long long)bytes);
 }
@@ -186,7 +190,8 @@ u3d_status cl_post(cl_transfers *t, u3d_span src, uint32_t bytes, int slot)
 {
     pinned *p = &t->posts[slot];
     U3D_TRY(pinned_wait(p));
-    cl_int code = cl.EnqueueReadBuffer(t->host->compute, src.buf->mem, CL_FALSE, src.off, bytes, p->host, 0, NULL, &p->done);
+    cl_int code = cl.EnqueueReadBuffer(t->host->compute, src.buf->mem, CL_FALSE, src.off, bytes, p->host, 0,
+                                       NULL, &p->done);
     if (code == CL_SUCCESS) code = cl.Flush(t->host->compute);
     return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "post %u bytes", bytes);
 }

@@ -60,10 +60,10 @@ const char *cl_params_text(cl_tunable t, const cl_params *p, char *buf, size_t c
 /* ---- the file ---- */
 
 /* Its name tells device and driver: another driver compiles other code. */
-static bool tuned_path(const cl_device *dev, char *buf, size_t cap)
+static bool tuned_path(const cl_device *dev, bool make, char *buf, size_t cap)
 {
     char dir[PATH_CAP], key[512];
-    if (!cl_cache_dir(dir, sizeof dir)) return false;
+    if (!cl_cache_dir(dir, sizeof dir, make)) return false;
     int len = snprintf(key, sizeof key, "%s|%s|%s", dev->platform_name, dev->name, dev->driver);
     len =
         snprintf(buf, cap, "%s/clblast-%016llx.txt", dir, (unsigned long long)XXH3_64bits(key, (size_t)len));
@@ -114,7 +114,7 @@ cl_tuned cl_tuned_load(const cl_device *dev)
 {
     char path[PATH_CAP];
     cl_tuned tuned = {.has = {false}};
-    FILE *f = tuned_path(dev, path, sizeof path) ? fopen(path, "r") : NULL;
+    FILE *f = tuned_path(dev, false, path, sizeof path) ? fopen(path, "r") : NULL;
     if (!f) return tuned;
     const bool ok = read_file(f, &tuned);
     fclose(f);
@@ -141,7 +141,7 @@ void cl_tuned_apply(const cl_device *dev)
 u3d_status cl_tuned_keep(const cl_device *dev, const cl_tuned *tuned, char *path, size_t cap)
 {
     char temporary[PATH_CAP + 16], line[LINE_CAP];
-    if (!tuned_path(dev, path, cap))
+    if (!tuned_path(dev, true, path, cap))
         return u3d_fail(U3D_E_OUTPUT, "tune: there is no folder to keep the parameters in; set U3D_CL_CACHE");
     (void)snprintf(temporary, sizeof temporary, "%s.%ld", path, (long)getpid());
     FILE *f = fopen(temporary, "w");

@@ -13,14 +13,9 @@ int64_t cl_windows_rows(const cl_windows *w)
     return w->map.n * w->grid[0] * w->grid[1] * w->grid[2];
 }
 
-static int64_t taps_of(const cl_windows *w)
-{
-    return (int64_t)w->kernel[0] * w->kernel[1] * w->kernel[2];
-}
-
 int64_t cl_windows_columns(const cl_windows *w)
 {
-    return taps_of(w) * w->map.c;
+    return cl_taps(w->kernel) * w->map.c;
 }
 
 bool cl_windows_are_map(const cl_windows *w)
@@ -39,7 +34,7 @@ uint64_t cl_windows_bytes(const cl_device *dev, const cl_windows *w, int64_t row
 /* Work-items of a slab: rows along the matrix as it is stored, in groups of 256. */
 static cl_range slab_range(const cl_windows *w, int64_t rows, bool transposed)
 {
-    const uint64_t groups = (uint64_t)(w->map.c / cl_map_vec(&w->map)), taps = (uint64_t)taps_of(w);
+    const uint64_t groups = (uint64_t)(w->map.c / cl_map_vec(&w->map)), taps = (uint64_t)cl_taps(w->kernel);
     uint32_t side = 1;
     if (!transposed) return (cl_range){{(uint64_t)rows * groups, 1, taps}, {GROUP, 1, 1}};
     while (side < 8 && 2 * side <= groups) side *= 2; /* 8 groups of 4 channels are a cache line */
@@ -58,34 +53,29 @@ cl_place cl_windows_slab(cl_job *j, const cl_windows *w, int64_t row0, int64_t r
 {
     if (cl_windows_are_map(w)) return in_map(w, row0);
     cl_defines defines = {{0}};
-    cl_map_define(&defines, &w->map);
+    cl_map_define(&defines, &w->map, cl_map_vec(&w->map));
     cl_define(&defines, "TRANSPOSED", transposed);
     cl_job_kernel(j, "unfold", "unfold", &defines, slab_range(w, rows, transposed));
     cl_map_args(j, &w->map);
     cl_job_arg(j, work);
     cl_job_int(j, row0);
     cl_job_int(j, rows);
-    for (int axis = 0; axis < 3; axis++) cl_job_int(j, w->grid[axis]);
-    for (int axis = 0; axis < 3; axis++) cl_job_int(j, w->kernel[axis]);
-    for (int axis = 0; axis < 3; axis++) cl_job_int(j, w->stride[axis]);
-    for (int axis = 0; axis < 3; axis++) cl_job_int(j, w->pad[axis]);
+    cl_job_size(j, w->grid);
+    cl_job_window(j, w->kernel);
+    cl_job_window(j, w->stride);
+    cl_job_window(j, w->pad);
     return work;
 }
 
 /* ---- slabs ---- */
-
-static int64_t divide_up(int64_t n, int64_t by)
-{
-    return (n + by - 1) / by;
-}
 
 /* Rows of each of n slabs. Slabs begin where sub-buffers may. */
 static int64_t rows_of(const cl_slabs *s, int64_t n)
 {
     const int64_t unit =
         s->dev->align > UNIT_ROWS * sizeof(float) ? s->dev->align / (int64_t)sizeof(float) : UNIT_ROWS;
-    const int64_t rows = (int64_t)cl_round_up((uint64_t)divide_up(s->total, n), (uint64_t)unit);
-    return rows < s->total ? rows : s->total;
+    const int64_t rows = (int64_t)cl_round_up((uint64_t)cl_ceil_div(s->total, n), (uint64_t)unit);
+    return cl_min(rows, s->total);
 }
 
 /* Of the long slabs and the last one. */
@@ -98,16 +88,17 @@ static uint64_t need_of(const cl_slabs *s, int64_t rows)
 
 int64_t cl_slab_rows(const cl_slabs *s, uint64_t bytes)
 {
-    for (int64_t n = divide_up(s->total, s->rows_max); n < SLABS_MAX; n += divide_up(n, 4)) {
+    for (int64_t n = cl_ceil_div(s->total, s->rows_max); n < SLABS_MAX; n += cl_ceil_div(n, 4)) {
         const int64_t rows = rows_of(s, n);
         if (need_of(s, rows) <= bytes) return rows;
     }
     return rows_of(s, SLABS_MAX);
 }
 
-void cl_slab_work(const cl_slabs *s, uint64_t *min, uint64_t *best)
+void cl_slab_work(const cl_slabs *s, uint64_t fixed, uint64_t *min, uint64_t *best)
 {
-    *min = need_of(s, rows_of(s, SLABS_MAX));
-    *best = need_of(s, cl_slab_rows(s, BEST_BYTES > *min ? BEST_BYTES : *min));
-    if (*best < *min) *best = *min;
+    const uint64_t least = need_of(s, rows_of(s, SLABS_MAX));
+    const uint64_t good = need_of(s, cl_slab_rows(s, BEST_BYTES > least ? BEST_BYTES : least));
+    *min = fixed + least;
+    *best = fixed + (good > least ? good : least);
 }

@@ -43,8 +43,8 @@ typedef struct cl_slabs {
  * shorter last one. */
 int64_t cl_slab_rows(const cl_slabs *s, uint64_t bytes);
 
-/* Workspace: the least, for the shortest slabs; and the best, 128 MB where that is enough for slabs of good
- * length. */
-void cl_slab_work(const cl_slabs *s, uint64_t *min, uint64_t *best);
+/* Workspace, `fixed` bytes for others included: the least, for the shortest slabs; and the best, 128 MB where
+ * that is enough for slabs of good length. */
+void cl_slab_work(const cl_slabs *s, uint64_t fixed, uint64_t *min, uint64_t *best);
 
 #endif

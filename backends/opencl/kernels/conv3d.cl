@@ -9,6 +9,8 @@
  * that their rounding errors stay small.
  *
  *   WIDE   1, or 4 where out_c is a multiple of 4 */
+#include "vec.clh"
+#include "map.clh"
 #include "conv3d.clh"
 
 #ifndef ADJOINT
@@ -54,7 +56,7 @@ __kernel void conv3d(MAP_PARAMS, IN(float, w), IN(float, bias), OUT(float, y), c
     AT(w);
     AT(bias);
     AT(y);
-    const int id = get_global_id(0), in_c = cu + (JOINED ? cs : 0);
+    const int id = get_global_id(0), in_c = MAP_CHANNELS;
     const int co = id % (out_c / WIDE) * WIDE, v = id / (out_c / WIDE);
     if (v >= voxels) return;
     const int ox = v % ow, oy = v / ow % oh, oz = v / ow / oh % od, n = v / ow / oh / od;

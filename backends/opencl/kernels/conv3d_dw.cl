@@ -5,9 +5,11 @@
  *     UP 1 (upconv3d_dw):   map[n, o, ci] * dy[n, o * stride - pad + k, co]      dy is the big one
  *
  * The rows (n, oz, oy) of the small map are split into slices; a work-item sums WIDE channels co of one (k,
- * ci) over one slice, row by row, into part[slice, k, ci, co]. conv3d_add_slices makes dw of the slices.
+ * ci) over one slice, row by row, into part[slice, k, ci, co]. add_slices makes dw of the slices.
  *
  *   WIDE   1, or 4 where out_c is a multiple of 4 */
+#include "vec.clh"
+#include "map.clh"
 #include "conv3d.clh"
 
 #ifndef UP
@@ -23,7 +25,7 @@ __kernel void conv3d_dw(MAP_PARAMS, IN(float, dy), OUT(float, part), const int i
     MAP_AT;
     AT(dy);
     AT(part);
-    const int id = get_global_id(0), slice = get_global_id(1), in_c = cu + (JOINED ? cs : 0);
+    const int id = get_global_id(0), slice = get_global_id(1), in_c = MAP_CHANNELS;
     if (id >= items) return;
     const int co = id % (out_c / WIDE) * WIDE, ci = id / (out_c / WIDE) % in_c;
     const int tap = id / (out_c / WIDE) / in_c;

@@ -4,13 +4,16 @@
  *   a[v, (tap, ci)] = map[v's position - pad + tap, ci], zero outside
  *
  * The voxels of a sample are split into slices, the same of every sample; slice s writes part[s, m, co], and
- * conv3d_add_slices makes dw of the slices. Group 0: tile of dw, columns fastest; group 1: slice.
+ * add_slices makes dw of the slices. Group 0: tile of dw, columns fastest; group 1: slice.
  *
  * A work-item reads the same (tap, ci) and the same co throughout.
  *
- *   VEC    1, or 4 where the map's channels come by four (conv3d.clh)
+ *   VEC    1, or 4 where the map's channels come by four (map.clh)
  *   WIDE   1, or 4 where co does */
+#include "vec.clh"
+#include "map.clh"
 #include "conv3d.clh"
+#define STORE4 (WIDE == 4)
 #include "tile.clh"
 
 /* Slices of BK voxels: a's row is BM / VEC chunks, dy's BN / WIDE. */
@@ -62,7 +65,7 @@ source source_of(const map_part up, const map_part skip, int m, int rows, int in
 /* Starts reading rows p.v, p.v + A_STEP, ... of a's slice; bit i of `there` tells whether to[i] lies inside,
  * where it does not to[i] is 0. */
 INLINE void a_load(const map_part up, const map_part skip, const source s, place p, int end, int oh, int ow,
-                   int *there, map_vec *to)
+                   int *there, floatv *to)
 {
     *there = 0;
 #pragma unroll
@@ -79,11 +82,11 @@ INLINE void a_load(const map_part up, const map_part skip, const source s, place
 }
 
 INLINE void a_store(__local float *tile, int chunk, int first, const map_column column, int there,
-                    float slope, const map_vec *from)
+                    float slope, const floatv *from)
 {
 #pragma unroll
     for (int i = 0; i < A_LOADS; i++)
-        *(__local map_vec *)(tile + (first + i * A_STEP) * (4 * TILE_A) + chunk * VEC) =
+        *(__local floatv *)(tile + (first + i * A_STEP) * (4 * TILE_A) + chunk * VEC) =
             there >> i & 1 ? map_column_value(column, from[i], slope) : from[i];
 }
 
@@ -109,19 +112,6 @@ INLINE void b_store(__local float *tile, int lid, const wide *from)
     }
 }
 
-/* Four channels of a row, as far as there are. */
-void part_store(__global float *part, int channels, float4 v)
-{
-#if WIDE == 4
-    *(__global float4 *)part = v;
-#else
-    if (channels > 0) part[0] = v.x;
-    if (channels > 1) part[1] = v.y;
-    if (channels > 2) part[2] = v.z;
-    if (channels > 3) part[3] = v.w;
-#endif
-}
-
 /* samples, od, oh, ow, co: dy; per_slice: voxels of a slice. */
 __kernel __attribute__((reqd_work_group_size(TILE_ITEMS, 1, 1))) void
 conv3d_dw_implicit(MAP_PARAMS, IN(float, dy), OUT(float, part), const int samples, const int od, const int oh,
@@ -133,13 +123,13 @@ conv3d_dw_implicit(MAP_PARAMS, IN(float, dy), OUT(float, part), const int sample
     AT(dy);
     AT(part);
     const int lid = get_local_id(0), tx = lid % TILE_X, ty = lid / TILE_X, slice = get_group_id(1);
-    const int columns = CEIL_DIV(co, BN), in_c = cu + (JOINED ? cs : 0), rows = kd * kh * kw * in_c;
+    const int columns = CEIL_DIV(co, BN), in_c = MAP_CHANNELS, rows = kd * kh * kw * in_c;
     const int n0 = (int)get_group_id(0) % columns * BN, m0 = (int)get_group_id(0) / columns * BM;
     const int voxels = od * oh * ow, begin = slice * per_slice, end = min(voxels, begin + per_slice);
     const int chunk = lid % A_CHUNKS, first = lid / A_CHUNKS, steps = CEIL_DIV(end - begin, BK);
 
     int there;
-    map_vec a_next[A_LOADS];
+    floatv a_next[A_LOADS];
     wide b_next[B_LOADS];
     float4 sum[TM][TN / 4];
 #pragma unroll
@@ -178,7 +168,7 @@ conv3d_dw_implicit(MAP_PARAMS, IN(float, dy), OUT(float, part), const int sample
 #pragma unroll
         for (int r = 0; r < TM; r++) {
             const int m = m0 + TILE_ROW(ty, r);
-            if (m < rows) part_store(part + m * co + column, co - column, sum[r][j]);
+            if (m < rows) tile_store(part + m * co + column, co - column, sum[r][j]);
         }
     }
 }

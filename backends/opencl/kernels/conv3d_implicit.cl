@@ -9,19 +9,18 @@
  *
  * Group 0: tile of the result, columns fastest, so that tiles that read the same voxels run together. Group
  * 1: sample. Group 2: part of k; part p writes y[p, sample, m, co]: where there are several, y is workspace
- * and conv3d_add_slices adds them up.
+ * and add_slices adds them up.
  *
- *   VEC      1, or 4 where the map's channels come by four (conv3d.clh)
+ *   VEC      1, or 4 where the map's channels come by four (map.clh)
  *   WIDE     1, or 4 where co does; with FLIP it is VEC: the weights are read along ci
- *   STORE4   1 where rows of y are multiples of four */
+ *   STORE4   1 where out_c does, whatever FLIP is (tile.clh) */
+#include "vec.clh"
+#include "map.clh"
 #include "conv3d.clh"
 #include "tile.clh"
 
 #ifndef FLIP
 #define FLIP 0
-#endif
-#ifndef STORE4
-#define STORE4 0
 #endif
 
 /* The slice of a: chunks of VEC along k, a work-item always at the same k, at A_LOADS rows. */
@@ -92,7 +91,7 @@ place place_next(place p, int in_c, int kh, int kw)
 /* Starts reading a's slice; bit i of `there` tells whether to[i] lies inside, where it does not to[i] is 0.
  */
 INLINE void a_load(const map_part up, const map_part skip, const map_column column, const row *rows, place p,
-                   int k_end, int *there, map_vec *to)
+                   int k_end, int *there, floatv *to)
 {
     const int need = 1 << p.kx | 1 << (p.ky + 10) | 1 << (p.kz + 20);
     const int tap = map_voxel(column.in_skip ? skip : up, p.kz, p.ky, p.kx);
@@ -107,12 +106,12 @@ INLINE void a_load(const map_part up, const map_part skip, const map_column colu
 }
 
 INLINE void a_store(__local float *tile, int chunk, int first, const map_column column, int there,
-                    float slope, const map_vec *from)
+                    float slope, const floatv *from)
 {
 #pragma unroll
     for (int i = 0; i < A_LOADS; i++) {
         __local float *to = tile + chunk * VEC * (4 * TILE_A) + first + i * A_STEP;
-        const map_vec v = there >> i & 1 ? map_column_value(column, from[i], slope) : from[i];
+        const floatv v = there >> i & 1 ? map_column_value(column, from[i], slope) : from[i];
 #if VEC == 4
         to[0] = v.x;
         to[4 * TILE_A] = v.y;
@@ -171,19 +170,6 @@ INLINE void b_store(__local float *tile, int lid, const wide *from)
     }
 }
 
-/* Four channels of one voxel, as far as there are. */
-void y_store(__global float *y, int channels, float4 v)
-{
-#if STORE4
-    STORE(*(__global float4 *)y, v);
-#else
-    if (channels > 0) STORE(y[0], v.x);
-    if (channels > 1) STORE(y[1], v.y);
-    if (channels > 2) STORE(y[2], v.z);
-    if (channels > 3) STORE(y[3], v.w);
-#endif
-}
-
 float4 bias_load(__global const float *bias, int channels)
 {
     return (float4)(channels > 0 ? bias[0] : 0.0f, channels > 1 ? bias[1] : 0.0f,
@@ -204,7 +190,7 @@ conv3d_implicit(MAP_PARAMS, IN(float, w), IN(float, bias), OUT(float, y), const 
     const int lid = get_local_id(0), tx = lid % TILE_X, ty = lid / TILE_X;
     const int columns = CEIL_DIV(out_c, BN), sample = get_group_id(1), part = get_group_id(2);
     const int n0 = (int)get_group_id(0) % columns * BN, m0 = (int)get_group_id(0) / columns * BM;
-    const int voxels = od * oh * ow, taps = kd * kh * kw, in_c = cu + (JOINED ? cs : 0);
+    const int voxels = od * oh * ow, taps = kd * kh * kw, in_c = MAP_CHANNELS;
     const int k_begin = part * per_part, k_end = min(taps * in_c, k_begin + per_part);
     const map_part a = MAP_UP(sample), b = MAP_SKIP(sample);
 
@@ -217,7 +203,7 @@ conv3d_implicit(MAP_PARAMS, IN(float, w), IN(float, bias), OUT(float, y), const 
 
     map_column column = map_column_of(a, b, p.ci);
     int there;
-    map_vec a_next[A_LOADS];
+    floatv a_next[A_LOADS];
     wide b_next[B_LOADS];
     float4 sum[TM][TN / 4];
 #pragma unroll
@@ -252,7 +238,7 @@ conv3d_implicit(MAP_PARAMS, IN(float, w), IN(float, bias), OUT(float, y), const 
 #pragma unroll
         for (int r = 0; r < TM; r++) {
             const int m = m0 + TILE_ROW(ty, r);
-            if (m < voxels) y_store(y + m * out_c + co, out_c - co, sum[r][j] + add);
+            if (m < voxels) tile_store(y + m * out_c + co, out_c - co, sum[r][j] + add);
         }
     }
 }

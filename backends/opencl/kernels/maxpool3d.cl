@@ -7,49 +7,35 @@
  * Axis 0 runs over a row of y, ow * width pieces; axis 1 over its rows, axis 2 over its planes, samples
  * included. As windows tile the map, plane z of y begins at plane z * KD of x whatever the sample is.
  *
- * LAZY: x stands for act(scale * x + shift), table [S][2][C], of S = 1 or N sets. */
+ * The map may be lazy (map.clh). */
 #include "vec.clh"
+#include "map.clh"
 
 #ifndef KD
 #define KD 2
 #define KH 2
 #define KW 2
 #endif
-#ifndef LAZY
-#define LAZY 0
-#endif
 
 __kernel __attribute__((reqd_work_group_size(64, 4, 1))) void
-maxpool3d(IN(float, x),
-#if LAZY
-          IN(float, table), const float slope, const int planes_per_set,
-#endif
-          OUT(float, y), OUT(uchar, index), const int ow, const int oh, const int width)
+maxpool3d(MAP_PARAMS, OUT(float, y), OUT(uchar, index), const int ow, const int oh, const int width)
 {
-    AT(x);
+    MAP_AT;
     AT(y);
     AT(index);
     const int e = (int)get_global_id(0), oy = (int)get_global_id(1), oz = (int)get_global_id(2);
     if (e >= ow * width || oy >= oh) return;
-    const int ox = e / width, c = e - ox * width, row = ow * KW * width;
-    const int corner = ((oz * KD * oh + oy) * KH) * row + ox * KW * width + c;
-#if LAZY
-    AT(table);
-    const size_t set = oz / planes_per_set;
-    const floatv scale = CPIECES(table)[set * 2 * width + c],
-                 shift = CPIECES(table)[(set * 2 + 1) * width + c];
-#endif
+    const int ox = e / width, n = oz * KD / up_d;
+    const map_part x = MAP_UP(n), none = MAP_SKIP(n);
+    const map_column column = map_column_of(x, none, (e - ox * width) * VEC);
     floatv best = (floatv)(0.0f);
     intv at = (intv)(0);
     for (int kz = 0; kz < KD; kz++)
         for (int ky = 0; ky < KH; ky++)
             for (int kx = 0; kx < KW; kx++) {
                 const int k = (kz * KH + ky) * KW + kx;
-                floatv v = CPIECES(x)[corner + (kz * oh * KH + ky) * row + kx * width];
-#if LAZY
-                v = scale * v + shift;
-                v = v > 0.0f ? v : slope * v;
-#endif
+                const int voxel = map_voxel(x, oz * KD - n * up_d + kz, oy * KH + ky, ox * KW + kx);
+                const floatv v = map_column_value(column, map_column_load(column, voxel), slope);
                 const intv better = k == 0 ? (intv)(-1) : (intv)(v > best);
                 best = better ? v : best;
                 at = better ? (intv)(k) : at;

@@ -11,8 +11,8 @@
  * takes blocks of voxels in two passes over registers and joins them; then the group's lanes are joined, then
  * the groups. */
 #include "vec.clh"
-#include "rows.clh"
 #include "reduce.clh"
+#include "rows.clh"
 
 #ifndef STATS
 #define STATS 0

@@ -10,8 +10,8 @@
  *   norm_back_sums  dgain, dbias, and means [S][2][C] of s1 / m and s2 / m
  *   norm_back       dx, which may lie on dy */
 #include "vec.clh"
-#include "rows.clh"
 #include "reduce.clh"
+#include "rows.clh"
 
 #ifndef ACT
 #define ACT 0
@@ -53,20 +53,6 @@ static inline floatv before_act(channel c, floatv dy, floatv x)
 #endif
 }
 
-/* Adds `lanes` rows of `columns` sums into the first, as tree_pairs does. */
-static inline void tree_sums(__local floatv *s1, __local floatv *s2, int columns, int lanes)
-{
-    const int item = (int)get_local_id(0), lane = item / columns;
-    for (int h = tree_half(lanes); h > 0; h /= 2) {
-        barrier(CLK_LOCAL_MEM_FENCE);
-        if (lane < h && lane + h < lanes) {
-            s1[item] += s1[item + h * columns];
-            s2[item] += s2[item + h * columns];
-        }
-    }
-    barrier(CLK_LOCAL_MEM_FENCE);
-}
-
 __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
 norm_back_part(IN(float, dy), IN(float, x), CHANNEL_PARAMETERS, OUT(float, part), ROWS_PARAMETERS)
 {
@@ -92,7 +78,8 @@ norm_back_part(IN(float, dy), IN(float, x), CHANNEL_PARAMETERS, OUT(float, part)
     }
     s1[item] = sum;
     s2[item] = product * c.inv;
-    tree_sums(s1, s2, columns, lanes);
+    tree_sums(s1, columns, lanes);
+    tree_sums(s2, columns, lanes);
     if (r.lane > 0 || r.column >= width) return;
     const size_t row = ((size_t)r.set * get_num_groups(0) + r.group) * 2;
     PIECES(part)[row * width + r.column] = s1[item];
@@ -120,7 +107,8 @@ norm_back_sums(IN(float, part), OUT(float, dgain), OUT(float, dbias), OUT(float,
         }
         s1[item] = sum;
         s2[item] = product;
-        tree_sums(s1, s2, REDUCE_COLUMNS, REDUCE_LANES);
+        tree_sums(s1, REDUCE_COLUMNS, REDUCE_LANES);
+        tree_sums(s2, REDUCE_COLUMNS, REDUCE_LANES);
         if (lane == 0 && column < width) {
             bias_sum += s1[item];
             gain_sum += s2[item];

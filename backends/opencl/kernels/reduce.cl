@@ -1,7 +1,33 @@
-/* Second stage of sums: the parts that work-groups left behind, added column by column in fixed order.
+/* Sums in fixed order, in stages: what work-groups leave behind is added by a second kernel.
  *
- *   out[c] = sum over r of part[r][c],   part [rows][columns] */
+ *   sum_voxels      part[group][c] = sum of x[v][c] over the group's voxels, rows.clh
+ *   reduce_columns  out[c] = sum over r of part[r][c]: few columns, many rows
+ *   add_slices      out[e] = sum over s of part[s][e] + bias[e mod channels]: many elements, few slices
+ *
+ * With ADD, reduce_columns and add_slices add to what is there. */
+#include "vec.clh"
 #include "reduce.clh"
+#include "rows.clh"
+
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+sum_voxels(IN(float, x), OUT(float, part), ROWS_PARAMETERS)
+{
+    __local floatv sums[ROWS_GROUP];
+    AT(x);
+    AT(part);
+    const rows r = rows_mine(ROWS_ARGUMENTS);
+    __global const floatv *from = CPIECES(x) + r.at;
+    floatv sum = (floatv)(0.0f);
+    for (int i = 0; i < r.count; i += ROWS_BLOCK) {
+        const int end = min(i + (int)ROWS_BLOCK, r.count);
+        floatv block = (floatv)(0.0f);
+        for (int k = i; k < end; k++) block += from[k * r.step];
+        sum += block;
+    }
+    sums[get_local_id(0)] = sum;
+    tree_sums(sums, columns, lanes);
+    if (r.lane == 0 && r.column < width) PIECES(part)[(size_t)r.group * width + r.column] = sums[r.slot];
+}
 
 __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
 reduce_columns(IN(float, part), OUT(float, out), const int rows, const int columns)
@@ -17,5 +43,25 @@ reduce_columns(IN(float, part), OUT(float, out), const int rows, const int colum
             sum = pair_add(sum, part[(size_t)r * columns + column]);
     pairs[item] = sum;
     tree_pairs(pairs, REDUCE_COLUMNS, REDUCE_LANES);
-    if (lane == 0 && column < columns) out[column] = pairs[item].x + pairs[item].y;
+    if (lane == 0 && column < columns) STORE(out[column], pairs[item].x + pairs[item].y);
+}
+
+/* Four running sums take turns, to keep rounding errors small. */
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+add_slices(IN(float, part), IN(float, bias), OUT(float, out), const int n, const int slices,
+           const int has_bias, const int channels)
+{
+    AT(part);
+    AT(bias);
+    AT(out);
+    const int e = (int)get_global_id(0);
+    if (e >= n) return;
+    float sum[4] = {0.0f, 0.0f, 0.0f, 0.0f};
+    int s = 0;
+    for (; s + 4 <= slices; s += 4)
+        for (int i = 0; i < 4; i++) sum[i] += part[(size_t)(s + i) * n + e];
+    for (; s < slices; s++) sum[0] += part[(size_t)s * n + e];
+    float total = (sum[0] + sum[1]) + (sum[2] + sum[3]);
+    if (has_bias) total += bias[e % channels];
+    STORE(out[e], total);
 }

@@ -6,6 +6,7 @@
  * the map.
  *
  *   TRANSPOSED  1: the matrix is stored [k, r] */
+#include "vec.clh"
 #include "map.clh"
 
 #ifndef TRANSPOSED
@@ -19,7 +20,7 @@ __kernel void unfold(MAP_PARAMS, OUT(float, cols), const int row0, const int row
 {
     MAP_AT;
     AT(cols);
-    const int channels = cu + (JOINED ? cs : 0), groups = channels / VEC, tap = (int)get_global_id(2);
+    const int channels = MAP_CHANNELS, groups = channels / VEC, tap = (int)get_global_id(2);
 #if TRANSPOSED
     const int r = (int)get_global_id(0), group = (int)get_global_id(1);
 #else
@@ -31,7 +32,7 @@ __kernel void unfold(MAP_PARAMS, OUT(float, cols), const int row0, const int row
     const int y = v / ow % oh * sh - ph + tap / kw % kh;
     const int x = v % ow * sw - pw + tap % kw;
     const map_part from_up = MAP_UP(n), from_skip = MAP_SKIP(n);
-    map_vec value = 0.0f;
+    floatv value = 0.0f;
     if (z >= 0 && z < up_d && y >= 0 && y < up_h && x >= 0 && x < up_w)
         value = map_read(from_up, from_skip, map_voxel(from_up, z, y, x),
                          map_skip_voxel(from_up, from_skip, z, y, x), c, slope);
@@ -44,6 +45,6 @@ __kernel void unfold(MAP_PARAMS, OUT(float, cols), const int row0, const int row
 #elif TRANSPOSED
     cols[k * rows + r] = value;
 #else
-    *(__global map_vec *)(cols + r * kd * kh * kw * channels + k) = value;
+    *(__global floatv *)(cols + r * kd * kh * kw * channels + k) = value;
 #endif
 }
