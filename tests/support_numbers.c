@@ -1,6 +1,6 @@
-/* Errors are compared in two ways, because each misses what the other sees: the rms error over the whole array
- * (many small errors), and the worst element on the scale of the array (one wrong voxel among millions). NaN is
- * looked for before either, since it compares as neither large nor small. */
+/* Errors are compared in two ways, because each misses what the other sees: the rms error over the whole
+ * array (many small errors), and the worst element on the scale of the array (one wrong voxel among
+ * millions). NaN is looked for before either, since it compares as neither large nor small. */
 #include "tests/support_numbers.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* Arrays of numbers: random ones, to and from double, and how far one is from another. Needs no test framework:
- * `u3d verify` judges with the same functions as the tests. */
+/* Arrays of numbers: random ones, to and from double, and how far one is from another. Needs no test
+ * framework: `u3d verify` judges with the same functions as the tests. */
 #ifndef U3D_TESTS_SUPPORT_NUMBERS_H
 #define U3D_TESTS_SUPPORT_NUMBERS_H
 
@@ -35,7 +35,8 @@ u3d_test_diff u3d_test_compare_u8(const uint8_t *got, const double *want, int64_
 
 double u3d_test_rms(const double *p, int64_t n);
 
-/* "rms 3.1e-03, worst 2.2e-01 at n,z,y,x,c [0, 1, 2, 3, 4]: got 1.5, want 1.25"; `axes` may be "". Returns buf. */
+/* "rms 3.1e-03, worst 2.2e-01 at n,z,y,x,c [0, 1, 2, 3, 4]: got 1.5, want 1.25"; `axes` may be "". Returns
+ * buf. */
 const char *u3d_test_diff_text(const u3d_test_diff *d, const u3d_type *t, const char *axes, char *buf,
                                size_t cap);
 

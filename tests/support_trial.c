@@ -1,4 +1,5 @@
-/* One op, one implementation, one way of asking: run, watched, and judged. Tolerances are those of op_cases.c. */
+/* One op, one implementation, one way of asking: run, watched, and judged. Tolerances are those of
+ * op_cases.c. */
 #include "tests/support_trial.h"
 
 #include <math.h>
@@ -75,8 +76,8 @@ void u3d_op_outputs_free(const u3d_op_desc *d, void **out)
     }
 }
 
-/* Size below which an array of n elements is taken for cancelled terms: a few sums of inputs, which have size 1; or
- * gradients of saturated probabilities, of which a voxel has its share of the loss. */
+/* Size below which an array of n elements is taken for cancelled terms: a few sums of inputs, which have size
+ * 1; or gradients of saturated probabilities, of which a voxel has its share of the loss. */
 static double least_size(const u3d_op_case *c, int64_t n)
 {
     if (n < FEW) return 1;
@@ -95,8 +96,8 @@ static double *wanted(const u3d_op_data *data, const u3d_op_way *way, int i)
     return want;
 }
 
-static u3d_status judge(const u3d_op_case *c, const u3d_op_data *data, const u3d_op_way *way, void *const *out,
-                        u3d_op_finding *f)
+static u3d_status judge(const u3d_op_case *c, const u3d_op_data *data, const u3d_op_way *way,
+                        void *const *out, u3d_op_finding *f)
 {
     double most = -1;
     for (int i = 0; i < data->desc.n_out; i++) {
@@ -128,10 +129,8 @@ u3d_status u3d_op_try(u3d_backend *b, const u3d_op_case *c, const u3d_op_data *d
     *f = (u3d_op_finding){.tol = u3d_op_case_tol(c, impl), .ok = true};
     U3D_TRY(u3d_backend_query(b, &desc, &need));
     if (!work_bytes_of(&need, way->work, &f->work_bytes)) return U3D_OK;
-    u3d_op_trial t = {.impl = impl,
-                      .accumulate = way->accumulate,
-                      .work_bytes = f->work_bytes,
-                      .in_place = way->in_place};
+    u3d_op_trial t = {
+        .impl = impl, .accumulate = way->accumulate, .work_bytes = f->work_bytes, .in_place = way->in_place};
     U3D_TRY(u3d_op_data_run(b, data, &t, out, &trouble));
     f->ran = true;
     U3D_TRY(judge(c, data, way, out, f));

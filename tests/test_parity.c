@@ -15,8 +15,9 @@
 
 enum { SIZE = 24, N_CASES = 3, STEPS = 20, RELAYS = 4 };
 
-/* Of the loss, in each of the first 20 iterations. Found with PoCL: 4e-4 at most (batch norm, from its 128 voxels at the
- * coarsest level), 1e-6 (instance norm, Adam); a loss that goes its own way differs by tenths. */
+/* Of the loss, in each of the first 20 iterations. Found with PoCL: 4e-4 at most (batch norm, from its 128
+ * voxels at the coarsest level), 1e-6 (instance norm, Adam); a loss that goes its own way differs by tenths.
+ */
 static const double LIMIT_LOSS = 5e-3;
 static const double LIMIT_LABELS = 1e-3; /* share of voxels that may get another label */
 
@@ -59,8 +60,8 @@ static void data_new(u3d_test_set *set)
 
 typedef enum run_length { WHOLE, ONE_STEP } run_length;
 
-/* Trains in <set>/<name>; `net` NULL: goes on with the checkpoint that is there. ONE_STEP: is interrupted before it
- * begins, which counts behind the next iteration. */
+/* Trains in <set>/<name>; `net` NULL: goes on with the checkpoint that is there. ONE_STEP: is interrupted
+ * before it begins, which counts behind the next iteration. */
 static void train(const u3d_test_set *set, const char *backend, const char *name, const char *const *net,
                   run_length length)
 {
@@ -119,10 +120,12 @@ static void assert_together(const u3d_test_set *set, const char *a, const char *
     assert_int_equal(losses(set, b, two), STEPS);
     for (int i = 0; i < STEPS; i++) {
         const double off = fabs(two[i] - one[i]) / fabs(one[i]);
-        if (!(off <= LIMIT_LOSS)) fail_msg("iteration %d: loss %.9g in %s, %.9g in %s", i + 1, one[i], a, two[i], b);
+        if (!(off <= LIMIT_LOSS))
+            fail_msg("iteration %d: loss %.9g in %s, %.9g in %s", i + 1, one[i], a, two[i], b);
         most = fmax(most, off);
     }
-    print_message("%s and %s: the loss differs by %.1e at most, from %.4f to %.4f\n", a, b, most, one[0], one[STEPS - 1]);
+    print_message("%s and %s: the loss differs by %.1e at most, from %.4f to %.4f\n", a, b, most, one[0],
+                  one[STEPS - 1]);
     assert_true(one[STEPS - 1] < one[0]);
 }
 
@@ -180,8 +183,8 @@ static void twenty_steps_stay_together(void **state)
     }
 }
 
-/* Each of the first steps on the other backend than the one before, the rest on one: checkpoints of one are the
- * other's, momentum, averages, running statistics and all. */
+/* Each of the first steps on the other backend than the one before, the rest on one: checkpoints of one are
+ * the other's, momentum, averages, running statistics and all. */
 static void checkpoints_cross(void **state)
 {
     (void)state;
@@ -210,7 +213,8 @@ static int data_close(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(twenty_steps_stay_together), cmocka_unit_test(checkpoints_cross)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(twenty_steps_stay_together),
+                                       cmocka_unit_test(checkpoints_cross)};
     u3d_test_need_device("opencl");
     u3d_log_set_level(U3D_LOG_WARN);
     return cmocka_run_group_tests(tests, data_open, data_close);

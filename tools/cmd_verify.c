@@ -1,5 +1,5 @@
-/* u3d verify: does this device compute the right thing? Ops, a training step, a prediction; against the oracle in
- * double precision and the CPU backend. Exit code 1 where anything disagrees. */
+/* u3d verify: does this device compute the right thing? Ops, a training step, a prediction; against the
+ * oracle in double precision and the CPU backend. Exit code 1 where anything disagrees. */
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -41,7 +41,8 @@ static bool row_json(cJSON *json, const verify_row *r)
               cJSON_AddItemToObject(o, "worst_error", u3d_json_number(r->error)) &&
               cJSON_AddItemToObject(o, "tolerance", u3d_json_number(r->limit)) &&
               cJSON_AddStringToObject(o, "worst_at", r->where) &&
-              cJSON_AddNumberToObject(o, "wrong", r->n_wrong) && cJSON_AddBoolToObject(o, "ok", r->n_wrong == 0);
+              cJSON_AddNumberToObject(o, "wrong", r->n_wrong) &&
+              cJSON_AddBoolToObject(o, "ok", r->n_wrong == 0);
     if (ok && r->n_wrong) ok = cJSON_AddStringToObject(o, "failure", r->text) != NULL;
     return ok;
 }
@@ -49,12 +50,12 @@ static bool row_json(cJSON *json, const verify_row *r)
 static void row_print(verify *v, const verify_row *r)
 {
     if (v->n_rows == 0)
-        printf("%-20s %-18s %6s %11s %9s  %-26s %s\n", "op or network", "implementation", "cases", "worst error",
-               "allowed", "at", "");
+        printf("%-20s %-18s %6s %11s %9s  %-26s %s\n", "op or network", "implementation", "cases",
+               "worst error", "allowed", "at", "");
     const char *result = r->n_wrong ? "FAILED" : "ok";
     if (r->cases > 0)
-        printf("%-20s %-18s %6d %11.1e %9.1e  %-26s %s\n", r->name, r->part, r->cases, r->error, r->limit, r->where,
-               result);
+        printf("%-20s %-18s %6d %11.1e %9.1e  %-26s %s\n", r->name, r->part, r->cases, r->error, r->limit,
+               r->where, result);
     else
         printf("%-20s %-18s %6d %11s %9s  %-26s %s\n", r->name, r->part, 0, "-", "-", "-", result);
     if (r->n_wrong) printf("    %s%s\n", r->text, r->n_wrong > 1 ? "; and more" : "");
@@ -63,7 +64,8 @@ static void row_print(verify *v, const verify_row *r)
 
 u3d_status verify_report(verify *v, const verify_row *r)
 {
-    if (v->json && !row_json(v->json, r)) return u3d_fail(U3D_E_NOMEM, "verify: out of memory for the report");
+    if (v->json && !row_json(v->json, r))
+        return u3d_fail(U3D_E_NOMEM, "verify: out of memory for the report");
     if (!v->json) row_print(v, r);
     v->n_rows++;
     if (r->n_wrong && v->n_failed++ == 0) snprintf(v->first, sizeof v->first, "%s %s", r->name, r->part);
@@ -97,7 +99,8 @@ static const struct {
 };
 enum { N_NETS = sizeof nets / sizeof *nets };
 
-/* The network that --net names: with --input, else the smallest size that leaves four voxels at the coarsest level. */
+/* The network that --net names: with --input, else the smallest size that leaves four voxels at the coarsest
+ * level. */
 static u3d_status config_named(const args *a, u3d_backend *b, u3d_config *c)
 {
     U3D_TRY(net_args_config(a, "verify", a->net, b, c));
@@ -168,10 +171,11 @@ static u3d_status verdict(verify *v)
         U3D_TRY(u3d_json_print(stdout, v->json));
     }
     if (v->n_failed)
-        return u3d_fail(U3D_E_CHECK,
-                        "%s computes wrong results: %d of %d checks failed, the first is %s; use another device or "
-                        "driver",
-                        caps.device, v->n_failed, v->n_rows, v->first);
+        return u3d_fail(
+            U3D_E_CHECK,
+            "%s computes wrong results: %d of %d checks failed, the first is %s; use another device or "
+            "driver",
+            caps.device, v->n_failed, v->n_rows, v->first);
     if (!v->json) printf("all %d checks agree: %s computes what it should\n", v->n_rows, caps.device);
     return U3D_OK;
 }

@@ -1,6 +1,7 @@
-/* u3d verify inside: what is judged, and how a judgement is told. cmd_verify.c chooses and reports, verify_ops.c goes
- * through the op table, verify_net.c through a training step (verify_node.c: one node of it, verify_optim.c: the
- * update), verify_predict.c through a prediction. The judge is the tests' oracle (tests/ref). */
+/* u3d verify inside: what is judged, and how a judgement is told. cmd_verify.c chooses and reports,
+ * verify_ops.c goes through the op table, verify_net.c through a training step (verify_node.c: one node of
+ * it, verify_optim.c: the update), verify_predict.c through a prediction. The judge is the tests' oracle
+ * (tests/ref). */
 #ifndef U3D_TOOLS_VERIFY_H
 #define U3D_TOOLS_VERIFY_H
 
@@ -16,21 +17,21 @@ typedef struct verify {
     u3d_backend *backend; /* on trial                                               */
     u3d_backend *cpu;     /* the CPU, whole results are compared with it, too       */
     uint64_t seed;
-    cJSON *json;          /* NULL: lines of text                                    */
+    cJSON *json; /* NULL: lines of text                                    */
     int n_rows, n_failed;
-    char first[160];      /* what failed first                                      */
+    char first[160]; /* what failed first                                      */
 } verify;
 
 typedef struct verify_row { /* one line of the report, one object of the JSON */
-    const char *list;  /* "ops", "nets" or "predictions"                                    */
-    const char *name;  /* op or network                                                     */
-    const char *part;  /* implementation, or part of the network's run                      */
-    int cases;         /* how many comparisons                                              */
-    double excess;     /* the largest error as a share of what is allowed; above 1 is wrong */
+    const char *list;       /* "ops", "nets" or "predictions"                                    */
+    const char *name;       /* op or network                                                     */
+    const char *part;       /* implementation, or part of the network's run                      */
+    int cases;              /* how many comparisons                                              */
+    double excess;          /* the largest error as a share of what is allowed; above 1 is wrong */
     double error, limit;
-    char where[80];    /* where that was: case, node, parameter                             */
+    char where[80]; /* where that was: case, node, parameter                             */
     int n_wrong;
-    char text[640];    /* of the first that is wrong: element, both values                  */
+    char text[640]; /* of the first that is wrong: element, both values                  */
 } verify_row;
 
 /* One comparison more: `where` has an error of `error` where `limit` is allowed. */
@@ -51,8 +52,8 @@ u3d_status verify_net(verify *v, const char *name, const u3d_config *c);
 typedef struct verify_node { /* user data of the hook */
     verify *v;
     verify_row row;
-    u3d_val keep;       /* this value is copied where it appears ...            */
-    u3d_tensor *kept;   /* ... to here; owned by the caller                     */
+    u3d_val keep;                               /* this value is copied where it appears ...            */
+    u3d_tensor *kept;                           /* ... to here; owned by the caller                     */
     double *in[U3D_MAX_IN], *want[U3D_MAX_OUT]; /* of the node at work          */
 } verify_node;
 

@@ -2,12 +2,12 @@
  *
  *   nodes       each node against the oracle, fed with the backend's own inputs (verify_node.c)
  *   loss, logits, gradients
- *               against the oracle's own chain over the plain graph, from image to gradients, and against the CPU
- *   optimizer   two updates from these gradients (verify_optim.c)
+ *               against the oracle's own chain over the plain graph, from image to gradients, and against the
+ * CPU optimizer   two updates from these gradients (verify_optim.c)
  *
- * Along a chain errors grow, and behind a jump (a maximum, the kink of an activation) a rounding error becomes a large
- * one for a single voxel. So the chain's limits only tell whether the parts were put together rightly; whether each
- * computes rightly, the nodes tell. */
+ * Along a chain errors grow, and behind a jump (a maximum, the kink of an activation) a rounding error
+ * becomes a large one for a single voxel. So the chain's limits only tell whether the parts were put together
+ * rightly; whether each computes rightly, the nodes tell. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,9 +21,10 @@
 #include "tests/support_trial.h"
 #include "tools/verify.h"
 
-/* Relative rms error. The loss is a mean over many voxels: 1e-6 is found. Logits: what precision=fast promises
- * (tests/test_precision.c); 2e-5 is found. Gradients: all parameters' together, so that those that cancel to zero count
- * as what they are; 1e-5 is found, and 6e-3 where one voxel lies on the other side of a kink (three of 36 runs). */
+/* Relative rms error. The loss is a mean over many voxels: 1e-6 is found. Logits: what precision=fast
+ * promises (tests/test_precision.c); 2e-5 is found. Gradients: all parameters' together, so that those that
+ * cancel to zero count as what they are; 1e-5 is found, and 6e-3 where one voxel lies on the other side of a
+ * kink (three of 36 runs). */
 static const double LIMIT_LOSS = 2e-5, LIMIT_LOGITS = 1e-4, LIMIT_GRADIENTS = 2e-2;
 
 typedef struct machine { /* the network on one backend */
@@ -149,7 +150,8 @@ static u3d_status eval_fill(u3d_test_eval *e, const u3d_unet3d *net, u3d_params 
     for (int i = 0; i < u3d_params_count(p); i++) {
         u3d_tensor *t = NULL;
         u3d_status status = param_fetch(p, U3D_BLOCK_VALUE, i, &t);
-        if (status == U3D_OK) status = set_value(e, u3d_graph_find(net->graph, u3d_params_info(p, i)->name), t);
+        if (status == U3D_OK)
+            status = set_value(e, u3d_graph_find(net->graph, u3d_params_info(p, i)->name), t);
         u3d_tensor_free(t);
         U3D_TRY(status);
     }
@@ -199,20 +201,24 @@ static void gradient_add(gradient_sum *s, const u3d_tensor *got, const double *w
         s->worst = error;
         snprintf(s->where, sizeof s->where, "%s", got->name);
         snprintf(s->text, sizeof s->text, "most of it in %s, %s", got->name,
-                 u3d_test_diff_text(&d, &got->type, got->type.rank == 5 ? "kz,ky,kx,ci,co" : "", text, sizeof text));
+                 u3d_test_diff_text(&d, &got->type, got->type.rank == 5 ? "kz,ky,kx,ci,co" : "", text,
+                                    sizeof text));
     }
 }
 
-static u3d_status gradient_report(verify *v, const char *name, const char *part, const gradient_sum *s, double limit)
+static u3d_status gradient_report(verify *v, const char *name, const char *part, const gradient_sum *s,
+                                  double limit)
 {
     const double error = s->size > 0 ? sqrt(s->error / s->size) : sqrt(s->error);
     verify_row row = {.list = "nets", .name = name, .part = part};
     verify_count(&row, s->where, error / limit, error, limit);
-    if (!(error <= limit)) verify_wrong(&row, "gradients of the whole chain: rms %.2e (limit %.0e), %s", error, limit, s->text);
+    if (!(error <= limit))
+        verify_wrong(&row, "gradients of the whole chain: rms %.2e (limit %.0e), %s", error, limit, s->text);
     return verify_report(v, &row);
 }
 
-static u3d_status against_oracle(verify *v, const char *name, const u3d_config *c, const machine *m, const inputs *in)
+static u3d_status against_oracle(verify *v, const char *name, const u3d_config *c, const machine *m,
+                                 const inputs *in)
 {
     u3d_status status = U3D_OK;
     u3d_unet3d plain = {0};
@@ -253,8 +259,8 @@ static u3d_status wide_compare(verify *v, const char *name, const char *part, co
 }
 
 /* The same step on the CPU: both are off by their limits at most. */
-static u3d_status against_cpu(verify *v, const char *name, const u3d_config *c, uint64_t cap, const machine *m,
-                              const inputs *in)
+static u3d_status against_cpu(verify *v, const char *name, const u3d_config *c, uint64_t cap,
+                              const machine *m, const inputs *in)
 {
     u3d_status status = U3D_OK;
     machine cpu = {0};

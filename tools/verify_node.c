@@ -1,11 +1,12 @@
 /* One node of a graph against the oracle, from within the run.
  *
- * The oracle is given what the backend itself had in the node's inputs. So errors do not add up from node to node, each
- * is held to the tolerance of its op alone, and the first node that is wrong is the one that computes wrongly.
+ * The oracle is given what the backend itself had in the node's inputs. So errors do not add up from node to
+ * node, each is held to the tolerance of its op alone, and the first node that is wrong is the one that
+ * computes wrongly.
  *
- * Two things are no errors. A sum over all voxels of a gradient cancels behind a norm: it is measured against the size
- * of a sum that does not cancel. And where a value lies on a jump within rounding (two maxima of a window, the kink of
- * an activation), either side is right. */
+ * Two things are no errors. A sum over all voxels of a gradient cancels behind a norm: it is measured against
+ * the size of a sum that does not cancel. And where a value lies on a jump within rounding (two maxima of a
+ * window, the kink of an activation), either side is right. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -88,8 +89,9 @@ static u3d_status accept_ties(const u3d_op_desc *d, double *const *in, const uin
         double value[2];
         for (int i = 0; i < 2; i++) {
             const int64_t c = e % y->dim[4], x = e / y->dim[4] % y->dim[3], r = e / (y->dim[4] * y->dim[3]);
-            value[i] = map[u3d_ref_at(&t, r / (y->dim[2] * y->dim[1]), r / y->dim[2] % y->dim[1] * k[0] + index[i] / (k[2] * k[1]),
-                                      r % y->dim[2] * k[1] + index[i] / k[2] % k[1], x * k[2] + index[i] % k[2], c)];
+            value[i] = map[u3d_ref_at(
+                &t, r / (y->dim[2] * y->dim[1]), r / y->dim[2] % y->dim[1] * k[0] + index[i] / (k[2] * k[1]),
+                r % y->dim[2] * k[1] + index[i] / k[2] % k[1], x * k[2] + index[i] % k[2], c)];
         }
         if (fabs(value[0] - value[1]) <= rounding) want[e] = got[e];
     }
@@ -97,8 +99,8 @@ static u3d_status accept_ties(const u3d_op_desc *d, double *const *in, const uin
     return U3D_OK;
 }
 
-/* norm_back with an activation: inputs whose normalised value is 0 within rounding are moved to the other side of the
- * kink where the device's dx says that it saw them there. Returns how many. */
+/* norm_back with an activation: inputs whose normalised value is 0 within rounding are moved to the other
+ * side of the kink where the device's dx says that it saw them there. Returns how many. */
 static int64_t move_over_kink(const u3d_op_desc *d, double *const *in, const float *dx, const double *want)
 {
     const int64_t channels = d->in[1].dim[4], n = u3d_type_elems(&d->in[1]), sets = d->in[4].dim[0];
@@ -107,7 +109,8 @@ static int64_t move_over_kink(const u3d_op_desc *d, double *const *in, const flo
         const int64_t c = e % channels, set = e / (n / sets);
         const double *table = in[4] + set * 2 * channels, *stats = in[3] + set * 2 * channels;
         const double scaled = table[c] * in[1][e], at = scaled + table[channels + c];
-        if (fabs(at) > 4 * (double)FLT_EPSILON * (fabs(scaled) + fabs(table[channels + c])) || scaled == 0) continue;
+        if (fabs(at) > 4 * (double)FLT_EPSILON * (fabs(scaled) + fabs(table[channels + c])) || scaled == 0)
+            continue;
         const double jump = in[2][c] * stats[channels + c] * in[0][e] * (1 - (double)d->attr.norm.slope);
         if (fabs((double)dx[e] - want[e]) < 0.5 * fabs(jump)) continue;
         in[1][e] -= (2 * at + (at > 0 ? DBL_EPSILON : -DBL_EPSILON) * fabs(scaled)) / table[c];
@@ -131,8 +134,9 @@ static void output_judge(verify_node *n, const u3d_op_desc *d, const char *impl,
     char text[256];
     verify_count(&n->row, name, excess, diff.rms > worst ? diff.rms : worst, tol);
     if (excess <= 1) return;
-    verify_wrong(&n->row, "node %s (%s, %s): out[%d] %s (limits %.0e, %.0e)", name, u3d_op_info_get(d->op)->name, impl,
-                 i, u3d_test_diff_text(&diff, t, u3d_op_axes(d, i), text, sizeof text), tol, U3D_WORST * tol);
+    verify_wrong(&n->row, "node %s (%s, %s): out[%d] %s (limits %.0e, %.0e)", name,
+                 u3d_op_info_get(d->op)->name, impl, i,
+                 u3d_test_diff_text(&diff, t, u3d_op_axes(d, i), text, sizeof text), tol, U3D_WORST * tol);
 }
 
 /* The oracle's outputs; once more where the device saw inputs on the other side of a kink. */

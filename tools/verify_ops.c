@@ -1,8 +1,8 @@
 /* The op table on one backend: every case of tests/op_cases.c against the oracle, run as test_ops runs it.
  *
- * Quick: without the cases that are there for their size; the larger ones only with the implementation that would be
- * chosen; outputs apart from inputs and replaced, which leaves a third of the kernels uncompiled (the training step adds
- * and works in place). --full: every case, implementation and way. */
+ * Quick: without the cases that are there for their size; the larger ones only with the implementation that
+ * would be chosen; outputs apart from inputs and replaced, which leaves a third of the kernels uncompiled
+ * (the training step adds and works in place). --full: every case, implementation and way. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
-/* The optimizer on one backend against the formulas of engine/optim.h in double precision, over the same flat blocks. */
+/* The optimizer on one backend against the formulas of engine/optim.h in double precision, over the same flat
+ * blocks. */
 #include <math.h>
 #include <stdio.h>
 
@@ -28,7 +29,8 @@ static u3d_status block_fetch(u3d_params *p, u3d_block block, int segment, float
     const u3d_span span = u3d_params_span(p, block, segment, n);
     *out = u3d_new_uninit((size_t)*n, sizeof(float));
     if (!*out) return U3D_E_NOMEM;
-    return *n ? u3d_backend_download(u3d_params_backend(p), *out, span, (uint64_t)*n * sizeof(float)) : U3D_OK;
+    return *n ? u3d_backend_download(u3d_params_backend(p), *out, span, (uint64_t)*n * sizeof(float))
+              : U3D_OK;
 }
 
 static u3d_status snapshot_take(u3d_params *p, int segment, snapshot *s)
@@ -48,25 +50,32 @@ static u3d_status snapshot_take(u3d_params *p, int segment, snapshot *s)
 
 /* ---- the oracle's step ---- */
 
-static void hyper_fill(const u3d_optim_opts *o, int64_t step, double grad_scale, bool decay, double h[N_HYPER])
+static void hyper_fill(const u3d_optim_opts *o, int64_t step, double grad_scale, bool decay,
+                       double h[N_HYPER])
 {
-    const double t = (double)(step + 1), lr = u3d_optim_lr(o, step), weight_decay = decay ? o->weight_decay : 0;
+    const double t = (double)(step + 1), lr = u3d_optim_lr(o, step),
+                 weight_decay = decay ? o->weight_decay : 0;
     const double sgd[N_HYPER] = {lr, o->momentum, weight_decay, grad_scale, o->nesterov ? 1 : 0};
-    const double adam[N_HYPER] = {lr,           o->beta1,   o->beta2,              o->eps,
-                                  weight_decay, grad_scale, 1 - pow(o->beta1, t), 1 - pow(o->beta2, t)};
+    const double adam[N_HYPER] = {
+        lr, o->beta1, o->beta2, o->eps, weight_decay, grad_scale, 1 - pow(o->beta1, t), 1 - pow(o->beta2, t)};
     for (int i = 0; i < N_HYPER; i++) /* the device is given floats */
         h[i] = (double)(float)(o->kind == U3D_OPTIM_ADAM ? adam[i] : sgd[i]);
 }
 
 static u3d_status describe(u3d_op op, int64_t n, u3d_op_desc *d)
 {
-    *d = (u3d_op_desc){.op = op, .n_in = 2, .n_out = op == U3D_OP_ADAM_STEP ? 3 : op == U3D_OP_SGD_STEP ? 2 : 1};
+    *d = (u3d_op_desc){.op = op,
+                       .n_in = 2,
+                       .n_out = op == U3D_OP_ADAM_STEP  ? 3
+                                : op == U3D_OP_SGD_STEP ? 2
+                                                        : 1};
     d->in[0] = u3d_type_f32(1, &n);
     d->in[1] = op == U3D_OP_LERP ? u3d_type_scalar() : u3d_type_f32(1, &(int64_t){N_HYPER});
     return u3d_op_info_get(op)->infer(d);
 }
 
-static u3d_status oracle_step(const u3d_optim_opts *o, int64_t step, double grad_scale, int segment, snapshot *s)
+static u3d_status oracle_step(const u3d_optim_opts *o, int64_t step, double grad_scale, int segment,
+                              snapshot *s)
 {
     u3d_op_desc d;
     double hyper[N_HYPER];
@@ -99,7 +108,8 @@ static const char *owner_of(const u3d_params *p, int segment, int64_t at)
     return "padding";
 }
 
-static u3d_status compare(u3d_params *p, int segment, const u3d_optim_opts *o, const snapshot *s, verify_row *row)
+static u3d_status compare(u3d_params *p, int segment, const u3d_optim_opts *o, const snapshot *s,
+                          verify_row *row)
 {
     static const char *const names[U3D_BLOCK_COUNT] = {"value", "gradient", "first moment", "second moment",
                                                        "average"};
@@ -133,11 +143,13 @@ static double compare_norm(const snapshot s[2], const u3d_optim_stats *stats, ve
     const double tol = u3d_op_tol(&squares, "");
     double sum = 0;
     for (int segment = 0; segment < 2; segment++)
-        for (int64_t i = 0; i < s[segment].n; i++) sum += s[segment].block[U3D_BLOCK_GRAD][i] * s[segment].block[U3D_BLOCK_GRAD][i];
+        for (int64_t i = 0; i < s[segment].n; i++)
+            sum += s[segment].block[U3D_BLOCK_GRAD][i] * s[segment].block[U3D_BLOCK_GRAD][i];
     const double norm = sqrt(sum), error = norm > 0 ? fabs(stats->grad_norm - norm) / norm : stats->grad_norm;
     verify_count(row, "norm of the gradients", error / tol, error, tol);
     if (!(error <= tol) || stats->skipped)
-        verify_wrong(row, "norm of the gradients: got %.9g, want %.9g (limit %.0e)", stats->grad_norm, norm, tol);
+        verify_wrong(row, "norm of the gradients: got %.9g, want %.9g (limit %.0e)", stats->grad_norm, norm,
+                     tol);
     return norm;
 }
 

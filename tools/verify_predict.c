@@ -1,5 +1,5 @@
-/* A prediction of a whole volume, several tiles large, with the same random weights on the backend and on the CPU: the
- * way that labels take, stitched and all. */
+/* A prediction of a whole volume, several tiles large, with the same random weights on the backend and on the
+ * CPU: the way that labels take, stitched and all. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,7 +49,8 @@ static u3d_status volume_make(const verify *v, const u3d_config *c, u3d_volume *
     return U3D_OK;
 }
 
-static u3d_status predict(const verify *v, u3d_backend *b, const u3d_model *m, const u3d_volume *image, prediction *p)
+static u3d_status predict(const verify *v, u3d_backend *b, const u3d_model *m, const u3d_volume *image,
+                          prediction *p)
 {
     u3d_predictor *predictor = NULL;
     u3d_predict_opts o = {.step = 0.5, .probabilities = true, .quiet = true, .stop = v->a->stop};
@@ -88,10 +89,12 @@ static u3d_status compare(verify *v, const char *name, const prediction *got, co
     verify_count(&row, where, share / LIMIT_LABELS, share, LIMIT_LABELS);
     if (share > LIMIT_LABELS || isnan(off))
         verify_wrong(&row,
-                     "%lld of %lld voxels have another label than on the CPU, probabilities differ by up to %.2e; first "
+                     "%lld of %lld voxels have another label than on the CPU, probabilities differ by up to "
+                     "%.2e; first "
                      "at z,y,x [%lld, %lld, %lld]: got %d, want %d",
                      (long long)n_off, (long long)n, off, (long long)(first / (size[1] * size[2])),
-                     (long long)(first / size[2] % size[1]), (long long)(first % size[2]), a[first], b[first]);
+                     (long long)(first / size[2] % size[1]), (long long)(first % size[2]), a[first],
+                     b[first]);
     return verify_report(v, &row);
 }
 

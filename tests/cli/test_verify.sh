@@ -1,0 +1,16 @@
+# verify on the CPU: every check agrees, in text and JSON, also for a network that is named. (test_opencl.sh has one that does not.)
+. "$(dirname "$0")/common.sh"
+cpu="--backend=cpu --quiet"
+
+expect 0 'all [0-9]+ checks agree' "$u3d" $cpu verify
+cp out.txt table.txt
+check "a line per op and implementation" test "$(grep -c ' ok$' table.txt)" -gt 40
+check "whole networks, too" grep -Eq '^instance-leaky-dice +gradients/oracle .* ok$' table.txt
+expect 0 '"ok":[[:space:]]*true' "$u3d" $cpu verify --json --threads 2
+cp out.txt verify.json
+check "JSON and nothing else on stdout" sh -c "head -c 1 verify.json | grep -q '{'"
+echo '{"levels": 2, "base": 3, "norm": "instance", "loss": "dice", "patch": "12x12x12"}' >net.json
+expect 0 '^net.json +optimizer .* ok$' "$u3d" $cpu verify --net net.json --input 8x12x16 --batch 1
+expect 2 'neither a preset' "$u3d" $cpu verify --net nothere
+expect 2 'planned from data' "$u3d" $cpu verify --net auto
+finish
