@@ -1,7 +1,7 @@
 /* The op table on one backend: every case of tests/op_cases.c against the oracle, run as test_ops runs it.
  *
- * Quick: without the cases that are there for their size; the larger ones only with the implementation that
- * would be chosen; outputs apart from inputs and replaced, which leaves a third of the kernels uncompiled
+ * Quick: a dozen or so of each op's cases, spread evenly over its list, without those that are there for their
+ * size; the larger ones only with the implementation that would be chosen; outputs apart from inputs and replaced, which leaves a third of the kernels uncompiled
  * (the training step adds and works in place). --full: every case, implementation and way. */
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "tests/support_trial.h"
 #include "tools/verify.h"
 
-enum { MAX_IMPLS = 16, SMALL = 8192 /* elements of inputs and outputs */ };
+enum { MAX_IMPLS = 16, MAX_CASES = 512, QUICK_CASES = 16, SMALL = 8192 /* elements of inputs and outputs */ };
 
 typedef struct table { /* one op */
     verify *v;
@@ -25,6 +25,20 @@ static bool case_selected(const verify *v, const u3d_op_case *c)
     for (size_t i = 0; !v->a->full && i < sizeof for_size / sizeof *for_size; i++)
         if (strstr(c->tag, for_size[i])) return false;
     return true;
+}
+
+/* The cases of an op that are looked at; returns how many. */
+static int select_cases(const verify *v, u3d_op op, const u3d_op_case *out[MAX_CASES])
+{
+    int n = 0, kept = 0;
+    for (int i = 0; i < u3d_op_case_count && n < MAX_CASES; i++)
+        if (u3d_op_cases[i].op == op && case_selected(v, &u3d_op_cases[i])) out[n++] = &u3d_op_cases[i];
+    if (v->a->full || n <= QUICK_CASES) return n;
+    while (kept < QUICK_CASES) {
+        out[kept] = out[kept * n / QUICK_CASES];
+        kept++;
+    }
+    return kept;
 }
 
 static bool is_small(const u3d_op_desc *d)
@@ -95,17 +109,17 @@ static u3d_status case_try(table *t, const u3d_op_case *c, const u3d_op_data *da
 static u3d_status op_try(verify *v, u3d_op op, table *t, u3d_progress *progress, int64_t *n_done)
 {
     const char *impl = NULL, *name = u3d_op_info_get(op)->name;
+    const u3d_op_case *cases[MAX_CASES];
+    const int n_cases = select_cases(v, op, cases);
     *t = (table){.v = v};
     for (int i = 0; i < MAX_IMPLS - 1 && (impl = u3d_backend_impl(v->backend, op, i)) != NULL; i++)
         t->rows[t->n_rows++] = (verify_row){.list = "ops", .name = name, .part = impl};
     t->rows[t->n_rows++] = (verify_row){.list = "ops", .name = name, .part = "-"};
-    for (int i = 0; i < u3d_op_case_count; i++) {
-        const u3d_op_case *c = &u3d_op_cases[i];
+    for (int i = 0; i < n_cases; i++) {
         u3d_op_data *data;
-        if (c->op != op || !case_selected(v, c)) continue;
         U3D_TRY(verify_stopped(v));
-        U3D_TRY(u3d_op_data_new(c, v->seed, &data));
-        const u3d_status status = case_try(t, c, data);
+        U3D_TRY(u3d_op_data_new(cases[i], v->seed, &data));
+        const u3d_status status = case_try(t, cases[i], data);
         u3d_op_data_free(data);
         U3D_TRY(status);
         u3d_progress_show(progress, ++*n_done, name);
@@ -120,7 +134,8 @@ u3d_status verify_ops(verify *v)
     int64_t n_cases = 0, n_done = 0;
     table *t = u3d_new(1, sizeof *t);
     if (!t) return U3D_E_NOMEM;
-    for (int i = 0; i < u3d_op_case_count; i++) n_cases += case_selected(v, &u3d_op_cases[i]);
+    const u3d_op_case *cases[MAX_CASES];
+    for (int op = 0; op < U3D_OP_COUNT; op++) n_cases += select_cases(v, (u3d_op)op, cases);
     u3d_progress progress = u3d_progress_begin("case", 0, n_cases, false);
     u3d_status status = U3D_OK;
     for (int op = 0; status == U3D_OK && op < U3D_OP_COUNT; op++)
