@@ -10,13 +10,12 @@
 #include <unistd.h>
 
 #include "engine/log.h"
+#include "engine/mem.h"
 
 extern const u3d_backend_vt u3d_backend_cpu;
 #if U3D_HAVE_OPENCL
 extern const u3d_backend_vt u3d_backend_opencl;
 #endif
-
-enum { MAX_DEVICES = 32 };
 
 static const u3d_backend_vt *const table[] = {
     &u3d_backend_cpu,
@@ -52,12 +51,71 @@ static u3d_status unknown_backend(const char *name)
     return u3d_fail(U3D_E_ARG, "open backend '%s': unknown name; known are %s", name, known);
 }
 
+/* What a search for devices sends to the process that asked. */
+typedef struct found {
+    u3d_status status;
+    char text[400];
+    int n;
+    u3d_caps caps[U3D_MAX_DEVICES];
+} found;
+
+static bool send_all(int fd, const void *data, size_t bytes)
+{
+    ssize_t sent = 1;
+    for (const char *p = data; bytes > 0 && sent > 0; p += sent, bytes -= (size_t)sent) sent = write(fd, p, bytes);
+    return bytes == 0;
+}
+
+static bool receive_all(int fd, void *data, size_t bytes)
+{
+    ssize_t got = 1;
+    for (char *p = data; bytes > 0 && got > 0; p += got, bytes -= (size_t)got) got = read(fd, p, bytes);
+    return bytes == 0;
+}
+
+static void search(const u3d_backend_vt *vt, found *f)
+{
+    f->status = vt->list(f->caps, U3D_MAX_DEVICES, &f->n);
+    if (f->status != U3D_OK) (void)snprintf(f->text, sizeof f->text, "%s", u3d_error_text());
+}
+
+static u3d_status search_elsewhere(const u3d_backend_vt *vt, found *f)
+{
+    int ends[2], status = 0;
+    fflush(NULL);
+    if (pipe(ends) != 0) return u3d_fail(U3D_E_DEVICE, "looking for devices of %s: no pipe to a process", vt->name);
+    const pid_t child = fork();
+    if (child == 0) {
+        search(vt, f);
+        _exit(send_all(ends[1], f, sizeof *f) ? 0 : 1);
+    }
+    close(ends[1]);
+    const bool whole = child > 0 && receive_all(ends[0], f, sizeof *f);
+    close(ends[0]);
+    if (child > 0) waitpid(child, &status, 0);
+    if (whole) return f->status == U3D_OK ? U3D_OK : u3d_fail(f->status, "%s", f->text);
+    return u3d_fail(U3D_E_DEVICE, "a driver of %s crashed when asked for its devices (signal %d); remove or repair it",
+                    vt->name, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+}
+
+u3d_status u3d_backend_list(const u3d_backend_vt *vt, u3d_caps *out, int cap, int *n)
+{
+    *n = 0;
+    found *f = u3d_new(1, sizeof *f);
+    if (!f) return U3D_E_NOMEM;
+    u3d_status status = search_elsewhere(vt, f);
+    if (status == U3D_OK) *n = f->n < cap ? f->n : cap;
+    memcpy(out, f->caps, (size_t)*n * sizeof *out);
+    u3d_free(f);
+    return status;
+}
+
 /* Does the backend have a GPU that works? If not, why, for people. */
 static bool has_gpu(const u3d_backend_vt *vt, char *reason, size_t cap)
 {
-    u3d_caps caps[MAX_DEVICES];
+    u3d_caps caps[U3D_MAX_DEVICES];
     int n = 0;
-    if (vt->list(caps, MAX_DEVICES, &n) != U3D_OK) {
+    if (u3d_backend_list(vt, caps, U3D_MAX_DEVICES, &n) != U3D_OK) {
         const char *text = u3d_error_text(); /* what to do about it stands behind the semicolon */
         (void)snprintf(reason, cap, "%.*s", (int)strcspn(text, ";"), text);
         return false;
@@ -70,35 +128,6 @@ static bool has_gpu(const u3d_backend_vt *vt, char *reason, size_t cap)
     return false;
 }
 
-/* The same asked in a process of its own: looking for devices loads every driver that is installed, compilers
- * and all, and those of others may crash. None of that should happen to a program that then computes on the
- * CPU. */
-static bool has_gpu_elsewhere(const u3d_backend_vt *vt, char *reason, size_t cap)
-{
-    struct {
-        bool found;
-        char reason[400];
-    } answer = {false, "the search for one ended early"};
-    int ends[2], status = 0;
-    fflush(NULL);
-    if (pipe(ends) != 0) return has_gpu(vt, reason, cap);
-    const pid_t child = fork();
-    if (child == 0) {
-        answer.found = has_gpu(vt, answer.reason, sizeof answer.reason);
-        _exit(write(ends[1], &answer, sizeof answer) == (ssize_t)sizeof answer ? 0 : 1);
-    }
-    close(ends[1]);
-    ssize_t got = child > 0 ? read(ends[0], &answer, sizeof answer) : -1;
-    close(ends[0]);
-    if (child > 0) waitpid(child, &status, 0);
-    if (child > 0 && got != (ssize_t)sizeof answer && WIFSIGNALED(status))
-        (void)snprintf(answer.reason, sizeof answer.reason,
-                       "a driver of %s crashed (signal %d) when asked for its devices", vt->name,
-                       WTERMSIG(status));
-    (void)snprintf(reason, cap, "%s", answer.reason);
-    return got == (ssize_t)sizeof answer && answer.found;
-}
-
 /* A GPU where there is one, else our own code on the CPU: a CPU behind another interface is for tests. With
  * --device, whichever backend has it. */
 static u3d_status open_auto(const u3d_backend_opts *o, u3d_backend **out)
@@ -107,7 +136,7 @@ static u3d_status open_auto(const u3d_backend_opts *o, u3d_backend **out)
     u3d_caps caps;
     const u3d_backend_vt *vt;
     for (int i = 1; (vt = u3d_backend_at(i)) != NULL; i++) {
-        if (!has_gpu_elsewhere(vt, reason, sizeof reason)) continue;
+        if (!has_gpu(vt, reason, sizeof reason)) continue;
         if (vt->open(o, out) == U3D_OK) {
             u3d_backend_caps(*out, &caps);
             U3D_INFO("backend", "auto: %s (%s, %s); --backend=cpu computes on the CPU instead", vt->name,

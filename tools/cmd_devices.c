@@ -6,8 +6,6 @@
 #include "io/json.h"
 #include "tools/args.h"
 
-enum { MAX_DEVICES = 32 };
-
 static void print_environment(void)
 {
     for (u3d_env e = 0; e < U3D_ENV_COUNT; e++) {
@@ -72,9 +70,9 @@ u3d_status cmd_devices(const args *a)
     bool ok = list != NULL;
     const u3d_backend_vt *vt;
     for (int i = 0; ok && (vt = u3d_backend_at(i)) != NULL; i++) {
-        u3d_caps caps[MAX_DEVICES];
+        u3d_caps caps[U3D_MAX_DEVICES];
         int n = 0;
-        if (vt->list(caps, MAX_DEVICES, &n) != U3D_OK) {
+        if (u3d_backend_list(vt, caps, U3D_MAX_DEVICES, &n) != U3D_OK) {
             if (!a->json) printf("%-8s %s\n", vt->name, u3d_error_text());
             continue;
         }
