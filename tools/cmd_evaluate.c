@@ -35,7 +35,7 @@ static void print_table(const cJSON *summary)
 
 u3d_status cmd_evaluate(const args *a)
 {
-    u3d_evaluate_opts o = {.prediction = a->prediction, .reference = a->reference};
+    u3d_evaluate_opts o = {.prediction = a->prediction, .reference = a->reference, .surface = true, .tolerance = 1, .threads = 2};
     cJSON *summary;
     U3D_TRY(args_need("evaluate", "--prediction FILE|DIR", a->prediction));
     U3D_TRY(args_need("evaluate", "--reference FILE|DIR", a->reference));
