@@ -1,5 +1,6 @@
 /* u3d evaluate: a table for people, or summary.json's fields with --json; CSV and a picture on demand. */
 #include "io/json.h"
+#include "io/path.h"
 #include "net/evaluate.h"
 #include "tools/args_data.h"
 #include "tools/evaluate_out.h"
@@ -19,6 +20,10 @@ static u3d_status read_options(const args *a, u3d_evaluate_opts *o)
         return u3d_fail(U3D_E_ARG, "u3d evaluate: --tolerance says nothing with --no-surface");
     if (a->image && !a->picture)
         return u3d_fail(U3D_E_ARG, "u3d evaluate: --image is what --picture PNG draws on; give both");
+    if (a->image && u3d_path_is_dir(a->prediction))
+        return u3d_fail(
+            U3D_E_ARG,
+            "u3d evaluate: --image is for a single case; a data set as --reference knows its images");
     if (a->csv) U3D_TRY(args_free_output(a, a->csv));
     if (a->picture) U3D_TRY(args_free_output(a, a->picture));
     return U3D_OK;
@@ -26,13 +31,6 @@ static u3d_status read_options(const args *a, u3d_evaluate_opts *o)
 
 static u3d_status write_files(const args *a, const cJSON *summary)
 {
-    const int n = cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(summary, "metric_per_case"));
-    if (a->image && n != 1)
-        return u3d_fail(
-            U3D_E_ARG,
-            "u3d evaluate: --image is for a single case, found %d; a data set as --reference knows "
-            "its images",
-            n);
     if (a->csv) U3D_TRY(evaluate_csv(summary, a->csv));
     return a->picture ? evaluate_picture(summary, a->image, a->picture) : U3D_OK;
 }
