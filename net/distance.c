@@ -23,16 +23,16 @@
 
 enum { NONE = UINT16_MAX, ROWS_PER_ITEM = 16 };
 
-/* A row is looked at for a point up to so many voxels away on both sides, and by so many points for each
- * voxel of its length, before it is computed. Computing costs about 8 ns a voxel, a look about 1 ns. */
-enum { LOOK_FAR = 6, VOXELS_PER_LOOK = 8 };
+/* Computing a row costs as much as so many looks (at one voxel to the left and one to the right) for each of
+ * its voxels. A row is computed once it was looked at as often: at most twice the work of having known. */
+enum { ROW_COST = 1 };
 static const uint32_t COMPUTED = UINT32_MAX;
 
 typedef struct sheet { /* one thread's rows of one plane */
     double *row;       /* [ny, nx], squared                                           */
     double *height;    /* [nx]: parabolas of an envelope: lowest value, squared, ...  */
     int64_t *site;     /* [nx]: ... and where along x                                 */
-    uint32_t *looks;   /* [ny]: points that have looked at the row, or COMPUTED       */
+    uint32_t *looks;   /* [ny]: how often a row was looked at, or COMPUTED            */
     void *block;
 } sheet;
 
@@ -191,6 +191,12 @@ static void row_compute(const transform *t, const uint16_t *steps, const sheet *
 
 /* ---- along y, for the points of one plane ---- */
 
+static void look_at(const transform *t, uint16_t steps, double beside, double *best)
+{
+    const double d = beside + square(steps * t->spacing[0]);
+    if (steps != NONE && d < *best) *best = d;
+}
+
 /* The smaller of `best` and row[y,x] + aside. */
 static double row_nearer(const transform *t, const sheet *s, const uint16_t *steps, int64_t y, int64_t x,
                          double aside, double best)
@@ -198,22 +204,16 @@ static double row_nearer(const transform *t, const sheet *s, const uint16_t *ste
     const int64_t nx = t->size[2];
     steps += y * nx;
     for (int64_t d = 0; s->looks[y] != COMPUTED; d++) {
-        const double across = square((double)d * t->spacing[2]);
-        if (aside + across >= best || (d > x && x + d >= nx)) {
-            s->looks[y]++;
-            return best;
-        }
-        if (d > LOOK_FAR || s->looks[y] >= nx / VOXELS_PER_LOOK) {
-            row_compute(t, steps, s, s->row + y * nx);
-            s->looks[y] = COMPUTED;
-            break;
-        }
-        if (d <= x && steps[x - d] != NONE)
-            best = fmin(best, aside + (across + square(steps[x - d] * t->spacing[0])));
-        if (x + d < nx && steps[x + d] != NONE)
-            best = fmin(best, aside + (across + square(steps[x + d] * t->spacing[0])));
+        const double beside = aside + square((double)d * t->spacing[2]);
+        if (beside >= best || (d > x && x + d >= nx)) return best;
+        if (d <= x) look_at(t, steps[x - d], beside, &best);
+        if (x + d < nx) look_at(t, steps[x + d], beside, &best);
+        if (++s->looks[y] < ROW_COST * nx) continue;
+        row_compute(t, steps, s, s->row + y * nx);
+        s->looks[y] = COMPUTED;
     }
-    return fmin(best, aside + s->row[y * nx + x]);
+    const double d = aside + s->row[y * nx + x];
+    return d < best ? d : best;
 }
 
 static double point_nearest(const transform *t, const sheet *s, int64_t z, int64_t y, int64_t x)
