@@ -2,16 +2,18 @@
  *
  * Squared distances separate by axis. With targets T inside a box:
  *
- *   steps[z,y,x]  = min over (z',y,x) in T of |z - z'|                               two sweeps along z
- *   row[y,x]      = min over x' of ((x - x') sx)^2 + (steps[z,y,x'] sz)^2            lower envelope of
- * parabolas distance^2    = min over y' of ((y - y') sy)^2 + row[y',x]                       only where it is
- * asked for
+ *   steps[z,y,x] = min over (z',y,x) in T of |z - z'|                        two sweeps along z
+ *   row[y,x]     = min over x' of ((x - x') sx)^2 + (steps[z,y,x'] sz)^2     envelope of parabolas
+ *   distance^2   = min over y' of ((y - y') sy)^2 + row[y',x]                where it is asked for
  *
  * The last minimum is looked for from y outwards and ends where ((y - y') sy)^2 alone reaches the best so
- * far. Surfaces that are compared lie close together, so a few rows are looked at instead of all, and rows
- * that nobody looks at are never computed. Where they lie far apart, a point looks at every row of its plane
- * at most: there are about n^2 points on surfaces in n^3 voxels, so that is no more work than the transform
- * of the whole box. */
+ * far. Surfaces that are compared lie close together, so a few rows are looked at instead of all. Where they
+ * lie far apart, a point looks at every row of its plane at most: there are about n^2 points on surfaces in
+ * n^3 voxels, so that is no more work than the transform of the whole box.
+ *
+ * In the same way row[y,x] is found by looking at a few x' while the best so far rules out those further off,
+ * and the whole row is computed only once it was looked at as much as computing it costs: the same minimum
+ * either way, up to rounding, and which way depends on the points of the plane alone. */
 #include "net/distance.h"
 
 #include <math.h>
@@ -24,7 +26,7 @@
 enum { NONE = UINT16_MAX, ROWS_PER_ITEM = 16 };
 
 /* Computing a row costs as much as so many looks (at one voxel to the left and one to the right) for each of
- * its voxels. A row is computed once it was looked at as often: at most twice the work of having known. */
+ * its voxels. It is computed once it was looked at as often: at most about twice the work of having known. */
 enum { ROW_COST = 1 };
 static const uint32_t COMPUTED = UINT32_MAX;
 

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 typedef struct u3d_evaluate_opts {
-    const char *prediction,
-        *reference; /* file or folder each; a dataset folder as reference means its labels */
+    /* File or folder each; a dataset folder as reference means its labels. */
+    const char *prediction, *reference;
     bool unlabeled_given;
     int32_t unlabeled; /* reference voxels of this value do not count */
     bool surface;      /* distances between surfaces, too: net/surface.h */
@@ -27,19 +27,24 @@ typedef struct u3d_evaluate_opts {
  * Labels are the files' own values, 0 is background and left out. Per label, with P the predicted and R the
  * reference voxels among those that are annotated (all, unless `unlabeled` names others):
  *
- *   Dice 2|P and R| / (|P| + |R|), IoU |P and R| / |P or R|, Precision TP / |P|, Recall TP / |R|: null where
- * 0 / 0 TP, FP, FN, TN, n_pred = |P|, n_ref = |R| volume_pred, volume_ref, volume_difference = volume_pred -
- * volume_ref, volume_difference_abs: unit^3 RVD = (volume_pred - volume_ref) / volume_ref (Heimann et al.
- * 2009), RVD_abs = |RVD|: null where the reference lacks the label HD95, ASSD, MASD: unit; NSD: as
- * net/surface.h defines them. Where one file lacks the label HD95, ASSD and MASD are null and NSD is 0, where
- * both do all four are null. Left out where `surface` is false
+ *   Dice        2|P and R| / (|P| + |R|)                  ratios are null where 0 / 0
+ *   IoU         |P and R| / |P or R|
+ *   Precision   TP / |P|
+ *   Recall      TP / |R|
+ *   TP, FP, FN, TN, n_pred, n_ref                         voxels; n_pred = |P|, n_ref = |R|
+ *   volume_pred, volume_ref                               unit^3
+ *   volume_difference, volume_difference_abs              volume_pred - volume_ref, and without its sign
+ *   RVD, RVD_abs                                          volume_difference / volume_ref; null without R
+ *   HD95, ASSD, MASD                                      unit; null where P or R is empty
+ *   NSD                                                   0 where P or R is empty, null where both are
  *
- * A reference with unlabelled voxels has a surface wherever its annotation ends: surface measures of its case
- * are null, and "surface"."cases" tells how many cases have them.
+ * RVD: relative volume difference, Heimann et al. 2009. The last two rows are defined by net/surface.h and
+ * left out where `surface` is false. A reference with unlabelled voxels has a surface wherever its annotation
+ * ends: surface measures of its case are null, and "surface"."cases" tells how many cases have them.
  *
  * Means: nnU-Net's nanmean. "mean" is over the cases where a measure is not null, "foreground_mean" over
  * labels (of "mean", as nnU-Net does, or of one case). Since a distance is null where a label was missed
- * altogether, "mean" also counts the cases that distances come from ("distance_cases"). "unit" is mm, um or m
+ * altogether, "mean" also counts the cases that distances come from: "distance_cases". "unit" is mm, um or m
  * as the files' headers say, "unknown" where they do not or differ. */
 u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out);
 

@@ -8,8 +8,7 @@
 #include "net/evaluate_impl.h"
 #include "net/metrics.h"
 
-/* In the order of metrics_of. The measures of surfaces come last: a report without them has the first ones.
- */
+/* In the order of metrics_of. Those of surfaces come last: a report without them has the first ones. */
 static const char *const METRICS[] = {"Dice",
                                       "IoU",
                                       "TP",

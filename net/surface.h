@@ -6,11 +6,12 @@
  * distance: from its centre to the centre of the nearest surface voxel of the other mask, with the spacing of
  * each axis.
  *
- *   HD95   the larger of the two directed 95th percentiles; percentiles interpolate linearly between the two
- * nearest ranks, as numpy's default does (rank 0.95 (n - 1), from 0) ASSD   mean of all distances of both
- * directions together: (sum over A + sum over B) / (|A| + |B|) MASD   mean of the two directed means (MedPy
- * calls this one assd) NSD    share of the surface voxels of both masks whose distance is at most the
- * tolerance (times 1 + 1e-9, so that rounding does not decide about voxels that lie exactly on it)
+ *   HD95   the larger of the two directed 95th percentiles; a percentile interpolates linearly between the
+ *          two nearest ranks, as numpy's default does: rank 0.95 (n - 1), counted from 0
+ *   ASSD   mean of all distances of both directions: (sum over A + sum over B) / (|A| + |B|)
+ *   MASD   mean of the two directed means (MedPy calls this one assd)
+ *   NSD    share of the surface voxels of both masks whose distance is at most the tolerance, times 1 + 1e-9
+ *          so that rounding does not decide about voxels that lie exactly on it
  *
  * One mask empty: HD95, ASSD and MASD are NaN (there is nothing to measure to), NSD is 0. Both empty: all
  * NaN.

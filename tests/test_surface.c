@@ -223,19 +223,24 @@ static void random_balls(void **state)
     }
 }
 
-/* Many points in each row and nothing near them: rows are computed because of how many look at them. */
-static void crowded_rows(void **state)
+/* Many voxels and few far ones to go to: rows are looked at so much that they are computed, and their
+ * envelopes have many sites of different heights. */
+static void many_against_few(void **state)
 {
     (void)state;
-    u3d_volume *a = volume_new(3, 5, 120, (double[]){1, 0.25, 4}),
-               *b = volume_new(3, 5, 120, (double[]){1, 0.25, 4});
-    for (int64_t x = 0; x < 120; x++) {
-        for (int64_t y = 0; y < 5; y++) set(a, 0, y, x, 1);
-        if (x % 3 == 0) set(b, 2, 4, x, 1);
+    for (uint64_t k = 0; k < 24; k++) {
+        u3d_rng r = u3d_rng_at(u3d_test_seed(), U3D_RNG_TEST, 2000 + k);
+        double spacing[3];
+        char what[64];
+        random_spacing(&r, spacing);
+        u3d_volume *a = volume_new(12, 8, 60, spacing), *b = volume_new(12, 8, 60, spacing);
+        noise(a, &r, 0.6);
+        noise(b, &r, 0.002 * (double)(1 + k % 4));
+        (void)snprintf(what, sizeof what, "many against few %d", (int)k);
+        for (int32_t label = 1; label <= 3; label++) same_as_by_force(what, a, b, label, 3);
+        u3d_volume_free(a);
+        u3d_volume_free(b);
     }
-    same_as_by_force("crowded rows", a, b, 1, 2);
-    u3d_volume_free(a);
-    u3d_volume_free(b);
 }
 
 static void single_voxels(void **state)
@@ -418,7 +423,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_masks),        cmocka_unit_test(random_balls),
-        cmocka_unit_test(crowded_rows),        cmocka_unit_test(single_voxels),
+        cmocka_unit_test(many_against_few),    cmocka_unit_test(single_voxels),
         cmocka_unit_test(empty_masks),         cmocka_unit_test(borders_count_as_outside),
         cmocka_unit_test(labels_share_a_look), cmocka_unit_test(percentiles_interpolate),
         cmocka_unit_test(real_masks),          cmocka_unit_test(memory_runs_out),
