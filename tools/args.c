@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "backends/backends.h"
+#include "engine/env.h"
 #include "engine/log.h"
 #include "engine/mem.h"
+#include "engine/thread.h"
 #include "io/path.h"
 #include "net/config.h"
 
@@ -49,6 +51,11 @@ static struct poptOption global_options[] = {
 #name, 0, POPT_ARG_NONE, &line.name, 0, help, NULL                                                   \
     }
 
+#define OPTION_FLAG(text, field, help)                                                                       \
+    {                                                                                                        \
+        text, 0, POPT_ARG_NONE, &line.field, 0, help, NULL                                                   \
+    }
+
 static struct poptOption train_options[] = {
     STRING(data, "folder: Decathlon, nnU-Net v2 raw, or images/ + labels/", "DIR"),
     STRING(image, "one image (with --label)", "FILE"),
@@ -82,7 +89,14 @@ static struct poptOption predict_options[] = {
 static struct poptOption evaluate_options[] = {
     STRING(prediction, "label file or folder", "FILE|DIR"),
     STRING(reference, "label file, folder of label files, or data set", "FILE|DIR"),
-    STRING(unlabeled, "reference voxels of this value do not count", "V"), POPT_TABLEEND};
+    STRING(unlabeled, "reference voxels of this value do not count", "V"),
+    STRING(tolerance, "NSD: share of the surfaces that lie within so many mm (default 1; in the files' unit where it is another)",
+           "MM"),
+    OPTION_FLAG("no-surface", no_surface, "no HD95, ASSD, NSD: they cost about as much time as reading the files"),
+    STRING(csv, "also write every measure of every case and label, and the means", "FILE"),
+    STRING(picture, "also draw the worst and the median case (images come from the data set given as --reference)", "PNG"),
+    STRING(image, "with --picture and one case: its image", "FILE"),
+    POPT_TABLEEND};
 
 static struct poptOption info_options[] = {
     STRING(net, "paper, paper-bn, paper2d, auto, or a JSON file of settings", "NAME|FILE"),
@@ -296,7 +310,7 @@ void args_done(args *a)
                         &a->validate_every, &a->model,     &a->input,   &a->output,     &a->step,
                         &a->prediction,     &a->reference, &a->batch,   &a->plan,       &a->dot,
                         &a->repeat,         &a->slices,    &a->count,   &a->size,       &a->merge,
-                        &a->rest_output};
+                        &a->rest_output,    &a->tolerance, &a->csv,     &a->picture};
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
         free(*strings[i]); /* popt's own, from malloc */
     for (int i = 0; a->set && a->set[i]; i++) free(a->set[i]);
@@ -378,6 +392,18 @@ u3d_status args_open_backend(const args *a, u3d_backend **out)
         U3D_TRY(args_int("--threads", a->threads, 1, 1024, &threads));
     const u3d_backend_opts o = {.device = a->device, .threads = (int32_t)threads};
     return u3d_backend_open(a->backend ? a->backend : "auto", &o, out);
+}
+
+u3d_status args_threads(const args *a, int *threads)
+{
+    int64_t wanted = u3d_thread_count();
+    const char *variable = u3d_env_get(U3D_ENV_THREADS);
+    if (a->threads)
+        U3D_TRY(args_int("--threads", a->threads, 1, 1024, &wanted));
+    else if (variable)
+        U3D_TRY(args_int(u3d_env_describe(U3D_ENV_THREADS)->name, variable, 1, 1024, &wanted));
+    *threads = (int)wanted;
+    return U3D_OK;
 }
 
 u3d_status args_memory(const args *a, uint64_t *bytes)
