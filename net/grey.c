@@ -1,7 +1,8 @@
 /* Grey values: what is drawn, and the changes that look at one voxel at a time (those that look at neighbours
  * are in grey_filter.c).
  *
- * A channel of several is copied to a volume of its own, so that every loop runs over neighbours in memory. */
+ * A channel of several is copied to a volume of its own, so that every loop runs over neighbours in memory.
+ */
 #include "net/grey.h"
 
 #include <math.h>
@@ -74,8 +75,7 @@ bool u3d_grey_curve(const u3d_augment_settings *s, u3d_rng *rng, float curve[U3D
     bool found = false;
     for (int i = 0; i < CURVE_DRAWS && !found; i++) found = curve_knots(s, rng, y);
     if (!found) return false;
-    for (int k = -REACH; k <= REACH; k++)
-        sum += weight[k + REACH] = exp(-0.5 * (double)(k * k) / (sd * sd));
+    for (int k = -REACH; k <= REACH; k++) sum += weight[k + REACH] = exp(-0.5 * (double)(k * k) / (sd * sd));
     for (int i = 0; i < U3D_CURVE_POINTS; i++) {
         double value = 0;
         for (int k = -REACH; k <= REACH; k++)

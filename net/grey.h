@@ -2,20 +2,20 @@
  *
  * In this order, each with the chance p_* that the patch gets it:
  *
- *   curve           a smooth rising curve over the channel's range in the patch; black and white move a little. Authors'
- *                   ValueAugmentation layer (caffe_unet_3D v1.0), ranges of Roth et al. 2017 (arXiv:1704.06382)
- *   noise           + sd * normal. nnU-Net calls the same range a variance and uses it as sd, as here; it adds one
- *                   draw to all channels, this adds a new one to each
+ *   curve           a smooth rising curve over the channel's range; black and white move a little
+ *   noise           + sd * normal number; nnU-Net calls the range of sd a variance
  *   blur            Gaussian, sd in voxels drawn for each axis; share p_channel of the channels
  *   brightness      * factor
- *   shift           + normal number of sd `shift`
+ *   shift           + one normal number
  *   contrast        (v - mean) * factor + mean, kept within the range that was there
- *   low resolution  nearest voxels of a coarser grid, linear between them; share p_channel of the channels
- *   inverted gamma, gamma   ((v - min) / range) ^ exponent; mean and sd as before, or the range
+ *   low_resolution  nearest voxels of a coarser grid, straight lines between them; share p_channel
+ *   gamma_inverted  -gamma(-v)
+ *   gamma           ((v - min) / range) ^ exponent * range + min; gamma_retain: then mean, sd as before
  *
- * Source, but for the first: batchgeneratorsv2's transforms in the order of nnUNetTrainer.get_training_transforms
- * (nnU-Net v2; Isensee et al. 2021). Factors of brightness, contrast and gamma as its BGContrast: below 1 as often
- * as above. */
+ * Source: the curve is the authors' ValueAugmentation layer (caffe_unet_3D v1.0), there on values in [0, 1].
+ * The others are batchgeneratorsv2's transforms in the order of nnUNetTrainer.get_training_transforms (nnU-Net
+ * v2; Isensee et al. 2021), factors below 1 as often as above as its BGContrast. Unlike there, each channel
+ * gets noise of its own, and the blur is cut off at four standard deviations. */
 #ifndef U3D_NET_GREY_H
 #define U3D_NET_GREY_H
 

@@ -1,5 +1,5 @@
-/* Stations 3, 4 and 4b of training; before: cases and a sample number; after: image and label as the network gets
- * them. */
+/* Stations 3, 4 and 4b of training; before: cases and a sample number; after: image and label as the network
+ * gets them. */
 #include "net/sample.h"
 
 #include <string.h>
@@ -15,6 +15,17 @@ struct u3d_sampler {
     u3d_warp *warp; /* NULL: nothing is ever resampled */
     void *work;     /* of the exchange, then of grey values */
 };
+
+u3d_patch_opts u3d_sample_patch_opts(const u3d_config *c, const u3d_cases *cases, const int64_t in[3],
+                                     const int64_t out[3])
+{
+    u3d_patch_opts p = {.foreground_share = c->foreground_share,
+                        .border = c->padding == U3D_PAD_VALID ? U3D_BORDER_MIRROR : U3D_BORDER_ZERO,
+                        .roam = c->padding == U3D_PAD_SAME && u3d_cases_facts(cases)->sparse};
+    memcpy(p.in, in, sizeof p.in);
+    memcpy(p.out, out, sizeof p.out);
+    return p;
+}
 
 static int64_t sample_voxels(const int64_t size[3])
 {

@@ -2,8 +2,9 @@
  *
  *   d(p)[a] = sum over i, j, k = 0..3 of  wz[i] wy[j] wx[k] * coef[a][cz + i][cy + j][cx + k]
  *
- * with the uniform cubic B-spline's weights at the fraction of p in its cell. The sum is taken apart: over z once per
- * plane, over y once per row, and along x four products per voxel with weights that were computed once. */
+ * with the uniform cubic B-spline's weights at the fraction of p in its cell. The sum is taken apart: over z
+ * once per plane, over y once per row, and along x four products per voxel with weights that were computed
+ * once. */
 #include <math.h>
 #include <string.h>
 

@@ -4,19 +4,19 @@
 
 #include "net/warp.h"
 
-/* Displacements: splines over a grid. Patch voxel i of an axis lies in cell floor(i / step), and the coefficients of
- * cell .. cell + 3 reach it; the first is a grid point before the patch. */
+/* Displacements: splines over a grid. Patch voxel i of an axis lies in cell floor(i / step), and the
+ * coefficients of cell .. cell + 3 reach it; the first is a grid point before the patch. */
 typedef struct u3d_field {
-    bool moves[3];     /* components that exist: not those along coarse axes               */
-    double step[3];    /* voxels between grid points, z, y, x                              */
-    double sd[3];      /* of the vectors, voxels                                           */
+    bool moves[3];  /* components that exist: not those along coarse axes               */
+    double step[3]; /* voxels between grid points, z, y, x                              */
+    double sd[3];   /* of the vectors, voxels                                           */
     bool interpolate;
-    int64_t size[3];   /* grid points                                                      */
-    int32_t *cell[3];  /* [n] first coefficient of each patch voxel                        */
-    float *weight[3];  /* [4][n]                                                           */
-    float *coef[3];    /* [component][size z, y, x]                                        */
-    float *plane[3];   /* [component][size y, x]: coefficients at plane_z                  */
-    float *line[3];    /* [component][size x]: at plane_z, line_y                          */
+    int64_t size[3];  /* grid points                                                      */
+    int32_t *cell[3]; /* [n] first coefficient of each patch voxel                        */
+    float *weight[3]; /* [4][n]                                                           */
+    float *coef[3];   /* [component][size z, y, x]                                        */
+    float *plane[3];  /* [component][size y, x]: coefficients at plane_z                  */
+    float *line[3];   /* [component][size x]: at plane_z, line_y                          */
     int64_t plane_z, line_y;
 } u3d_field;
 
@@ -29,7 +29,8 @@ struct u3d_warp {
     void *memory;    /* all arrays */
 };
 
-/* Sizes and weights from settings; arrays lie in `memory`, which is NULL when only bytes are asked. Returns bytes. */
+/* Sizes and weights from settings; arrays lie in `memory`, which is NULL when only bytes are asked. Returns
+ * bytes. */
 uint64_t u3d_field_layout(u3d_field *f, const u3d_augment *a, const int64_t in[3], char *memory);
 void u3d_field_weights(u3d_field *f, const int64_t in[3]);
 /* New random vectors. */

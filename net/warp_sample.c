@@ -1,8 +1,7 @@
 /* Reading the volume at the positions of a map: images linear or cubic, labels nearest.
  *
- * Positions are float offsets from a whole voxel near the middle of the patch, so that their precision does not depend
- * on where in the volume it lies. Voxels whose neighbours all exist, which are most, are read directly; the others look
- * each neighbour up in the border's way. */
+ * Positions are float offsets from a whole voxel near the middle of the patch, so that their precision does
+ * not depend on where in the volume it lies. */
 #include <math.h>
 #include <string.h>
 
@@ -35,34 +34,53 @@ static inline int64_t warp_floor(float f)
     return i - (f < (float)i);
 }
 
-/* Where voxel i of an axis is read; -1: nowhere, it is zero. */
+/* Where voxel i of an axis is read; -1: nowhere, it is zero. Most that lie outside are mirrored once. */
 static inline int64_t warp_border_index(const warp_source *s, int axis, int64_t i)
 {
-    if (i >= 0 && i < s->size[axis]) return i;
-    return s->border == U3D_BORDER_MIRROR ? u3d_mirror_index(i, s->size[axis]) : -1;
+    const int64_t n = s->size[axis];
+    if (i >= 0 && i < n) return i;
+    if (s->border != U3D_BORDER_MIRROR) return -1;
+    const int64_t once = i < 0 ? -i : 2 * (n - 1) - i;
+    return once >= 0 && once < n ? once : u3d_mirror_index(i, n);
 }
 
-/* Sum over taps^3 neighbours, first[] being the lowest, any of which may lie outside. */
-static void warp_border_sum(const warp_source *s, const int64_t first[3], const float (*weight)[4], int taps,
-                            float *out)
+/* The same for a voxel, in *first, and the way to its neighbour; 0 where that has no weight and need not
+ * exist. */
+static inline int64_t warp_border_step(const warp_source *s, int axis, int64_t i, float weight,
+                                       int64_t *first)
 {
-    int64_t index[3][4];
-    for (int a = 0; a < 3; a++)
-        for (int k = 0; k < taps; k++) index[a][k] = warp_border_index(s, a, first[a] + k);
-    for (int c = 0; c < s->channels; c++) out[c] = 0;
-    for (int z = 0; z < taps; z++)
-        for (int y = 0; y < taps; y++)
-            for (int x = 0; x < taps; x++) {
-                const float w = weight[0][z] * weight[1][y] * weight[2][x];
-                if (index[0][z] < 0 || index[1][y] < 0 || index[2][x] < 0 || w == 0) continue;
-                const int64_t voxel =
-                    (index[0][z] * s->size[1] + index[1][y]) * s->size[2] + index[2][x];
-                const float *from = (const float *)s->data + voxel * s->channels;
-                for (int c = 0; c < s->channels; c++) out[c] += w * from[c];
-            }
+    *first = warp_border_index(s, axis, i);
+    return weight > 0 ? warp_border_index(s, axis, i + 1) - *first : 0;
 }
 
-/* n voxels of `channels` values. Neighbours of weight 0 need not exist, so that planes and edges are read directly. */
+/* Sum over taps^3 neighbours, first[] being the lowest; those that are nowhere count as 0. */
+static inline __attribute__((always_inline)) void
+warp_sum(const warp_source *s, const int64_t first[3], float weight[3][4], int taps, int channels, float *out)
+{
+    const int64_t step[3] = {s->size[1] * s->size[2] * channels, s->size[2] * channels, channels};
+    int64_t offset[3][4];
+    for (int a = 0; a < 3; a++)
+        for (int k = 0; k < taps; k++) {
+            const int64_t i = warp_border_index(s, a, first[a] + k);
+            if (i < 0) weight[a][k] = 0;
+            offset[a][k] = i < 0 ? 0 : i * step[a];
+        }
+    for (int c = 0; c < channels; c++) out[c] = 0;
+    for (int z = 0; z < taps; z++)
+        for (int y = 0; y < taps; y++) {
+            const float *row = (const float *)s->data + offset[0][z] + offset[1][y];
+            const float w = weight[0][z] * weight[1][y];
+            if (w == 0) continue;
+            for (int c = 0; c < channels; c++) {
+                float sum = 0;
+                for (int x = 0; x < taps; x++) sum += weight[2][x] * row[offset[2][x] + c];
+                out[c] += w * sum;
+            }
+        }
+}
+
+/* n voxels of `channels` values. Neighbours of weight 0 need not exist, so that planes and edges are read
+ * directly. */
 static inline __attribute__((always_inline)) void warp_linear(const warp_source *s, float *const coord[3],
                                                               int64_t n, int channels, float *out)
 {
@@ -73,14 +91,21 @@ static inline __attribute__((always_inline)) void warp_linear(const warp_source 
                     fx = coord[2][i] + s->rest[2];
         const int64_t iz = warp_floor(fz), iy = warp_floor(fy), ix = warp_floor(fx);
         const float wz = fz - (float)iz, wy = fy - (float)iy, wx = fx - (float)ix;
-        const int64_t z = iz + s->middle[0], y = iy + s->middle[1], x = ix + s->middle[2];
-        if (z < 0 || z + (wz > 0) >= s->size[0] || y < 0 || y + (wy > 0) >= s->size[1] || x < 0 ||
-            x + (wx > 0) >= s->size[2]) {
-            const float weight[3][4] = {{1 - wz, wz}, {1 - wy, wy}, {1 - wx, wx}};
-            warp_border_sum(s, (const int64_t[]){z, y, x}, weight, 2, out);
-            continue;
+        int64_t z = iz + s->middle[0], y = iy + s->middle[1], x = ix + s->middle[2];
+        int64_t dz = wz > 0, dy = wy > 0, dx = wx > 0; /* to the neighbour that has a weight */
+        if (z < 0 || z + dz >= s->size[0] || y < 0 || y + dy >= s->size[1] || x < 0 || x + dx >= s->size[2]) {
+            if (s->border == U3D_BORDER_ZERO) {
+                float weight[3][4] = {{1 - wz, wz}, {1 - wy, wy}, {1 - wx, wx}};
+                warp_sum(s, (const int64_t[]){z, y, x}, weight, 2, channels, out);
+                continue;
+            }
+            dz = warp_border_step(s, 0, z, wz, &z);
+            dy = warp_border_step(s, 1, y, wy, &y);
+            dx = warp_border_step(s, 2, x, wx, &x);
         }
-        const int64_t dz = wz > 0 ? plane : 0, dy = wy > 0 ? row : 0, dx = wx > 0 ? channels : 0;
+        dz *= plane;
+        dy *= row;
+        dx *= channels;
         const float *p = data + z * plane + y * row + x * channels;
         for (int c = 0; c < channels; c++, p++) {
             const float a = p[0] + wx * (p[dx] - p[0]), b = p[dy] + wx * (p[dy + dx] - p[dy]);
@@ -104,41 +129,28 @@ static inline void warp_cubic_weights(float t, float w[4])
 static inline __attribute__((always_inline)) void warp_cubic(const warp_source *s, float *const coord[3],
                                                              int64_t n, int channels, float *out)
 {
-    const float *data = s->data;
-    const int64_t row = s->size[2] * channels, plane = s->size[1] * row;
     for (int64_t i = 0; i < n; i++, out += channels) {
         int64_t first[3];
-        float w[3][4];
-        bool inside = true;
+        float weight[3][4];
         for (int a = 0; a < 3; a++) {
             const float f = coord[a][i] + s->rest[a];
             const int64_t at = warp_floor(f);
-            warp_cubic_weights(f - (float)at, w[a]);
+            warp_cubic_weights(f - (float)at, weight[a]);
             first[a] = at + s->middle[a] - 1;
-            inside = inside && first[a] >= 0 && first[a] + 3 < s->size[a];
         }
-        if (!inside) {
-            warp_border_sum(s, first, (const float(*)[4])w, 4, out);
-            continue;
-        }
-        const float *p = data + first[0] * plane + first[1] * row + first[2] * channels;
-        for (int c = 0; c < channels; c++) out[c] = 0;
-        for (int z = 0; z < 4; z++)
-            for (int y = 0; y < 4; y++) {
-                const float *q = p + z * plane + y * row, wzy = w[0][z] * w[1][y];
-                for (int c = 0; c < channels; c++)
-                    out[c] += wzy * (w[2][0] * q[c] + w[2][1] * q[c + channels] +
-                                     w[2][2] * q[c + 2 * channels] + w[2][3] * q[c + 3 * channels]);
-            }
+        warp_sum(s, first, weight, 4, channels, out);
     }
 }
 
 /* One and three channels, which are most, get loops of their own. */
-static void warp_image_row(const u3d_warp *w, const warp_source *s, float *const coord[3], int64_t n, float *out)
+static void warp_image_row(const u3d_warp *w, const warp_source *s, float *const coord[3], int64_t n,
+                           float *out)
 {
     if (w->cubic) {
         if (s->channels == 1)
             warp_cubic(s, coord, n, 1, out);
+        else if (s->channels == 3)
+            warp_cubic(s, coord, n, 3, out);
         else
             warp_cubic(s, coord, n, s->channels, out);
     } else {
@@ -169,8 +181,7 @@ static void warp_label_row(const warp_source *s, float *const coord[3], int64_t 
     for (int64_t i = 0; i < n; i++) {
         int64_t at[3];
         for (int a = 0; a < 3; a++)
-            at[a] = warp_border_index(s, a,
-                                      warp_floor(coord[a][i] + s->rest[a] + 0.5F) + s->middle[a]);
+            at[a] = warp_border_index(s, a, warp_floor(coord[a][i] + s->rest[a] + 0.5F) + s->middle[a]);
         out[i] = at[0] < 0 || at[1] < 0 || at[2] < 0
                      ? U3D_UNLABELED
                      : data[(at[0] * s->size[1] + at[1]) * s->size[2] + at[2]];

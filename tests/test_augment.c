@@ -1,5 +1,6 @@
-/* Random maps of patches: the field's statistics against theory, rotation and scaling against positions worked out here,
- * reading the volume against loops in double, and samples against cuts, whatever the number of workers. */
+/* Random maps of patches: the field's statistics against theory, rotation and scaling against positions
+ * worked out here, reading the volume against loops in double, and samples against cuts, whatever the number
+ * of workers. */
 #include "tests/support_cases.h"
 
 #include <math.h>
@@ -35,9 +36,9 @@ static void map_row(u3d_warp *w, int64_t z, int64_t y, int64_t n, double (*v)[3]
 
 enum { FIELD_N = 65, FIELD_DRAWS = 4000, KNOTS = 6 };
 
-/* Sum of squares of what each of the six grid values of an axis contributes at grid position `at` (in cells): splines of
- * the values themselves, or of the coefficients that interpolate them (values mirrored about the ends), which
- * Gaussian elimination finds. */
+/* Sum of squares of what each of the six grid values of an axis contributes at grid position `at` (in cells):
+ * splines of the values themselves, or of the coefficients that interpolate them (values mirrored about the
+ * ends), which Gaussian elimination finds. */
 static double field_variance(double at, bool interpolate)
 {
     double matrix[KNOTS][KNOTS + 1] = {{0}}, sum = 0;
@@ -103,8 +104,8 @@ static void test_field_deviation(void **state)
     }
 }
 
-/* Third differences of a cubic spline are its coefficients' over step^3; straight lines between the vectors would have
- * kinks a hundred times as large. It takes the vectors themselves where it interpolates. */
+/* Third differences of a cubic spline are its coefficients' over step^3; straight lines between the vectors
+ * would have kinks a hundred times as large. It takes the vectors themselves where it interpolates. */
 static void test_field_smooth(void **state)
 {
     (void)state;
@@ -122,8 +123,8 @@ static void test_field_smooth(void **state)
             map_row(w, 0, 0, 129, v);
             for (int x = 0; x + 3 < 129; x++)
                 for (int axis = 0; axis < 3; axis++)
-                    largest = fmax(largest, fabs(v[x + 3][axis] - 3 * v[x + 2][axis] + 3 * v[x + 1][axis] -
-                                                 v[x][axis]));
+                    largest = fmax(
+                        largest, fabs(v[x + 3][axis] - 3 * v[x + 2][axis] + 3 * v[x + 1][axis] - v[x][axis]));
             moved = fmax(moved, fabs(v[64][0] + 4));
         }
         assert_true(largest < 8.0 * (interpolate ? 50 : 20) / (32.0 * 32 * 32));
@@ -252,7 +253,8 @@ static void test_draws(void **state)
     assert_true(fabs(rotated - 0.2 * N) < sigma && fabs(scaled - 0.2 * N) < sigma &&
                 fabs(elastic - 0.1 * N) < sigma);
     assert_true(fabs(larger - 0.5 * scaled) < 5 * sqrt(0.25 * scaled));
-    assert_true(fabs(sum - 0.2 * scaled) < 5 * sqrt(0.16 * scaled)); /* rotation and scaling are drawn apart */
+    assert_true(fabs(sum - 0.2 * scaled) <
+                5 * sqrt(0.16 * scaled)); /* rotation and scaling are drawn apart */
     assert_true(largest > 29 * M_PI / 180 && largest <= 30 * M_PI / 180);
 
     a.coarse[0] = true;
@@ -333,7 +335,7 @@ static scene scene_new(u3d_rng *r, int trial)
     u3d_test_normal(r, s.image->data, u3d_volume_voxels(s.image) * s.image->channels);
     for (int64_t v = 0; v < u3d_volume_voxels(s.label); v++) {
         const int64_t class = u3d_rng_below(r, 4);
-        ((uint8_t *)s.label->data)[v] = class == 3 ? U3D_UNLABELED : (uint8_t)class;
+        ((uint8_t *)s.label->data)[v] = class == 3 ? U3D_UNLABELED : (uint8_t) class;
     }
     return s;
 }
@@ -498,8 +500,8 @@ static void open_cases(u3d_test_set *s, u3d_cases **c)
 
 static const u3d_patch_opts patch = {.in = {IN, IN, IN}, .out = {OUT, OUT, OUT}, .foreground_share = 0.5};
 
-/* Samples that draw nothing are the plain cut, bit for bit, among others that are not; labels are those that exist; no
- * value is lost. */
+/* Samples that draw nothing are the plain cut, bit for bit, among others that are not; labels are those that
+ * exist; no value is lost. */
 static void test_samples(void **state)
 {
     (void)state;
@@ -529,7 +531,7 @@ static void test_samples(void **state)
             assert_false(warped);
         }
     }
-    assert_in_range(same, 2, SAMPLES / 3);             /* (1 - 0.2)^3 times the chances of no grey value change */
+    assert_in_range(same, 2, SAMPLES / 3); /* (1 - 0.2)^3 times the chances of no grey value change */
     assert_in_range(other_label, SAMPLES / 4, SAMPLES * 3 / 4); /* 1 - 0.8^3 */
     u3d_sampler_free(full);
     u3d_sampler_free(cut);
@@ -622,6 +624,37 @@ static void test_no_memory(void **state)
     assert_true(u3d_sampler_bytes(&patch, &a, 2) > N_IN * sizeof(float));
 }
 
+/* A box of a volume lies where the box lies, in memory and in its file, negative starts included. */
+static void test_box_place(void **state)
+{
+    (void)state;
+    const int64_t size[3] = {5, 6, 7}, start[3] = {-2, 1, 3}, of_box[3] = {3, 2, 4};
+    u3d_volume *v = NULL, *box = NULL, *read = NULL;
+    char *dir = u3d_test_dir(), *path = u3d_test_path(dir, "box.nii.gz");
+    assert_ok(u3d_volume_new(size, (const double[]){3, 2, 1}, U3D_F32, 1, &v));
+    v->voxel_to_world[0][1] = 0.5; /* sheared: no rotation could stand for it */
+    v->voxel_to_world[1][3] = -40;
+    memcpy(v->grid.sform, v->voxel_to_world, sizeof v->grid.sform);
+    assert_ok(u3d_volume_new_box(v, start, of_box, U3D_F32, 2, &box));
+    assert_ok(u3d_nifti_write(path, box));
+    assert_ok(u3d_nifti_read(path, U3D_VOLUME_IMAGE, &read));
+    for (int w = 0; w < 3; w++) {
+        const double first = v->voxel_to_world[w][0] * 3 + v->voxel_to_world[w][1] * 1 -
+                             v->voxel_to_world[w][2] * 2 + v->voxel_to_world[w][3];
+        u3d_test_close(box->voxel_to_world[w][3], first, 1e-9);
+        u3d_test_close(read->voxel_to_world[w][3], first, 1e-4);
+        for (int axis = 0; axis < 3; axis++)
+            u3d_test_close(read->voxel_to_world[w][axis], v->voxel_to_world[w][axis], 1e-6);
+    }
+    assert_memory_equal(read->size, of_box, sizeof of_box);
+    assert_int_equal(read->channels, 2);
+    u3d_volume_free(v);
+    u3d_volume_free(box);
+    u3d_volume_free(read);
+    u3d_free(path);
+    u3d_test_dir_done(dir);
+}
+
 /* ---- which axes are coarse ---- */
 
 static void coarse_for(const double spacing[3], const char *patch_size, const char *in_plane, bool coarse[3])
@@ -657,10 +690,10 @@ static void test_coarse(void **state)
         double spacing[3];
         const char *patch, *in_plane;
         bool coarse[3]; /* z, y, x */
-    } c[] = {{{1, 1, 1}, "64x64x64", "auto", {false}},       {{1, 1, 1}, "64x64x16", "auto", {true}},
-             {{1, 1, 1}, "96x32x32", "auto", {false}},       {{3, 1, 1}, "64x64x32", "auto", {false}},
-             {{3.5, 1, 1}, "64x64x32", "auto", {true}},      {{1, 1, 4}, "32x64x64", "auto", {false, false, true}},
-             {{3.5, 1, 1}, "64x64x16", "off", {false}},      {{1, 2, 1}, "64x64x64", "on", {false, true}},
+    } c[] = {{{1, 1, 1}, "64x64x64", "auto", {false}},  {{1, 1, 1}, "64x64x16", "auto", {true}},
+             {{1, 1, 1}, "96x32x32", "auto", {false}},  {{3, 1, 1}, "64x64x32", "auto", {false}},
+             {{3.5, 1, 1}, "64x64x32", "auto", {true}}, {{1, 1, 4}, "32x64x64", "auto", {false, false, true}},
+             {{3.5, 1, 1}, "64x64x16", "off", {false}}, {{1, 2, 1}, "64x64x64", "on", {false, true}},
              {{1, 1, 1}, "64x64x64", "on", {true}}};
     for (size_t i = 0; i < sizeof c / sizeof c[0]; i++) {
         bool coarse[3];
@@ -673,13 +706,20 @@ static void test_coarse(void **state)
 int main(void)
 {
     u3d_log_set_level(U3D_LOG_ERROR);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_field_deviation), cmocka_unit_test(test_field_smooth),
-        cmocka_unit_test(test_field_spacing),   cmocka_unit_test(test_rotation_positions),
-        cmocka_unit_test(test_rotation_isotropic), cmocka_unit_test(test_draws),
-        cmocka_unit_test(test_reading),         cmocka_unit_test(test_exact_map),
-        cmocka_unit_test(test_mirrored_map),    cmocka_unit_test(test_samples),
-        cmocka_unit_test(test_translation),     cmocka_unit_test(test_workers),
-        cmocka_unit_test(test_no_memory),       cmocka_unit_test(test_coarse)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_field_deviation),
+                                       cmocka_unit_test(test_field_smooth),
+                                       cmocka_unit_test(test_field_spacing),
+                                       cmocka_unit_test(test_rotation_positions),
+                                       cmocka_unit_test(test_rotation_isotropic),
+                                       cmocka_unit_test(test_draws),
+                                       cmocka_unit_test(test_reading),
+                                       cmocka_unit_test(test_exact_map),
+                                       cmocka_unit_test(test_mirrored_map),
+                                       cmocka_unit_test(test_samples),
+                                       cmocka_unit_test(test_translation),
+                                       cmocka_unit_test(test_workers),
+                                       cmocka_unit_test(test_no_memory),
+                                       cmocka_unit_test(test_coarse),
+                                       cmocka_unit_test(test_box_place)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
-/* Grey values, each change against what it promises: curves rise, noise has its variance, gamma keeps range or
- * moments, a blurred impulse is a Gaussian, low resolution keeps the mean; nothing becomes NaN. */
+/* Grey values, each change against what it promises: curves rise, noise has its variance, gamma keeps range
+ * or moments, a blurred impulse is a Gaussian, low resolution keeps the mean; nothing becomes NaN. */
 #include "tests/support.h"
 
 #include <math.h>
@@ -58,7 +58,8 @@ static void test_curve(void **state)
             const double slope = (double)(curve[i + 1] - curve[i]) * (U3D_CURVE_POINTS - 1);
             assert_true(slope > 0.8 - 1e-3 && slope < 1.2 + 1e-3);
         }
-        /* smoothing moves the ends by no more than half the change of slope times a standard deviation of 1/16 */
+        /* smoothing moves the ends by no more than half the change of slope times a standard deviation of
+         * 1/16 */
         assert_true(fabs((double)curve[0]) < 0.05 + 0.02 && fabs((double)curve[255] - 1) < 0.05 + 0.02);
         assert_memory_not_equal(curve, before, sizeof curve);
         memcpy(before, curve, sizeof curve);
@@ -123,8 +124,8 @@ static void test_gamma(void **state)
             near((double)new_high, (double)high, 1e-5);
             for (int i = 0; i < N; i++) {
                 const double range = (double)(high - low);
-                const double t = inverted ? (double)(high - original[i]) / range
-                                          : (double)(original[i] - low) / range;
+                const double t =
+                    inverted ? (double)(high - original[i]) / range : (double)(original[i] - low) / range;
                 near((double)v[i],
                      inverted ? (double)high - range * pow(t, gamma) : (double)low + range * pow(t, gamma),
                      1e-4);
@@ -230,13 +231,14 @@ static void test_low_resolution(void **state)
             static const int nearest[6] = {0, 2, 4, 6, 8, 10};
             const double at = fmax(0, (x + 0.5) * 6 / 11 - 0.5);
             const int lower = (int)at, upper = lower < 5 ? lower + 1 : 5;
-            const double a = (double)original[row * W + nearest[lower]], b = (double)original[row * W + nearest[upper]];
+            const double a = (double)original[row * W + nearest[lower]],
+                         b = (double)original[row * W + nearest[upper]];
             near((double)v[row * W + x], a + (at - lower) * (b - a), 1e-5);
         }
 }
 
-/* All changes at once, also of constant patches and of single voxels; channels are changed apart, and a patch that draws
- * nothing stays as it was. */
+/* All changes at once, also of constant patches and of single voxels; channels are changed apart, and a patch
+ * that draws nothing stays as it was. */
 static void test_together(void **state)
 {
     (void)state;
@@ -253,7 +255,8 @@ static void test_together(void **state)
         u3d_grey_apply(&a, 1, k, size, 3, v, work);
         unchanged += memcmp(v, original, sizeof v) == 0;
     }
-    /* (1 - 0.1)(1 - 0.2 * 7/8)(1 - 0.15)^2 (1 - 0.25 * 7/8)(1 - 0.1)(1 - 0.3), 7/8: not all three channels are left out */
+    /* (1 - 0.1)(1 - 0.2 * 7/8)(1 - 0.15)^2 (1 - 0.25 * 7/8)(1 - 0.1)(1 - 0.3), 7/8: not all three channels
+     * are left out */
     const double expected = 0.9 * 0.825 * 0.85 * 0.85 * 0.78125 * 0.9 * 0.7;
     near(unchanged / 400.0, expected, 5 * sqrt(expected / 400));
 
@@ -277,9 +280,9 @@ static void test_together(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_curve), cmocka_unit_test(test_noise),          cmocka_unit_test(test_gamma),
-        cmocka_unit_test(test_contrast), cmocka_unit_test(test_blur), cmocka_unit_test(test_low_resolution),
-        cmocka_unit_test(test_together)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_curve),   cmocka_unit_test(test_noise),
+                                       cmocka_unit_test(test_gamma),   cmocka_unit_test(test_contrast),
+                                       cmocka_unit_test(test_blur),    cmocka_unit_test(test_low_resolution),
+                                       cmocka_unit_test(test_together)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
