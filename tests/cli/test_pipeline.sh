@@ -66,7 +66,7 @@ check "a PNG" sh -c 'head -c 8 out.png | od -An -tx1 | grep -q "89 50 4e 47"'
 # What the network sees: patches, reproducible, and trained on.
 tiny="--set base=4 --set levels=2 --set patch=24x24x24"
 expect 0 '3 patches of 24x24x24' "$u3d" augment --data data --out seen $tiny --set augment=paper --count 3
-expect 0 '"deformed": *true' "$u3d" augment --data data --out again2 $tiny --set augment=paper --count 3 --json
+expect 0 '"deformed":.*true' "$u3d" augment --data data --out again2 $tiny --set augment=paper --count 3 --json
 expect 2 'exists already' "$u3d" augment --data data --out seen $tiny
 check "image, labels and a picture" test -s seen/003_image.nii.gz -a -s seen/003_label.nii.gz -a -s seen/augment.png
 check "the same patches again" cmp seen/002_image.nii.gz again2/002_image.nii.gz
