@@ -3,7 +3,8 @@
  *
  *   OUT/001_image.nii.gz   all channels, normalised, where the patch was cut
  *   OUT/001_label.nii.gz   the network's output part of it, with the files' label values
- *   OUT/augment.png        for each patch slices of image and labels: as cut on the left, as fed on the right
+ *   OUT/augment.png        for each patch two slices of image and labels: as cut on the left, as fed on the
+ * right
  *
  * A moved patch has the place of the box that it was cut from: its voxels come from around there. */
 #include <math.h>
@@ -26,7 +27,7 @@ enum { MAX_COUNT = 999, MOST_DRAWN = 12, GAP_VOXELS = 4 };
 typedef struct shown { /* one patch */
     int case_index;
     u3d_box box;
-    u3d_volume *image, *label; /* side by side, as cut and as fed: f32 and i32 */
+    u3d_volume *image[2], *label[2]; /* a slice across z, one across y; as cut and as fed side by side */
 } shown;
 
 typedef struct viewer {
@@ -129,51 +130,94 @@ done:
 
 /* ---- picture ---- */
 
-/* Both versions beside each other along x; labels surrounded by unlabelled voxels where the network's output
- * is smaller than its input. */
-static u3d_status sheet_make(viewer *v, int64_t k, const u3d_volume *grid)
+/* Foreground voxels of a slice of one version. */
+static int64_t slice_foreground(const viewer *v, int side, int axis, int64_t at)
 {
-    const int64_t *in = v->patch.in, *out = v->patch.out, origin[3] = {0};
-    const int64_t size[3] = {in[0], in[1], 2 * in[2] + GAP_VOXELS};
-    shown *s = &v->shown[k];
-    U3D_TRY(u3d_volume_new_box(grid, origin, size, U3D_F32, 1, &s->image));
-    U3D_TRY(u3d_volume_new_box(grid, origin, size, U3D_I32, 1, &s->label));
-    float *image = s->image->data;
-    int32_t *label = s->label->data;
-    float darkest = v->image[0][0];
-    for (int64_t i = 0; i < voxels(in); i++) darkest = fminf(darkest, v->image[0][i * v->channels]);
-    for (int64_t i = 0; i < voxels(size); i++) image[i] = darkest;
-    for (int64_t i = 0; i < voxels(size); i++) label[i] = v->labels.unlabeled;
-    for (int side = 0; side < 2; side++)
-        for (int64_t z = 0; z < in[0]; z++)
-            for (int64_t y = 0; y < in[1]; y++)
-                for (int64_t x = 0; x < in[2]; x++)
-                    image[(z * size[1] + y) * size[2] + side * (in[2] + GAP_VOXELS) + x] =
-                        v->image[side][((z * in[1] + y) * in[2] + x) * v->channels];
-    const int64_t edge[3] = {(in[0] - out[0]) / 2, (in[1] - out[1]) / 2, (in[2] - out[2]) / 2};
-    for (int side = 0; side < 2; side++)
-        for (int64_t i = 0; i < voxels(out); i++) {
-            const int64_t z = i / (out[1] * out[2]) + edge[0], y = i / out[2] % out[1] + edge[1];
-            const int64_t x = i % out[2] + edge[2] + side * (in[2] + GAP_VOXELS);
-            const uint8_t class = v->label[side][i];
-            label[(z * size[1] + y) * size[2] + x] =
-                class == U3D_UNLABELED ? v->labels.unlabeled : v->labels.value[class];
+    const int64_t *out = v->patch.out, stride[3] = {out[1] * out[2], out[2], 1};
+    const int p = axis == 0 ? 1 : 0, q = axis == 2 ? 1 : 2;
+    int64_t count = 0;
+    for (int64_t i = 0; i < out[p]; i++)
+        for (int64_t j = 0; j < out[q]; j++) {
+            const uint8_t class = v->label[side][at * stride[axis] + i * stride[p] + j * stride[q]];
+            count += class != U3D_UNLABELED && !(class == 0 && v->labels.background);
         }
+    return count;
+}
+
+/* Of the slices across an axis of the output, the one with most foreground in the version that has less. */
+static int64_t slice_choose(const viewer *v, int axis)
+{
+    int64_t best = v->patch.out[axis] / 2, most = 0;
+    for (int64_t at = 0; at < v->patch.out[axis]; at++) {
+        const int64_t cut = slice_foreground(v, 0, axis, at), fed = slice_foreground(v, 1, axis, at);
+        const int64_t less = cut < fed ? cut : fed;
+        if (less <= most) continue;
+        most = less;
+        best = at;
+    }
+    return best;
+}
+
+/* Class at a position of the input: unlabelled where the network's output does not reach. */
+static uint8_t class_at(const viewer *v, int side, const int64_t pos[3])
+{
+    int64_t i = 0;
+    for (int a = 0; a < 3; a++) {
+        const int64_t at = pos[a] - (v->patch.in[a] - v->patch.out[a]) / 2;
+        if (at < 0 || at >= v->patch.out[a]) return U3D_UNLABELED;
+        i = i * v->patch.out[a] + at;
+    }
+    return v->label[side][i];
+}
+
+/* One slice of both versions beside each other along x, what lies between them dark and unlabelled. */
+static u3d_status sheet_make(const viewer *v, int axis, const u3d_volume *grid, shown *s)
+{
+    const int64_t *in = v->patch.in, origin[3] = {0};
+    const int64_t slice = slice_choose(v, axis) + (in[axis] - v->patch.out[axis]) / 2;
+    int64_t size[3] = {in[0], in[1], 2 * in[2] + GAP_VOXELS}, pos[3];
+    size[axis] = 1;
+    U3D_TRY(u3d_volume_new_box(grid, origin, size, U3D_F32, 1, &s->image[axis]));
+    U3D_TRY(u3d_volume_new_box(grid, origin, size, U3D_I32, 1, &s->label[axis]));
+    float *image = s->image[axis]->data, darkest = v->image[0][0];
+    int32_t *label = s->label[axis]->data;
+    for (int64_t i = 0; i < voxels(in); i++) darkest = fminf(darkest, v->image[0][i * v->channels]);
+    for (int64_t i = 0; i < voxels(size); i++) {
+        const int64_t x = i % size[2];
+        const int side = x >= in[2] + GAP_VOXELS;
+        image[i] = darkest;
+        label[i] = v->labels.unlabeled;
+        pos[0] = i / (size[1] * size[2]);
+        pos[1] = i / size[2] % size[1];
+        pos[2] = side ? x - in[2] - GAP_VOXELS : x;
+        pos[axis] = slice;
+        if (pos[2] >= in[2]) continue;
+        image[i] = v->image[side][((pos[0] * in[1] + pos[1]) * in[2] + pos[2]) * v->channels];
+        const uint8_t class = class_at(v, side, pos);
+        if (class != U3D_UNLABELED) label[i] = v->labels.value[class];
+    }
     return U3D_OK;
 }
 
-static u3d_status sheet_write(const viewer *v)
+/* A slice across z and one across y; a flat patch has no other side. */
+static u3d_status sheets_make(const viewer *v, const u3d_volume *grid, shown *s)
 {
-    picture_part parts[MOST_DRAWN];
+    U3D_TRY(sheet_make(v, 0, grid, s));
+    return v->patch.in[0] > 1 ? sheet_make(v, 1, grid, s) : U3D_OK;
+}
+
+static u3d_status sheets_write(const viewer *v)
+{
+    picture_part parts[2 * MOST_DRAWN];
     const picture_opts o = {.has_unlabeled = true, .unlabeled = v->labels.unlabeled};
-    const int n = v->count < MOST_DRAWN ? (int)v->count : MOST_DRAWN;
-    int n_slices;
-    for (int k = 0; k < n; k++)
-        parts[k] =
-            (picture_part){.image = v->shown[k].image,
-                           .labels = {v->shown[k].label},
-                           .n_labels = 1,
-                           .slices = {0, v->patch.in[0] > 1, 1}}; /* a single plane has no other side */
+    int n = 0, n_slices;
+    for (int64_t k = 0; k < v->count && k < MOST_DRAWN; k++)
+        for (int axis = 0; axis < 2; axis++)
+            if (v->shown[k].image[axis])
+                parts[n++] = (picture_part){.image = v->shown[k].image[axis],
+                                            .labels = {v->shown[k].label[axis]},
+                                            .n_labels = 1,
+                                            .slices = {0, axis == 1, axis == 0}};
     char *path = u3d_path_join(v->a->out, "augment.png");
     if (!path) return U3D_E_NOMEM;
     const u3d_status status = picture_write(path, parts, n, &o, &n_slices);
@@ -241,7 +285,7 @@ static u3d_status viewer_patch(viewer *v, int64_t k)
     v->seconds += u3d_clock() - from;
     U3D_TRY(u3d_cases_acquire(v->cases, s->case_index, &data));
     u3d_status status = patch_write(v, k, data->image);
-    if (status == U3D_OK && k < MOST_DRAWN) status = sheet_make(v, k, data->image);
+    if (status == U3D_OK && k < MOST_DRAWN) status = sheets_make(v, data->image, s);
     u3d_cases_release(v->cases, s->case_index);
     return status == U3D_OK ? report_add(v, k) : status;
 }
@@ -249,8 +293,10 @@ static u3d_status viewer_patch(viewer *v, int64_t k)
 static void viewer_done(viewer *v)
 {
     for (int64_t k = 0; v->shown && k < v->count; k++) {
-        u3d_volume_free(v->shown[k].image);
-        u3d_volume_free(v->shown[k].label);
+        for (int axis = 0; axis < 2; axis++) {
+            u3d_volume_free(v->shown[k].image[axis]);
+            u3d_volume_free(v->shown[k].label[axis]);
+        }
     }
     for (int i = 0; i < 2; i++) {
         u3d_free(v->image[i]);
@@ -283,7 +329,7 @@ u3d_status cmd_augment(const args *a)
         U3D_GO(u3d_fail(U3D_E_NOMEM, "listing the patches: out of memory"));
     U3D_GO(u3d_path_make_dir(a->out));
     for (int64_t k = 0; k < v.count; k++) U3D_GO(viewer_patch(&v, k));
-    U3D_GO(sheet_write(&v));
+    U3D_GO(sheets_write(&v));
     U3D_GO(report_end(&v));
 done:
     viewer_done(&v);
