@@ -165,6 +165,19 @@ static struct poptOption picture_options[] = {
     STRING(unlabeled, "value that stays uncoloured besides 0 (default 255)", "V"),
     POPT_TABLEEND};
 
+static struct poptOption augment_options[] = {
+    STRING(data, "folder: Decathlon, nnU-Net v2 raw, or images/ + labels/", "DIR"),
+    STRING(image, "one image (with --label)", "FILE"),
+    STRING(label, "its labels", "FILE"),
+    STRING(out, "folder to make: patches, and augment.png", "DIR"),
+    STRING(count, "number of patches (default 4)", "N"),
+    STRING(net, "paper, paper-bn, paper2d, auto (default), or a JSON file of settings", "NAME|FILE"),
+    STRING(split, "nnU-Net's splits_final.json: from a fold's training cases", "FILE"),
+    STRING(fold, "which fold of --split, from 0", "K"),
+    STRING(unlabeled, "label value of voxels that nobody annotated", "V"),
+    FLAG(dense, "every voxel of the labels is annotated"),
+    POPT_TABLEEND};
+
 const command commands[] = {
     {"train", "learn a segmentation from annotated volumes",
      "--data DIR | --image FILE --label FILE  --out RUN [options]", cmd_train, train_options, NULL},
@@ -185,6 +198,8 @@ const command commands[] = {
     {"phantom", "make synthetic labelled volumes", "--out DIR [options]", cmd_phantom, phantom_options, NULL},
     {"picture", "draw slices with labels side by side",
      "--image FILE --label FILE --output PNG [options] [LABEL...]", cmd_picture, picture_options, "LABEL..."},
+    {"augment", "show what the network sees in training",
+     "--data DIR | --image FILE --label FILE  --out DIR [options]", cmd_augment, augment_options, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL}};
 
 /* clang-format on */
@@ -217,7 +232,7 @@ static u3d_status print_help(const command *c)
     print_options(c->options);
     printf("\noptions of every command:\n");
     print_options(global_options);
-    if (c->run == cmd_info || c->run == cmd_train) {
+    if (c->run == cmd_info || c->run == cmd_train || c->run == cmd_augment) {
         printf("\nsettings (--set KEY=VALUE, or keys of a JSON file given to --net):\n");
         return u3d_config_print_help(stdout);
     }

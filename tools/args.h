@@ -26,7 +26,7 @@ typedef struct args {
     /* info, bench, devices, verify */
     char *batch, *plan, *dot, *repeat;
     int ops, env, scaling, full;
-    /* sparsify, phantom */
+    /* sparsify, phantom, augment */
     char *slices, *count, *size, *merge, *rest_output;
     /* the rest of the line */
     const char **rest; /* NULL-terminated */
@@ -79,5 +79,6 @@ u3d_status cmd_verify(const args *a);
 u3d_status cmd_sparsify(const args *a);
 u3d_status cmd_phantom(const args *a);
 u3d_status cmd_picture(const args *a);
+u3d_status cmd_augment(const args *a);
 
 #endif

@@ -82,6 +82,18 @@ expect 0 'kept' "$u3d" sparsify --label data/labelsDense --output sparse --rest 
 expect 0 '' "$u3d" evaluate --prediction data/labelsDense --reference rest --unlabeled 255
 expect 0 'out.png' "$u3d" picture --image data/imagesTr/phantom_001.nii.gz --label sparse/phantom_001.nii.gz --output out.png p.nii.gz
 check "a PNG" sh -c 'head -c 8 out.png | od -An -tx1 | grep -q "89 50 4e 47"'
+
+# What the network sees: patches, reproducible, and trained on.
+tiny="--set base=4 --set levels=2 --set patch=24x24x24"
+expect 0 '3 patches of 24x24x24' "$u3d" augment --data data --out seen $tiny --set augment=paper --count 3
+expect 0 '"deformed":.*true' "$u3d" augment --data data --out again2 $tiny --set augment=paper --count 3 --json
+expect 2 'exists already' "$u3d" augment --data data --out seen $tiny
+check "image, labels and a picture" test -s seen/003_image.nii.gz -a -s seen/003_label.nii.gz -a -s seen/augment.png
+check "the same patches again" cmp seen/002_image.nii.gz again2/002_image.nii.gz
+expect 0 'out2.png' "$u3d" picture --image seen/001_image.nii.gz --label seen/001_label.nii.gz --output out2.png
+expect 0 'trained six' "$u3d" train --data data --out six --iterations 6 --threads 1 $small --set augment=nnunet --set p_elastic=1
+expect 0 'trained seven' "$u3d" train --data data --out seven --iterations 6 --threads 2 $small --set augment=nnunet --set p_elastic=1
+check "augmented, 1 and 2 threads: the same model" cmp six/model.safetensors seven/model.safetensors
 expect 0 '"infer_s"' "$u3d" bench --net auto --data data --set base=4 --set levels=2 --set patch=16x16x16 --repeat 1 --json
 expect 0 'parameters' "$u3d" info --model five --plan infer
 finish
