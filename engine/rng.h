@@ -14,7 +14,7 @@ typedef struct u3d_rng {
 } u3d_rng;
 
 /* Streams in use: one per purpose, so that adding a draw to one never shifts another. */
-enum { U3D_RNG_INIT = 1, U3D_RNG_PATCH = 2, U3D_RNG_AUGMENT = 3, U3D_RNG_SPLIT = 4, U3D_RNG_TEST = 5, U3D_RNG_PHANTOM = 6 };
+enum { U3D_RNG_INIT = 1, U3D_RNG_PATCH = 2, U3D_RNG_AUGMENT = 3, U3D_RNG_SPLIT = 4, U3D_RNG_TEST = 5, U3D_RNG_PHANTOM = 6, U3D_RNG_WARP = 7, U3D_RNG_GREY = 8 };
 
 u3d_rng u3d_rng_at(uint64_t seed, uint32_t stream, uint64_t index);
 uint32_t u3d_rng_u32(u3d_rng *r);

@@ -53,6 +53,20 @@ u3d_status u3d_volume_new_like(const u3d_volume *like, u3d_dtype dtype, int32_t 
     return U3D_OK;
 }
 
+u3d_status u3d_volume_new_box(const u3d_volume *like, const int64_t start[3], const int64_t size[3],
+                              u3d_dtype dtype, int32_t channels, u3d_volume **out)
+{
+    u3d_volume box = *like;
+    memcpy(box.size, size, sizeof box.size);
+    for (int w = 0; w < 3; w++)
+        for (int axis = 0; axis < 3; axis++)
+            box.voxel_to_world[w][3] += like->voxel_to_world[w][axis] * (double)start[2 - axis];
+    memcpy(box.grid.sform, box.voxel_to_world, sizeof box.grid.sform);
+    if (box.grid.sform_code <= 0) box.grid.sform_code = box.grid.qform_code;
+    box.grid.qform_code = 0;
+    return u3d_volume_new_like(&box, dtype, channels, out);
+}
+
 u3d_status u3d_volume_new(const int64_t size[3], const double spacing[3], u3d_dtype dtype, int32_t channels,
                           u3d_volume **out)
 {

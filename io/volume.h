@@ -30,6 +30,9 @@ u3d_status u3d_volume_new_like(const u3d_volume *like, u3d_dtype dtype, int32_t 
 /* New zeroed volume: spacing in mm, identity orientation, sform and qform code 1. */
 u3d_status u3d_volume_new(const int64_t size[3], const double spacing[3], u3d_dtype dtype, int32_t channels,
                           u3d_volume **out);
+/* New zeroed volume where a box of `like` lies: `start` (z, y, x) may be negative. Its place is in the sform. */
+u3d_status u3d_volume_new_box(const u3d_volume *like, const int64_t start[3], const int64_t size[3], u3d_dtype dtype,
+                              int32_t channels, u3d_volume **out);
 void u3d_volume_free(u3d_volume *v);
 int64_t u3d_volume_voxels(const u3d_volume *v);
 

@@ -1,5 +1,5 @@
-/* Station 4b of training; before: a cut patch; after: the same patch flipped and turned, image and label
- * alike.
+/* Station 4b of training: what may be changed at all, and the changes that are exact: a cut patch flipped and
+ * turned, image and label alike.
  *
  * Flips and 90 degree turns are exact: no voxel is interpolated. All of them together are one signed exchange
  * of axes, dst[i] = src[j] with j[from[a]] = flip[a] ? n - 1 - i[a] : i[a], carried out in one pass. */
@@ -113,6 +113,53 @@ static void augment_plan_turns(const u3d_config *c, const u3d_cases *cases, bool
     for (int a = 0; a < 3; a++) turn[a] = wanted && augment_alike(c, cases, (a + 1) % 3, (a + 2) % 3);
 }
 
+/* nnU-Net's ANISO_THRESHOLD: longest edge of the patch to the shortest; and the same of the spacing, for
+ * patches that do not follow it. */
+static const double MOST_ANISOTROPIC = 3;
+
+/* in_plane=on: across the axis of the widest spacing, the first of equals. */
+static void augment_plan_coarse(const u3d_config *c, const double spacing[3], bool coarse[3])
+{
+    int64_t longest = 0;
+    double finest = spacing[0];
+    int widest = 0;
+    for (int a = 0; a < 3; a++) {
+        longest = c->patch[a] > longest ? c->patch[a] : longest;
+        finest = fmin(finest, spacing[a]);
+        if (spacing[a] > spacing[widest]) widest = a;
+    }
+    for (int a = 0; a < 3; a++)
+        coarse[a] = c->augment.in_plane == U3D_SWITCH_AUTO
+                        ? (double)longest > MOST_ANISOTROPIC * (double)c->patch[a] ||
+                              spacing[a] > MOST_ANISOTROPIC * finest
+                        : c->augment.in_plane == U3D_SWITCH_ON && a == widest;
+}
+
+/* What beside flips and turns will happen, with its chance. */
+static void augment_log_settings(const u3d_augment *o)
+{
+    const u3d_augment_settings *s = &o->set;
+    const struct {
+        const char *name;
+        double chance;
+    } changes[] = {{"rotation", s->p_rotation},     {"scaling", s->p_scaling},
+                   {"elastic", s->p_elastic},       {"translation", s->translation > 0},
+                   {"curve", s->p_curve},           {"noise", s->p_noise},
+                   {"blur", s->p_blur},             {"brightness", s->p_brightness},
+                   {"shift", s->p_shift},           {"contrast", s->p_contrast},
+                   {"resolution", s->p_low_resolution}, {"inverted gamma", s->p_gamma_inverted},
+                   {"gamma", s->p_gamma}};
+    char text[512];
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
+        if (changes[i].chance > 0)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s %g", used ? ", " : "",
+                                     changes[i].name, changes[i].chance);
+    if (used == 0) return;
+    U3D_INFO("augment", "chances per patch: %s%s", text,
+             o->coarse[0] || o->coarse[1] || o->coarse[2] ? "; nothing moves across the coarse axis" : "");
+}
+
 u3d_status u3d_augment_plan(const u3d_config *c, const u3d_cases *cases, u3d_augment *out)
 {
     const char *why = "as set";
@@ -122,6 +169,9 @@ u3d_status u3d_augment_plan(const u3d_config *c, const u3d_cases *cases, u3d_aug
     else if (strcmp(c->mirror, "none") != 0)
         for (int a = 0; a < 3; a++) out->mirror[a] = strchr(c->mirror, "zyx"[a]) != NULL;
     augment_plan_turns(c, cases, out->turn);
+    out->set = c->augment;
+    memcpy(out->spacing, u3d_cases_facts(cases)->spacing, sizeof out->spacing);
+    augment_plan_coarse(c, out->spacing, out->coarse);
 
     static const char *const plane[3] = {" xy", " xz", " yz"}; /* perpendicular to z, y, x */
     char axes[4] = "";
@@ -132,18 +182,14 @@ u3d_status u3d_augment_plan(const u3d_config *c, const u3d_cases *cases, u3d_aug
     U3D_INFO("augment", "flips along %s (%s); 90 degree turns in%s%s%s%s", n ? axes : "no axis", why,
              out->turn[0] ? plane[0] : "", out->turn[1] ? plane[1] : "", out->turn[2] ? plane[2] : "",
              turns ? "" : " no plane");
+    augment_log_settings(out);
     return U3D_OK;
 }
 
 /* ---- carrying them out ---- */
 
-typedef struct augment_axes {
-    int from[3];
-    bool flip[3];
-} augment_axes;
-
 /* One more quarter turn in the plane of axes a and b: what b was comes to a, flipped; what a was, to b. */
-static void augment_quarter(augment_axes *t, int a, int b)
+static void augment_quarter(u3d_axes *t, int a, int b)
 {
     int from = t->from[a];
     bool flip = t->flip[a];
@@ -168,7 +214,7 @@ static void augment_row(const char *src, int64_t step, int64_t n, size_t bytes, 
 }
 
 /* src -> dst, both [size] of elements of `bytes`; exchanged axes have equal sizes. */
-static void augment_exchange(const augment_axes *t, const int64_t size[3], size_t bytes, const char *src,
+static void augment_exchange(const u3d_axes *t, const int64_t size[3], size_t bytes, const char *src,
                              char *dst)
 {
     const int64_t stride[3] = {size[1] * size[2], size[2], 1};
@@ -188,12 +234,12 @@ static void augment_exchange(const augment_axes *t, const int64_t size[3], size_
         }
 }
 
-/* The changes of sample k. Every number is drawn whether it is used or not, so that switching one change
+/* Every number is drawn whether it is used or not, so that switching one change
  * on or off leaves the others as they were. */
-static augment_axes augment_draw(const u3d_augment *a, uint64_t seed, int64_t k, const int64_t in[3],
-                                 const int64_t out[3])
+u3d_axes u3d_augment_axes(const u3d_augment *a, uint64_t seed, int64_t k, const int64_t in[3],
+                          const int64_t out[3])
 {
-    augment_axes t = {.from = {0, 1, 2}};
+    u3d_axes t = {.from = {0, 1, 2}};
     u3d_rng rng = u3d_rng_at(seed, U3D_RNG_AUGMENT, (uint64_t)k);
     for (int axis = 0; axis < 3; axis++) {
         bool flip = u3d_rng_u32(&rng) & 1;
@@ -211,7 +257,7 @@ static augment_axes augment_draw(const u3d_augment *a, uint64_t seed, int64_t k,
 void u3d_augment_apply(const u3d_augment *a, uint64_t seed, int64_t k, const int64_t in[3], int32_t channels,
                        float *image, const int64_t out[3], uint8_t *label, void *work)
 {
-    augment_axes t = augment_draw(a, seed, k, in, out);
+    u3d_axes t = u3d_augment_axes(a, seed, k, in, out);
     bool same = true;
     for (int axis = 0; axis < 3; axis++) same = same && t.from[axis] == axis && !t.flip[axis];
     if (same) return;

@@ -194,6 +194,36 @@ static u3d_status config_set_text(const u3d_config_key *key, const char *text, c
     return U3D_OK;
 }
 
+/* "low,high"; or three angles x,y,z, of which one stands for all. */
+static u3d_status config_set_reals(const u3d_config_key *key, const char *text, double *at)
+{
+    double read[3] = {0};
+    int n = 0;
+    const int count = key->kind == U3D_KEY_RANGE ? 2 : 3;
+    bool good = u3d_config_number_list(text, read, 3, &n) == U3D_OK;
+    if (good && n == 1 && count == 3) {
+        read[1] = read[2] = read[0];
+        n = 3;
+    }
+    good = good && n == count;
+    for (int i = 0; good && i < count; i++) good = read[i] >= key->low && read[i] <= key->high;
+    if (!good || (count == 2 && read[0] > read[1]))
+        return u3d_fail(U3D_E_ARG, "%s is '%s'; expected %s from %.10g to %.10g", key->name, text,
+                        count == 2 ? "two numbers low,high such as 0.7,1.4," : "one number, or three x,y,z,",
+                        key->low, key->high);
+    for (int i = 0; i < count; i++) at[i] = read[count == 3 ? 2 - i : i];
+    return U3D_OK;
+}
+
+/* A word, and the settings that it stands for. */
+static u3d_status config_set_words(u3d_config *c, const u3d_config_key *key, const char *text, int *at)
+{
+    U3D_TRY(config_set_word(key, text, at));
+    for (const char *const *set = key->implied ? key->implied[*at] : NULL; set && *set; set++)
+        U3D_TRY(u3d_config_set(c, *set));
+    return U3D_OK;
+}
+
 u3d_status u3d_config_set_key(u3d_config *c, const char *name, const char *value)
 {
     const u3d_config_key *key = u3d_config_find_key(name);
@@ -217,7 +247,9 @@ u3d_status u3d_config_set_key(u3d_config *c, const char *name, const char *value
         memcpy(at, &real, sizeof real);
         return U3D_OK;
     case U3D_KEY_BOOL: return config_set_bool(key, value, at);
-    case U3D_KEY_WORD: return config_set_word(key, value, at);
+    case U3D_KEY_RANGE:
+    case U3D_KEY_ANGLES: return config_set_reals(key, value, at);
+    case U3D_KEY_WORD: return config_set_words(c, key, value, at);
     case U3D_KEY_TEXT: return config_set_text(key, value, at);
     case U3D_KEY_SIZE: return config_parse_size(value, name, (int64_t)key->high, at);
     case U3D_KEY_AXES: return config_set_axes(key, value, at);
@@ -286,12 +318,26 @@ static void config_axes_text(const int32_t (*axes)[3], size_t count, char *buf, 
                                  (int)axes[level][1], (int)axes[level][0]);
 }
 
+/* Three equal numbers are written as one. */
+static void config_reals_text(const u3d_config_key *key, const double *v, char *buf, size_t cap)
+{
+    const int count = key->kind == U3D_KEY_RANGE ? 2 : v[0] == v[1] && v[1] == v[2] ? 1 : 3;
+    size_t used = 0;
+    for (int i = 0; i < count && used < cap; i++) {
+        char number[32];
+        config_real_text(v[count == 3 ? 2 - i : i], number, sizeof number);
+        used += (size_t)snprintf(buf + used, cap - used, "%s%s", i ? "," : "", number);
+    }
+}
+
 const char *u3d_config_key_text(const u3d_config *c, const u3d_config_key *key, char *buf, size_t cap)
 {
     const void *at = (const char *)c + key->offset;
     switch (key->kind) {
     case U3D_KEY_INT: (void)snprintf(buf, cap, "%lld", (long long)*(const int64_t *)at); break;
     case U3D_KEY_REAL: config_real_text(*(const double *)at, buf, cap); break;
+    case U3D_KEY_RANGE:
+    case U3D_KEY_ANGLES: config_reals_text(key, at, buf, cap); break;
     case U3D_KEY_BOOL: (void)snprintf(buf, cap, "%s", *(const bool *)at ? "true" : "false"); break;
     case U3D_KEY_WORD: (void)snprintf(buf, cap, "%s", key->words[*(const int *)at]); break;
     case U3D_KEY_TEXT: (void)snprintf(buf, cap, "%s", (const char *)at); break;

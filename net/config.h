@@ -18,6 +18,35 @@ typedef enum u3d_loss_kind { U3D_LOSS_CE, U3D_LOSS_DICE, U3D_LOSS_CE_DICE } u3d_
 typedef enum u3d_intensity { U3D_INTENSITY_AUTO, U3D_INTENSITY_ZSCORE, U3D_INTENSITY_CT, U3D_INTENSITY_NONE } u3d_intensity;
 typedef enum u3d_precision { U3D_PRECISION_FAST, U3D_PRECISION_STRICT } u3d_precision;
 typedef enum u3d_switch { U3D_SWITCH_AUTO, U3D_SWITCH_ON, U3D_SWITCH_OFF } u3d_switch;
+typedef enum u3d_augment_kind { U3D_AUGMENT_OFF, U3D_AUGMENT_FLIPS, U3D_AUGMENT_PAPER, U3D_AUGMENT_NNUNET } u3d_augment_kind;
+typedef enum u3d_scaling_axes { U3D_SCALING_SAME, U3D_SCALING_EACH } u3d_scaling_axes;
+typedef enum u3d_elastic { U3D_ELASTIC_APPROXIMATE, U3D_ELASTIC_INTERPOLATE } u3d_elastic;
+typedef enum u3d_interpolation { U3D_INTERPOLATE_LINEAR, U3D_INTERPOLATE_CUBIC } u3d_interpolation;
+
+/* Random changes of patches beside flips and turns. p_*: how likely a patch gets them; pairs are (low, high). What each
+ * means stands in net/warp.h (space) and net/grey.h (grey values). */
+typedef struct u3d_augment_settings {
+    u3d_augment_kind kind;                    /* key "augment": what the others were set by */
+    double p_rotation, rotation[3];           /* largest angle about z, y, x, degrees; text x,y,z */
+    double rotation_in_plane;                 /* degrees, where turning is in one plane only      */
+    u3d_switch in_plane;
+    double p_scaling, scaling[2];
+    u3d_scaling_axes scaling_axes;
+    double p_elastic, elastic_grid, elastic_sd; /* voxels */
+    u3d_elastic elastic_interpolation;
+    int64_t translation;                      /* voxels */
+    u3d_interpolation image_interpolation;
+    double p_curve, curve_black[2], curve_white[2], curve_slope[2];
+    double p_noise, noise[2];
+    double p_blur, blur[2];
+    double p_brightness, brightness[2];
+    double p_shift, shift;
+    double p_contrast, contrast[2];
+    double p_low_resolution, low_resolution[2];
+    double p_gamma_inverted, p_gamma, gamma[2];
+    bool gamma_retain;
+    double p_channel;
+} u3d_augment_settings;
 
 typedef struct u3d_config {
     /* network */
@@ -38,6 +67,7 @@ typedef struct u3d_config {
     double foreground_share;
     u3d_switch turn;                          /* random 90 degree turns */
     char mirror[16];                          /* auto, none, or axes: x, y, z, xy, ... */
+    u3d_augment_settings augment;
     u3d_intensity intensity;
     /* loss */
     u3d_loss_kind loss;
@@ -60,7 +90,8 @@ void u3d_config_default(u3d_config *c);
 /* "paper", "paper-bn", "paper2d", or a JSON file of keys. "auto" gives the starting point that
  * u3d_autoplan fills in. U3D_E_ARG names known presets. */
 u3d_status u3d_config_preset(u3d_config *c, const char *net);
-/* One "key=value". U3D_E_ARG: unknown key (nearest known one is named) or value out of range. */
+/* One "key=value". U3D_E_ARG: unknown key (nearest known one is named) or value out of range. "augment" sets many keys at
+ * once: those that are to differ are set after it. */
 u3d_status u3d_config_set(u3d_config *c, const char *key_value);
 u3d_status u3d_config_set_key(u3d_config *c, const char *key, const char *value);
 /* Relations between keys: channels wide enough, patch legal for levels, padding and pools (names the nearest legal size). */

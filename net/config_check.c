@@ -64,6 +64,19 @@ static u3d_status check_weights(const u3d_config *c)
     return u3d_fail(U3D_E_ARG, "class_weights has %d numbers for %lld labels", n, (long long)c->labels);
 }
 
+/* The grey-value curve rises from black to white within its slopes: some draw must be able to. */
+static u3d_status check_curve(const u3d_augment_settings *a)
+{
+    if (a->p_curve == 0) return U3D_OK;
+    const double flattest = a->curve_white[0] - a->curve_black[1];
+    const double steepest = a->curve_white[1] - a->curve_black[0];
+    if (flattest > 0 && a->curve_slope[0] <= steepest && a->curve_slope[1] >= flattest) return U3D_OK;
+    return u3d_fail(U3D_E_ARG,
+                    "curve_slope %g to %g never leads from curve_black %g to %g up to curve_white %g to %g",
+                    a->curve_slope[0], a->curve_slope[1], a->curve_black[0], a->curve_black[1],
+                    a->curve_white[0], a->curve_white[1]);
+}
+
 u3d_status u3d_config_check(const u3d_config *c)
 {
     if (c->labels == 1)
@@ -75,6 +88,7 @@ u3d_status u3d_config_check(const u3d_config *c)
         return u3d_fail(U3D_E_ARG,
                         "norm_statistics=running needs norm=batch; other norms keep no running statistics");
     U3D_TRY(check_weights(c));
+    U3D_TRY(check_curve(&c->augment));
     U3D_TRY(check_kernels(c));
     U3D_TRY(check_patch(c));
     return check_coarsest(c);

@@ -9,6 +9,8 @@ enum { U3D_KEY_TEXT_CAP = 512 }; /* longest value of any key as text, with its e
 typedef enum u3d_key_kind {
     U3D_KEY_INT,  /* int64_t                                                         */
     U3D_KEY_REAL, /* double                                                          */
+    U3D_KEY_RANGE, /* double[2]: low,high                                            */
+    U3D_KEY_ANGLES, /* double[3], z, y, x; text x,y,z, or one number for all three   */
     U3D_KEY_BOOL, /* bool: true, false (on, off, yes, no, 1, 0)                      */
     U3D_KEY_WORD, /* enum: one of `words`, stored as its position                    */
     U3D_KEY_TEXT, /* char[count], checked by `check`                                 */
@@ -21,8 +23,9 @@ typedef struct u3d_config_key {
     u3d_key_kind kind;
     size_t offset;                         /* in u3d_config                                     */
     const char *value;                     /* default, as text                                  */
-    double low, high;                      /* INT, REAL, SIZE, AXES: legal values, inclusive    */
+    double low, high;                      /* numbers: legal values, inclusive                  */
     const char *const *words;              /* WORD: ends with NULL                              */
+    const char *const *const *implied;     /* WORD: settings that each word stands for, or NULL */
     size_t count;                          /* TEXT: bytes; AXES: entries                        */
     u3d_status (*check)(const char *text); /* TEXT                                            */
     const char *help;

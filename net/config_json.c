@@ -80,21 +80,31 @@ static bool json_value_text(const cJSON *value, int depth, char *buf)
     return true;
 }
 
-u3d_status u3d_config_from_json(u3d_config *c, const cJSON *json, const char *where)
+/* Keys that stand for others, or all the rest: the file's order must not matter. */
+static u3d_status json_set_keys(u3d_config *c, const cJSON *json, const char *where, bool implying)
 {
-    if (!cJSON_IsObject(json)) return u3d_fail(U3D_E_FORMAT, "%s: expected a JSON object of settings", where);
-    u3d_config read = *c;
     const cJSON *value = NULL;
     cJSON_ArrayForEach(value, json)
     {
         char text[U3D_KEY_TEXT_CAP] = "";
+        const u3d_config_key *key = u3d_config_find_key(value->string);
+        if ((key && key->implied) != implying) continue;
         if (!json_value_text(value, 0, text))
             return u3d_fail(
                 U3D_E_ARG, "%s: setting '%s' is neither a number, a text, true or false, nor a list of those",
                 where, value->string);
-        u3d_status status = u3d_config_set_key(&read, value->string, text);
+        u3d_status status = u3d_config_set_key(c, value->string, text);
         if (status != U3D_OK) return u3d_wrap(status, "%s: ", where);
     }
+    return U3D_OK;
+}
+
+u3d_status u3d_config_from_json(u3d_config *c, const cJSON *json, const char *where)
+{
+    if (!cJSON_IsObject(json)) return u3d_fail(U3D_E_FORMAT, "%s: expected a JSON object of settings", where);
+    u3d_config read = *c;
+    U3D_TRY(json_set_keys(&read, json, where, true));
+    U3D_TRY(json_set_keys(&read, json, where, false));
     *c = read;
     return U3D_OK;
 }
@@ -107,6 +117,8 @@ static void json_range_text(const u3d_config_key *key, char *buf, size_t cap)
     switch (key->kind) {
     case U3D_KEY_INT:
     case U3D_KEY_REAL:
+    case U3D_KEY_RANGE:
+    case U3D_KEY_ANGLES:
     case U3D_KEY_SIZE:
     case U3D_KEY_AXES: (void)snprintf(buf, cap, "%.10g .. %.10g", key->low, key->high); break;
     case U3D_KEY_BOOL: (void)snprintf(buf, cap, "true | false"); break;
@@ -120,12 +132,12 @@ static void json_range_text(const u3d_config_key *key, char *buf, size_t cap)
 
 u3d_status u3d_config_print_help(FILE *f)
 {
-    (void)fprintf(f, "%-17s %-12s %-34s %s\n", "key", "default", "range", "meaning");
+    (void)fprintf(f, "%-21s %-12s %-34s %s\n", "key", "default", "range", "meaning");
     for (int i = 0; i < u3d_config_n_keys; i++) {
         const u3d_config_key *key = &u3d_config_keys[i];
         char range[128];
         json_range_text(key, range, sizeof range);
-        (void)fprintf(f, "%-17s %-12s %-34s %s\n", key->name, key->value, range, key->help);
+        (void)fprintf(f, "%-21s %-12s %-34s %s\n", key->name, key->value, range, key->help);
     }
     return ferror(f) ? u3d_fail(U3D_E_OUTPUT, "the list of settings could not be written") : U3D_OK;
 }

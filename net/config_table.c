@@ -2,7 +2,8 @@
  *
  * A row says everything about a key: where it is stored, its default, its range and one line of help.
  * Reading, writing, --help and the copy inside a model walk this table (config.c, config_json.c); relations
- * between keys are in config_check.c. Defaults are nnU-Net's training recipe (Isensee et al. 2021); the
+ * between keys are in config_check.c. Key "augment" stands for a list of other keys. Defaults are nnU-Net's
+ * training recipe (Isensee et al. 2021); the
  * presets follow Cicek et al. 2016 where the paper says something, and the authors' released solver where it
  * does not. */
 #include <stddef.h>
@@ -21,6 +22,42 @@ static const char *const words_precision[] = {"fast", "strict", NULL};
 static const char *const words_switch[] = {"auto", "on", "off", NULL};
 static const char *const words_optimizer[] = {"sgd", "adam", NULL};
 static const char *const words_schedule[] = {"constant", "step", "poly", "cosine", NULL};
+
+static const char *const words_augment[] = {"off", "flips", "paper", "nnunet", NULL};
+static const char *const words_scaling[] = {"same", "each", NULL};
+static const char *const words_elastic[] = {"approximate", "interpolate", NULL};
+static const char *const words_interpolation[] = {"linear", "cubic", NULL};
+
+/* What the words of key "augment" stand for. All switch off what they do not use; ranges that another word
+ * may have changed are set where they are used.
+ *
+ * paper: Cicek et al. 2016 section 2.1 names rotation, scaling, grey values and the deformation, and gives
+ * numbers for the deformation alone. Angles: the example of the authors' release (caffe_unet_3D v1.0), which
+ * has no scaling, so that its range is ours. Curve: Roth et al. 2017 and the authors' Fiji plugin.
+ * nnunet: nnUNetTrainer.get_training_transforms of nnU-Net v2; scaling is log-uniform instead of uniform. */
+#define NO_WARP "p_rotation=0", "p_scaling=0", "p_elastic=0", "translation=0"
+#define NO_NNUNET_GREY                                                                                       \
+    "p_noise=0", "p_blur=0", "p_brightness=0", "p_shift=0", "p_contrast=0", "p_low_resolution=0",            \
+        "p_gamma_inverted=0", "p_gamma=0"
+static const char *const augment_off[] = {"mirror=none", "turn=off", NO_WARP, "p_curve=0", NO_NNUNET_GREY,
+                                          NULL};
+static const char *const augment_flips[] = {"mirror=auto", "turn=auto",    NO_WARP,
+                                            "p_curve=0",   NO_NNUNET_GREY, NULL};
+static const char *const augment_paper[] = {
+    "mirror=auto", "turn=auto", "p_rotation=1", "rotation=15", "rotation_in_plane=15", "p_scaling=1",
+    "scaling=0.9,1.1", "p_elastic=1", "elastic_grid=32", "elastic_sd=4", "elastic_interpolation=approximate",
+    "translation=0", "p_curve=1", "curve_black=-0.05,0.05", "curve_white=0.95,1.05", "curve_slope=0.8,1.2",
+    NO_NNUNET_GREY, NULL};
+static const char *const augment_nnunet[] = {
+    "mirror=auto", "turn=auto", "p_rotation=0.2", "rotation=30", "rotation_in_plane=180", "p_scaling=0.2",
+    "scaling=0.7,1.4", "scaling_axes=same", "p_elastic=0", "translation=0", "p_curve=0", "p_noise=0.1",
+    "noise=0,0.1",
+    "p_blur=0.2", "blur=0.5,1", "p_brightness=0.15", "brightness=0.75,1.25", "p_shift=0", "p_contrast=0.15",
+    "contrast=0.75,1.25", "p_low_resolution=0.25", "low_resolution=0.5,1", "p_gamma_inverted=0.1",
+    "p_gamma=0.3",
+    "gamma=0.7,1.5", "gamma_retain=true", "p_channel=0.5", NULL};
+static const char *const *const augment_implied[] = {augment_off, augment_flips, augment_paper,
+                                                     augment_nnunet};
 
 /* "auto", "none", or some of x, y, z, each once. */
 static u3d_status table_check_mirror(const char *text)
@@ -52,6 +89,12 @@ static u3d_status table_check_weights(const char *text)
 
 /* One row, two lines or three. */
 /* clang-format off */
+#define CHANCE(key, member, share, text)                                                                     \
+    {.name = key, .kind = U3D_KEY_REAL, .offset = AT(augment.member), .value = share, .low = 0, .high = 1,   \
+     .help = text}
+#define RANGE(key, member, both, least, most, text)                                                          \
+    {.name = key, .kind = U3D_KEY_RANGE, .offset = AT(augment.member), .value = both, .low = least,          \
+     .high = most, .help = text}
 const u3d_config_key u3d_config_keys[] = {
     /* network */
     {.name = "levels", .kind = U3D_KEY_INT, .offset = AT(levels), .value = "4", .low = 1,
@@ -97,14 +140,68 @@ const u3d_config_key u3d_config_keys[] = {
 
     {.name = "foreground_share", .kind = U3D_KEY_REAL, .offset = AT(foreground_share), .value = "0.33", .low = 0,
      .high = 1, .help = "patches centred on a foreground class; the others on any labelled voxel"},
+    {.name = "intensity", .kind = U3D_KEY_WORD, .offset = AT(intensity), .value = "auto",
+     .words = words_intensity,
+     .help = "zscore per volume, ct (clip, training set's mean and sd), none; auto: ct for channels named CT"},
+    /* augmentation; numbers without another source are nnU-Net v2's (nnUNetTrainer), with p = 0 */
+    {.name = "augment", .kind = U3D_KEY_WORD, .offset = AT(augment.kind), .value = "flips",
+     .words = words_augment, .implied = augment_implied,
+     .help = "sets mirror, turn and all keys below: as the paper, as nnU-Net, flips alone, nothing"},
     {.name = "turn", .kind = U3D_KEY_WORD, .offset = AT(turn), .value = "auto", .words = words_switch,
      .help = "random 90 degree turns; auto: where files give no anatomical orientation"},
     {.name = "mirror", .kind = U3D_KEY_TEXT, .offset = AT(mirror), .value = "auto",
      .count = sizeof(((u3d_config *)0)->mirror), .check = table_check_mirror,
      .help = "random flips: auto, none, or axes such as xy; auto minds left and right"},
-    {.name = "intensity", .kind = U3D_KEY_WORD, .offset = AT(intensity), .value = "auto",
-     .words = words_intensity,
-     .help = "zscore per volume, ct (clip, training set's mean and sd), none; auto: ct for channels named CT"},
+    {.name = "image_interpolation", .kind = U3D_KEY_WORD, .offset = AT(augment.image_interpolation),
+     .value = "linear", .words = words_interpolation,
+     .help = "of moved images (paper: linear); labels: nearest"},
+    CHANCE("p_rotation", p_rotation, "0", "rotation, isotropic in space (nnU-Net 0.2)"),
+    {.name = "rotation", .kind = U3D_KEY_ANGLES, .offset = AT(augment.rotation), .value = "30", .low = 0,
+     .high = 180, .help = "largest angle about x,y,z in degrees (nnU-Net 30, authors' example 15)"},
+    {.name = "rotation_in_plane", .kind = U3D_KEY_REAL, .offset = AT(augment.rotation_in_plane),
+     .value = "180", .low = 0, .high = 180, .help = "the same where it is in one plane only (nnU-Net 180)"},
+    {.name = "in_plane", .kind = U3D_KEY_WORD, .offset = AT(augment.in_plane), .value = "auto",
+     .words = words_switch,
+     .help = "move nothing across the coarsest axis; auto: patch or spacing over 3:1 (nnU-Net: patch)"},
+    CHANCE("p_scaling", p_scaling, "0", "scaling (nnU-Net 0.2)"),
+    RANGE("scaling", scaling, "0.7,1.4", 0.1, 10,
+          "volume voxels per patch voxel, log-uniform; 1.4 shows more, smaller"),
+    {.name = "scaling_axes", .kind = U3D_KEY_WORD, .offset = AT(augment.scaling_axes), .value = "same",
+     .words = words_scaling, .help = "one factor for all axes (nnU-Net), or one for each"},
+    CHANCE("p_elastic", p_elastic, "0", "deformation by random vectors on a grid (paper 1, nnU-Net 0)"),
+    {.name = "elastic_grid", .kind = U3D_KEY_REAL, .offset = AT(augment.elastic_grid), .value = "32",
+     .low = 2, .high = 1024, .help = "spacing of the grid in voxels of the finest axis (paper)"},
+    {.name = "elastic_sd", .kind = U3D_KEY_REAL, .offset = AT(augment.elastic_sd), .value = "4", .low = 0,
+     .high = 64, .help = "standard deviation of the vectors, likewise (paper)"},
+    {.name = "elastic_interpolation", .kind = U3D_KEY_WORD, .offset = AT(augment.elastic_interpolation),
+     .value = "approximate", .words = words_elastic,
+     .help = "vectors are B-spline coefficients (authors' code), or are interpolated"},
+    {.name = "translation", .kind = U3D_KEY_INT, .offset = AT(augment.translation), .value = "0", .low = 0,
+     .high = 1024, .help = "largest shift along each axis in voxels, beyond what choosing patches does"},
+    CHANCE("p_curve", p_curve, "0", "smooth monotone curve of grey values (authors' code 1)"),
+    RANGE("curve_black", curve_black, "-0.05,0.05", -1, 1,
+          "where it takes a patch's minimum, 0 to 1 (Fiji plugin)"),
+    RANGE("curve_white", curve_white, "0.95,1.05", 0, 2, "where it takes its maximum"),
+    RANGE("curve_slope", curve_slope, "0.8,1.2", 0, 10, "its slopes"),
+    CHANCE("p_noise", p_noise, "0", "Gaussian noise (nnU-Net 0.1)"),
+    RANGE("noise", noise, "0,0.1", 0, 10, "its standard deviation"),
+    CHANCE("p_blur", p_blur, "0", "Gaussian blur (nnU-Net 0.2)"),
+    RANGE("blur", blur, "0.5,1", 0.05, 8, "its standard deviation in voxels, drawn for each axis"),
+    CHANCE("p_brightness", p_brightness, "0", "values times a factor (nnU-Net 0.15)"),
+    RANGE("brightness", brightness, "0.75,1.25", 0, 10, "that factor"),
+    CHANCE("p_shift", p_shift, "0", "values plus a normal number (nnU-Net 0)"),
+    {.name = "shift", .kind = U3D_KEY_REAL, .offset = AT(augment.shift), .value = "0.5", .low = 0, .high = 10,
+     .help = "its standard deviation (nnU-Net's trainer DA5)"},
+    CHANCE("p_contrast", p_contrast, "0", "distance from the mean times a factor, range kept (nnU-Net 0.15)"),
+    RANGE("contrast", contrast, "0.75,1.25", 0, 10, "that factor"),
+    CHANCE("p_low_resolution", p_low_resolution, "0", "sampled coarsely and back (nnU-Net 0.25)"),
+    RANGE("low_resolution", low_resolution, "0.5,1", 0.05, 1, "coarse voxels per voxel along each axis"),
+    CHANCE("p_gamma_inverted", p_gamma_inverted, "0", "gamma of the negative (nnU-Net 0.1)"),
+    CHANCE("p_gamma", p_gamma, "0", "gamma over the patch's range (nnU-Net 0.3)"),
+    RANGE("gamma", gamma, "0.7,1.5", 0.05, 10, "its exponent"),
+    {.name = "gamma_retain", .kind = U3D_KEY_BOOL, .offset = AT(augment.gamma_retain), .value = "true",
+     .help = "gamma keeps mean and standard deviation (nnU-Net), else the range"},
+    CHANCE("p_channel", p_channel, "0.5", "channels that blur and low resolution change (nnU-Net 0.5)"),
     /* loss */
     {.name = "loss", .kind = U3D_KEY_WORD, .offset = AT(loss), .value = "ce+dice", .words = words_loss,
      .help = "cross-entropy, soft Dice, or their sum"},

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "engine/mem.h"
+#include "net/sample.h"
 
 enum { FEEDER_TEXT_CAP = 1024 };
 
@@ -29,7 +30,7 @@ typedef struct feeder_slot {
 typedef struct feeder_worker {
     u3d_feeder *feeder;
     pthread_t thread;
-    void *work; /* for u3d_augment_apply */
+    u3d_sampler *sampler;
 } feeder_worker;
 
 struct u3d_feeder {
@@ -50,50 +51,23 @@ static int64_t feeder_voxels(const int64_t size[3])
     return size[0] * size[1] * size[2];
 }
 
-static size_t feeder_work_bytes(const u3d_feeder_opts *o, int32_t channels)
-{
-    size_t image = (size_t)feeder_voxels(o->patch.in) * (size_t)channels * sizeof(float);
-    size_t label = (size_t)feeder_voxels(o->patch.out);
-    return image > label ? image : label;
-}
-
 uint64_t u3d_feeder_bytes(const u3d_feeder_opts *o, int32_t channels)
 {
     uint64_t sample = (uint64_t)feeder_voxels(o->patch.in) * (uint64_t)channels * sizeof(float) +
                       (uint64_t)feeder_voxels(o->patch.out);
     return (uint64_t)o->depth * (uint64_t)o->batch * sample +
-           (uint64_t)o->workers * feeder_work_bytes(o, channels);
+           (uint64_t)o->workers * u3d_sampler_bytes(&o->patch, &o->augment, channels);
 }
 
-/* Stations 3, 4, 4b for one sample. */
-static u3d_status feeder_fill_sample(u3d_feeder *f, int64_t k, float *image, uint8_t *label, void *work)
-{
-    const u3d_patch_opts *p = &f->o.patch;
-    const u3d_case_data *data = NULL;
-    u3d_box in, out;
-    int i = 0;
-    U3D_TRY(u3d_patch_choose(f->cases, p, f->o.seed, k, &i, &in));
-    for (int a = 0; a < 3; a++) {
-        out.size[a] = p->out[a];
-        out.start[a] = in.start[a] + (p->in[a] - p->out[a]) / 2;
-    }
-    U3D_TRY(u3d_cases_acquire(f->cases, i, &data));
-    u3d_patch_cut_image(data->image, &in, p->border, image);
-    u3d_patch_cut_label(data->label, &out, p->border, label);
-    u3d_cases_release(f->cases, i);
-    u3d_augment_apply(&f->o.augment, f->o.seed, k, p->in, f->channels, image, p->out, label, work);
-    return U3D_OK;
-}
-
-static void feeder_fill(u3d_feeder *f, feeder_slot *slot, int64_t k, void *work)
+static void feeder_fill(u3d_feeder *f, feeder_slot *slot, int64_t k, u3d_sampler *sampler)
 {
     int64_t image = feeder_voxels(f->o.patch.in) * f->channels, label = feeder_voxels(f->o.patch.out);
     slot->patch.index = k;
     slot->status = U3D_OK;
     for (int64_t n = 0; n < f->o.batch && slot->status == U3D_OK; n++)
-        slot->status =
-            feeder_fill_sample(f, k * f->o.batch + n, u3d_tensor_f32(slot->patch.image) + n * image,
-                               u3d_tensor_u8(slot->patch.label) + n * label, work);
+        slot->status = u3d_sampler_fill(sampler, f->cases, f->o.seed, k * f->o.batch + n,
+                                        u3d_tensor_f32(slot->patch.image) + n * image,
+                                        u3d_tensor_u8(slot->patch.label) + n * label, NULL, NULL);
     if (slot->status != U3D_OK) (void)snprintf(slot->text, sizeof slot->text, "%s", u3d_error_text());
 }
 
@@ -111,7 +85,7 @@ static void *feeder_work(void *arg)
         int64_t k = f->claim++;
         slot->state = SLOT_FILLING;
         pthread_mutex_unlock(&f->lock);
-        feeder_fill(f, slot, k, w->work);
+        feeder_fill(f, slot, k, w->sampler);
         pthread_mutex_lock(&f->lock);
         slot->state = SLOT_READY;
         pthread_cond_broadcast(&f->change);
@@ -135,8 +109,7 @@ static u3d_status feeder_new_slots(u3d_feeder *f)
 static u3d_status feeder_start_worker(u3d_feeder *f, feeder_worker *w)
 {
     w->feeder = f;
-    w->work = u3d_new_uninit(feeder_work_bytes(&f->o, f->channels), 1);
-    if (!w->work) return U3D_E_NOMEM;
+    U3D_TRY(u3d_sampler_new(&f->o.patch, &f->o.augment, f->channels, &w->sampler));
     int code = pthread_create(&w->thread, NULL, feeder_work, w);
     if (code != 0) return u3d_fail(U3D_E_NOMEM, "thread for preparing patches: %s", strerror(code));
     f->n_started++;
@@ -187,7 +160,7 @@ void u3d_feeder_close(u3d_feeder *f)
     pthread_cond_broadcast(&f->change);
     pthread_mutex_unlock(&f->lock);
     for (int i = 0; i < f->n_started; i++) pthread_join(f->worker[i].thread, NULL);
-    for (int i = 0; f->worker && i < f->o.workers; i++) u3d_free(f->worker[i].work);
+    for (int i = 0; f->worker && i < f->o.workers; i++) u3d_sampler_free(f->worker[i].sampler);
     for (int i = 0; f->slot && i < f->o.depth; i++) {
         u3d_tensor_free(f->slot[i].patch.image);
         u3d_tensor_free(f->slot[i].patch.label);

@@ -37,3 +37,18 @@ double u3d_overlap_iou(const u3d_overlap *o)
     int64_t d = o->tp + o->fp + o->fn;
     return d ? (double)o->tp / (double)d : NAN;
 }
+
+static double share(int64_t part, int64_t rest)
+{
+    return part + rest ? (double)part / (double)(part + rest) : NAN;
+}
+
+double u3d_overlap_precision(const u3d_overlap *o)
+{
+    return share(o->tp, o->fp);
+}
+
+double u3d_overlap_recall(const u3d_overlap *o)
+{
+    return share(o->tp, o->fn);
+}

@@ -11,7 +11,9 @@ typedef struct u3d_overlap {
 
 /* u8 class volumes of one shape; `ov` has n_classes entries and is added to. */
 void u3d_overlap_add(const u3d_volume *prediction, const u3d_volume *reference, int n_classes, u3d_overlap *ov);
-double u3d_overlap_dice(const u3d_overlap *o); /* NaN where absent in both */
-double u3d_overlap_iou(const u3d_overlap *o);  /* NaN where absent in both */
+double u3d_overlap_dice(const u3d_overlap *o);      /* NaN where absent in both                          */
+double u3d_overlap_iou(const u3d_overlap *o);       /* NaN where absent in both                          */
+double u3d_overlap_precision(const u3d_overlap *o); /* tp / (tp + fp); NaN where nothing is predicted               */
+double u3d_overlap_recall(const u3d_overlap *o);    /* tp / (tp + fn); NaN where the reference has none                */
 
 #endif

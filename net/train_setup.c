@@ -17,6 +17,7 @@
 #include "engine/rng.h"
 #include "io/path.h"
 #include "net/autoplan.h"
+#include "net/sample.h"
 
 /* Share of training volumes set aside, and their limits. Fewer than MIN_TO_HOLD volumes are all trained on:
  * with so few, another volume is worth more than a curve. Nothing is selected by validation, so that none is
@@ -348,18 +349,13 @@ u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t)
     u3d_backend_caps(t->backend, &caps);
     int workers = caps.gpu ? GPU_WORKERS : 1 + caps.compute_units / UNITS_PER_WORKER;
     if (workers > MAX_WORKERS) workers = MAX_WORKERS;
-    u3d_feeder_opts o = {.augment = t->augment,
-                         .batch = c->batch,
-                         .seed = t->state.seed,
-                         .first = t->state.iteration,
-                         .workers = workers,
-                         .depth = workers + BATCHES_AHEAD};
-    memcpy(o.patch.in, t->net.in, sizeof o.patch.in);
-    memcpy(o.patch.out, t->net.out, sizeof o.patch.out);
-    o.patch.foreground_share = c->foreground_share;
-    o.patch.border = c->padding == U3D_PAD_VALID ? U3D_BORDER_MIRROR : U3D_BORDER_ZERO;
-    o.patch.roam = c->padding == U3D_PAD_SAME && u3d_cases_facts(t->cases)->sparse;
-    return o;
+    return (u3d_feeder_opts){.patch = u3d_sample_patch_opts(c, t->cases, t->net.in, t->net.out),
+                             .augment = t->augment,
+                             .batch = c->batch,
+                             .seed = t->state.seed,
+                             .first = t->state.iteration,
+                             .workers = workers,
+                             .depth = workers + BATCHES_AHEAD};
 }
 
 /* What "mirror=auto" came to is kept in the model: prediction with mirrored copies needs it. */

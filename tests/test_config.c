@@ -57,7 +57,13 @@ static void test_set(void **state)
                 {"mirror=zx", "mirror", "zx"},
                 {"class_weights=1,2.5,0", "class_weights", "1,2.5,0"},
                 {"fuse=auto", "fuse", "auto"},
-                {"intensity=ct", "intensity", "ct"}};
+                {"intensity=ct", "intensity", "ct"},
+                {"scaling=0.8,1", "scaling", "0.8,1"},
+                {"rotation=1,2,3", "rotation", "1,2,3"},
+                {"rotation=7", "rotation", "7"},
+                {"augment=nnunet", "p_gamma", "0.3"},
+                {"augment=paper", "p_elastic", "1"},
+                {"augment=off", "mirror", "none"}};
     static const char *const bad[] = {"levels=0",
                                       "levels=8",
                                       "levels=2.5",
@@ -87,6 +93,14 @@ static void test_set(void **state)
                                       "class_weights=-1,2",
                                       "class_weights=some",
                                       "pool=1x1x1,1x1x1,1x1x1,1x1x1,1x1x1,1x1x1,1x1x1",
+                                      "scaling=0.8",
+                                      "scaling=1.2,0.8",
+                                      "scaling=0.8,1,1.2",
+                                      "scaling=0.8,100",
+                                      "rotation=1,2",
+                                      "rotation=190",
+                                      "p_blur=1.5",
+                                      "augment=all",
                                       "levels",
                                       "=3",
                                       ""};
@@ -105,11 +119,49 @@ static void test_set(void **state)
     }
 }
 
+/* One word sets many keys, those set after it stay, in a file whatever their order; the default is its own word. */
+static void test_augment_words(void **state)
+{
+    (void)state;
+    u3d_config c, flips;
+    u3d_config_default(&c);
+    flips = c;
+    assert_ok(u3d_config_set(&c, "augment=nnunet"));
+    assert_ok(u3d_config_set(&c, "p_noise=0.7"));
+    assert_value(&c, "p_rotation", "0.2");
+    assert_value(&c, "p_noise", "0.7");
+    cJSON *json = NULL;
+    assert_ok(u3d_config_to_json(&c, &json));
+    u3d_config read = flips;
+    assert_ok(u3d_config_from_json(&read, json, "here"));
+    assert_memory_equal(&read, &c, sizeof c);
+    cJSON_Delete(json);
+    assert_ok(u3d_json_parse("{\"scaling\": [0.9, 1.2], \"p_blur\": 0.5, \"augment\": \"nnunet\"}", "here", &json));
+    assert_ok(u3d_config_from_json(&read, json, "here"));
+    assert_value(&read, "scaling", "0.9,1.2");
+    assert_value(&read, "p_blur", "0.5");
+    assert_value(&read, "p_noise", "0.1");
+    cJSON_Delete(json);
+    assert_ok(u3d_config_set(&c, "augment=paper"));
+    assert_value(&c, "p_noise", "0");
+    assert_ok(u3d_config_set(&flips, "augment=flips"));
+    u3d_config_default(&c);
+    assert_memory_equal(&flips, &c, sizeof c);
+
+    assert_ok(u3d_config_set(&c, "curve_slope=3,4"));
+    assert_ok(u3d_config_check(&c)); /* nobody asks for it */
+    assert_ok(u3d_config_set(&c, "p_curve=0.5"));
+    assert_status(u3d_config_check(&c), U3D_E_ARG);
+    assert_says("curve_slope");
+}
+
 static void test_axes_order(void **state)
 {
     (void)state;
     u3d_config c;
     u3d_config_default(&c);
+    assert_ok(u3d_config_set(&c, "rotation=10,20,30"));
+    assert_true(c.augment.rotation[0] == 30 && c.augment.rotation[2] == 10);
     assert_ok(u3d_config_set(&c, "patch=10x20x30"));
     assert_ok(u3d_config_set(&c, "kernel=1x3x5,7x7x7"));
     assert_int_equal(c.patch[0], 30);
@@ -316,7 +368,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_defaults),        cmocka_unit_test(test_set),
-        cmocka_unit_test(test_axes_order),      cmocka_unit_test(test_nearest_key),
+        cmocka_unit_test(test_augment_words), cmocka_unit_test(test_axes_order),      cmocka_unit_test(test_nearest_key),
         cmocka_unit_test(test_json_round_trip), cmocka_unit_test(test_json_forms),
         cmocka_unit_test(test_presets),         cmocka_unit_test(test_check),
         cmocka_unit_test(test_paper_sizes),     cmocka_unit_test(test_help)};

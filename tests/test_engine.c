@@ -11,6 +11,7 @@
 #include "engine/env.h"
 #include "engine/log.h"
 #include "engine/mem.h"
+#include "engine/thread.h"
 
 /* ---- status ---- */
 
@@ -322,6 +323,57 @@ static void test_clock_moves_forward(void **state)
     }
 }
 
+/* ---- threads ---- */
+
+enum { ITEMS = 1000 };
+
+typedef struct errand { /* what threads see is noted and asserted afterwards: cmocka's asserts are for the
+                           main thread */
+    int done[ITEMS], busy[U3D_THREAD_MAX];
+    bool shared_number, strange_number;
+    int64_t fail_from;
+} errand;
+
+static u3d_status errand_run(void *context, int worker, int64_t item)
+{
+    errand *e = context;
+    if (worker < 0 || worker >= 4) {
+        e->strange_number = true;
+        return U3D_OK;
+    }
+    if (__atomic_fetch_add(&e->busy[worker], 1, __ATOMIC_SEQ_CST) != 0) e->shared_number = true;
+    e->done[item]++;
+    __atomic_fetch_sub(&e->busy[worker], 1, __ATOMIC_SEQ_CST);
+    return item >= e->fail_from ? u3d_fail(U3D_E_FORMAT, "item %d", (int)item) : U3D_OK;
+}
+
+static void test_threads_do_each_item_once(void **state)
+{
+    (void)state;
+    for (int threads = 0; threads <= 4; threads++) {
+        errand e = {.fail_from = ITEMS};
+        assert_ok(u3d_thread_each(threads, ITEMS, errand_run, &e));
+        for (int i = 0; i < ITEMS; i++) assert_int_equal(e.done[i], 1);
+        assert_false(e.shared_number || e.strange_number);
+        assert_ok(u3d_thread_each(threads, 0, errand_run, &e));
+    }
+    assert_true(u3d_thread_count() >= 1);
+}
+
+/* The first failure's sentence reaches the caller, and nothing new is begun. */
+static void test_threads_hand_over_failures(void **state)
+{
+    (void)state;
+    for (int threads = 1; threads <= 4; threads++) {
+        errand e = {.fail_from = 100};
+        int begun = 0;
+        assert_status(u3d_thread_each(threads, ITEMS, errand_run, &e), U3D_E_FORMAT);
+        assert_string_equal(u3d_error_text(), "item 100");
+        for (int i = 100; i < ITEMS; i++) begun += e.done[i];
+        assert_true(begun >= 1 && begun <= threads);
+    }
+}
+
 int main(void)
 {
     setenv("U3D_LOG", "warn,plan:debug", 1);
@@ -343,6 +395,8 @@ int main(void)
         cmocka_unit_test(test_env_table),
         cmocka_unit_test(test_log_levels),
         cmocka_unit_test(test_clock_moves_forward),
+        cmocka_unit_test(test_threads_do_each_item_once),
+        cmocka_unit_test(test_threads_hand_over_failures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

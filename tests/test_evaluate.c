@@ -35,7 +35,14 @@ static cJSON *evaluate(const char *prediction, const char *reference, bool unlab
 {
     char *p = u3d_test_path(dir, prediction), *r = u3d_test_path(dir, reference);
     cJSON *out;
-    assert_ok(u3d_evaluate(&(u3d_evaluate_opts){p, r, unlabeled, value}, &out));
+    const u3d_evaluate_opts o = {.prediction = p,
+                                 .reference = r,
+                                 .unlabeled_given = unlabeled,
+                                 .unlabeled = value,
+                                 .surface = true,
+                                 .tolerance = 1,
+                                 .threads = 2};
+    assert_ok(u3d_evaluate(&o, &out));
     u3d_free(p);
     u3d_free(r);
     return out;
@@ -97,6 +104,106 @@ static void classes_are_counted_where_labelled(void **state)
     assert_true(isnan(u3d_overlap_dice(&(u3d_overlap){0, 0, 0, 9})));
 }
 
+static const cJSON *member(const cJSON *object, const char *name)
+{
+    const cJSON *m = cJSON_GetObjectItemCaseSensitive(object, name);
+    assert_non_null(m);
+    return m;
+}
+
+static bool is_null(const cJSON *metrics, const char *name)
+{
+    return cJSON_IsNull(member(metrics, name));
+}
+
+/* Along x, voxels of 0.5: surfaces of a row one voxel thin are all its voxels. */
+static void surfaces_are_as_by_hand(void **state)
+{
+    (void)state;
+    label_file("p.nii.gz", (int32_t[]){1, 1, 0, 0, 0, 2});
+    label_file("r.nii.gz", (int32_t[]){1, 0, 0, 0, 1, 2});
+    cJSON *s = evaluate("p.nii.gz", "r.nii.gz", false, 0);
+    const cJSON *one = member(member(s, "mean"), "1"), *two = member(member(s, "mean"), "2");
+    /* From the prediction 0, 0.5; from the reference 0, 1.5. */
+    assert_true(fabs(metric(one, NULL, "HD95") - 0.95 * 1.5) < 1e-12 && metric(one, NULL, "ASSD") == 0.5);
+    assert_true(metric(one, NULL, "MASD") == 0.5 && metric(one, NULL, "NSD") == 0.75);
+    assert_true(metric(one, NULL, "Precision") == 0.5 && metric(one, NULL, "Recall") == 0.5);
+    assert_true(metric(one, NULL, "RVD") == 0 && metric(one, NULL, "volume_difference") == 0);
+    assert_true(metric(two, NULL, "HD95") == 0 && metric(two, NULL, "NSD") == 1);
+    assert_true(fabs(metric(member(s, "foreground_mean"), NULL, "NSD") - 0.875) < 1e-12);
+    const cJSON *surface = member(s, "surface");
+    assert_true(metric(surface, NULL, "tolerance") == 1 && metric(surface, NULL, "cases") == 1);
+    assert_string_equal(cJSON_GetStringValue(member(surface, "unit")), "mm");
+    const cJSON *entry = cJSON_GetArrayItem(member(s, "metric_per_case"), 0);
+    assert_true(fabs(metric(member(entry, "foreground_mean"), NULL, "Dice") - 0.75) < 1e-12);
+    cJSON_Delete(s);
+}
+
+static void volumes_differ_with_a_sign(void **state)
+{
+    (void)state;
+    label_file("p.nii.gz", (int32_t[]){1, 1, 1, 0, 2, 0});
+    label_file("r.nii.gz", (int32_t[]){1, 1, 0, 2, 2, 0});
+    cJSON *s = evaluate("p.nii.gz", "r.nii.gz", false, 0);
+    const cJSON *one = member(member(s, "mean"), "1"), *two = member(member(s, "mean"), "2");
+    assert_true(metric(one, NULL, "RVD") == 0.5 && metric(two, NULL, "RVD") == -0.5);
+    assert_true(metric(one, NULL, "volume_difference") == 1 && metric(two, NULL, "volume_difference") == -1);
+    assert_true(metric(two, NULL, "volume_difference_abs") == 1 && metric(two, NULL, "RVD_abs") == 0.5);
+    assert_true(metric(member(s, "foreground_mean"), NULL, "RVD_abs") == 0.5);
+    cJSON_Delete(s);
+}
+
+/* A label that is missing from a file has no distances; it has an NSD of 0 where the other file shows it. */
+static void missing_labels_have_no_distances(void **state)
+{
+    (void)state;
+    label_file("p.nii.gz", (int32_t[]){0, 1, 0, 0, 3, 0});
+    label_file("r.nii.gz", (int32_t[]){0, 1, 2, 0, 0, 0});
+    cJSON *s = evaluate("p.nii.gz", "r.nii.gz", false, 0);
+    const cJSON *means = member(s, "mean"), *missed = member(means, "2"), *invented = member(means, "3");
+    assert_true(is_null(missed, "HD95") && is_null(missed, "ASSD") && is_null(missed, "MASD"));
+    assert_true(metric(missed, NULL, "NSD") == 0 && metric(missed, NULL, "distance_cases") == 0);
+    assert_true(metric(missed, NULL, "Recall") == 0 && is_null(missed, "Precision"));
+    assert_true(is_null(invented, "HD95") && metric(invented, NULL, "NSD") == 0);
+    assert_true(metric(invented, NULL, "Precision") == 0 && is_null(invented, "Recall") &&
+                is_null(invented, "RVD"));
+    assert_true(metric(member(means, "1"), NULL, "distance_cases") == 1);
+    cJSON_Delete(s);
+}
+
+/* Where the annotation ends there is no surface: nothing of that case is measured, the overlap still is. */
+static void sparse_references_are_not_measured(void **state)
+{
+    (void)state;
+    label_file("p.nii.gz", (int32_t[]){0, 1, 1, 0, 0, 0});
+    label_file("r.nii.gz", (int32_t[]){0, 1, 1, 0, 9, 9});
+    cJSON *s = evaluate("p.nii.gz", "r.nii.gz", true, 9);
+    const cJSON *one = member(member(s, "mean"), "1");
+    assert_true(metric(one, NULL, "Dice") == 1 && is_null(one, "HD95") && is_null(one, "NSD"));
+    assert_true(metric(member(s, "surface"), NULL, "cases") == 0 && metric(s, NULL, "unlabeled") == 9);
+    assert_non_null(cJSON_GetStringValue(member(member(s, "surface"), "note")));
+    const cJSON *entry = cJSON_GetArrayItem(member(s, "metric_per_case"), 0);
+    assert_true(metric(entry, NULL, "unlabeled_voxels") == 2);
+    cJSON_Delete(s);
+    label_file("r.nii.gz", (int32_t[]){0, 1, 1, 0, 0, 0});
+    s = evaluate("p.nii.gz", "r.nii.gz", true, 9); /* the value is named, no voxel has it */
+    assert_true(metric(member(member(s, "mean"), "1"), NULL, "NSD") == 1);
+    cJSON_Delete(s);
+}
+
+static void surfaces_may_be_left_out(void **state)
+{
+    (void)state;
+    char *p = u3d_test_path(dir, "p.nii.gz");
+    cJSON *s;
+    label_file("p.nii.gz", (int32_t[]){0, 1, 1, 0, 0, 0});
+    assert_ok(u3d_evaluate(&(u3d_evaluate_opts){.prediction = p, .reference = p}, &s));
+    assert_null(cJSON_GetObjectItemCaseSensitive(member(member(s, "mean"), "1"), "HD95"));
+    assert_true(metric(member(member(s, "mean"), "1"), NULL, "RVD_abs") == 0 && is_null(s, "surface"));
+    cJSON_Delete(s);
+    u3d_free(p);
+}
+
 static void other_grids_are_refused(void **state)
 {
     (void)state;
@@ -122,6 +229,11 @@ int main(void)
         cmocka_unit_test(counts_are_as_by_hand),
         cmocka_unit_test(absent_labels_do_not_count),
         cmocka_unit_test(classes_are_counted_where_labelled),
+        cmocka_unit_test(surfaces_are_as_by_hand),
+        cmocka_unit_test(volumes_differ_with_a_sign),
+        cmocka_unit_test(missing_labels_have_no_distances),
+        cmocka_unit_test(sparse_references_are_not_measured),
+        cmocka_unit_test(surfaces_may_be_left_out),
         cmocka_unit_test(other_grids_are_refused),
     };
     dir = u3d_test_dir();

@@ -9,8 +9,10 @@
 #include <string.h>
 
 #include "backends/backends.h"
+#include "engine/env.h"
 #include "engine/log.h"
 #include "engine/mem.h"
+#include "engine/thread.h"
 #include "io/path.h"
 #include "net/config.h"
 
@@ -49,6 +51,11 @@ static struct poptOption global_options[] = {
 #name, 0, POPT_ARG_NONE, &line.name, 0, help, NULL                                                   \
     }
 
+#define OPTION_FLAG(text, field, help)                                                                       \
+    {                                                                                                        \
+        text, 0, POPT_ARG_NONE, &line.field, 0, help, NULL                                                   \
+    }
+
 static struct poptOption train_options[] = {
     STRING(data, "folder: Decathlon, nnU-Net v2 raw, or images/ + labels/", "DIR"),
     STRING(image, "one image (with --label)", "FILE"),
@@ -82,7 +89,14 @@ static struct poptOption predict_options[] = {
 static struct poptOption evaluate_options[] = {
     STRING(prediction, "label file or folder", "FILE|DIR"),
     STRING(reference, "label file, folder of label files, or data set", "FILE|DIR"),
-    STRING(unlabeled, "reference voxels of this value do not count", "V"), POPT_TABLEEND};
+    STRING(unlabeled, "reference voxels of this value do not count", "V"),
+    STRING(tolerance, "NSD: share of the surfaces that lie within so many mm (default 1; in the files' unit where it is another)",
+           "MM"),
+    OPTION_FLAG("no-surface", no_surface, "no HD95, ASSD, NSD: they cost about as much time as reading the files"),
+    STRING(csv, "also write every measure of every case and label, and the means", "FILE"),
+    STRING(picture, "also draw the worst and the median case (images come from the data set given as --reference)", "PNG"),
+    STRING(image, "with --picture and one case: its image", "FILE"),
+    POPT_TABLEEND};
 
 static struct poptOption info_options[] = {
     STRING(net, "paper, paper-bn, paper2d, auto, or a JSON file of settings", "NAME|FILE"),
@@ -151,6 +165,19 @@ static struct poptOption picture_options[] = {
     STRING(unlabeled, "value that stays uncoloured besides 0 (default 255)", "V"),
     POPT_TABLEEND};
 
+static struct poptOption augment_options[] = {
+    STRING(data, "folder: Decathlon, nnU-Net v2 raw, or images/ + labels/", "DIR"),
+    STRING(image, "one image (with --label)", "FILE"),
+    STRING(label, "its labels", "FILE"),
+    STRING(out, "folder to make: patches, and augment.png", "DIR"),
+    STRING(count, "number of patches (default 4)", "N"),
+    STRING(net, "paper, paper-bn, paper2d, auto (default), or a JSON file of settings", "NAME|FILE"),
+    STRING(split, "nnU-Net's splits_final.json: from a fold's training cases", "FILE"),
+    STRING(fold, "which fold of --split, from 0", "K"),
+    STRING(unlabeled, "label value of voxels that nobody annotated", "V"),
+    FLAG(dense, "every voxel of the labels is annotated"),
+    POPT_TABLEEND};
+
 const command commands[] = {
     {"train", "learn a segmentation from annotated volumes",
      "--data DIR | --image FILE --label FILE  --out RUN [options]", cmd_train, train_options, NULL},
@@ -171,6 +198,8 @@ const command commands[] = {
     {"phantom", "make synthetic labelled volumes", "--out DIR [options]", cmd_phantom, phantom_options, NULL},
     {"picture", "draw slices with labels side by side",
      "--image FILE --label FILE --output PNG [options] [LABEL...]", cmd_picture, picture_options, "LABEL..."},
+    {"augment", "show what the network sees in training",
+     "--data DIR | --image FILE --label FILE  --out DIR [options]", cmd_augment, augment_options, NULL},
     {NULL, NULL, NULL, NULL, NULL, NULL}};
 
 /* clang-format on */
@@ -203,7 +232,7 @@ static u3d_status print_help(const command *c)
     print_options(c->options);
     printf("\noptions of every command:\n");
     print_options(global_options);
-    if (c->run == cmd_info || c->run == cmd_train) {
+    if (c->run == cmd_info || c->run == cmd_train || c->run == cmd_augment) {
         printf("\nsettings (--set KEY=VALUE, or keys of a JSON file given to --net):\n");
         return u3d_config_print_help(stdout);
     }
@@ -296,7 +325,7 @@ void args_done(args *a)
                         &a->validate_every, &a->model,     &a->input,   &a->output,     &a->step,
                         &a->prediction,     &a->reference, &a->batch,   &a->plan,       &a->dot,
                         &a->repeat,         &a->slices,    &a->count,   &a->size,       &a->merge,
-                        &a->rest_output};
+                        &a->rest_output,    &a->tolerance, &a->csv,     &a->picture};
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
         free(*strings[i]); /* popt's own, from malloc */
     for (int i = 0; a->set && a->set[i]; i++) free(a->set[i]);
@@ -378,6 +407,18 @@ u3d_status args_open_backend(const args *a, u3d_backend **out)
         U3D_TRY(args_int("--threads", a->threads, 1, 1024, &threads));
     const u3d_backend_opts o = {.device = a->device, .threads = (int32_t)threads};
     return u3d_backend_open(a->backend ? a->backend : "auto", &o, out);
+}
+
+u3d_status args_threads(const args *a, int *threads)
+{
+    int64_t wanted = u3d_thread_count();
+    const char *variable = u3d_env_get(U3D_ENV_THREADS);
+    if (a->threads)
+        U3D_TRY(args_int("--threads", a->threads, 1, 1024, &wanted));
+    else if (variable)
+        U3D_TRY(args_int(u3d_env_describe(U3D_ENV_THREADS)->name, variable, 1, 1024, &wanted));
+    *threads = (int)wanted;
+    return U3D_OK;
 }
 
 u3d_status args_memory(const args *a, uint64_t *bytes)

@@ -21,11 +21,12 @@ typedef struct args {
     int resume;
     /* predict, evaluate */
     char *model, *input, *output, *step, *prediction, *reference;
-    int probabilities, tta;
+    char *tolerance, *csv, *picture;
+    int probabilities, tta, no_surface;
     /* info, bench, devices, verify */
     char *batch, *plan, *dot, *repeat;
     int ops, env, scaling, full;
-    /* sparsify, phantom */
+    /* sparsify, phantom, augment */
     char *slices, *count, *size, *merge, *rest_output;
     /* the rest of the line */
     const char **rest; /* NULL-terminated */
@@ -59,6 +60,8 @@ u3d_status args_need(const char *command_name, const char *option, const char *v
 
 /* --backend, --device, --threads. */
 u3d_status args_open_backend(const args *a, u3d_backend **out);
+/* --threads, else U3D_THREADS, else all processors: for work outside of a backend. */
+u3d_status args_threads(const args *a, int *threads);
 u3d_status args_memory(const args *a, uint64_t *bytes); /* 0: not given */
 int args_set_count(const args *a);
 
@@ -76,5 +79,6 @@ u3d_status cmd_verify(const args *a);
 u3d_status cmd_sparsify(const args *a);
 u3d_status cmd_phantom(const args *a);
 u3d_status cmd_picture(const args *a);
+u3d_status cmd_augment(const args *a);
 
 #endif

@@ -1,51 +1,52 @@
-/* u3d evaluate: a table for people, or summary.json's fields with --json. */
-#include <math.h>
-
+/* u3d evaluate: a table for people, or summary.json's fields with --json; CSV and a picture on demand. */
 #include "io/json.h"
+#include "io/path.h"
 #include "net/evaluate.h"
 #include "tools/args_data.h"
+#include "tools/evaluate_out.h"
 
-static double field(const cJSON *metrics, const char *name)
+static const double TOLERANCE_MAX = 1e6;
+
+static u3d_status read_options(const args *a, u3d_evaluate_opts *o)
 {
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(metrics, name);
-    return cJSON_IsNumber(v) ? v->valuedouble : NAN;
+    *o = (u3d_evaluate_opts){
+        .prediction = a->prediction, .reference = a->reference, .surface = !a->no_surface, .tolerance = 1};
+    U3D_TRY(args_need("evaluate", "--prediction FILE|DIR", a->prediction));
+    U3D_TRY(args_need("evaluate", "--reference FILE|DIR", a->reference));
+    U3D_TRY(args_unlabeled(a, &o->unlabeled_given, &o->unlabeled));
+    U3D_TRY(args_threads(a, &o->threads));
+    if (a->tolerance) U3D_TRY(args_real("--tolerance", a->tolerance, 0, TOLERANCE_MAX, &o->tolerance));
+    if (a->tolerance && a->no_surface)
+        return u3d_fail(U3D_E_ARG, "u3d evaluate: --tolerance says nothing with --no-surface");
+    if (a->image && !a->picture)
+        return u3d_fail(U3D_E_ARG, "u3d evaluate: --image is what --picture PNG draws on; give both");
+    if (a->image && u3d_path_is_dir(a->prediction))
+        return u3d_fail(
+            U3D_E_ARG,
+            "u3d evaluate: --image is for a single case; a data set as --reference knows its images");
+    if (a->csv) U3D_TRY(args_free_output(a, a->csv));
+    if (a->picture) U3D_TRY(args_free_output(a, a->picture));
+    return U3D_OK;
 }
 
-static void row(const char *name, const char *label, const cJSON *m)
+static u3d_status write_files(const args *a, const cJSON *summary)
 {
-    printf("%-24s %6s %8.4f %8.4f %12.6g %12.6g %14.6g %14.6g\n", name, label, field(m, "Dice"),
-           field(m, "IoU"), field(m, "n_pred"), field(m, "n_ref"), field(m, "volume_pred"),
-           field(m, "volume_ref"));
-}
-
-static void print_table(const cJSON *summary)
-{
-    const cJSON *c, *m;
-    printf("%-24s %6s %8s %8s %12s %12s %14s %14s\n", "case", "label", "Dice", "IoU", "voxels pred",
-           "voxels ref", "volume pred", "volume ref");
-    cJSON_ArrayForEach(c, cJSON_GetObjectItemCaseSensitive(summary, "metric_per_case"))
-    {
-        const cJSON *id = cJSON_GetObjectItemCaseSensitive(c, "case");
-        cJSON_ArrayForEach(m, cJSON_GetObjectItemCaseSensitive(c, "metrics"))
-            row(cJSON_IsString(id) ? id->valuestring : "", m->string, m);
-    }
-    cJSON_ArrayForEach(m, cJSON_GetObjectItemCaseSensitive(summary, "mean")) row("mean", m->string, m);
-    row("foreground mean", "", cJSON_GetObjectItemCaseSensitive(summary, "foreground_mean"));
+    if (a->csv) U3D_TRY(evaluate_csv(summary, a->csv));
+    return a->picture ? evaluate_picture(summary, a->image, a->picture) : U3D_OK;
 }
 
 u3d_status cmd_evaluate(const args *a)
 {
-    u3d_evaluate_opts o = {.prediction = a->prediction, .reference = a->reference};
+    u3d_evaluate_opts o;
     cJSON *summary;
-    U3D_TRY(args_need("evaluate", "--prediction FILE|DIR", a->prediction));
-    U3D_TRY(args_need("evaluate", "--reference FILE|DIR", a->reference));
-    U3D_TRY(args_unlabeled(a, &o.unlabeled_given, &o.unlabeled));
+    U3D_TRY(read_options(a, &o));
     U3D_TRY(u3d_evaluate(&o, &summary));
     u3d_status status = U3D_OK;
     if (a->json)
         status = u3d_json_print(stdout, summary);
     else
-        print_table(summary);
+        evaluate_table(summary);
+    if (status == U3D_OK) status = write_files(a, summary);
     cJSON_Delete(summary);
     return status;
 }

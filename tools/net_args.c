@@ -52,7 +52,15 @@ done:
 }
 
 /* Labels, channels and the automatic plan, as training on these data would have them. */
-static u3d_status config_from_data(const args *a, const char *command_name, bool is_auto, u3d_backend *b,
+u3d_status net_args_from_cases(const args *a, const u3d_cases *cases, const char *net, u3d_backend *b,
+                               u3d_config *c)
+{
+    if (!c->labels) c->labels = u3d_cases_labels(cases)->n;
+    if (!c->channels) c->channels = u3d_cases_facts(cases)->channels;
+    return strcmp(net, "auto") == 0 ? autoplan(a, cases, b, c) : U3D_OK;
+}
+
+static u3d_status config_from_data(const args *a, const char *command_name, const char *net, u3d_backend *b,
                                    u3d_config *c)
 {
     u3d_status status = U3D_OK;
@@ -62,9 +70,7 @@ static u3d_status config_from_data(const args *a, const char *command_name, bool
     U3D_GO(args_unlabeled(a, &o.unlabeled_given, &o.unlabeled));
     U3D_GO(args_cases_open(a, command_name, true, &found));
     U3D_GO(u3d_cases_open(found.data, found.train, found.n_train, c->intensity, &o, &cases));
-    if (!c->labels) c->labels = u3d_cases_labels(cases)->n;
-    if (!c->channels) c->channels = u3d_cases_facts(cases)->channels;
-    if (is_auto) U3D_GO(autoplan(a, cases, b, c));
+    U3D_GO(net_args_from_cases(a, cases, net, b, c));
 done:
     u3d_cases_free(cases);
     args_cases_close(&found);
@@ -78,7 +84,7 @@ u3d_status net_args_config(const args *a, const char *command_name, const char *
     U3D_TRY(u3d_config_preset(c, net));
     for (int i = 0; i < args_set_count(a); i++) U3D_TRY(u3d_config_set(c, a->set[i]));
     if (a->data || a->image)
-        U3D_TRY(config_from_data(a, command_name, is_auto, b, c));
+        U3D_TRY(config_from_data(a, command_name, net, b, c));
     else if (is_auto)
         return u3d_fail(U3D_E_ARG, "u3d %s: --net auto is planned from data; give --data DIR", command_name);
     if (!c->labels) c->labels = PAPER_LABELS;

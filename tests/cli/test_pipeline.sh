@@ -57,11 +57,43 @@ mkdir odd && cp p.nii.gz odd/stranger.nii.gz
 expect 3 'stranger' "$u3d" evaluate --prediction odd --reference data
 expect 2 'two files or two folders' "$u3d" evaluate --prediction p.nii.gz --reference data
 
+# Surfaces, files of scores, pictures of cases.
+expect 0 'HD95 and ASSD in mm; NSD: .* within 2.5 mm' "$u3d" evaluate --prediction data/labelsDense --reference data/labelsDense --tolerance 2.5
+check "a perfect prediction has no distance" "$u3d" evaluate --prediction data/labelsDense --reference data/labelsDense --csv scores.csv
+check "a line per case and label, and three of means" test "$(wc -l <scores.csv)" -eq 10
+check "columns have the names of the JSON" grep -q '^case,label,Dice,IoU,.*,HD95,ASSD,MASD,NSD$' scores.csv
+check "HD95, ASSD, MASD 0 and NSD 1" test "$(grep -c ',0,0,0,1$' scores.csv)" -eq 9
+expect 2 'exists already' "$u3d" evaluate --prediction again --reference data --csv scores.csv
+expect 0 'median case' "$u3d" evaluate --prediction again --reference data/labelsDense --picture cases.png
+expect 2 'exists already' "$u3d" evaluate --prediction again --reference data --picture cases.png
+check "a picture" sh -c 'head -c 8 cases.png | od -An -tx1 | grep -q "89 50 4e 47"'
+expect 0 'worst case p' "$u3d" evaluate --prediction p.nii.gz --reference data/labelsDense/phantom_001.nii.gz --image data/imagesTr/phantom_001.nii.gz --picture one.png
+expect 2 'single case' "$u3d" evaluate --prediction again --reference data/labelsDense --image data/imagesTr/phantom_001.nii.gz --picture two.png
+expect 2 'picture PNG' "$u3d" evaluate --prediction again --reference data --image data/imagesTr/phantom_001.nii.gz
+expect 2 'tolerance' "$u3d" evaluate --prediction again --reference data --tolerance -1
+expect 2 'no-surface' "$u3d" evaluate --prediction again --reference data --tolerance 1 --no-surface
+expect 0 'foreground mean' "$u3d" evaluate --prediction again --reference data/labelsDense --no-surface
+check "no surfaces where none are wanted" sh -c '! grep -q HD95 out.txt'
+expect 0 '3 of 3 references have unlabelled voxels' "$u3d" evaluate --prediction again --reference data --threads 1
+expect 6 'nowhere' "$u3d" evaluate --prediction again --reference data --csv nowhere/scores.csv
+
 # Sparse labels and their complement; a picture.
 expect 0 'kept' "$u3d" sparsify --label data/labelsDense --output sparse --rest rest --slices 2,1,1
 expect 0 '' "$u3d" evaluate --prediction data/labelsDense --reference rest --unlabeled 255
 expect 0 'out.png' "$u3d" picture --image data/imagesTr/phantom_001.nii.gz --label sparse/phantom_001.nii.gz --output out.png p.nii.gz
 check "a PNG" sh -c 'head -c 8 out.png | od -An -tx1 | grep -q "89 50 4e 47"'
+
+# What the network sees: patches, reproducible, and trained on.
+tiny="--set base=4 --set levels=2 --set patch=24x24x24"
+expect 0 '3 patches of 24x24x24' "$u3d" augment --data data --out seen $tiny --set augment=paper --count 3
+expect 0 '"deformed":.*true' "$u3d" augment --data data --out again2 $tiny --set augment=paper --count 3 --json
+expect 2 'exists already' "$u3d" augment --data data --out seen $tiny
+check "image, labels and a picture" test -s seen/003_image.nii.gz -a -s seen/003_label.nii.gz -a -s seen/augment.png
+check "the same patches again" cmp seen/002_image.nii.gz again2/002_image.nii.gz
+expect 0 'out2.png' "$u3d" picture --image seen/001_image.nii.gz --label seen/001_label.nii.gz --output out2.png
+expect 0 'trained six' "$u3d" train --data data --out six --iterations 6 --threads 1 $small --set augment=nnunet --set p_elastic=1
+expect 0 'trained seven' "$u3d" train --data data --out seven --iterations 6 --threads 2 $small --set augment=nnunet --set p_elastic=1
+check "augmented, 1 and 2 threads: the same model" cmp six/model.safetensors seven/model.safetensors
 expect 0 '"infer_s"' "$u3d" bench --net auto --data data --set base=4 --set levels=2 --set patch=16x16x16 --repeat 1 --json
 expect 0 'parameters' "$u3d" info --model five --plan infer
 finish

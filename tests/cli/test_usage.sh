@@ -3,7 +3,7 @@
 
 expect 0 'usage: u3d COMMAND' "$u3d" --help
 expect 0 '^u3d [0-9]+\.[0-9]+\.[0-9]+ \(' "$u3d" --version
-for c in train predict evaluate info devices verify bench tune sparsify phantom picture; do
+for c in train predict evaluate info devices verify bench tune sparsify phantom picture augment; do
   expect 0 "usage: u3d $c" "$u3d" $c --help
   check "the manual page knows $c" grep -q "^\.B $c" "$root/tools/u3d.1"
 done
@@ -31,6 +31,8 @@ expect 2 "net|preset|paper" "$u3d" info --net papers
 expect 2 'level' "$u3d" info --net paper --set levles=3
 expect 2 'base' "$u3d" info --net paper --set base=-3
 expect 2 '130|124|132|140' "$u3d" info --net paper --input 131x132x116
+expect 2 'out DIR is missing' "$u3d" augment --data .
+expect 2 'two numbers low,high' "$u3d" info --net paper --set scaling=0.7
 expect 2 'expected three counts' "$u3d" sparsify --label a --output b --slices 1,2
 expect 2 'expected groups of values' "$u3d" sparsify --label a --output b --merge 1-x
 check "nothing was written" test -z "$(ls | grep -v -e out.txt -e err.txt)"
