@@ -6,9 +6,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "engine/child.h"
 #include "engine/log.h"
 #include "engine/mem.h"
 
@@ -59,43 +58,28 @@ typedef struct found {
     u3d_caps caps[U3D_MAX_DEVICES];
 } found;
 
-static bool send_all(int fd, const void *data, size_t bytes)
-{
-    ssize_t sent = 1;
-    for (const char *p = data; bytes > 0 && sent > 0; p += sent, bytes -= (size_t)sent) sent = write(fd, p, bytes);
-    return bytes == 0;
-}
+typedef struct question {
+    const u3d_backend_vt *vt;
+    found *answer;
+} question;
 
-static bool receive_all(int fd, void *data, size_t bytes)
+static void search(void *context)
 {
-    ssize_t got = 1;
-    for (char *p = data; bytes > 0 && got > 0; p += got, bytes -= (size_t)got) got = read(fd, p, bytes);
-    return bytes == 0;
-}
-
-static void search(const u3d_backend_vt *vt, found *f)
-{
-    f->status = vt->list(f->caps, U3D_MAX_DEVICES, &f->n);
+    const question *q = context;
+    found *f = q->answer;
+    f->status = q->vt->list(f->caps, U3D_MAX_DEVICES, &f->n);
     if (f->status != U3D_OK) (void)snprintf(f->text, sizeof f->text, "%s", u3d_error_text());
 }
 
 static u3d_status search_elsewhere(const u3d_backend_vt *vt, found *f)
 {
-    int ends[2], status = 0;
-    fflush(NULL);
-    if (pipe(ends) != 0) return u3d_fail(U3D_E_DEVICE, "looking for devices of %s: no pipe to a process", vt->name);
-    const pid_t child = fork();
-    if (child == 0) {
-        search(vt, f);
-        _exit(send_all(ends[1], f, sizeof *f) ? 0 : 1);
-    }
-    close(ends[1]);
-    const bool whole = child > 0 && receive_all(ends[0], f, sizeof *f);
-    close(ends[0]);
-    if (child > 0) waitpid(child, &status, 0);
-    if (whole) return f->status == U3D_OK ? U3D_OK : u3d_fail(f->status, "%s", f->text);
-    return u3d_fail(U3D_E_DEVICE, "a driver of %s crashed when asked for its devices (signal %d); remove or repair it",
-                    vt->name, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    int signal_number;
+    question q = {vt, f};
+    if (u3d_child_run(search, &q, f, sizeof *f, &signal_number))
+        return f->status == U3D_OK ? U3D_OK : u3d_fail(f->status, "%s", f->text);
+    return u3d_fail(U3D_E_DEVICE,
+                    "a driver of %s crashed when asked for its devices (signal %d); remove or repair it",
+                    vt->name, signal_number);
 }
 
 u3d_status u3d_backend_list(const u3d_backend_vt *vt, u3d_caps *out, int cap, int *n)

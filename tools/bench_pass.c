@@ -2,9 +2,8 @@
  * child sends its figures through a pipe. One warm-up run, then the timed ones. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "engine/child.h"
 #include "engine/clock.h"
 #include "engine/exec.h"
 #include "engine/log.h"
@@ -268,55 +267,32 @@ done:
 
 /* ---- the process ---- */
 
-static bool pipe_write(int fd, const void *data, size_t bytes)
-{
-    const char *p = data;
-    while (bytes) {
-        const ssize_t n = write(fd, p, bytes);
-        if (n <= 0) return false;
-        p += n;
-        bytes -= (size_t)n;
-    }
-    return true;
-}
-
-static bool pipe_read(int fd, void *data, size_t bytes)
-{
-    char *p = data;
-    while (bytes) {
-        const ssize_t n = read(fd, p, bytes);
-        if (n <= 0) return false;
-        p += n;
-        bytes -= (size_t)n;
-    }
-    return true;
-}
+typedef struct pass { /* what the process is to do, and its answer */
+    const args *a;
+    pass_kind kind;
+    const u3d_config *config;
+    int32_t threads;
+    figures *f;
+} pass;
 
 /* What the first pass said about device and network, the others need not say again. */
-static int child_run(const args *a, pass_kind kind, const u3d_config *c, int32_t threads, figures *f, int fd)
+static void child_run(void *context)
 {
+    const pass *p = context;
     char text[16];
-    args with = *a;
-    (void)snprintf(text, sizeof text, "%d", (int)threads);
-    if (threads > 0) with.threads = text;
-    if (kind != PASS_PEAK && !a->verbose) u3d_log_set_level(U3D_LOG_WARN);
-    f->status = pass_run(&with, kind, c, f);
-    if (f->status != U3D_OK) snprintf(f->text, sizeof f->text, "%s", u3d_error_text());
-    return pipe_write(fd, f, sizeof *f) ? 0 : 1;
+    args with = *p->a;
+    (void)snprintf(text, sizeof text, "%d", (int)p->threads);
+    if (p->threads > 0) with.threads = text;
+    if (p->kind != PASS_PEAK && !p->a->verbose) u3d_log_set_level(U3D_LOG_WARN);
+    p->f->status = pass_run(&with, p->kind, p->config, p->f);
+    if (p->f->status != U3D_OK) snprintf(p->f->text, sizeof p->f->text, "%s", u3d_error_text());
 }
 
 u3d_status bench_pass(const args *a, pass_kind kind, const u3d_config *c, int32_t threads, figures *f)
 {
-    int ends[2];
-    fflush(NULL);
-    if (pipe(ends) != 0) return u3d_fail(U3D_E_DEVICE, "u3d bench: no pipe to a child process");
-    const pid_t child = fork();
-    if (child == 0) _exit(child_run(a, kind, c, threads, f, ends[1]));
-    close(ends[1]);
-    const bool read_all = child > 0 && pipe_read(ends[0], f, sizeof *f);
-    close(ends[0]);
-    if (child > 0) waitpid(child, NULL, 0);
-    if (!read_all)
+    int signal_number;
+    pass p = {a, kind, c, threads, f};
+    if (!u3d_child_run(child_run, &p, f, sizeof *f, &signal_number))
         return u3d_fail(
             U3D_E_NOMEM,
             "u3d bench: the process of this pass ended early (killed for memory?); try a smaller --input");
