@@ -11,6 +11,7 @@
 #include "engine/mem.h"
 #include "io/json.h"
 #include "io/path.h"
+#include "net/unet3d.h"
 
 /* ---- axis order ---- */
 
@@ -127,14 +128,16 @@ static void compare_one(const u3d_checkpoint *c, const char *prefix, const u3d_p
     }
 }
 
-/* Tensors under `prefix` that the network does not have. Without a prefix: those whose name has no '/'. */
+/* Tensors under `prefix` that the network does not have. Without a prefix: those whose name has no '/'. What
+ * only training has is no surprise in a file and left alone. */
 static void find_extra(const u3d_checkpoint *c, const char *prefix, const u3d_params *p, text *t)
 {
     size_t n = strlen(prefix);
     for (int i = 0; i < c->n_tensors; i++) {
         const char *name = c->tensors[i]->name;
         if (strncmp(name, prefix, n) != 0 || strchr(name + n, '/')) continue;
-        if (u3d_params_find(p, name + n) < 0) text_add(t, "unexpected", name, "");
+        if (u3d_params_find(p, name + n) < 0 && !u3d_unet3d_only_trained(name + n))
+            text_add(t, "unexpected", name, "");
     }
 }
 

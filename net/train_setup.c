@@ -323,6 +323,12 @@ static u3d_status make_graphs(u3d_training *t)
     const u3d_config *c = &t->model.config;
     bool skip = t->model.labels.background;
     U3D_TRY(u3d_unet3d_build(c, t->backend, U3D_MODE_TRAIN, c->batch, c->patch, skip, &t->net));
+    if (c->deep_supervision == U3D_DEEP_ON)
+        U3D_INFO("train",
+                 "deep supervision: %s%d decoder level%s with a loss, each with half the weight of the next "
+                 "finer one%s",
+                 t->net.n_heads == 1 ? "only " : "", t->net.n_heads, t->net.n_heads == 1 ? "" : "s",
+                 t->net.n_heads == 1 ? "; a second one takes levels=4" : "");
     return u3d_unet3d_build(c, t->backend, U3D_MODE_INFER, 1, c->patch, skip, &t->infer);
 }
 

@@ -13,8 +13,10 @@
 #include "engine/mem.h"
 #include "io/json.h"
 #include "io/path.h"
-#include "net/train.h"
+#include "net/metrics.h"
 #include "net/model.h"
+#include "net/predict.h"
+#include "net/train.h"
 
 enum { SIZE = 20, MOST_CASES = 6 };
 
@@ -310,6 +312,79 @@ static void test_resume(void **state)
     fixture_done(&f);
 }
 
+/* ---- deep supervision ---- */
+
+static void assert_in_checkpoint(const char *path, const char *name, bool there)
+{
+    u3d_checkpoint *c;
+    assert_ok(u3d_checkpoint_load(path, &c));
+    if ((u3d_checkpoint_find(c, name) != NULL) != there)
+        fail_msg("%s: %s is %s", path, name, there ? "missing" : "there");
+    u3d_checkpoint_free(c);
+}
+
+/* Mean Dice of the model's prediction of the last case; a prediction has a single head. */
+static double dice_of_prediction(const fixture *f)
+{
+    const u3d_predict_opts o = {.step = 0.5, .quiet = true};
+    const u3d_case *last = &f->set.d.cases[f->set.d.n_cases - 1];
+    u3d_overlap overlap[2] = {{0}};
+    u3d_model *m;
+    u3d_predictor *p;
+    u3d_volume *image, *label, *reference, *classes;
+    u3d_backend *b = u3d_test_cpu();
+    assert_ok(u3d_model_load(f->out, &m));
+    assert_ok(u3d_predictor_open(b, (const u3d_model *const *)&m, 1, &o, &p));
+    assert_ok(u3d_case_read_image(last, &image));
+    assert_ok(u3d_intensity_normalise(image, &m->intensity));
+    assert_ok(u3d_predict_volume(p, image, &classes, NULL));
+    assert_ok(u3d_nifti_read(last->label, U3D_VOLUME_LABEL, &label));
+    assert_ok(u3d_labels_to_classes(&m->labels, label, last->label, &reference));
+    u3d_overlap_add(classes, reference, 2, overlap);
+    u3d_volume_free(image);
+    u3d_volume_free(label);
+    u3d_volume_free(reference);
+    u3d_volume_free(classes);
+    u3d_predictor_free(p);
+    u3d_model_free(m);
+    u3d_backend_close(b);
+    return u3d_overlap_dice(&overlap[1]);
+}
+
+/* Heads at two levels: they are trained and kept, a stopped run goes on with them, prediction does without.
+ */
+static void test_deep_supervision(void **state)
+{
+    (void)state;
+    fixture f;
+    u3d_train_result whole, resumed;
+    fixture_new(&f, 2, sparse);
+    f.options[0] = "levels=4";
+    f.options[f.o.n_set++] = "deep_supervision=on";
+    f.o.iterations = 60;
+    train_to(&f, "whole", 2, &whole);
+    char *checkpoint = in_run(&f, "whole", "checkpoint.safetensors"),
+         *model = in_run(&f, "whole", "model.safetensors");
+    assert_in_checkpoint(checkpoint, "dec1.head.weight", true);
+    assert_in_checkpoint(checkpoint, "m/dec1.head.bias", true);
+    assert_in_checkpoint(checkpoint, "dec2.head.weight", false);
+    assert_in_checkpoint(model, "dec1.head.weight", true);
+    double dice = dice_of_prediction(&f);
+    if (!(dice > 0.8)) fail_msg("Dice %g after 60 iterations", dice);
+
+    interrupt_after(&f, "parts", 10);
+    f.o.resume = true;
+    f.o.iterations = 0;
+    f.o.n_set = 0;
+    f.o.net = NULL;
+    assert_ok(run(&f, 1, &resumed));
+    assert_string_equal(whole.fingerprint, resumed.fingerprint);
+    assert_same_checkpoint(&f, "whole", "parts");
+    u3d_free(checkpoint);
+    u3d_free(model);
+    fixture_done(&f);
+}
+
 /* ---- refusing ---- */
 
 static void test_folder(void **state)
@@ -439,6 +514,7 @@ int main(void)
         cmocka_unit_test(test_valid_paper_family),
         cmocka_unit_test(test_threads_give_the_same_bits),
         cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_deep_supervision),
         cmocka_unit_test(test_folder),
         cmocka_unit_test(test_refused_requests),
         cmocka_unit_test(test_time_budget),
