@@ -73,7 +73,7 @@ static u3d_status choose_cases(u3d_training *t)
         long held = lround(HOLD_SHARE * n);
         t->n_held = held < 1 ? 1 : held > MAX_HELD ? MAX_HELD : (int)held;
     }
-    t->n_validate = t->n_held;
+    t->n_validate = t->n_choose = t->n_held;
     choose_held(t);
     return t->resumed ? u3d_run_check_cases(t) : U3D_OK;
 }
@@ -159,6 +159,10 @@ static u3d_status fit_to_data(u3d_training *t)
     if ((t->resumed || is_set(t->o, "channels")) && c->channels != channels && c->channels != 0)
         return u3d_fail(U3D_E_ARG, "training: channels=%lld was set, but the images have %lld",
                         (long long)c->channels, (long long)channels);
+    if (c->postprocess == U3D_POST_LARGEST && !t->model.labels.background)
+        return u3d_fail(
+            U3D_E_ARG,
+            "postprocess=largest: no label is 0, so that there is no background for what is removed");
     c->labels = labels;
     c->channels = channels;
     return U3D_OK;

@@ -13,12 +13,13 @@
 #include "engine/mem.h"
 #include "io/json.h"
 #include "io/path.h"
+#include "net/components.h"
 #include "net/metrics.h"
 #include "net/model.h"
 #include "net/predict.h"
 #include "net/train.h"
 
-enum { SIZE = 20, MOST_CASES = 6 };
+enum { SIZE = 20, MOST_CASES = 25 };
 
 typedef struct ball {
     double z, y, x, r;
@@ -46,6 +47,18 @@ static double sparse(int64_t z, int64_t y, int64_t x, const void *user)
     return painted ? inside(z, y, x, user) : 255.0;
 }
 
+/* The same with a satellite: two pieces, of which the smaller one is no mistake. */
+static double with_satellite(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    bool satellite = z >= 16 && z < 19 && y >= 1 && y < 6 && x >= 1 && x < 6;
+    return satellite ? 1.0 : inside(z, y, x, user);
+}
+
+static double bright_with_satellite(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    return bright(z, y, x, user) + with_satellite(z, y, x, user) - inside(z, y, x, user);
+}
+
 typedef struct fixture {
     u3d_test_set set;
     int train[MOST_CASES];
@@ -59,10 +72,11 @@ static void data_new(fixture *f, int n, u3d_test_voxel label)
     const int64_t size[3] = {SIZE, SIZE, SIZE};
     u3d_test_set_new(&f->set);
     for (int i = 0; i < n; i++) {
-        ball b = {8.0 + i % 3, 10.0, 12.0 - i % 2, 5.0 + 0.3 * i, 7 + (uint64_t)i};
+        ball b = {8.0 + i % 3, 10.0, 12.0 - i % 2, 5.0 + 0.3 * (i % 6), 7 + (uint64_t)i};
         char id[24];
         (void)snprintf(id, sizeof id, "ball_%d", i);
-        u3d_test_set_add(&f->set, id, size, 1, bright, label, &b);
+        u3d_test_set_add(&f->set, id, size, 1, label == with_satellite ? bright_with_satellite : bright,
+                         label, &b);
         f->train[i] = i;
     }
     u3d_test_set_name_label(&f->set, 0, "background");
@@ -385,6 +399,76 @@ static void test_deep_supervision(void **state)
     fixture_done(&f);
 }
 
+/* ---- post-processing ---- */
+
+/* Pieces of label 1 in the file that the run's model predicts for the first case. */
+static int64_t predicted_pieces(const fixture *f)
+{
+    const u3d_predict_opts o = {.step = 0.5, .quiet = true};
+    const bool wanted[2] = {false, true};
+    char *path = u3d_test_path(f->set.dir, "prediction.nii.gz");
+    u3d_kept kept[2];
+    u3d_model *m;
+    u3d_predictor *p;
+    u3d_volume *file, *classes;
+    u3d_backend *b = u3d_test_cpu();
+    assert_ok(u3d_model_load(f->out, &m));
+    assert_ok(u3d_predictor_open(b, (const u3d_model *const *)&m, 1, &o, &p));
+    assert_ok(u3d_predict_case(p, m, &f->set.d.cases[0], path, NULL));
+    assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &file));
+    assert_ok(u3d_labels_to_classes(&m->labels, file, path, &classes));
+    assert_ok(u3d_components_keep_largest(classes, wanted, 2, kept));
+    u3d_volume_free(file);
+    u3d_volume_free(classes);
+    u3d_predictor_free(p);
+    u3d_model_free(m);
+    u3d_backend_close(b);
+    u3d_free(path);
+    return kept[1].components;
+}
+
+static bool keeps_largest(const fixture *f)
+{
+    u3d_model *m;
+    assert_ok(u3d_model_load(f->out, &m));
+    bool keeps = m->keep_largest[1];
+    assert_false(m->keep_largest[0]);
+    u3d_model_free(m);
+    return keeps;
+}
+
+/* Of 25 volumes 3 are set aside, which is as few as decide. */
+static void test_postprocess(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *setting;
+        int n;
+        u3d_test_voxel label;
+        bool keeps;
+    } rows[] = {
+        {"postprocess=auto", 25, inside, true},
+        {"postprocess=auto", 25, with_satellite, false}, /* it would cost Dice */
+        {"postprocess=auto", 24, inside, false},         /* two are no evidence */
+        {"postprocess=auto", 1, sparse, false},          /* slices of one volume */
+        {"postprocess=largest", 1, with_satellite, true},
+        {"postprocess=none", 1, with_satellite, false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        fixture f;
+        u3d_train_result r;
+        fixture_new(&f, rows[i].n, rows[i].label);
+        f.options[f.o.n_set++] = rows[i].setting;
+        f.o.iterations = 100;
+        assert_ok(run(&f, 2, &r));
+        if (keeps_largest(&f) != rows[i].keeps) fail_msg("row %d: decided otherwise", (int)i);
+        int64_t pieces = predicted_pieces(&f);
+        if (rows[i].keeps ? pieces != 1 : pieces < 1 + (rows[i].label == with_satellite))
+            fail_msg("row %d: %lld pieces", (int)i, (long long)pieces);
+        fixture_done(&f);
+    }
+}
+
 /* ---- refusing ---- */
 
 static void test_folder(void **state)
@@ -515,6 +599,7 @@ int main(void)
         cmocka_unit_test(test_threads_give_the_same_bits),
         cmocka_unit_test(test_resume),
         cmocka_unit_test(test_deep_supervision),
+        cmocka_unit_test(test_postprocess),
         cmocka_unit_test(test_folder),
         cmocka_unit_test(test_refused_requests),
         cmocka_unit_test(test_time_budget),
