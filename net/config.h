@@ -15,7 +15,7 @@ typedef enum u3d_norm_statistics { U3D_STAT_TILE, U3D_STAT_RUNNING } u3d_norm_st
 typedef enum u3d_activation { U3D_ACT_RELU, U3D_ACT_LEAKY } u3d_activation;
 typedef enum u3d_padding { U3D_PAD_VALID, U3D_PAD_SAME } u3d_padding;
 typedef enum u3d_loss_kind { U3D_LOSS_CE, U3D_LOSS_DICE, U3D_LOSS_CE_DICE } u3d_loss_kind;
-typedef enum u3d_deep { U3D_DEEP_OFF, U3D_DEEP_ON } u3d_deep;
+typedef enum u3d_deep { U3D_DEEP_OFF, U3D_DEEP_ON, U3D_DEEP_ALL } u3d_deep;
 typedef enum u3d_post { U3D_POST_NONE, U3D_POST_LARGEST, U3D_POST_AUTO } u3d_post;
 typedef enum u3d_intensity { U3D_INTENSITY_AUTO, U3D_INTENSITY_ZSCORE, U3D_INTENSITY_CT, U3D_INTENSITY_NONE } u3d_intensity;
 typedef enum u3d_precision { U3D_PRECISION_FAST, U3D_PRECISION_STRICT } u3d_precision;

@@ -16,7 +16,7 @@ static const char *const words_statistics[] = {"tile", "running", NULL};
 static const char *const words_activation[] = {"relu", "leaky", NULL};
 static const char *const words_padding[] = {"valid", "same", NULL};
 static const char *const words_loss[] = {"ce", "dice", "ce+dice", NULL};
-static const char *const words_deep[] = {"off", "on", NULL};
+static const char *const words_deep[] = {"off", "on", "all", NULL};
 static const char *const words_post[] = {"none", "largest", "auto", NULL};
 static const char *const words_intensity[] = {"auto", "zscore", "ct", "none", NULL};
 static const char *const words_precision[] = {"fast", "strict", NULL};
@@ -112,7 +112,7 @@ const u3d_config_key u3d_config_keys[] = {
      .help = "cross-entropy, soft Dice, or their sum"},
     {.name = "deep_supervision", .kind = U3D_KEY_WORD, .offset = AT(deep_supervision), .value = "off",
      .words = words_deep,
-     .help = "losses at coarser decoder levels, too (from 4 levels on; needs padding=same)"},
+     .help = "losses at coarser decoder levels: on: but the coarsest (nnU-Net), all; needs padding=same"},
     {.name = "class_weights", .kind = U3D_KEY_TEXT, .offset = AT(class_weights), .value = "none",
      .count = U3D_LIST_CAP, .check = table_check_weights,
      .help = "none, auto (rare classes count more), or one number per label: 1,2,2"},

@@ -322,17 +322,25 @@ u3d_status u3d_training_set_schedule(u3d_training *t)
     return U3D_OK;
 }
 
+static void log_heads(const u3d_training *t)
+{
+    if (t->net.n_heads > 1)
+        U3D_INFO(
+            "train",
+            "deep supervision: losses at %d decoder levels, each with half the weight of the next finer one",
+            t->net.n_heads);
+    else
+        U3D_INFO("train",
+                 "deep supervision: nothing to add with %lld levels (on: from 4 levels, all: from 3)",
+                 (long long)t->model.config.levels);
+}
+
 static u3d_status make_graphs(u3d_training *t)
 {
     const u3d_config *c = &t->model.config;
     bool skip = t->model.labels.background;
     U3D_TRY(u3d_unet3d_build(c, t->backend, U3D_MODE_TRAIN, c->batch, c->patch, skip, &t->net));
-    if (c->deep_supervision == U3D_DEEP_ON)
-        U3D_INFO("train",
-                 "deep supervision: %s%d decoder level%s with a loss, each with half the weight of the next "
-                 "finer one%s",
-                 t->net.n_heads == 1 ? "only " : "", t->net.n_heads, t->net.n_heads == 1 ? "" : "s",
-                 t->net.n_heads == 1 ? "; a second one takes levels=4" : "");
+    if (c->deep_supervision != U3D_DEEP_OFF) log_heads(t);
     return u3d_unet3d_build(c, t->backend, U3D_MODE_INFER, 1, c->patch, skip, &t->infer);
 }
 

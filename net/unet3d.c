@@ -201,11 +201,12 @@ static u3d_val add_head(u3d_graph *g, u3d_val x, const u3d_config *c)
 }
 
 /* Decoder levels with a head, from the finest on. nnU-Net v2 (nnUNetTrainer._build_loss) gives the output of
- * the coarsest decoder level the weight 0: here it has no head. */
+ * the coarsest decoder level the weight 0: there it has no head, unless all were asked for. */
 static int n_heads(const u3d_config *c, u3d_mode mode)
 {
-    bool deep = mode == U3D_MODE_TRAIN && c->deep_supervision == U3D_DEEP_ON && c->levels > 3;
-    return deep ? (int)c->levels - 2 : 1;
+    if (mode != U3D_MODE_TRAIN || c->deep_supervision == U3D_DEEP_OFF) return 1;
+    int n = (int)c->levels - (c->deep_supervision == U3D_DEEP_ALL ? 1 : 2);
+    return n > 1 ? n : 1;
 }
 
 bool u3d_unet3d_only_trained(const char *param)

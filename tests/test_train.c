@@ -1,6 +1,6 @@
 /* Training from files to a written model: it learns, it repeats itself bit for bit, it goes on where it
  * stopped, and it refuses what it must refuse. The data are bright balls in noise. */
-#include "tests/support_cases.h"
+#include "tests/support_run.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -13,123 +13,19 @@
 #include "engine/mem.h"
 #include "io/json.h"
 #include "io/path.h"
-#include "net/components.h"
 #include "net/metrics.h"
 #include "net/model.h"
 #include "net/predict.h"
 #include "net/train.h"
 
-enum { SIZE = 20, MOST_CASES = 25 };
-
-typedef struct ball {
-    double z, y, x, r;
-    uint64_t seed;
-} ball;
-
-static double inside(int64_t z, int64_t y, int64_t x, const void *user)
-{
-    const ball *b = user;
-    double dz = (double)z - b->z, dy = (double)y - b->y, dx = (double)x - b->x;
-    return dz * dz + dy * dy + dx * dx < b->r * b->r ? 1.0 : 0.0;
-}
-
-/* Brightness 1 inside, 0 outside, plus noise of sd 0.2. */
-static double bright(int64_t z, int64_t y, int64_t x, const void *user)
-{
-    u3d_rng r = u3d_rng_at(((const ball *)user)->seed, U3D_RNG_TEST, (uint64_t)((z * SIZE + y) * SIZE + x));
-    return inside(z, y, x, user) + 0.2 * u3d_rng_normal(&r);
-}
-
-/* Painted on three slices of each orientation, 255 elsewhere. */
-static double sparse(int64_t z, int64_t y, int64_t x, const void *user)
-{
-    bool painted = z % 6 == 4 || y % 6 == 4 || x % 6 == 4;
-    return painted ? inside(z, y, x, user) : 255.0;
-}
-
-/* The same with a satellite: two pieces, of which the smaller one is no mistake. */
-static double with_satellite(int64_t z, int64_t y, int64_t x, const void *user)
-{
-    bool satellite = z >= 16 && z < 19 && y >= 1 && y < 6 && x >= 1 && x < 6;
-    return satellite ? 1.0 : inside(z, y, x, user);
-}
-
-static double bright_with_satellite(int64_t z, int64_t y, int64_t x, const void *user)
-{
-    return bright(z, y, x, user) + with_satellite(z, y, x, user) - inside(z, y, x, user);
-}
-
-typedef struct fixture {
-    u3d_test_set set;
-    int train[MOST_CASES];
-    char *out;
-    const char *options[20];
-    u3d_train_opts o;
-} fixture;
-
-static void data_new(fixture *f, int n, u3d_test_voxel label)
-{
-    const int64_t size[3] = {SIZE, SIZE, SIZE};
-    u3d_test_set_new(&f->set);
-    for (int i = 0; i < n; i++) {
-        ball b = {8.0 + i % 3, 10.0, 12.0 - i % 2, 5.0 + 0.3 * (i % 6), 7 + (uint64_t)i};
-        char id[24];
-        (void)snprintf(id, sizeof id, "ball_%d", i);
-        u3d_test_set_add(&f->set, id, size, 1, label == with_satellite ? bright_with_satellite : bright,
-                         label, &b);
-        f->train[i] = i;
-    }
-    u3d_test_set_name_label(&f->set, 0, "background");
-    u3d_test_set_name_label(&f->set, 1, "ball");
-}
-
-/* A small network for n volumes; the run goes to a folder beside the data. */
-static void fixture_new(fixture *f, int n, u3d_test_voxel label)
-{
-    static const char *const small[] = {"levels=2",     "base=4",         "patch=16x16x16",
-                                        "batch=2",      "optimizer=adam", "lr=0.01",
-                                        "momentum=0.9", "average=0.9",    "turn=off"};
-    memset(f, 0, sizeof *f);
-    data_new(f, n, label);
-    f->out = u3d_test_path(f->set.dir, "run");
-    f->o = (u3d_train_opts){.out = f->out,
-                            .data = &f->set.d,
-                            .train = f->train,
-                            .n_train = n,
-                            .net = "auto",
-                            .iterations = 30,
-                            .started = u3d_clock(),
-                            .seed = 3,
-                            .memory_cap = 2000000000,
-                            .command_json = "{\"data\": \"balls\"}"};
-    f->o.unlabeled_given = label == sparse;
-    f->o.unlabeled = 255;
-    f->o.dense = label != sparse;
-    for (f->o.n_set = 0; f->o.n_set < (int)(sizeof small / sizeof small[0]); f->o.n_set++)
-        f->options[f->o.n_set] = small[f->o.n_set];
-    f->o.set = f->options;
-}
-
-static void fixture_done(fixture *f)
-{
-    u3d_free(f->out);
-    u3d_test_set_done(&f->set);
-}
-
-static u3d_status run(const fixture *f, int threads, u3d_train_result *r)
-{
-    u3d_backend *b = u3d_test_backend("cpu", NULL, threads);
-    u3d_status status = u3d_train(b, &f->o, r);
-    u3d_backend_close(b);
-    return status;
-}
+typedef u3d_test_run fixture;
 
 static void train_to(fixture *f, const char *name, int threads, u3d_train_result *r)
 {
     u3d_free(f->out);
     f->out = u3d_test_path(f->set.dir, name);
     f->o.out = f->out;
-    assert_ok(run(f, threads, r));
+    assert_ok(u3d_test_run_train(f, threads, r));
 }
 
 static char *in_run(const fixture *f, const char *run_name, const char *file)
@@ -177,10 +73,10 @@ static void test_learns(void **state)
     (void)state;
     fixture f;
     u3d_train_result r;
-    fixture_new(&f, 6, inside);
+    u3d_test_run_new(&f, 6, u3d_test_ball);
     f.o.iterations = 200;
     int64_t live = u3d_mem_live();
-    assert_ok(run(&f, 2, &r));
+    assert_ok(u3d_test_run_train(&f, 2, &r));
     assert_int_equal(u3d_mem_live(), live);
     assert_int_equal(r.iterations, 200);
     if (!(r.val_dice > 0.95))
@@ -198,7 +94,7 @@ static void test_learns(void **state)
     assert_int_equal(m->config.iterations, 200);
     u3d_model_free(m);
     u3d_free(log);
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 /* One volume with a few painted slices: some of them are set aside, and the fold's cases are reported. */
@@ -207,16 +103,16 @@ static void test_sparse_and_report(void **state)
     (void)state;
     fixture f;
     u3d_train_result r;
-    fixture_new(&f, 3, sparse);
+    u3d_test_run_new(&f, 3, u3d_test_ball_sparse);
     static const int report[] = {1, 2};
     f.o.n_train = 1;
     f.o.report = report;
     f.o.n_report = 2;
     f.o.iterations = 100;
-    assert_ok(run(&f, 2, &r));
+    assert_ok(u3d_test_run_train(&f, 2, &r));
     if (!(r.val_dice > 0.9 && r.report_dice > 0.9))
         fail_msg("Dice %g of held-out slices, %g of other volumes", r.val_dice, r.report_dice);
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 static void test_valid_paper_family(void **state)
@@ -224,17 +120,17 @@ static void test_valid_paper_family(void **state)
     (void)state;
     fixture f;
     u3d_train_result r;
-    fixture_new(&f, 1, inside);
+    u3d_test_run_new(&f, 1, u3d_test_ball);
     static const char *const more[] = {
         "padding=valid", "double=before-pool", "norm=batch", "norm_statistics=running",
         "convs=1",       "class_weights=auto", "loss=ce"};
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) f.options[f.o.n_set++] = more[i];
     f.o.iterations = 100;
     f.o.validate_every = -1;
-    assert_ok(run(&f, 2, &r));
+    assert_ok(u3d_test_run_train(&f, 2, &r));
     assert_true(isnan(r.val_dice));
     assert_true(r.loss < 0.3);
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 /* ---- repeating ---- */
@@ -244,7 +140,7 @@ static void test_threads_give_the_same_bits(void **state)
     (void)state;
     fixture f;
     u3d_train_result one, two, other;
-    fixture_new(&f, 5, inside);
+    u3d_test_run_new(&f, 5, u3d_test_ball);
     train_to(&f, "one", 1, &one);
     train_to(&f, "two", 2, &two);
     assert_string_equal(one.fingerprint, two.fingerprint);
@@ -252,7 +148,7 @@ static void test_threads_give_the_same_bits(void **state)
     f.o.seed = 4;
     train_to(&f, "other", 2, &other);
     assert_string_not_equal(one.fingerprint, other.fingerprint);
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 /* Sets *stop when the log has so many lines. */
@@ -283,7 +179,7 @@ static int64_t interrupt_after(fixture *f, const char *name, int lines)
     f->o.out = f->out;
     f->o.stop = &stop;
     assert_int_equal(pthread_create(&thread, NULL, stopper_run, &s), 0);
-    assert_status(run(f, 2, &r), U3D_E_CANCELLED);
+    assert_status(u3d_test_run_train(f, 2, &r), U3D_E_CANCELLED);
     pthread_join(thread, NULL);
     assert_non_null(strstr(u3d_error_text(), "--resume"));
     f->o.stop = NULL;
@@ -297,7 +193,7 @@ static void test_resume(void **state)
     (void)state;
     fixture f;
     u3d_train_result whole, resumed;
-    fixture_new(&f, 6, inside);
+    u3d_test_run_new(&f, 6, u3d_test_ball);
     f.o.iterations = 200;
     train_to(&f, "whole", 2, &whole);
     int64_t done = interrupt_after(&f, "parts", 20);
@@ -308,7 +204,7 @@ static void test_resume(void **state)
     f.o.n_set = 0;
     f.o.net = NULL;
     f.o.seed = 99; /* the run's own is kept */
-    assert_ok(run(&f, 1, &resumed));
+    assert_ok(u3d_test_run_train(&f, 1, &resumed));
     assert_int_equal(resumed.iterations, 200);
     assert_string_equal(whole.fingerprint, resumed.fingerprint);
     assert_same_checkpoint(&f, "whole", "parts");
@@ -317,13 +213,13 @@ static void test_resume(void **state)
     u3d_free(log);
 
     /* A finished run has nothing left to do, and says the same. */
-    assert_ok(run(&f, 2, &resumed));
+    assert_ok(u3d_test_run_train(&f, 2, &resumed));
     assert_string_equal(whole.fingerprint, resumed.fingerprint);
 
     f.o.n_train = 5;
-    assert_status(run(&f, 2, &resumed), U3D_E_ARG);
+    assert_status(u3d_test_run_train(&f, 2, &resumed), U3D_E_ARG);
     assert_non_null(strstr(u3d_error_text(), "data changed"));
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 /* ---- deep supervision ---- */
@@ -372,7 +268,7 @@ static void test_deep_supervision(void **state)
     (void)state;
     fixture f;
     u3d_train_result whole, resumed;
-    fixture_new(&f, 2, sparse);
+    u3d_test_run_new(&f, 2, u3d_test_ball_sparse);
     f.options[0] = "levels=4";
     f.options[f.o.n_set++] = "deep_supervision=on";
     f.o.iterations = 60;
@@ -391,82 +287,12 @@ static void test_deep_supervision(void **state)
     f.o.iterations = 0;
     f.o.n_set = 0;
     f.o.net = NULL;
-    assert_ok(run(&f, 1, &resumed));
+    assert_ok(u3d_test_run_train(&f, 1, &resumed));
     assert_string_equal(whole.fingerprint, resumed.fingerprint);
     assert_same_checkpoint(&f, "whole", "parts");
     u3d_free(checkpoint);
     u3d_free(model);
-    fixture_done(&f);
-}
-
-/* ---- post-processing ---- */
-
-/* Pieces of label 1 in the file that the run's model predicts for the first case. */
-static int64_t predicted_pieces(const fixture *f)
-{
-    const u3d_predict_opts o = {.step = 0.5, .quiet = true};
-    const bool wanted[2] = {false, true};
-    char *path = u3d_test_path(f->set.dir, "prediction.nii.gz");
-    u3d_kept kept[2];
-    u3d_model *m;
-    u3d_predictor *p;
-    u3d_volume *file, *classes;
-    u3d_backend *b = u3d_test_cpu();
-    assert_ok(u3d_model_load(f->out, &m));
-    assert_ok(u3d_predictor_open(b, (const u3d_model *const *)&m, 1, &o, &p));
-    assert_ok(u3d_predict_case(p, m, &f->set.d.cases[0], path, NULL));
-    assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &file));
-    assert_ok(u3d_labels_to_classes(&m->labels, file, path, &classes));
-    assert_ok(u3d_components_keep_largest(classes, wanted, 2, kept));
-    u3d_volume_free(file);
-    u3d_volume_free(classes);
-    u3d_predictor_free(p);
-    u3d_model_free(m);
-    u3d_backend_close(b);
-    u3d_free(path);
-    return kept[1].components;
-}
-
-static bool keeps_largest(const fixture *f)
-{
-    u3d_model *m;
-    assert_ok(u3d_model_load(f->out, &m));
-    bool keeps = m->keep_largest[1];
-    assert_false(m->keep_largest[0]);
-    u3d_model_free(m);
-    return keeps;
-}
-
-/* Of 25 volumes 3 are set aside, which is as few as decide. */
-static void test_postprocess(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *setting;
-        int n;
-        u3d_test_voxel label;
-        bool keeps;
-    } rows[] = {
-        {"postprocess=auto", 25, inside, true},
-        {"postprocess=auto", 25, with_satellite, false}, /* it would cost Dice */
-        {"postprocess=auto", 24, inside, false},         /* two are no evidence */
-        {"postprocess=auto", 1, sparse, false},          /* slices of one volume */
-        {"postprocess=largest", 1, with_satellite, true},
-        {"postprocess=none", 1, with_satellite, false},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        fixture f;
-        u3d_train_result r;
-        fixture_new(&f, rows[i].n, rows[i].label);
-        f.options[f.o.n_set++] = rows[i].setting;
-        f.o.iterations = 100;
-        assert_ok(run(&f, 2, &r));
-        if (keeps_largest(&f) != rows[i].keeps) fail_msg("row %d: decided otherwise", (int)i);
-        int64_t pieces = predicted_pieces(&f);
-        if (rows[i].keeps ? pieces != 1 : pieces < 1 + (rows[i].label == with_satellite))
-            fail_msg("row %d: %lld pieces", (int)i, (long long)pieces);
-        fixture_done(&f);
-    }
+    u3d_test_run_done(&f);
 }
 
 /* ---- refusing ---- */
@@ -476,17 +302,17 @@ static void test_folder(void **state)
     (void)state;
     fixture f;
     u3d_train_result r;
-    fixture_new(&f, 1, inside);
+    u3d_test_run_new(&f, 1, u3d_test_ball);
     f.o.iterations = 2;
     f.o.resume = true;
-    assert_status(run(&f, 2, &r), U3D_E_IO); /* nothing to resume */
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_IO); /* nothing to resume */
     f.o.resume = false;
-    assert_ok(run(&f, 2, &r));
-    assert_status(run(&f, 2, &r), U3D_E_ARG);
+    assert_ok(u3d_test_run_train(&f, 2, &r));
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_ARG);
     assert_non_null(strstr(u3d_error_text(), "--force"));
     f.o.force = true;
     f.o.iterations = 3;
-    assert_ok(run(&f, 2, &r));
+    assert_ok(u3d_test_run_train(&f, 2, &r));
     char *log = in_run(&f, "run", "log.csv"), *config = in_run(&f, "run", "config.json");
     assert_int_equal(log_lines(log), 4);
 
@@ -501,12 +327,12 @@ static void test_folder(void **state)
 
     int lock;
     assert_ok(u3d_path_lock(f.out, &lock));
-    assert_status(run(&f, 2, &r), U3D_E_ARG);
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_ARG);
     assert_non_null(strstr(u3d_error_text(), "in use"));
     u3d_path_unlock(lock);
     u3d_free(log);
     u3d_free(config);
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 static void test_refused_requests(void **state)
@@ -514,26 +340,26 @@ static void test_refused_requests(void **state)
     (void)state;
     fixture f;
     u3d_train_result r;
-    fixture_new(&f, 1, inside);
+    u3d_test_run_new(&f, 1, u3d_test_ball);
     f.o.memory_cap = 1000000; /* not even the program itself */
-    assert_status(run(&f, 2, &r), U3D_E_NOMEM);
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_NOMEM);
     assert_non_null(strstr(u3d_error_text(), "GB"));
     f.o.memory_cap = 2000000000;
     f.o.force = true;
     f.options[f.o.n_set++] = "labels=5";
-    assert_status(run(&f, 2, &r), U3D_E_ARG);
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_ARG);
     f.options[f.o.n_set - 1] = "class_weights=1,2,3";
-    assert_status(run(&f, 2, &r), U3D_E_ARG);
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_ARG);
     f.options[f.o.n_set - 1] = "lr=100"; /* weights overflow at once */
     f.options[f.o.n_set++] = "clip_norm=0";
     f.options[f.o.n_set++] = "optimizer=sgd";
     f.options[f.o.n_set++] = "norm=none";
     f.o.iterations = 60;
     f.o.validate_every = -1;
-    assert_status(run(&f, 2, &r), U3D_E_NUMERIC);
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_NUMERIC);
     f.o.time_s = 5; /* and iterations */
-    assert_status(run(&f, 2, &r), U3D_E_ARG);
-    fixture_done(&f);
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_ARG);
+    u3d_test_run_done(&f);
 }
 
 /* ---- time ---- */
@@ -543,14 +369,15 @@ static void test_time_budget(void **state)
     (void)state;
     fixture f;
     u3d_train_result r;
-    fixture_new(&f, 6, inside);
+    u3d_test_run_new(&f, 6, u3d_test_ball);
     static const int report[] = {0, 1};
     f.o.report = report;
     f.o.n_report = 2;
     f.o.iterations = 0;
     f.o.time_s = 8;
     f.o.started = u3d_clock();
-    assert_ok(run(&f, 1, &r)); /* one thread waits for no other, so that a busy machine only slows it */
+    assert_ok(u3d_test_run_train(
+        &f, 1, &r)); /* one thread waits for no other, so that a busy machine only slows it */
     double took = u3d_clock() - f.o.started;
     /* Above the budget only by what one stall of a shared machine takes. */
     if (!(took <= 10.0 && took >= 4.0)) fail_msg("a budget of 8 s took %.2f s", took);
@@ -559,7 +386,7 @@ static void test_time_budget(void **state)
     assert_ok(u3d_model_load(f.out, &m));
     assert_true(m->config.iterations >= r.iterations);
     u3d_model_free(m);
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 /* ---- allocation failures ---- */
@@ -570,7 +397,7 @@ static void test_out_of_memory(void **state)
     (void)state;
     fixture f;
     u3d_train_result r;
-    fixture_new(&f, 1, inside);
+    u3d_test_run_new(&f, 1, u3d_test_ball);
     f.o.iterations = 2;
     f.o.force = true;
     u3d_backend *b = u3d_test_cpu();
@@ -587,7 +414,7 @@ static void test_out_of_memory(void **state)
     }
     assert_true(failures > 10);
     u3d_backend_close(b);
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 int main(void)
@@ -599,7 +426,6 @@ int main(void)
         cmocka_unit_test(test_threads_give_the_same_bits),
         cmocka_unit_test(test_resume),
         cmocka_unit_test(test_deep_supervision),
-        cmocka_unit_test(test_postprocess),
         cmocka_unit_test(test_folder),
         cmocka_unit_test(test_refused_requests),
         cmocka_unit_test(test_time_budget),
