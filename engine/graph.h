@@ -81,6 +81,8 @@ u3d_val u3d_maxpool3d(u3d_graph *g, const char *name, u3d_val x, u3d_conv_attr a
 u3d_val u3d_relu(u3d_graph *g, const char *name, u3d_val x, float slope);
 u3d_val u3d_crop_concat(u3d_graph *g, const char *name, u3d_val up, u3d_val skip);
 u3d_val u3d_add(u3d_graph *g, const char *name, u3d_val a, u3d_val b);
+u3d_val u3d_scale(u3d_graph *g, const char *name, u3d_val x, float factor);
+u3d_val u3d_subsample(u3d_graph *g, const char *name, u3d_val labels, u3d_subsample_attr a);
 u3d_val u3d_softmax(u3d_graph *g, const char *name, u3d_val logits);
 u3d_val u3d_softmax_xent(u3d_graph *g, const char *name, u3d_val logits, u3d_val labels, u3d_val class_weight,
                          u3d_loss_attr a);

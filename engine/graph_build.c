@@ -162,6 +162,16 @@ u3d_val u3d_add(u3d_graph *g, const char *name, u3d_val a, u3d_val b)
     return build_node(g, name, U3D_OP_ADD, NULL, (const u3d_val[]){a, b}, 2, 1, NULL);
 }
 
+u3d_val u3d_scale(u3d_graph *g, const char *name, u3d_val x, float factor)
+{
+    return build_node(g, name, U3D_OP_SCALE, &(u3d_attr){.scale = {.factor = factor}}, &x, 1, 1, NULL);
+}
+
+u3d_val u3d_subsample(u3d_graph *g, const char *name, u3d_val labels, u3d_subsample_attr a)
+{
+    return build_node(g, name, U3D_OP_SUBSAMPLE, &(u3d_attr){.subsample = a}, &labels, 1, 1, NULL);
+}
+
 u3d_val u3d_softmax(u3d_graph *g, const char *name, u3d_val logits)
 {
     return build_node(g, name, U3D_OP_SOFTMAX, NULL, &logits, 1, 1, NULL);

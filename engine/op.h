@@ -28,6 +28,10 @@
  *   fill              -> scalar with attr.fill.value
  *   copy              x -> y
  *   add               a, b -> y                                           y may share a
+ *   scale             x -> y = attr.scale.factor * x                      y may share x
+ *   subsample         labels u8 [N,D,H,W] -> u8 [N,D/sd,H/sh,W/sw]: the label at the middle of each window
+ *                     (position s / 2 on every axis); where that is attr.subsample.ignore_label, the first
+ *                     of the window that is not, x fastest
  *   crop_concat       up [..CU], skip [..CS] -> [.., CU+CS], skip cropped about its centre (even differences)
  *   crop_concat_back  dy -> dup, dskip (zero outside the crop)
  *   softmax           logits -> probabilities                             may share
@@ -93,6 +97,15 @@ typedef struct u3d_fill_attr {
     float value;
 } u3d_fill_attr;
 
+typedef struct u3d_scale_attr {
+    float factor; /* finite */
+} u3d_scale_attr;
+
+typedef struct u3d_subsample_attr {
+    int32_t stride[3]; /* z, y, x; divides the size */
+    int32_t ignore_label;
+} u3d_subsample_attr;
+
 typedef enum u3d_crop_part { U3D_CROP_BOTH, U3D_CROP_UP, U3D_CROP_SKIP } u3d_crop_part;
 
 typedef struct u3d_crop_attr { /* crop_concat_back: the shapes that dy alone does not tell */
@@ -112,6 +125,8 @@ typedef union u3d_attr {
     u3d_norm_attr norm;
     u3d_relu_attr relu;
     u3d_fill_attr fill;
+    u3d_scale_attr scale;
+    u3d_subsample_attr subsample;
     u3d_crop_attr crop;
     u3d_loss_attr loss;
 } u3d_attr;

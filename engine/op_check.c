@@ -60,6 +60,11 @@ static void op_clean_attr(u3d_op_desc *d, u3d_attr_kind kind)
         break;
     case U3D_ATTR_RELU: d->attr.relu.slope = a.relu.slope; break;
     case U3D_ATTR_FILL: d->attr.fill.value = a.fill.value; break;
+    case U3D_ATTR_SCALE: d->attr.scale.factor = a.scale.factor; break;
+    case U3D_ATTR_SUBSAMPLE:
+        memcpy(d->attr.subsample.stride, a.subsample.stride, sizeof a.subsample.stride);
+        d->attr.subsample.ignore_label = a.subsample.ignore_label;
+        break;
     case U3D_ATTR_CROP:
         d->attr.crop.up_channels = a.crop.up_channels;
         memcpy(d->attr.crop.skip_size, a.crop.skip_size, sizeof a.crop.skip_size);

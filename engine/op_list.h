@@ -20,6 +20,8 @@
     X(FILL, "fill")                                                                                          \
     X(COPY, "copy")                                                                                          \
     X(ADD, "add")                                                                                            \
+    X(SCALE, "scale")                                                                                        \
+    X(SUBSAMPLE, "subsample")                                                                                \
     X(CROP_CONCAT, "crop_concat")                                                                            \
     X(CROP_CONCAT_BACK, "crop_concat_back")                                                                  \
     X(SOFTMAX, "softmax")                                                                                    \

@@ -19,6 +19,8 @@ typedef enum u3d_attr_kind {
     U3D_ATTR_NORM,
     U3D_ATTR_RELU,
     U3D_ATTR_FILL,
+    U3D_ATTR_SCALE,
+    U3D_ATTR_SUBSAMPLE,
     U3D_ATTR_CROP,
     U3D_ATTR_LOSS
 } u3d_attr_kind;

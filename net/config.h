@@ -15,6 +15,8 @@ typedef enum u3d_norm_statistics { U3D_STAT_TILE, U3D_STAT_RUNNING } u3d_norm_st
 typedef enum u3d_activation { U3D_ACT_RELU, U3D_ACT_LEAKY } u3d_activation;
 typedef enum u3d_padding { U3D_PAD_VALID, U3D_PAD_SAME } u3d_padding;
 typedef enum u3d_loss_kind { U3D_LOSS_CE, U3D_LOSS_DICE, U3D_LOSS_CE_DICE } u3d_loss_kind;
+typedef enum u3d_deep { U3D_DEEP_OFF, U3D_DEEP_ON, U3D_DEEP_ALL } u3d_deep;
+typedef enum u3d_post { U3D_POST_NONE, U3D_POST_LARGEST, U3D_POST_AUTO } u3d_post;
 typedef enum u3d_intensity { U3D_INTENSITY_AUTO, U3D_INTENSITY_ZSCORE, U3D_INTENSITY_CT, U3D_INTENSITY_NONE } u3d_intensity;
 typedef enum u3d_precision { U3D_PRECISION_FAST, U3D_PRECISION_STRICT } u3d_precision;
 typedef enum u3d_switch { U3D_SWITCH_AUTO, U3D_SWITCH_ON, U3D_SWITCH_OFF } u3d_switch;
@@ -71,6 +73,7 @@ typedef struct u3d_config {
     u3d_intensity intensity;
     /* loss */
     u3d_loss_kind loss;
+    u3d_deep deep_supervision;                /* heads and losses at coarser decoder levels, in training */
     char class_weights[U3D_LIST_CAP];         /* "none", "auto" (from frequencies), or one number per label: "1,2,2" */
     /* optimizer */
     u3d_optim_kind optimizer;
@@ -80,6 +83,8 @@ typedef struct u3d_config {
     int64_t step_size, warmup;
     double step_gamma;
     int64_t iterations;
+    /* prediction */
+    u3d_post postprocess;                     /* largest component of each foreground class */
     /* execution */
     u3d_precision precision;
     u3d_switch fuse;

@@ -17,6 +17,8 @@ static const char *const words_statistics[] = {"tile", "running", NULL};
 static const char *const words_activation[] = {"relu", "leaky", NULL};
 static const char *const words_padding[] = {"valid", "same", NULL};
 static const char *const words_loss[] = {"ce", "dice", "ce+dice", NULL};
+static const char *const words_deep[] = {"off", "on", "all", NULL};
+static const char *const words_post[] = {"none", "largest", "auto", NULL};
 static const char *const words_intensity[] = {"auto", "zscore", "ct", "none", NULL};
 static const char *const words_precision[] = {"fast", "strict", NULL};
 static const char *const words_switch[] = {"auto", "on", "off", NULL};
@@ -205,6 +207,9 @@ const u3d_config_key u3d_config_keys[] = {
     /* loss */
     {.name = "loss", .kind = U3D_KEY_WORD, .offset = AT(loss), .value = "ce+dice", .words = words_loss,
      .help = "cross-entropy, soft Dice, or their sum"},
+    {.name = "deep_supervision", .kind = U3D_KEY_WORD, .offset = AT(deep_supervision), .value = "off",
+     .words = words_deep,
+     .help = "losses at coarser decoder levels: on: but the coarsest (nnU-Net), all; needs padding=same"},
     {.name = "class_weights", .kind = U3D_KEY_TEXT, .offset = AT(class_weights), .value = "none",
      .count = U3D_LIST_CAP, .check = table_check_weights,
      .help = "none, auto (rare classes count more), or one number per label: 1,2,2"},
@@ -235,6 +240,9 @@ const u3d_config_key u3d_config_keys[] = {
      .high = 0.9999999, .help = "decay of the running average of the weights that is saved; 0: off"},
     {.name = "iterations", .kind = U3D_KEY_INT, .offset = AT(iterations), .value = "5000", .low = 1,
      .high = 1e9, .help = "length of a run"},
+    /* prediction */
+    {.name = "postprocess", .kind = U3D_KEY_WORD, .offset = AT(postprocess), .value = "none", .words = words_post,
+     .help = "largest: of each foreground class only that component; auto: where volumes set aside lose nothing"},
     /* execution */
     {.name = "precision", .kind = U3D_KEY_WORD, .offset = AT(precision), .value = "fast",
      .words = words_precision, .help = "strict: convolutions round as direct summation does; fast: whatever is fastest"},

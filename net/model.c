@@ -11,6 +11,7 @@
 #include "engine/mem.h"
 #include "io/json.h"
 #include "io/path.h"
+#include "net/unet3d.h"
 
 /* ---- axis order ---- */
 
@@ -127,14 +128,16 @@ static void compare_one(const u3d_checkpoint *c, const char *prefix, const u3d_p
     }
 }
 
-/* Tensors under `prefix` that the network does not have. Without a prefix: those whose name has no '/'. */
+/* Tensors under `prefix` that the network does not have. Without a prefix: those whose name has no '/'. What
+ * only training has is no surprise in a file and left alone. */
 static void find_extra(const u3d_checkpoint *c, const char *prefix, const u3d_params *p, text *t)
 {
     size_t n = strlen(prefix);
     for (int i = 0; i < c->n_tensors; i++) {
         const char *name = c->tensors[i]->name;
         if (strncmp(name, prefix, n) != 0 || strchr(name + n, '/')) continue;
-        if (u3d_params_find(p, name + n) < 0) text_add(t, "unexpected", name, "");
+        if (u3d_params_find(p, name + n) < 0 && !u3d_unet3d_only_trained(name + n))
+            text_add(t, "unexpected", name, "");
     }
 }
 
@@ -243,6 +246,43 @@ static u3d_status set_json(u3d_checkpoint *c, const char *key, cJSON *owned)
     return status;
 }
 
+static u3d_status postprocess_to_json(const u3d_model *m, cJSON **out)
+{
+    cJSON *json = cJSON_CreateObject(), *list = json ? cJSON_AddArrayToObject(json, "keep_largest") : NULL;
+    bool ok = list != NULL;
+    for (int k = 0; ok && k < m->labels.n; k++)
+        if (m->keep_largest[k]) ok = cJSON_AddItemToArray(list, cJSON_CreateNumber(m->labels.value[k]));
+    *out = ok ? json : NULL;
+    if (ok) return U3D_OK;
+    cJSON_Delete(json);
+    return u3d_fail(U3D_E_NOMEM, "describing the post-processing: out of memory");
+}
+
+/* Class of a label value that is not background, -1 where there is none. */
+static int foreground_class(const u3d_labels *l, const cJSON *value)
+{
+    for (int k = 1; cJSON_IsNumber(value) && k < l->n; k++)
+        if (value->valuedouble == (double)l->value[k]) return k;
+    return -1;
+}
+
+static u3d_status postprocess_from_json(const cJSON *json, const char *where, u3d_model *m)
+{
+    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "keep_largest"), *item;
+    memset(m->keep_largest, 0, sizeof m->keep_largest);
+    bool ok = cJSON_IsArray(list);
+    cJSON_ArrayForEach(item, list)
+    {
+        int k = foreground_class(&m->labels, item);
+        ok = ok && k > 0 && m->labels.background;
+        if (ok) m->keep_largest[k] = true;
+    }
+    if (ok) return U3D_OK;
+    return u3d_fail(U3D_E_FORMAT,
+                    "%s: metadata u3d.postprocess: expected keep_largest, a list of foreground labels",
+                    where);
+}
+
 u3d_status u3d_model_describe(const u3d_model *m, u3d_checkpoint *c)
 {
     cJSON *json;
@@ -253,7 +293,9 @@ u3d_status u3d_model_describe(const u3d_model *m, u3d_checkpoint *c)
     U3D_TRY(facts_to_json(&m->facts, &json));
     U3D_TRY(set_json(c, "u3d.data", json));
     U3D_TRY(u3d_intensity_to_json(&m->intensity, &json));
-    return set_json(c, "u3d.intensity", json);
+    U3D_TRY(set_json(c, "u3d.intensity", json));
+    U3D_TRY(postprocess_to_json(m, &json));
+    return set_json(c, "u3d.postprocess", json);
 }
 
 static u3d_status get_json(const u3d_checkpoint *c, const char *where, const char *key, cJSON **out)
@@ -268,7 +310,7 @@ static u3d_status get_json(const u3d_checkpoint *c, const char *where, const cha
 u3d_status u3d_model_from_checkpoint(const u3d_checkpoint *c, const char *where, u3d_model *m)
 {
     u3d_status status = U3D_OK;
-    cJSON *config = NULL, *labels = NULL, *data = NULL, *intensity = NULL;
+    cJSON *config = NULL, *labels = NULL, *data = NULL, *intensity = NULL, *post = NULL;
     u3d_config_default(&m->config);
     U3D_GO(get_json(c, where, "u3d.config", &config));
     U3D_GO(u3d_config_from_json(&m->config, config, where));
@@ -279,6 +321,10 @@ u3d_status u3d_model_from_checkpoint(const u3d_checkpoint *c, const char *where,
     U3D_GO(facts_from_json(data, where, &m->facts));
     U3D_GO(get_json(c, where, "u3d.intensity", &intensity));
     U3D_GO(u3d_intensity_from_json(&m->intensity, intensity, where));
+    if (u3d_checkpoint_get(c, "u3d.postprocess")) { /* models of before have none */
+        U3D_GO(get_json(c, where, "u3d.postprocess", &post));
+        U3D_GO(postprocess_from_json(post, where, m));
+    }
     if (m->config.labels != m->labels.n || m->config.channels != m->facts.channels)
         status = u3d_fail(
             U3D_E_FORMAT, "%s: settings say %lld labels and %lld channels, its tables list %d and %d", where,
@@ -288,6 +334,7 @@ done:
     cJSON_Delete(labels);
     cJSON_Delete(data);
     cJSON_Delete(intensity);
+    cJSON_Delete(post);
     return status;
 }
 

@@ -13,6 +13,7 @@ typedef struct u3d_model {
     u3d_labels labels;
     u3d_data_facts facts;
     u3d_intensity_stats intensity;
+    bool keep_largest[U3D_MAX_LABELS]; /* per class: prediction keeps only the largest component; never class 0 */
     char fingerprint[24];       /* xxh64 of the weights, hexadecimal        */
     u3d_checkpoint *weights;    /* as loaded; NULL for a model in training   */
 } u3d_model;
@@ -28,7 +29,8 @@ u3d_status u3d_model_to_params(const u3d_model *m, u3d_params *p);
 u3d_status u3d_params_to_checkpoint(u3d_params *p, u3d_block block, const char *prefix, u3d_checkpoint *c);
 u3d_status u3d_params_from_checkpoint(const u3d_checkpoint *c, u3d_block block, const char *prefix, u3d_params *p,
                                       const char *where);
-/* Settings, labels, facts, intensity as metadata "u3d.config", "u3d.labels", "u3d.data", "u3d.intensity"; and back. */
+/* Settings, labels, facts, intensity as metadata "u3d.config", "u3d.labels", "u3d.data", "u3d.intensity",
+ * "u3d.postprocess" ({"keep_largest": [label values]}; without it nothing is done); and back. */
 u3d_status u3d_model_describe(const u3d_model *m, u3d_checkpoint *c);
 u3d_status u3d_model_from_checkpoint(const u3d_checkpoint *c, const char *where, u3d_model *m);
 u3d_status u3d_model_save(const char *path, const u3d_model *m, u3d_params *p);

@@ -7,6 +7,7 @@
 
 #include "engine/log.h"
 #include "engine/mem.h"
+#include "net/postprocess.h"
 #include "net/predict_impl.h"
 #include "net/progress.h"
 
@@ -134,6 +135,9 @@ u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case
     U3D_GO(check_facts(m, input, image));
     U3D_GO(u3d_intensity_normalise(image, &m->intensity));
     U3D_GO(u3d_predict_volume(p, image, &classes, probabilities_out ? &probabilities : NULL));
+    u3d_volume_free(image); /* its memory is more than components take */
+    image = NULL;
+    U3D_GO(u3d_postprocess(m, input->id, classes));
     U3D_GO(u3d_labels_to_values(&m->labels, classes, &labels));
     if (probabilities_out) U3D_GO(u3d_nifti_write(probabilities_out, probabilities));
     U3D_GO(u3d_nifti_write(out, labels));

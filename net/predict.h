@@ -33,7 +33,7 @@ u3d_status u3d_predict_volume(u3d_predictor *p, const u3d_volume *image, u3d_vol
                               u3d_volume **probabilities);
 
 /* Files to file: read, check against the model (channels refused; spacing and orientation warned), normalise, predict,
- * restore label values, write OUT (and OUT's stem + _probabilities.nii.gz). */
+ * keep the largest components that the model names, restore label values, write OUT (and OUT's stem + _probabilities.nii.gz). */
 u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case *input, const char *out,
                             const char *probabilities_out);
 

@@ -84,6 +84,9 @@ static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
             i + 1, (long long)b->config.patch[2], (long long)b->config.patch[1],
             (long long)b->config.patch[0], (long long)a->config.patch[2], (long long)a->config.patch[1],
             (long long)a->config.patch[0]);
+    if (memcmp(a->keep_largest, b->keep_largest, sizeof a->keep_largest) != 0)
+        U3D_WARN("predict", "averaging models: model %d keeps largest components of other labels than the first, "
+                 "which decides", i + 1);
     return U3D_OK;
 }
 

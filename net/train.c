@@ -131,6 +131,7 @@ static u3d_status train_loop(u3d_training *t)
 static u3d_status finish(u3d_training *t, u3d_train_result *out)
 {
     U3D_TRY(u3d_run_checkpoint(t));
+    U3D_TRY(u3d_training_postprocess(t));
     U3D_TRY(u3d_run_write_model(t, out->fingerprint));
     U3D_TRY(u3d_training_report(t, &out->report_dice, &out->report_iou));
     out->iterations = t->state.iteration;

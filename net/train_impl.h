@@ -5,6 +5,7 @@
  *   train_memory.c    the peak, planned before the start, and what would fit where it is too much
  *   train_run.c       the RUN folder: its files, checkpoints, the written model
  *   train_time.c      a time budget becomes a number of iterations; when to validate
+ *   train_postprocess.c  which classes keep only their largest component
  *   train_validate.c  Dice and IoU of held-out data and of the reported cases */
 #ifndef U3D_NET_TRAIN_IMPL_H
 #define U3D_NET_TRAIN_IMPL_H
@@ -42,6 +43,7 @@ typedef struct u3d_training_state {
 typedef struct u3d_pace {
     double iteration_s, validation_s, save_s,
         report_s;             /* of one; validation and report are estimates at first */
+    double choice_s;          /* of choosing the post-processing, an estimate; 0 where nothing is chosen */
     double measured_from;     /* clock; NaN: not begun                                             */
     int64_t measured_first;   /* iteration at which measuring began                                */
     double other_s;           /* of the time since then: validation and checkpoints                */
@@ -67,6 +69,7 @@ typedef struct u3d_training {
 
     int *which, n_which, n_held; /* indices into o->data; the n_held last ones are for validation  */
     int n_validate;              /* of those, how many are predicted (fewer where time is short)   */
+    int n_choose;                /* the same for choosing the post-processing                      */
     u3d_cases *cases;
     u3d_volume *held_slices; /* u8 classes of the only volume, or NULL                         */
 
@@ -122,11 +125,20 @@ bool u3d_pace_goes_on(const u3d_training *t);
 bool u3d_pace_checkpoint_due(const u3d_training *t);
 bool u3d_pace_finished(const u3d_training *t);
 
+/* ---- train_postprocess.c ---- */
+/* After training: model.keep_largest, as settings and volumes set aside say. */
+u3d_status u3d_training_postprocess(u3d_training *t);
+bool u3d_training_chooses(const u3d_training *t); /* by predicting n_choose volumes */
+
 /* ---- train_validate.c ---- */
+/* Tiles of a same-padded network overlap by half in prediction and in the report. */
+#define U3D_REPORT_STEP 0.5
 /* Held-out data with the averaged weights -> t->scores, state.val_*. */
 u3d_status u3d_training_validate(u3d_training *t);
 /* The fold's validation cases, once, at the end; means over them, NaN where there are none. */
 u3d_status u3d_training_report(u3d_training *t, double *dice, double *iou);
+/* Tiles of the first n volumes set aside, as prediction cuts them. */
+int64_t u3d_training_held_tiles(const u3d_training *t, int n);
 /* Tiles that one validation, or the report (estimated from the median size), has to predict. */
 int64_t u3d_training_validation_tiles(const u3d_training *t);
 int64_t u3d_training_report_tiles(const u3d_training *t);

@@ -74,7 +74,7 @@ static u3d_status choose_cases(u3d_training *t)
         long held = lround(HOLD_SHARE * n);
         t->n_held = held < 1 ? 1 : held > MAX_HELD ? MAX_HELD : (int)held;
     }
-    t->n_validate = t->n_held;
+    t->n_validate = t->n_choose = t->n_held;
     choose_held(t);
     return t->resumed ? u3d_run_check_cases(t) : U3D_OK;
 }
@@ -160,6 +160,10 @@ static u3d_status fit_to_data(u3d_training *t)
     if ((t->resumed || is_set(t->o, "channels")) && c->channels != channels && c->channels != 0)
         return u3d_fail(U3D_E_ARG, "training: channels=%lld was set, but the images have %lld",
                         (long long)c->channels, (long long)channels);
+    if (c->postprocess == U3D_POST_LARGEST && !t->model.labels.background)
+        return u3d_fail(
+            U3D_E_ARG,
+            "postprocess=largest: no label is 0, so that there is no background for what is removed");
     c->labels = labels;
     c->channels = channels;
     return U3D_OK;
@@ -319,11 +323,25 @@ u3d_status u3d_training_set_schedule(u3d_training *t)
     return U3D_OK;
 }
 
+static void log_heads(const u3d_training *t)
+{
+    if (t->net.n_heads > 1)
+        U3D_INFO(
+            "train",
+            "deep supervision: losses at %d decoder levels, each with half the weight of the next finer one",
+            t->net.n_heads);
+    else
+        U3D_INFO("train",
+                 "deep supervision: nothing to add with %lld levels (on: from 4 levels, all: from 3)",
+                 (long long)t->model.config.levels);
+}
+
 static u3d_status make_graphs(u3d_training *t)
 {
     const u3d_config *c = &t->model.config;
     bool skip = t->model.labels.background;
     U3D_TRY(u3d_unet3d_build(c, t->backend, U3D_MODE_TRAIN, c->batch, c->patch, skip, &t->net));
+    if (c->deep_supervision != U3D_DEEP_OFF) log_heads(t);
     return u3d_unet3d_build(c, t->backend, U3D_MODE_INFER, 1, c->patch, skip, &t->infer);
 }
 

@@ -6,12 +6,12 @@
  *
  *   total = done + (SHARE * budget - elapsed - end) / (seconds of an iteration, with its share of validation)
  *
- * is fixed, logged and stored. `end` is the final checkpoint, the model and the report. On a machine that
- * others use too a short measurement can be far off, and a schedule that is cut short costs accuracy: at the
- * CORRECTIONS the remaining iterations are estimated again from those since the last one, and the total
- * follows where it is off by more than TOLERATED. Validation beyond its share is left out, and as a last
- * resort a run ends early rather than over its time. A resumed run keeps its total. Without a budget
- * validation happens about ten times a run. */
+ * is fixed, logged and stored. `end` is the final checkpoint, the choice of post-processing, the model and
+ * the report. On a machine that others use too a short measurement can be far off, and a schedule that is cut
+ * short costs accuracy: at the CORRECTIONS the remaining iterations are estimated again from those since the
+ * last one, and the total follows where it is off by more than TOLERATED. Validation beyond its share is left
+ * out, and as a last resort a run ends early rather than over its time. A resumed run keeps its total.
+ * Without a budget validation happens about ten times a run. */
 #include "net/train_impl.h"
 
 #include <math.h>
@@ -22,6 +22,7 @@
 static const double SHARE = 0.975;           /* of the budget that the estimate fills                 */
 static const double VALIDATION_SHARE = 0.05; /* of the budget that validation may take                */
 static const double REPORT_SHARE = 0.10;     /* of the budget that the report may take                */
+static const double CHOICE_SHARE = 0.03;     /* of the budget that choosing post-processing may take  */
 static const double CHECKPOINT_EVERY_S = 600;
 /* Two iterations warm up (memory touched, caches filled); then at least three are timed, for this long. */
 enum { WARM_ITERATIONS = 2, TIMED_ITERATIONS = 3, VALIDATIONS = 10 };
@@ -99,7 +100,7 @@ static void plan_validation(u3d_training *t, double left_s, double *each_s, doub
 
 static double end_s(const u3d_training *t)
 {
-    return 2.5 * t->pace.save_s + t->pace.report_s;
+    return 2.5 * t->pace.save_s + t->pace.choice_s + t->pace.report_s;
 }
 
 static double estimate_report(const u3d_training *t)
@@ -107,6 +108,19 @@ static double estimate_report(const u3d_training *t)
     double tile_s = t->pace.iteration_s / (double)t->model.config.batch * INFER_SHARE;
     double tiles = (double)u3d_training_report_tiles(t);
     return fmin(tiles * tile_s + t->o->n_report * VOLUME_S, REPORT_SHARE * t->state.budget_s);
+}
+
+/* As many of the volumes set aside as its share of the budget allows. */
+static void plan_choice(u3d_training *t)
+{
+    double tile_s = t->pace.iteration_s / (double)t->model.config.batch * INFER_SHARE;
+    t->pace.choice_s = 0.0;
+    for (; u3d_training_chooses(t); t->n_choose--) {
+        double needed = (double)u3d_training_held_tiles(t, t->n_choose) * tile_s + t->n_choose * VOLUME_S;
+        if (needed > CHOICE_SHARE * t->state.budget_s) continue;
+        t->pace.choice_s = needed;
+        return;
+    }
 }
 
 /* Enough was timed: the rest of the run is decided here, once. */
@@ -118,6 +132,7 @@ static u3d_status fix_total(u3d_training *t)
     p->iteration_s = timed > 0 ? (u3d_clock() - p->measured_from) / (double)timed : u3d_training_elapsed(t);
     U3D_TRY(u3d_run_checkpoint(t)); /* tells how long one takes */
     p->report_s = estimate_report(t);
+    plan_choice(t);
 
     double left_s = SHARE * s->budget_s - u3d_training_elapsed(t) - end_s(t);
     double validation_each_s, validation_all_s;

@@ -12,11 +12,11 @@
 #include "engine/log.h"
 #include "engine/mem.h"
 #include "net/metrics.h"
+#include "net/postprocess.h"
 #include "net/tiling.h"
 
-/* Tiles of a same-padded network overlap by half in prediction and in the report. A validation while training lets
- * them abut: an eighth of the work, for a slightly pessimistic score. */
-static const double VALIDATION_STEP = 1.0, REPORT_STEP = 0.5;
+/* A validation while training lets tiles abut: an eighth of the work, for a slightly pessimistic score. */
+static const double VALIDATION_STEP = 1.0;
 
 /* Sums over volumes; n: volumes in which the class occurs. */
 typedef struct tally {
@@ -29,16 +29,17 @@ static int first_scored(const u3d_training *t)
     return t->model.labels.background ? 1 : 0;
 }
 
-/* Predict one volume and add its scores. */
+/* Predict one volume and add its scores. While training, the model names no class to be post-processed. */
 static u3d_status score_volume(u3d_training *t, const u3d_volume *image, const u3d_volume *reference,
                                tally *sums)
 {
+    u3d_status status = U3D_OK;
     u3d_overlap overlap[U3D_MAX_LABELS] = {{0}};
     u3d_volume *classes = NULL;
     int n = t->model.labels.n;
     U3D_TRY(u3d_predict_volume(t->predictor, image, &classes, NULL));
+    U3D_GO(u3d_postprocess(&t->model, NULL, classes));
     u3d_overlap_add(classes, reference, n, overlap);
-    u3d_volume_free(classes);
     for (int k = 0; k < n; k++) {
         double dice = u3d_overlap_dice(&overlap[k]);
         if (isnan(dice)) continue;
@@ -46,7 +47,9 @@ static u3d_status score_volume(u3d_training *t, const u3d_volume *image, const u
         sums->sum.iou[k] += u3d_overlap_iou(&overlap[k]);
         sums->n[k]++;
     }
-    return U3D_OK;
+done:
+    u3d_volume_free(classes);
+    return status;
 }
 
 static void means_of(const u3d_training *t, const tally *sums, u3d_scores *out)
@@ -183,7 +186,7 @@ u3d_status u3d_training_report(u3d_training *t, double *dice, double *iou)
     if (status != U3D_OK) goto done;
     t->progress.bar = false;
     u3d_params_swap_average(t->params);
-    u3d_predictor_set_step(t->predictor, REPORT_STEP);
+    u3d_predictor_set_step(t->predictor, U3D_REPORT_STEP);
     status = report_all(t, sums, &reported);
     u3d_params_swap_average(t->params);
     U3D_GO(status);
@@ -216,7 +219,15 @@ int64_t u3d_training_report_tiles(const u3d_training *t)
 {
     int64_t median[3];
     for (int axis = 0; axis < 3; axis++) median[axis] = (int64_t)lround(t->model.facts.size[axis]);
-    return t->o->n_report * tiles_of(t, median, REPORT_STEP);
+    return t->o->n_report * tiles_of(t, median, U3D_REPORT_STEP);
+}
+
+int64_t u3d_training_held_tiles(const u3d_training *t, int n)
+{
+    int64_t tiles = 0;
+    int first = u3d_cases_count(t->cases);
+    for (int i = 0; i < n; i++) tiles += tiles_of(t, u3d_cases_size(t->cases, first + i), U3D_REPORT_STEP);
+    return tiles;
 }
 
 int64_t u3d_training_validation_tiles(const u3d_training *t)

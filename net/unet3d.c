@@ -12,7 +12,10 @@
  *
  * With 3 channels and 3 labels that is the paper's 19,069,955 parameters: biases on all 3x3x3 convolutions
  * and the head, none on the up-convolutions. "at-start": both convolutions of level l make b * 2^l channels
- * and the up-convolution reduces to the channels of its level (nnU-Net's layout). */
+ * and the up-convolution reduces to the channels of its level (nnU-Net's layout).
+ *
+ * Deep supervision (training alone): 1x1x1 heads on further decoder levels, each with the same loss against
+ * the labels at its resolution. */
 #include "net/unet3d.h"
 
 #include <math.h>
@@ -197,7 +200,23 @@ static u3d_val add_head(u3d_graph *g, u3d_val x, const u3d_config *c)
     return u3d_layer_conv3d(g, "head", x, &head);
 }
 
-static u3d_val add_unet(u3d_graph *g, u3d_val x, const u3d_config *c, u3d_mode mode)
+/* Decoder levels with a head, from the finest on. nnU-Net v2 (nnUNetTrainer._build_loss) gives the output of
+ * the coarsest decoder level the weight 0: there it has no head, unless all were asked for. */
+static int n_heads(const u3d_config *c, u3d_mode mode)
+{
+    if (mode != U3D_MODE_TRAIN || c->deep_supervision == U3D_DEEP_OFF) return 1;
+    int n = (int)c->levels - (c->deep_supervision == U3D_DEEP_ALL ? 1 : 2);
+    return n > 1 ? n : 1;
+}
+
+bool u3d_unet3d_only_trained(const char *param)
+{
+    int level, used = 0;
+    return sscanf(param, "dec%d.head.%n", &level, &used) == 1 && used > 0;
+}
+
+/* logits[level], n_heads of them. */
+static void add_unet(u3d_graph *g, u3d_val x, const u3d_config *c, u3d_mode mode, u3d_val *logits)
 {
     u3d_val skip[U3D_MAX_LEVELS];
     int levels = (int)c->levels;
@@ -213,14 +232,17 @@ static u3d_val add_unet(u3d_graph *g, u3d_val x, const u3d_config *c, u3d_mode m
         u3d_scope_push(g, "dec%d", level);
         x = u3d_crop_concat(g, "concat", add_up(g, x, c, level), skip[level]);
         x = add_block(g, x, c, mode, level, level_width(c, level), level_width(c, level));
+        if (level > 0 && level < n_heads(c, mode)) logits[level] = add_head(g, x, c);
         u3d_scope_pop(g);
     }
-    return add_head(g, x, c);
+    logits[0] = add_head(g, x, c);
 }
 
 /* ---- loss ---- */
 
-static u3d_val add_loss(u3d_graph *g, const u3d_config *c, bool skip_background, u3d_unet3d *net)
+/* The loss of one head, against labels of its size. */
+static u3d_val add_loss(u3d_graph *g, const u3d_config *c, u3d_val logits, u3d_val label, u3d_val weight,
+                        bool skip_background)
 {
     u3d_loss_attr attr;
     memset(&attr, 0, sizeof attr);
@@ -228,22 +250,50 @@ static u3d_val add_loss(u3d_graph *g, const u3d_config *c, bool skip_background,
     attr.skip_background = skip_background;
     attr.smooth = 1e-5F; /* nnU-Net's */
     u3d_val xent = U3D_NONE, dice = U3D_NONE;
-    if (c->loss != U3D_LOSS_DICE)
-        xent = u3d_softmax_xent(g, "xent", net->logits, net->label, net->class_weight, attr);
-    if (c->loss != U3D_LOSS_CE) dice = u3d_dice(g, "dice", net->logits, net->label, net->class_weight, attr);
+    if (c->loss != U3D_LOSS_DICE) xent = u3d_softmax_xent(g, "xent", logits, label, weight, attr);
+    if (c->loss != U3D_LOSS_CE) dice = u3d_dice(g, "dice", logits, label, weight, attr);
     if (c->loss == U3D_LOSS_CE_DICE) return u3d_add(g, "sum", xent, dice);
     return c->loss == U3D_LOSS_CE ? xent : dice;
 }
 
-static u3d_status finish_train(const u3d_config *c, int64_t batch, bool skip_background, u3d_unet3d *net)
+/* Labels at the resolution of a level. */
+static u3d_val add_coarse_label(u3d_graph *g, const u3d_config *c, u3d_val label, int level)
+{
+    u3d_subsample_attr attr = {.stride = {1, 1, 1}, .ignore_label = U3D_UNLABELED};
+    for (int finer = 0; finer < level; finer++)
+        for (int axis = 0; axis < 3; axis++) attr.stride[axis] *= c->pool[finer][axis];
+    return u3d_subsample(g, "label", label, attr);
+}
+
+/* Sum over heads of 2^-level times their loss, the weights scaled to a sum of 1 (nnU-Net v2, as above). */
+static u3d_val add_losses(u3d_graph *g, const u3d_config *c, const u3d_val *logits, bool skip_background,
+                          const u3d_unet3d *net)
+{
+    int n = n_heads(c, U3D_MODE_TRAIN);
+    u3d_scope_push(g, "loss");
+    u3d_val total = add_loss(g, c, logits[0], net->label, net->class_weight, skip_background);
+    double weight = 1.0 / (2.0 - ldexp(1.0, 1 - n));
+    if (n > 1) total = u3d_scale(g, "weighted", total, (float)weight);
+    u3d_scope_pop(g);
+    for (int level = 1; level < n; level++) {
+        u3d_scope_push(g, "loss%d", level);
+        u3d_val label = add_coarse_label(g, c, net->label, level);
+        u3d_val loss = add_loss(g, c, logits[level], label, net->class_weight, skip_background);
+        loss = u3d_scale(g, "weighted", loss, (float)ldexp(weight, -level));
+        total = u3d_add(g, "total", total, loss);
+        u3d_scope_pop(g);
+    }
+    return total;
+}
+
+static u3d_status finish_train(const u3d_config *c, int64_t batch, const u3d_val *logits,
+                               bool skip_background, u3d_unet3d *net)
 {
     u3d_graph *g = net->graph;
     net->label = u3d_input(g, "label",
                            u3d_type_of(U3D_U8, 4, (int64_t[]){batch, net->out[0], net->out[1], net->out[2]}));
     net->class_weight = u3d_input(g, "class_weight", u3d_type_f32(1, &c->labels));
-    u3d_scope_push(g, "loss");
-    net->loss = add_loss(g, c, skip_background, net);
-    u3d_scope_pop(g);
+    net->loss = add_losses(g, c, logits, skip_background, net);
     U3D_TRY(u3d_graph_finish(g)); /* the first failure of the layers above, before it is differentiated */
     u3d_graph_output(g, net->loss, "loss");
     return u3d_graph_backward(g, net->loss);
@@ -266,9 +316,12 @@ u3d_status u3d_unet3d_build(const u3d_config *c, const u3d_backend *b, u3d_mode 
     u3d_status status = u3d_graph_new(&net.graph);
     if (status != U3D_OK) return status;
     net.image = u3d_input(net.graph, "image", u3d_type_map(batch, in, c->channels));
-    net.logits = add_unet(net.graph, net.image, c, mode);
+    u3d_val logits[U3D_MAX_LEVELS];
+    add_unet(net.graph, net.image, c, mode, logits);
+    net.logits = logits[0];
+    net.n_heads = n_heads(c, mode);
     if (mode == U3D_MODE_TRAIN) {
-        U3D_GO(finish_train(c, batch, skip_background, &net));
+        U3D_GO(finish_train(c, batch, logits, skip_background, &net));
     } else {
         net.probability = u3d_softmax(net.graph, "softmax", net.logits);
         U3D_GO(u3d_graph_finish(net.graph));

@@ -65,7 +65,8 @@
     {tag, U3D_OP_RELU, {.relu = {slope_}}, 1, 1, {MAP(n, d, h, w, c)}, {0}, 1e-7, fill},                               \
     {tag, U3D_OP_RELU_BACK, {.relu = {slope_}}, 2, 1, {MAP(n, d, h, w, c), MAP(n, d, h, w, c)}, {0}, 1e-7, fill},      \
     {tag, U3D_OP_ADD, {.relu = {0}}, 2, 1, {MAP(n, d, h, w, c), MAP(n, d, h, w, c)}, {0}, 1e-7, fill},                 \
-    {tag, U3D_OP_COPY, {.relu = {0}}, 1, 1, {MAP(n, d, h, w, c)}, {0}, 1e-7, fill}
+    {tag, U3D_OP_COPY, {.relu = {0}}, 1, 1, {MAP(n, d, h, w, c)}, {0}, 1e-7, fill},                                    \
+    {tag, U3D_OP_SCALE, {.scale = {0.3F - (slope_)}}, 1, 1, {MAP(n, d, h, w, c)}, {0}, 1e-7, fill}
 
 #define CROP_ATTR(d, h, w, cu, mz, my, mx, part_)                                                                      \
     {.crop = {.up_channels = cu, .skip_size = {(d) + 2 * (mz), (h) + 2 * (my), (w) + 2 * (mx)}, .part = part_}}
@@ -92,6 +93,11 @@
      {MAP(n, d, h, w, k), LABELS(n, d, h, w), FLAT(k)}, {0}, 2e-6, fill},                                              \
     {tag, U3D_OP_DICE_BACK, {.loss = {255, skip, 1e-5F}}, 5, 1,                                                        \
      {MAP(n, d, h, w, k), LABELS(n, d, h, w), FLAT(k), PAIR(3, k), SCALAR}, {0}, 5e-6, fill}
+
+/* Labels of this size at a lower resolution. */
+#define SUBSAMPLE(tag, n, d, h, w, sd, sh, sw, fill)                                                                   \
+    {tag, U3D_OP_SUBSAMPLE, {.subsample = {{sd, sh, sw}, 255}}, 1, 1,                                                  \
+     {LABELS(n, (d) * (sd), (h) * (sh), (w) * (sw))}, {0}, 0, fill}
 
 /* Ops over flat blocks of n numbers. */
 #define BLOCK(tag, n, fill)                                                                                            \
@@ -368,6 +374,15 @@ const u3d_op_case u3d_op_cases[] = {
     LOSS("large",     2, 36, 32, 38,  4, true,  U3D_FILL_DEFAULT),
     LOSS("classes",   1,  6,  7,  9, 130, true, U3D_FILL_DEFAULT),
     LOSS("bytes",     1,  5,  8,  9, 255, false, U3D_FILL_DEFAULT),
+
+    /*        tag       N   D   H   W  stride */
+    SUBSAMPLE("one",    1,  1,  1,  1, 1, 1, 1, U3D_FILL_DEFAULT),
+    SUBSAMPLE("odd",    1,  3,  5,  7, 2, 2, 2, U3D_FILL_DEFAULT),
+    SUBSAMPLE("axes",   3,  4,  3,  5, 1, 3, 2, U3D_FILL_DEFAULT),
+    SUBSAMPLE("sparse", 2,  5,  6,  9, 4, 2, 3, U3D_FILL_SPARSE),
+    SUBSAMPLE("ignored", 1, 3,  3,  4, 2, 4, 4, U3D_FILL_IGNORED),
+    SUBSAMPLE("unet",   2, 20, 28, 20, 2, 2, 2, U3D_FILL_SPARSE),
+    SUBSAMPLE("large",  1, 33, 35, 37, 4, 4, 4, U3D_FILL_DEFAULT),
 
     BLOCK("one",      1,     U3D_FILL_DEFAULT),
     BLOCK("seven",    7,     U3D_FILL_DEFAULT),

@@ -12,6 +12,7 @@ typedef enum u3d_op_fill {
     U3D_FILL_OFFSET,  /* mean 30, standard deviation 1: cancellation in the variance              */
     U3D_FILL_EXTREME, /* logits up to +-200: overflow of exp                                      */
     U3D_FILL_IGNORED, /* every voxel is to be ignored                                             */
+    U3D_FILL_SPARSE,  /* nine labels of ten are to be ignored                                     */
     U3D_FILL_ZERO     /* all inputs zero                                                          */
 } u3d_op_fill;
 

@@ -27,6 +27,7 @@ static void fill_floats(u3d_rng *r, u3d_op_fill kind, float *p, int64_t n)
         case U3D_FILL_EXTREME: p[e] = fminf(fmaxf(100 * p[e], -200), 200); break;
         case U3D_FILL_ZERO: p[e] = 0; break;
         case U3D_FILL_DEFAULT:
+        case U3D_FILL_SPARSE:
         case U3D_FILL_IGNORED: break;
         }
 }
@@ -43,6 +44,16 @@ static void fill_labels(u3d_rng *r, u3d_op_fill kind, const u3d_op_desc *d, uint
     for (int64_t v = 0; v < n; v++) {
         bool ignored = kind == U3D_FILL_IGNORED || (n > 1 && u3d_rng_below(r, 6) == 0);
         p[v] = (uint8_t)(ignored ? d->attr.loss.ignore_label : u3d_rng_below(r, n_classes));
+    }
+}
+
+/* Seven classes in windows that are labelled, partly labelled, or not at all. */
+static void fill_label_map(u3d_rng *r, u3d_op_fill kind, const u3d_op_desc *d, uint8_t *p)
+{
+    const int64_t ignored_of_ten = kind == U3D_FILL_IGNORED ? 10 : kind == U3D_FILL_SPARSE ? 9 : 2;
+    for (int64_t v = 0; v < u3d_type_elems(&d->in[0]); v++) {
+        bool ignored = u3d_rng_below(r, 10) < ignored_of_ten;
+        p[v] = (uint8_t)(ignored ? d->attr.subsample.ignore_label : u3d_rng_below(r, 7));
     }
 }
 
@@ -152,6 +163,7 @@ static u3d_status fill_special(u3d_op_data *d, u3d_op_fill kind, u3d_rng *r)
     case U3D_OP_SOFTMAX_XENT_BACK:
     case U3D_OP_DICE:
     case U3D_OP_DICE_BACK: return fill_loss(d, kind, r);
+    case U3D_OP_SUBSAMPLE: fill_label_map(r, kind, s, d->in[0]); return U3D_OK;
     case U3D_OP_SGD_STEP:
     case U3D_OP_ADAM_STEP: fill_hyper(s->op, d->in[1]); return U3D_OK;
     case U3D_OP_LERP: *(float *)d->in[1] = 0.125F; return U3D_OK;

@@ -209,6 +209,11 @@ static u3d_val case_add(u3d_graph *g)
                      u3d_add(g, "add", param_map(g, "a", 1, 2, 3, 2, 2), param_map(g, "b", 1, 2, 3, 2, 2)));
 }
 
+static u3d_val case_scale(u3d_graph *g)
+{
+    return over_xent(g, u3d_scale(g, "scale", param_map(g, "x", 1, 2, 3, 2, 2), -0.7F));
+}
+
 /* A value with several readers: gradients add up, through ops that can accumulate and ops that cannot. */
 static u3d_val case_shared(u3d_graph *g)
 {
@@ -294,6 +299,7 @@ static grad_case grad_cases[] = {
     {"relu leaky", case_relu_leaky},
     {"copy", case_copy},
     {"add", case_add},
+    {"scale", case_scale},
     {"shared value", case_shared},
     {"crop_concat", case_crop_concat},
     {"softmax_xent", case_xent},

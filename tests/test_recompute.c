@@ -37,7 +37,9 @@ static const char *const per_instance[] = {"levels=3",      "base=8",  "patch=24
                                            "norm=instance", "batch=2", "activation=leaky", NULL};
 static const char *const running[] = {"levels=2", "base=8", "patch=36x36x36", "norm_statistics=running",
                                       NULL};
-static const char *const *const nets[] = {valid, unfused, per_instance, running};
+static const char *const deep[] = {"levels=4",      "base=4",  "patch=32x32x16",      "padding=same",
+                                   "norm=instance", "batch=2", "deep_supervision=on", NULL};
+static const char *const *const nets[] = {valid, unfused, per_instance, running, deep};
 enum { N_NETS = sizeof nets / sizeof *nets };
 
 /* ---- runs ---- */

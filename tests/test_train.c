@@ -1,6 +1,6 @@
 /* Training from files to a written model: it learns, it repeats itself bit for bit, it goes on where it
  * stopped, and it refuses what it must refuse. The data are bright balls in noise. */
-#include "tests/support_cases.h"
+#include "tests/support_run.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -13,107 +13,19 @@
 #include "engine/mem.h"
 #include "io/json.h"
 #include "io/path.h"
-#include "net/train.h"
+#include "net/metrics.h"
 #include "net/model.h"
+#include "net/predict.h"
+#include "net/train.h"
 
-enum { SIZE = 20, MOST_CASES = 6 };
-
-typedef struct ball {
-    double z, y, x, r;
-    uint64_t seed;
-} ball;
-
-static double inside(int64_t z, int64_t y, int64_t x, const void *user)
-{
-    const ball *b = user;
-    double dz = (double)z - b->z, dy = (double)y - b->y, dx = (double)x - b->x;
-    return dz * dz + dy * dy + dx * dx < b->r * b->r ? 1.0 : 0.0;
-}
-
-/* Brightness 1 inside, 0 outside, plus noise of sd 0.2. */
-static double bright(int64_t z, int64_t y, int64_t x, const void *user)
-{
-    u3d_rng r = u3d_rng_at(((const ball *)user)->seed, U3D_RNG_TEST, (uint64_t)((z * SIZE + y) * SIZE + x));
-    return inside(z, y, x, user) + 0.2 * u3d_rng_normal(&r);
-}
-
-/* Painted on three slices of each orientation, 255 elsewhere. */
-static double sparse(int64_t z, int64_t y, int64_t x, const void *user)
-{
-    bool painted = z % 6 == 4 || y % 6 == 4 || x % 6 == 4;
-    return painted ? inside(z, y, x, user) : 255.0;
-}
-
-typedef struct fixture {
-    u3d_test_set set;
-    int train[MOST_CASES];
-    char *out;
-    const char *options[20];
-    u3d_train_opts o;
-} fixture;
-
-static void data_new(fixture *f, int n, u3d_test_voxel label)
-{
-    const int64_t size[3] = {SIZE, SIZE, SIZE};
-    u3d_test_set_new(&f->set);
-    for (int i = 0; i < n; i++) {
-        ball b = {8.0 + i % 3, 10.0, 12.0 - i % 2, 5.0 + 0.3 * i, 7 + (uint64_t)i};
-        char id[24];
-        (void)snprintf(id, sizeof id, "ball_%d", i);
-        u3d_test_set_add(&f->set, id, size, 1, bright, label, &b);
-        f->train[i] = i;
-    }
-    u3d_test_set_name_label(&f->set, 0, "background");
-    u3d_test_set_name_label(&f->set, 1, "ball");
-}
-
-/* A small network for n volumes; the run goes to a folder beside the data. */
-static void fixture_new(fixture *f, int n, u3d_test_voxel label)
-{
-    static const char *const small[] = {"levels=2",     "base=4",         "patch=16x16x16",
-                                        "batch=2",      "optimizer=adam", "lr=0.01",
-                                        "momentum=0.9", "average=0.9",    "turn=off"};
-    memset(f, 0, sizeof *f);
-    data_new(f, n, label);
-    f->out = u3d_test_path(f->set.dir, "run");
-    f->o = (u3d_train_opts){.out = f->out,
-                            .data = &f->set.d,
-                            .train = f->train,
-                            .n_train = n,
-                            .net = "auto",
-                            .iterations = 30,
-                            .started = u3d_clock(),
-                            .seed = 3,
-                            .memory_cap = 2000000000,
-                            .command_json = "{\"data\": \"balls\"}"};
-    f->o.unlabeled_given = label == sparse;
-    f->o.unlabeled = 255;
-    f->o.dense = label != sparse;
-    for (f->o.n_set = 0; f->o.n_set < (int)(sizeof small / sizeof small[0]); f->o.n_set++)
-        f->options[f->o.n_set] = small[f->o.n_set];
-    f->o.set = f->options;
-}
-
-static void fixture_done(fixture *f)
-{
-    u3d_free(f->out);
-    u3d_test_set_done(&f->set);
-}
-
-static u3d_status run(const fixture *f, int threads, u3d_train_result *r)
-{
-    u3d_backend *b = u3d_test_backend("cpu", NULL, threads);
-    u3d_status status = u3d_train(b, &f->o, r);
-    u3d_backend_close(b);
-    return status;
-}
+typedef u3d_test_run fixture;
 
 static void train_to(fixture *f, const char *name, int threads, u3d_train_result *r)
 {
     u3d_free(f->out);
     f->out = u3d_test_path(f->set.dir, name);
     f->o.out = f->out;
-    assert_ok(run(f, threads, r));
+    assert_ok(u3d_test_run_train(f, threads, r));
 }
 
 static char *in_run(const fixture *f, const char *run_name, const char *file)
@@ -161,10 +73,10 @@ static void test_learns(void **state)
     (void)state;
     fixture f;
     u3d_train_result r;
-    fixture_new(&f, 6, inside);
+    u3d_test_run_new(&f, 6, u3d_test_ball);
     f.o.iterations = 200;
     int64_t live = u3d_mem_live();
-    assert_ok(run(&f, 2, &r));
+    assert_ok(u3d_test_run_train(&f, 2, &r));
     assert_int_equal(u3d_mem_live(), live);
     assert_int_equal(r.iterations, 200);
     if (!(r.val_dice > 0.95))
@@ -182,7 +94,7 @@ static void test_learns(void **state)
     assert_int_equal(m->config.iterations, 200);
     u3d_model_free(m);
     u3d_free(log);
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 /* One volume with a few painted slices: some of them are set aside, and the fold's cases are reported. */
@@ -191,16 +103,16 @@ static void test_sparse_and_report(void **state)
     (void)state;
     fixture f;
     u3d_train_result r;
-    fixture_new(&f, 3, sparse);
+    u3d_test_run_new(&f, 3, u3d_test_ball_sparse);
     static const int report[] = {1, 2};
     f.o.n_train = 1;
     f.o.report = report;
     f.o.n_report = 2;
     f.o.iterations = 100;
-    assert_ok(run(&f, 2, &r));
+    assert_ok(u3d_test_run_train(&f, 2, &r));
     if (!(r.val_dice > 0.9 && r.report_dice > 0.9))
         fail_msg("Dice %g of held-out slices, %g of other volumes", r.val_dice, r.report_dice);
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 static void test_valid_paper_family(void **state)
@@ -208,17 +120,17 @@ static void test_valid_paper_family(void **state)
     (void)state;
     fixture f;
     u3d_train_result r;
-    fixture_new(&f, 1, inside);
+    u3d_test_run_new(&f, 1, u3d_test_ball);
     static const char *const more[] = {
         "padding=valid", "double=before-pool", "norm=batch", "norm_statistics=running",
         "convs=1",       "class_weights=auto", "loss=ce"};
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) f.options[f.o.n_set++] = more[i];
     f.o.iterations = 100;
     f.o.validate_every = -1;
-    assert_ok(run(&f, 2, &r));
+    assert_ok(u3d_test_run_train(&f, 2, &r));
     assert_true(isnan(r.val_dice));
     assert_true(r.loss < 0.3);
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 /* ---- repeating ---- */
@@ -228,7 +140,7 @@ static void test_threads_give_the_same_bits(void **state)
     (void)state;
     fixture f;
     u3d_train_result one, two, other;
-    fixture_new(&f, 5, inside);
+    u3d_test_run_new(&f, 5, u3d_test_ball);
     train_to(&f, "one", 1, &one);
     train_to(&f, "two", 2, &two);
     assert_string_equal(one.fingerprint, two.fingerprint);
@@ -236,7 +148,7 @@ static void test_threads_give_the_same_bits(void **state)
     f.o.seed = 4;
     train_to(&f, "other", 2, &other);
     assert_string_not_equal(one.fingerprint, other.fingerprint);
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 /* Sets *stop when the log has so many lines. */
@@ -267,7 +179,7 @@ static int64_t interrupt_after(fixture *f, const char *name, int lines)
     f->o.out = f->out;
     f->o.stop = &stop;
     assert_int_equal(pthread_create(&thread, NULL, stopper_run, &s), 0);
-    assert_status(run(f, 2, &r), U3D_E_CANCELLED);
+    assert_status(u3d_test_run_train(f, 2, &r), U3D_E_CANCELLED);
     pthread_join(thread, NULL);
     assert_non_null(strstr(u3d_error_text(), "--resume"));
     f->o.stop = NULL;
@@ -281,7 +193,7 @@ static void test_resume(void **state)
     (void)state;
     fixture f;
     u3d_train_result whole, resumed;
-    fixture_new(&f, 6, inside);
+    u3d_test_run_new(&f, 6, u3d_test_ball);
     f.o.iterations = 200;
     train_to(&f, "whole", 2, &whole);
     int64_t done = interrupt_after(&f, "parts", 20);
@@ -292,7 +204,7 @@ static void test_resume(void **state)
     f.o.n_set = 0;
     f.o.net = NULL;
     f.o.seed = 99; /* the run's own is kept */
-    assert_ok(run(&f, 1, &resumed));
+    assert_ok(u3d_test_run_train(&f, 1, &resumed));
     assert_int_equal(resumed.iterations, 200);
     assert_string_equal(whole.fingerprint, resumed.fingerprint);
     assert_same_checkpoint(&f, "whole", "parts");
@@ -301,13 +213,86 @@ static void test_resume(void **state)
     u3d_free(log);
 
     /* A finished run has nothing left to do, and says the same. */
-    assert_ok(run(&f, 2, &resumed));
+    assert_ok(u3d_test_run_train(&f, 2, &resumed));
     assert_string_equal(whole.fingerprint, resumed.fingerprint);
 
     f.o.n_train = 5;
-    assert_status(run(&f, 2, &resumed), U3D_E_ARG);
+    assert_status(u3d_test_run_train(&f, 2, &resumed), U3D_E_ARG);
     assert_non_null(strstr(u3d_error_text(), "data changed"));
-    fixture_done(&f);
+    u3d_test_run_done(&f);
+}
+
+/* ---- deep supervision ---- */
+
+static void assert_in_checkpoint(const char *path, const char *name, bool there)
+{
+    u3d_checkpoint *c;
+    assert_ok(u3d_checkpoint_load(path, &c));
+    if ((u3d_checkpoint_find(c, name) != NULL) != there)
+        fail_msg("%s: %s is %s", path, name, there ? "missing" : "there");
+    u3d_checkpoint_free(c);
+}
+
+/* Mean Dice of the model's prediction of the last case; a prediction has a single head. */
+static double dice_of_prediction(const fixture *f)
+{
+    const u3d_predict_opts o = {.step = 0.5, .quiet = true};
+    const u3d_case *last = &f->set.d.cases[f->set.d.n_cases - 1];
+    u3d_overlap overlap[2] = {{0}};
+    u3d_model *m;
+    u3d_predictor *p;
+    u3d_volume *image, *label, *reference, *classes;
+    u3d_backend *b = u3d_test_cpu();
+    assert_ok(u3d_model_load(f->out, &m));
+    assert_ok(u3d_predictor_open(b, (const u3d_model *const *)&m, 1, &o, &p));
+    assert_ok(u3d_case_read_image(last, &image));
+    assert_ok(u3d_intensity_normalise(image, &m->intensity));
+    assert_ok(u3d_predict_volume(p, image, &classes, NULL));
+    assert_ok(u3d_nifti_read(last->label, U3D_VOLUME_LABEL, &label));
+    assert_ok(u3d_labels_to_classes(&m->labels, label, last->label, &reference));
+    u3d_overlap_add(classes, reference, 2, overlap);
+    u3d_volume_free(image);
+    u3d_volume_free(label);
+    u3d_volume_free(reference);
+    u3d_volume_free(classes);
+    u3d_predictor_free(p);
+    u3d_model_free(m);
+    u3d_backend_close(b);
+    return u3d_overlap_dice(&overlap[1]);
+}
+
+/* Heads at two levels: they are trained and kept, a stopped run goes on with them, prediction does without.
+ */
+static void test_deep_supervision(void **state)
+{
+    (void)state;
+    fixture f;
+    u3d_train_result whole, resumed;
+    u3d_test_run_new(&f, 2, u3d_test_ball_sparse);
+    f.options[0] = "levels=4";
+    f.options[f.o.n_set++] = "deep_supervision=on";
+    f.o.iterations = 60;
+    train_to(&f, "whole", 2, &whole);
+    char *checkpoint = in_run(&f, "whole", "checkpoint.safetensors"),
+         *model = in_run(&f, "whole", "model.safetensors");
+    assert_in_checkpoint(checkpoint, "dec1.head.weight", true);
+    assert_in_checkpoint(checkpoint, "m/dec1.head.bias", true);
+    assert_in_checkpoint(checkpoint, "dec2.head.weight", false);
+    assert_in_checkpoint(model, "dec1.head.weight", true);
+    double dice = dice_of_prediction(&f);
+    if (!(dice > 0.8)) fail_msg("Dice %g after 60 iterations", dice);
+
+    interrupt_after(&f, "parts", 10);
+    f.o.resume = true;
+    f.o.iterations = 0;
+    f.o.n_set = 0;
+    f.o.net = NULL;
+    assert_ok(u3d_test_run_train(&f, 1, &resumed));
+    assert_string_equal(whole.fingerprint, resumed.fingerprint);
+    assert_same_checkpoint(&f, "whole", "parts");
+    u3d_free(checkpoint);
+    u3d_free(model);
+    u3d_test_run_done(&f);
 }
 
 /* ---- refusing ---- */
@@ -317,17 +302,17 @@ static void test_folder(void **state)
     (void)state;
     fixture f;
     u3d_train_result r;
-    fixture_new(&f, 1, inside);
+    u3d_test_run_new(&f, 1, u3d_test_ball);
     f.o.iterations = 2;
     f.o.resume = true;
-    assert_status(run(&f, 2, &r), U3D_E_IO); /* nothing to resume */
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_IO); /* nothing to resume */
     f.o.resume = false;
-    assert_ok(run(&f, 2, &r));
-    assert_status(run(&f, 2, &r), U3D_E_ARG);
+    assert_ok(u3d_test_run_train(&f, 2, &r));
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_ARG);
     assert_non_null(strstr(u3d_error_text(), "--force"));
     f.o.force = true;
     f.o.iterations = 3;
-    assert_ok(run(&f, 2, &r));
+    assert_ok(u3d_test_run_train(&f, 2, &r));
     char *log = in_run(&f, "run", "log.csv"), *config = in_run(&f, "run", "config.json");
     assert_int_equal(log_lines(log), 4);
 
@@ -342,12 +327,12 @@ static void test_folder(void **state)
 
     int lock;
     assert_ok(u3d_path_lock(f.out, &lock));
-    assert_status(run(&f, 2, &r), U3D_E_ARG);
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_ARG);
     assert_non_null(strstr(u3d_error_text(), "in use"));
     u3d_path_unlock(lock);
     u3d_free(log);
     u3d_free(config);
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 static void test_refused_requests(void **state)
@@ -355,26 +340,26 @@ static void test_refused_requests(void **state)
     (void)state;
     fixture f;
     u3d_train_result r;
-    fixture_new(&f, 1, inside);
+    u3d_test_run_new(&f, 1, u3d_test_ball);
     f.o.memory_cap = 1000000; /* not even the program itself */
-    assert_status(run(&f, 2, &r), U3D_E_NOMEM);
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_NOMEM);
     assert_non_null(strstr(u3d_error_text(), "GB"));
     f.o.memory_cap = 2000000000;
     f.o.force = true;
     f.options[f.o.n_set++] = "labels=5";
-    assert_status(run(&f, 2, &r), U3D_E_ARG);
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_ARG);
     f.options[f.o.n_set - 1] = "class_weights=1,2,3";
-    assert_status(run(&f, 2, &r), U3D_E_ARG);
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_ARG);
     f.options[f.o.n_set - 1] = "lr=100"; /* weights overflow at once */
     f.options[f.o.n_set++] = "clip_norm=0";
     f.options[f.o.n_set++] = "optimizer=sgd";
     f.options[f.o.n_set++] = "norm=none";
     f.o.iterations = 60;
     f.o.validate_every = -1;
-    assert_status(run(&f, 2, &r), U3D_E_NUMERIC);
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_NUMERIC);
     f.o.time_s = 5; /* and iterations */
-    assert_status(run(&f, 2, &r), U3D_E_ARG);
-    fixture_done(&f);
+    assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_ARG);
+    u3d_test_run_done(&f);
 }
 
 /* ---- time ---- */
@@ -384,14 +369,15 @@ static void test_time_budget(void **state)
     (void)state;
     fixture f;
     u3d_train_result r;
-    fixture_new(&f, 6, inside);
+    u3d_test_run_new(&f, 6, u3d_test_ball);
     static const int report[] = {0, 1};
     f.o.report = report;
     f.o.n_report = 2;
     f.o.iterations = 0;
     f.o.time_s = 8;
     f.o.started = u3d_clock();
-    assert_ok(run(&f, 1, &r)); /* one thread waits for no other, so that a busy machine only slows it */
+    assert_ok(u3d_test_run_train(
+        &f, 1, &r)); /* one thread waits for no other, so that a busy machine only slows it */
     double took = u3d_clock() - f.o.started;
     /* Above the budget only by what one stall of a shared machine takes. */
     if (!(took <= 10.0 && took >= 4.0)) fail_msg("a budget of 8 s took %.2f s", took);
@@ -400,7 +386,7 @@ static void test_time_budget(void **state)
     assert_ok(u3d_model_load(f.out, &m));
     assert_true(m->config.iterations >= r.iterations);
     u3d_model_free(m);
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 /* ---- allocation failures ---- */
@@ -411,7 +397,7 @@ static void test_out_of_memory(void **state)
     (void)state;
     fixture f;
     u3d_train_result r;
-    fixture_new(&f, 1, inside);
+    u3d_test_run_new(&f, 1, u3d_test_ball);
     f.o.iterations = 2;
     f.o.force = true;
     u3d_backend *b = u3d_test_cpu();
@@ -428,7 +414,7 @@ static void test_out_of_memory(void **state)
     }
     assert_true(failures > 10);
     u3d_backend_close(b);
-    fixture_done(&f);
+    u3d_test_run_done(&f);
 }
 
 int main(void)
@@ -439,6 +425,7 @@ int main(void)
         cmocka_unit_test(test_valid_paper_family),
         cmocka_unit_test(test_threads_give_the_same_bits),
         cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_deep_supervision),
         cmocka_unit_test(test_folder),
         cmocka_unit_test(test_refused_requests),
         cmocka_unit_test(test_time_budget),

@@ -1,10 +1,12 @@
 /* The network family: parameter counts against the paper, sizes, names, and the shapes of its relatives. */
 #include "tests/support.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "net/config.h"
 #include "net/unet3d.h"
+#include "tests/support_eval.h"
 
 static const int64_t PAPER_IN[3] = {116, 132, 132}, PAPER_OUT[3] = {28, 44, 44}; /* z, y, x */
 
@@ -195,6 +197,152 @@ static void test_refusals(void **state)
     u3d_unet3d_done(&net); /* a zeroed struct is legal */
 }
 
+/* ---- deep supervision ---- */
+
+static int64_t heads_beside_the_first(const u3d_graph *g)
+{
+    int64_t n = 0;
+    for (u3d_val v = 0; v < u3d_graph_n_values(g); v++) {
+        const u3d_value *value = u3d_graph_value(g, v);
+        n += value->role == U3D_ROLE_PARAM && strstr(value->name, "head.weight") &&
+             strcmp(value->name, "head.weight") != 0;
+    }
+    return n;
+}
+
+/* nnU-Net has a loss at every decoder level but the coarsest, whose weight is 0; "all" is at that, too. */
+static void test_deep_heads(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        int levels = 2 + i / 2, all = i % 2;
+        u3d_unet3d net;
+        u3d_config c = preset("auto", 3, 1);
+        c.levels = levels;
+        set(&c, "base=4"), set(&c, "patch=32x32x32");
+        int64_t plain = count(&c, U3D_MODE_TRAIN);
+        set(&c, all ? "deep_supervision=all" : "deep_supervision=on");
+        assert_ok(u3d_unet3d_build(&c, NULL, U3D_MODE_TRAIN, 2, c.patch, true, &net));
+        int64_t expected = all ? levels - 2 : levels > 3 ? levels - 3 : 0, params = 0;
+        assert_int_equal(heads_beside_the_first(net.graph), expected);
+        for (int64_t level = 1; level <= expected; level++) {
+            char name[32];
+            (void)snprintf(name, sizeof name, "dec%lld.head.weight", (long long)level);
+            assert_param(net.graph, name, 5, (int64_t[]){1, 1, 1, 4 << level, 3});
+            assert_true(u3d_unet3d_only_trained(name));
+            params += (4 << level) * 3 + 3;
+        }
+        assert_int_equal(u3d_graph_param_count(net.graph), plain + params);
+        assert_int_equal(count(&c, U3D_MODE_INFER), plain);
+        u3d_unet3d_done(&net);
+    }
+    static const char *const of_all[] = {"head.weight", "dec0.conv1.weight", "dec1.up.weight",
+                                         "dec1.header", "dec.head.weight",   ""};
+    for (size_t i = 0; i < sizeof of_all / sizeof *of_all; i++)
+        assert_false(u3d_unet3d_only_trained(of_all[i]));
+
+    u3d_config c = preset("paper", 3, 3);
+    set(&c, "deep_supervision=on");
+    assert_status(u3d_config_check(&c), U3D_E_ARG);
+    assert_non_null(strstr(u3d_error_text(), "padding=same"));
+}
+
+/* Small enough for the oracle; nothing but the poolings and the clamp of Dice's sums has a kink. */
+static void deep_build(const char *loss, u3d_unet3d *net)
+{
+    u3d_config c = preset("auto", 3, 1);
+    set(&c, "levels=5"), set(&c, "base=2"), set(&c, "max_width=4"), set(&c, "convs=1"), set(&c, "norm=none");
+    set(&c, "pool=2x2x1,1x2x2,2x1x2,2x2x2"), set(&c, "kernel=1x1x3,3x1x1,1x3x1");
+    set(&c, "leaky_slope=1"), set(&c, "patch=8x16x16"), set(&c, "deep_supervision=on"), set(&c, loss);
+    assert_ok(u3d_config_check(&c));
+    assert_ok(u3d_unet3d_build(&c, NULL, U3D_MODE_TRAIN, 2, c.patch, true, net));
+}
+
+static void deep_fill(u3d_test_eval *e)
+{
+    for (u3d_val v = 0; v < u3d_graph_n_values(e->g); v++) {
+        const u3d_value *value = u3d_graph_value(e->g, v);
+        if (value->role != U3D_ROLE_PARAM && value->role != U3D_ROLE_INPUT) continue;
+        u3d_rng r = u3d_rng_at(u3d_test_seed(), U3D_RNG_TEST, (uint64_t)v);
+        bool labels = value->type.dtype == U3D_U8;
+        double sd = value->fan_in > 0 ? 1.0 / sqrt((double)value->fan_in) : 1.0;
+        for (int64_t i = 0; i < u3d_type_elems(&value->type); i++)
+            e->value[v][i] = labels ? (u3d_rng_below(&r, 4) > 0 ? 255 : (double)u3d_rng_below(&r, 3))
+                             : value->type.rank == 1 ? 0.5 + u3d_rng_uniform(&r)
+                                                     : sd * u3d_rng_normal(&r);
+    }
+}
+
+static double value_of(const u3d_test_eval *e, const char *name)
+{
+    u3d_val v = u3d_graph_find(e->g, name);
+    if (v == U3D_NONE) fail_msg("no value %s", name);
+    return e->value[v][0];
+}
+
+/* 4/7, 2/7, 1/7 of the losses at three levels. */
+static void test_deep_loss_is_the_weighted_sum(void **state)
+{
+    (void)state;
+    static const char *const scopes[] = {"loss", "loss1", "loss2"}, *const kinds[][2] = {
+                                                                        {"loss=ce", "xent"},
+                                                                        {"loss=dice", "dice"},
+                                                                        {"loss=ce+dice", "sum"}};
+    for (int k = 0; k < 3; k++) {
+        u3d_unet3d net;
+        u3d_test_eval e;
+        double sum = 0.0;
+        deep_build(kinds[k][0], &net);
+        assert_ok(u3d_test_eval_new(&e, net.graph));
+        deep_fill(&e);
+        u3d_test_eval_run(&e, false);
+        for (int level = 0; level < 3; level++) {
+            char name[32];
+            (void)snprintf(name, sizeof name, "%s.%s.out", scopes[level], kinds[k][1]);
+            double loss = value_of(&e, name);
+            assert_true(loss > 0.01);
+            sum += (4 >> level) / 7.0 * loss;
+        }
+        double total = e.value[net.loss][0];
+        if (!(fabs(total - sum) < 1e-6)) fail_msg("%s: the loss is %g, expected %g", kinds[k][0], total, sum);
+        u3d_test_eval_done(&e);
+        u3d_unet3d_done(&net);
+    }
+}
+
+/* Three elements of every parameter. Labels are sparse: some windows have none, some not in the middle. */
+static void test_deep_gradients(void **state)
+{
+    (void)state;
+    const double step = 1e-7; /* short: a maximum of a pooling hardly ever changes its place within it */
+    u3d_unet3d net;
+    u3d_test_eval e;
+    deep_build("loss=ce+dice", &net);
+    assert_ok(u3d_test_eval_new(&e, net.graph));
+    deep_fill(&e);
+    for (u3d_val v = 0; v < u3d_graph_n_values(net.graph); v++) {
+        const u3d_value *value = u3d_graph_value(net.graph, v);
+        if (value->role != U3D_ROLE_PARAM) continue;
+        int64_t n = u3d_type_elems(&value->type), each = n > 3 ? n / 3 : 1;
+        for (int64_t i = 0; i < n; i += each) {
+            double keep = e.value[v][i], loss[2];
+            for (int side = 0; side < 2; side++) {
+                e.value[v][i] = keep + (side ? step : -step);
+                u3d_test_eval_run(&e, false);
+                loss[side] = e.value[net.loss][0];
+            }
+            e.value[v][i] = keep;
+            u3d_test_eval_run(&e, true);
+            double got = e.value[value->grad][i], want = (loss[1] - loss[0]) / (2 * step);
+            if (!(fabs(got - want) < 1e-6 + 1e-4 * fabs(want)))
+                fail_msg("d loss / d %s[%lld] is %.9g, differences give %.9g", value->name, (long long)i, got,
+                         want);
+        }
+    }
+    u3d_test_eval_done(&e);
+    u3d_unet3d_done(&net);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -206,6 +354,9 @@ int main(void)
         cmocka_unit_test(test_family),
         cmocka_unit_test(test_max_width),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_deep_heads),
+        cmocka_unit_test(test_deep_loss_is_the_weighted_sum),
+        cmocka_unit_test(test_deep_gradients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -147,6 +147,8 @@ static bench_kind kind_of(u3d_op op)
     case U3D_OP_ADD:
     case U3D_OP_COPY: return BENCH_JOIN;
     case U3D_OP_FILL:
+    case U3D_OP_SCALE:
+    case U3D_OP_SUBSAMPLE:
     case U3D_OP_SOFTMAX:
     case U3D_OP_SOFTMAX_XENT:
     case U3D_OP_SOFTMAX_XENT_BACK:

@@ -8,6 +8,7 @@
 #include "io/path.h"
 #include "net/footprint.h"
 #include "net/model.h"
+#include "net/postprocess.h"
 #include "net/train.h"
 #include "net/unet3d.h"
 #include "tools/args_data.h"
@@ -54,6 +55,15 @@ static cJSON *size_json(const int64_t size[3], int64_t channels)
     return cJSON_CreateDoubleArray(v, 4);
 }
 
+static bool keep_largest_json(cJSON *json, const u3d_model *m)
+{
+    cJSON *list = cJSON_AddArrayToObject(json, "keep_largest");
+    for (int k = 0; list && k < m->labels.n; k++)
+        if (m->keep_largest[k] && !cJSON_AddItemToArray(list, cJSON_CreateNumber(m->labels.value[k])))
+            return false;
+    return list != NULL;
+}
+
 static u3d_status print_json(const description *d)
 {
     cJSON *json = cJSON_CreateObject(), *settings = NULL;
@@ -68,7 +78,7 @@ static u3d_status print_json(const description *d)
     if (ok && d->model) {
         cJSON *labels = NULL;
         ok = u3d_labels_to_json(&d->model->labels, &labels) == U3D_OK &&
-             cJSON_AddItemToObject(json, "labels", labels) &&
+             cJSON_AddItemToObject(json, "labels", labels) && keep_largest_json(json, d->model) &&
              cJSON_AddStringToObject(json, "fingerprint", d->model->fingerprint);
     }
     u3d_status status =
@@ -100,10 +110,12 @@ static u3d_status print_text(const description *d)
            (long long)n->out[0], (long long)d->config.labels);
     printf("arithmetic  %.1f GFLOP for one forward pass\n", u3d_graph_flops(n->graph, false) / 1e9);
     if (d->model) {
+        char text[600];
         const u3d_labels *l = &d->model->labels;
         printf("weights     %s\nlabels     ", d->model->fingerprint);
         for (int32_t k = 0; k < l->n; k++)
             printf(" %d%s%s", l->value[k], l->name[k][0] ? "=" : "", l->name[k]);
+        printf("\nlargest component alone of: %s", u3d_postprocess_text(d->model, text, sizeof text));
         printf("\ntrained on  voxels of %.4gx%.4gx%.4g (x, y, z)\n", d->model->facts.spacing[2],
                d->model->facts.spacing[1], d->model->facts.spacing[0]);
     }

@@ -7,6 +7,7 @@
 #include "engine/mem.h"
 #include "io/json.h"
 #include "io/path.h"
+#include "net/postprocess.h"
 #include "net/predict.h"
 #include "tools/args_data.h"
 
@@ -110,6 +111,13 @@ static u3d_status results_print(const args *a, const work *w, double seconds)
     return status;
 }
 
+static void say_postprocess(const u3d_model *m)
+{
+    char text[600];
+    if (strcmp(u3d_postprocess_text(m, text, sizeof text), "none") != 0)
+        U3D_INFO("predict", "the largest component alone is kept of: %s", text);
+}
+
 static void work_free(work *w)
 {
     for (int i = 0; w->jobs && i < w->n_jobs; i++) {
@@ -141,6 +149,7 @@ u3d_status cmd_predict(const args *a)
     U3D_GO(outputs_name(a, &w));
     U3D_GO(args_open_backend(a, &backend));
     U3D_GO(u3d_predictor_open(backend, (const u3d_model *const *)w.models, w.n_models, &o, &predictor));
+    say_postprocess(w.models[0]);
     for (int i = 0; i < w.n_jobs; i++) {
         const double start = u3d_clock();
         U3D_GO(u3d_predict_case(predictor, w.models[0], w.jobs[i].input, w.jobs[i].out,

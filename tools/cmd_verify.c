@@ -80,7 +80,8 @@ u3d_status verify_stopped(const verify *v)
 /* ---- networks ---- */
 
 /* Small enough for the oracle, with all that graphs are made of: both paddings, norms, activations, losses,
- * optimizers, fused and plain, channels on both sides of 4 and 8, lengths that differ per axis. */
+ * deep supervision, optimizers, fused and plain, channels on both sides of 4 and 8, lengths that differ per
+ * axis. */
 static const struct {
     const char *name, *preset, *set[20];
 } nets[] = {
@@ -88,10 +89,10 @@ static const struct {
      "paper-bn",
      {"levels=3", "base=4", "channels=3", "labels=3", "norm_statistics=running", "patch=52x48x44",
       "nesterov=true", "weight_decay=0.001", "average=0.99", NULL}},
-    {"instance-leaky-dice",
+    {"instance-leaky-deep",
      "auto",
-     {"levels=3", "base=6", "channels=1", "labels=4", "batch=2", "patch=24x16x20", "optimizer=adam",
-      "momentum=0.9", "clip_norm=0.1", NULL}},
+     {"levels=4", "base=6", "channels=1", "labels=4", "batch=2", "patch=24x16x8", "optimizer=adam",
+      "momentum=0.9", "clip_norm=0.1", "deep_supervision=on", NULL}},
     {"flat-plain",
      "paper2d",
      {"levels=3", "base=5", "channels=2", "labels=2", "batch=2", "padding=same", "patch=28x32x3", "fuse=off",

@@ -1,5 +1,6 @@
-/* relu, relu_back, add, copy, fill: kernels/pointwise.cl; the updates of flat blocks: kernels/optim_step.cl.
- * One work-item per piece of 4 floats, or of 1 where the number of elements is no multiple of 4. */
+/* relu, relu_back, add, copy, scale, fill: kernels/pointwise.cl; the updates of flat blocks:
+ * kernels/optim_step.cl. One work-item per piece of 4 floats, or of 1 where the number of elements is no
+ * multiple of 4. */
 #include "backends/opencl/cl_entries.h"
 #include "backends/opencl/cl_rows.h"
 
@@ -41,6 +42,14 @@ static void prepare_fill(cl_job *j)
     add_operands(j);
     cl_job_int(j, n);
     cl_job_float(j, j->desc->attr.fill.value);
+}
+
+static void prepare_scale(cl_job *j)
+{
+    const int64_t n = begin_pieces(j, "pointwise", "scale");
+    add_operands(j);
+    cl_job_int(j, n);
+    cl_job_float(j, j->desc->attr.scale.factor);
 }
 
 static void prepare_pieces(cl_job *j, const char *file, const char *name)
@@ -106,6 +115,7 @@ const cl_entry cl_relu_back_plain = {.name = "plain", .prepare = prepare_relu};
 const cl_entry cl_fill_plain = {.name = "plain", .prepare = prepare_fill};
 const cl_entry cl_copy_plain = {.name = "plain", .prepare = prepare_copy};
 const cl_entry cl_add_plain = {.name = "plain", .prepare = prepare_add};
+const cl_entry cl_scale_plain = {.name = "plain", .prepare = prepare_scale};
 const cl_entry cl_sgd_step_plain = {.name = "plain", .prepare = prepare_sgd};
 const cl_entry cl_adam_step_plain = {.name = "plain", .prepare = prepare_adam};
 const cl_entry cl_lerp_plain = {.name = "plain", .prepare = prepare_lerp};

@@ -1,4 +1,4 @@
-/* Ops that treat every element alike: relu, fill, copy, add.
+/* Ops that treat every element alike: relu, fill, copy, add, scale.
  *
  * relu's gradient reads y, not x, so that x may be overwritten: for slope >= 0, y > 0 exactly where x > 0. */
 #include <math.h>
@@ -92,6 +92,28 @@ static u3d_status add_grad(u3d_graph *g, const u3d_node *n)
     return u3d_grad_append(g, n, "db", U3D_OP_COPY, NULL, &dy, 1, &n->in[1], 1);
 }
 
+static u3d_status scale_infer(u3d_op_desc *d)
+{
+    U3D_TRY(u3d_op_begin(d, (u3d_op_form){U3D_ATTR_SCALE, 1, 1, 1, 1}));
+    if (!isfinite(d->attr.scale.factor))
+        return u3d_fail(U3D_E_ARG, "scale: factor is %g, expected a finite number",
+                        (double)d->attr.scale.factor);
+    U3D_TRY(pointwise_check_f32(d, 0, "x"));
+    d->out[0] = d->in[0];
+    return u3d_op_end(d);
+}
+
+static u3d_status scale_grad(u3d_graph *g, const u3d_node *n)
+{
+    u3d_val dy = u3d_graph_value(g, n->out[0])->grad;
+    return u3d_grad_append(g, n, "dx", U3D_OP_SCALE, &n->attr, &dy, 1, n->in, 1);
+}
+
+static int scale_text(const u3d_op_desc *d, char *buf, size_t cap)
+{
+    return snprintf(buf, cap, "%g", (double)d->attr.scale.factor);
+}
+
 const u3d_op_info u3d_rule_RELU = {
     .name = "relu",
     .infer = relu_infer,
@@ -112,3 +134,6 @@ const u3d_op_info u3d_rule_FILL = {.name = "fill", .infer = fill_infer, .text = 
 const u3d_op_info u3d_rule_COPY = {.name = "copy", .infer = copy_infer, .grad = copy_grad, .accumulates = 1};
 
 const u3d_op_info u3d_rule_ADD = {.name = "add", .infer = add_infer, .grad = add_grad, .in_place = true};
+
+const u3d_op_info u3d_rule_SCALE = {
+    .name = "scale", .infer = scale_infer, .grad = scale_grad, .text = scale_text, .in_place = true};

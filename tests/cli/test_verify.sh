@@ -5,7 +5,7 @@ cpu="--backend=cpu --quiet"
 expect 0 'all [0-9]+ checks agree' "$u3d" $cpu verify
 cp out.txt table.txt
 check "a line per op and implementation" test "$(grep -c ' ok$' table.txt)" -gt 40
-check "whole networks, too" grep -Eq '^instance-leaky-dice +gradients/oracle .* ok$' table.txt
+check "whole networks, too" grep -Eq '^instance-leaky-deep +gradients/oracle .* ok$' table.txt
 expect 0 '"ok":[[:space:]]*true' "$u3d" $cpu verify --json --threads 2
 cp out.txt verify.json
 check "JSON and nothing else on stdout" sh -c "head -c 1 verify.json | grep -q '{'"

@@ -32,6 +32,12 @@ void u3d_ref_ADD(const u3d_op_desc *d, const double *const *in, double *const *o
     for (int64_t e = 0; e < u3d_type_elems(&d->out[0]); e++) out[0][e] = in[0][e] + in[1][e];
 }
 
+void u3d_ref_SCALE(const u3d_op_desc *d, const double *const *in, double *const *out)
+{
+    for (int64_t e = 0; e < u3d_type_elems(&d->out[0]); e++)
+        out[0][e] = (double)d->attr.scale.factor * in[0][e];
+}
+
 void u3d_ref_LERP(const u3d_op_desc *d, const double *const *in, double *const *out)
 {
     for (int64_t e = 0; e < u3d_type_elems(&d->out[0]); e++) out[0][e] += in[1][0] * (in[0][e] - out[0][e]);

@@ -1,4 +1,4 @@
-/* Element by element: relu, relu_back, fill, copy, add. Layout does not matter: arrays are flat here.
+/* Element by element: relu, relu_back, fill, copy, add, scale. Layout does not matter: arrays are flat here.
  *
  * `omp simd` says that iterations are independent, which holds for outputs that share an input exactly;
  * without it the compiler's overlap check would send the in-place case to scalar code. Bound by memory. */
@@ -108,6 +108,24 @@ static void run_add(const cpu_call *c)
     }
 }
 
+static void scale_slice(const float *x, float *y, int64_t n, float factor)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) y[i] = factor * x[i];
+}
+
+static void run_scale(const cpu_call *c)
+{
+    const float *x = c->in[0];
+    float *y = c->out[0], factor = c->desc->attr.scale.factor;
+    int64_t n = u3d_type_elems(&c->desc->out[0]), slices = cpu_slices(n, CPU_SLICE_ELEMS);
+#pragma omp parallel for num_threads(c->threads) schedule(static) if (slices > 1)
+    for (int64_t s = 0; s < slices; s++) {
+        cpu_range r = cpu_slice(n, slices, s, CPU_LINE_ELEMS);
+        scale_slice(x + r.begin, y + r.begin, r.end - r.begin, factor);
+    }
+}
+
 const cpu_entry CPU_NAME(cpu_RELU)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_relu},
                                         {0}};
 const cpu_entry CPU_NAME(cpu_RELU_BACK)[] = {
@@ -117,3 +135,5 @@ const cpu_entry CPU_NAME(cpu_FILL)[] = {{.name = "plain", .refuses = cpu_refuse_
 const cpu_entry CPU_NAME(cpu_COPY)[] = {{.name = "plain", .refuses = refuse_copy, .run = run_copy}, {0}};
 const cpu_entry CPU_NAME(cpu_ADD)[] = {{.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_add},
                                        {0}};
+const cpu_entry CPU_NAME(cpu_SCALE)[] = {
+    {.name = "plain", .refuses = cpu_refuse_accumulate, .run = run_scale}, {0}};

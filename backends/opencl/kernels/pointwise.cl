@@ -3,6 +3,7 @@
  *   relu       y = x > 0 ? x : slope * x
  *   relu_back  dx = y > 0 ? dy : slope * dy
  *   add        y = a + b
+ *   scale      y = factor * x
  *   copy       y = x, or y += x where ADD
  *   fill       y = value */
 #include "vec.clh"
@@ -58,4 +59,14 @@ fill(OUT(float, y), const int n, const float value)
     const size_t i = get_global_id(0);
     if (i >= (size_t)n) return;
     PIECES(y)[i] = (floatv)(value);
+}
+
+__kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
+scale(SHARED(float, x), SHARED(float, y), const int n, const float factor)
+{
+    AT(x);
+    AT(y);
+    const size_t i = get_global_id(0);
+    if (i >= (size_t)n) return;
+    PIECES(y)[i] = factor * PIECES(x)[i];
 }

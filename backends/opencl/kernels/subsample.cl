@@ -1,0 +1,27 @@
+/* Labels at a lower resolution, a work-item per label of the result:
+ *
+ *   y[n,oz,oy,ox] = x[n, oz*SD + SD/2, oy*SH + SH/2, ox*SW + SW/2], or where that is `ignore`
+ *                   the first label of the window that is not
+ *
+ * Axis 0 runs over a row of y, axis 1 over its rows, axis 2 over its planes, samples included: windows tile
+ * the map, so that plane z of y begins at plane z * SD of x whatever the sample is. */
+#ifndef SD
+#define SD 2
+#define SH 2
+#define SW 2
+#endif
+
+__kernel __attribute__((reqd_work_group_size(64, 4, 1))) void
+subsample(IN(uchar, x), OUT(uchar, y), const int ow, const int oh, const int ignore)
+{
+    AT(x);
+    AT(y);
+    const int ox = (int)get_global_id(0), oy = (int)get_global_id(1), oz = (int)get_global_id(2);
+    if (ox >= ow || oy >= oh) return;
+    const int row = ow * SW, plane = row * oh * SH;
+    const int corner = oz * SD * plane + oy * SH * row + ox * SW;
+    int label = x[corner + SD / 2 * plane + SH / 2 * row + SW / 2];
+    for (int k = 0; label == ignore && k < SD * SH * SW; k++)
+        label = x[corner + k / (SH * SW) * plane + k / SW % SH * row + k % SW];
+    y[(oz * oh + oy) * ow + ox] = (uchar)label;
+}
