@@ -84,6 +84,12 @@ static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
             i + 1, (long long)b->config.patch[2], (long long)b->config.patch[1],
             (long long)b->config.patch[0], (long long)a->config.patch[2], (long long)a->config.patch[1],
             (long long)a->config.patch[0]);
+    if (a->config.resample != b->config.resample || strcmp(a->config.spacing, b->config.spacing) != 0 ||
+        a->config.resample_image != b->config.resample_image)
+        return u3d_fail(U3D_E_ARG,
+                        "averaging models: model %d resamples otherwise (spacing=%s) than the first (spacing=%s); "
+                        "predict with each and compare instead",
+                        i + 1, b->config.spacing, a->config.spacing);
     return U3D_OK;
 }
 

@@ -29,14 +29,14 @@ static int first_scored(const u3d_training *t)
     return t->model.labels.background ? 1 : 0;
 }
 
-/* Predict one volume and add its scores. */
+/* Predict one volume, as training sees it, and add its scores on the grid of the reference. */
 static u3d_status score_volume(u3d_training *t, const u3d_volume *image, const u3d_volume *reference,
                                tally *sums)
 {
     u3d_overlap overlap[U3D_MAX_LABELS] = {{0}};
     u3d_volume *classes = NULL;
     int n = t->model.labels.n;
-    U3D_TRY(u3d_predict_volume(t->predictor, image, &classes, NULL));
+    U3D_TRY(u3d_predict_volume_to(t->predictor, image, reference, &classes, NULL));
     u3d_overlap_add(classes, reference, n, overlap);
     u3d_volume_free(classes);
     for (int k = 0; k < n; k++) {
@@ -84,10 +84,15 @@ static void log_scores(const u3d_training *t, const char *what, const u3d_scores
 
 static u3d_status score_case(u3d_training *t, int i, tally *sums)
 {
-    const u3d_case_data *data;
-    U3D_TRY(u3d_cases_acquire(t->cases, i, &data));
-    u3d_status status = score_volume(t, data->image, t->held_slices ? t->held_slices : data->label, sums);
-    u3d_cases_release(t->cases, i);
+    u3d_status status = U3D_OK;
+    const u3d_case_data *data = NULL;
+    u3d_volume *own = NULL; /* what was resampled is compared with the labels as they were painted */
+    if (!t->held_slices && u3d_cases_is_resampled(t->cases, i)) U3D_GO(u3d_cases_read_own(t->cases, i, &own));
+    U3D_GO(u3d_cases_acquire(t->cases, i, &data));
+    status = score_volume(t, data->image, t->held_slices ? t->held_slices : own ? own : data->label, sums);
+done:
+    if (data) u3d_cases_release(t->cases, i);
+    u3d_volume_free(own);
     return status;
 }
 
@@ -137,6 +142,7 @@ static u3d_status report_case(u3d_training *t, const u3d_case *c, tally *sums)
     U3D_GO(u3d_nifti_read(c->label, U3D_VOLUME_LABEL, &file));
     U3D_GO(u3d_labels_to_classes(&t->model.labels, file, c->label, &classes));
     U3D_GO(u3d_intensity_normalise(image, &t->model.intensity));
+    U3D_GO(u3d_resample_image(u3d_cases_resampling(t->cases), image));
     U3D_GO(score_volume(t, image, classes, sums));
 done:
     u3d_volume_free(image);

@@ -61,7 +61,10 @@ static u3d_status config_from_data(const args *a, const char *command_name, bool
     u3d_cases_opts o = {.dense = a->dense};
     U3D_GO(args_unlabeled(a, &o.unlabeled_given, &o.unlabeled));
     U3D_GO(args_cases_open(a, command_name, true, &found));
+    u3d_resampling_of(c, &o.resampling);
     U3D_GO(u3d_cases_open(found.data, found.train, found.n_train, c->intensity, &o, &cases));
+    const u3d_resampling *r = u3d_cases_resampling(cases);
+    if (r->on) u3d_spacing_text(r->spacing, c->spacing, sizeof c->spacing);
     if (!c->labels) c->labels = u3d_cases_labels(cases)->n;
     if (!c->channels) c->channels = u3d_cases_facts(cases)->channels;
     if (is_auto) U3D_GO(autoplan(a, cases, b, c));
