@@ -60,10 +60,12 @@ uint64_t u3d_resample_image_bytes(const int64_t size[3], const int64_t out[3], i
 
 /* Classes u8 -> size `out`, in place as above.
  *
- * A voxel of the result is labelled where the input voxel nearest to its centre is, or any whose centre lies in it: what
- * was painted is neither lost nor spread, down to single slices. Its class is the one with the largest sum of linear
- * weights among labelled voxels (tents of half width max(1, n_in/n_out) per axis: nnU-Net's order 1 with arg max, and
- * a majority where voxels grow); among equals the nearest voxel's, else the lowest. */
+ * A voxel of the result is labelled where one of its input voxels is: along each axis those whose centres lie in it, or
+ * the nearest one where there is none. So what was painted is neither lost nor spread, down to single slices. Its class
+ * is the one with the largest sum of linear weights among labelled voxels, in tents of half width
+ * max(1, (1 + n_in/n_out) / 2) per axis: nnU-Net's order 1 with arg max, and the majority of the voxels inside where
+ * voxels grow. Among equals the nearest voxel's, else the lowest. On balls a third to two thirds as many voxels are wrong as with the
+ * nearest voxel's class (tests/test_resample.c). */
 u3d_status u3d_resample_labels_to(u3d_volume *v, const int64_t out[3]);
 
 /* The way back, plane by plane: probabilities on the network's grid come in z order, and every plane of the volume's own

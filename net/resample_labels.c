@@ -30,7 +30,7 @@ static int64_t cell_begin(int64_t o, int64_t n_in, int64_t n_out)
 
 static u3d_status axis_make(int64_t n_in, int64_t n_out, label_axis *axis)
 {
-    const double half = fmax(1, (double)n_in / (double)n_out);
+    const double half = fmax(1, 0.5 + 0.5 * (double)n_in / (double)n_out);
     const int64_t most = 2 * (int64_t)ceil(half) + 1;
     axis->span = u3d_new((size_t)n_out, sizeof *axis->span);
     axis->weight = u3d_new((size_t)n_out, (size_t)most * sizeof *axis->weight);
