@@ -154,8 +154,8 @@ static void hold_subtract(const u3d_volume *classes, const u3d_volume *rest, u3d
     for (int64_t i = 0; i < n; i++) to[i] = kept[i] == U3D_UNLABELED ? from[i] : (uint8_t)U3D_UNLABELED;
 }
 
-/* Carries out the choice on the borrowed case, whose labels on the files' grid are `classes`: everything that can
- * fail comes before the first change. */
+/* Carries out the choice on the borrowed case, whose labels on the files' grid are `classes`: everything that
+ * can fail comes before the first change. */
 static u3d_status hold_apply(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *classes,
                              const hold_axis axis[3], u3d_volume **held, double *share)
 {

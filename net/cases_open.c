@@ -117,9 +117,10 @@ static u3d_status open_index_labels(u3d_cases *c, u3d_case_entry *e, const int32
         const bool left = at < e->index.n && e->index.class[at] == k;
         at += left;
         if (!left)
-            U3D_WARN("cases",
-                     "case '%s': label %d is too small for voxels of %.4gx%.4gx%.4g and is lost in resampling",
-                     e->files.id, values[k], e->spacing[2], e->spacing[1], e->spacing[0]);
+            U3D_WARN(
+                "cases",
+                "case '%s': label %d is too small for voxels of %.4gx%.4gx%.4g and is lost in resampling",
+                e->files.id, values[k], e->spacing[2], e->spacing[1], e->spacing[0]);
     }
     return U3D_OK;
 }
@@ -143,8 +144,8 @@ static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
     U3D_GO(open_check_channels(c, i, image));
     open_note_orientation(c, i, image);
     u3d_case_place(c, e, image);
-    e->bytes = (uint64_t)(e->size[0] * e->size[1] * e->size[2]) *
-               (4 * (uint64_t)image->channels + (label ? 1 : 0));
+    e->bytes =
+        (uint64_t)(e->size[0] * e->size[1] * e->size[2]) * (4 * (uint64_t)image->channels + (label ? 1 : 0));
     c->total += e->bytes;
     if (label) {
         status = open_scan_labels(e, label, scan, scan->values[i], &scan->n_values[i], &classes);
@@ -276,7 +277,8 @@ static u3d_status open_scan_all(u3d_cases *c, const u3d_cases_opts *o, open_scan
 {
     for (int i = 0; i < c->n; i++) U3D_TRY(open_scan_case(c, i, scan));
     U3D_TRY(u3d_case_table(scan->d, &scan->found, &c->labels));
-    for (int i = 0; i < c->n; i++) open_renumber(&c->entry[i], scan->values[i], scan->n_values[i], &c->labels);
+    for (int i = 0; i < c->n; i++)
+        open_renumber(&c->entry[i], scan->values[i], scan->n_values[i], &c->labels);
     if (c->intensity.kind == U3D_INTENSITY_CT) U3D_TRY(open_normalise_ct(c, scan));
     open_facts(c, scan->column);
     open_report(c, scan, o);

@@ -1,7 +1,7 @@
 /* Training cases on one voxel spacing: which, and what it costs the labels.
  *
- * The target is known before any voxel is read, from the headers, so that each case is resampled as soon as it
- * is there and its own voxels let go. */
+ * The target is known before any voxel is read, from the headers, so that each case is resampled as soon as
+ * it is there and its own voxels let go. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,9 +36,9 @@ u3d_status u3d_case_settle_spacing(u3d_cases *c, const u3d_resampling *wanted)
     int64_t(*size)[3] = u3d_new((size_t)c->n, sizeof *size);
     u3d_status status = spacing && size ? probe_headers(c, spacing, size) : U3D_E_NOMEM;
     if (status == U3D_OK)
-        status = u3d_resample_target((const double(*)[3])spacing, (const int64_t(*)[3])size, c->n,
-                                     c->resampling.spacing, c->facts.spacing_why,
-                                     sizeof c->facts.spacing_why);
+        status =
+            u3d_resample_target((const double(*)[3])spacing, (const int64_t(*)[3])size, c->n,
+                                c->resampling.spacing, c->facts.spacing_why, sizeof c->facts.spacing_why);
     u3d_free(spacing);
     u3d_free(size);
     return status;
@@ -55,7 +55,8 @@ void u3d_case_place(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *ima
     if (e->resampled) memcpy(e->spacing, c->resampling.spacing, sizeof e->spacing);
 }
 
-u3d_status u3d_case_resample(const u3d_cases *c, const u3d_case_entry *e, u3d_volume *image, u3d_volume *classes)
+u3d_status u3d_case_resample(const u3d_cases *c, const u3d_case_entry *e, u3d_volume *image,
+                             u3d_volume *classes)
 {
     if (!e->resampled) return U3D_OK;
     if (image) U3D_TRY(u3d_resample_image_to(image, e->size, c->resampling.how));
@@ -108,17 +109,19 @@ static void planes_warn(const u3d_case_entry *e, int axis, const int64_t *at, in
 {
     int64_t merged = 0, nearest = INT64_MAX, last = -1;
     for (int64_t i = 0; i < n; i++) {
-        const int64_t plane = (2 * at[i] + 1) * e->size[axis] / (2 * e->own_size[axis]); /* that it falls into */
+        const int64_t plane =
+            (2 * at[i] + 1) * e->size[axis] / (2 * e->own_size[axis]); /* that it falls into */
         merged += plane == last;
         last = plane;
         if (i > 0 && at[i] - at[i - 1] < nearest) nearest = at[i] - at[i - 1];
     }
     if (merged > 0)
-        U3D_WARN("cases",
-                 "case '%s': %lld of %lld annotated slices across %c fall into the same resampled slice as their "
-                 "neighbour, because they lie %.4g apart and voxels become %.4g; set a finer spacing to keep all",
-                 e->files.id, (long long)merged, (long long)n, "zyx"[axis],
-                 (double)nearest * e->own_spacing[axis], target);
+        U3D_WARN(
+            "cases",
+            "case '%s': %lld of %lld annotated slices across %c fall into the same resampled slice as their "
+            "neighbour, because they lie %.4g apart and voxels become %.4g; set a finer spacing to keep all",
+            e->files.id, (long long)merged, (long long)n, "zyx"[axis],
+            (double)nearest * e -> own_spacing[axis], target);
 }
 
 u3d_status u3d_case_check_slices(const u3d_cases *c, const u3d_case_entry *e, const u3d_volume *classes)
@@ -146,6 +149,6 @@ void u3d_case_report_resampling(const u3d_cases *c)
     int n = 0;
     if (!c->resampling.on) return;
     for (int i = 0; i < c->n_all; i++) n += c->entry[i].resampled;
-    U3D_INFO("cases", "resampling to voxels of %.6gx%.6gx%.6g (%s): %d of %d cases differ by more than %g %%", s[2],
-             s[1], s[0], c->facts.spacing_why, n, c->n_all, 100 * U3D_RESAMPLE_TOLERANCE);
+    U3D_INFO("cases", "resampling to voxels of %.6gx%.6gx%.6g (%s): %d of %d cases differ by more than %g %%",
+             s[2], s[1], s[0], c->facts.spacing_why, n, c->n_all, 100 * U3D_RESAMPLE_TOLERANCE);
 }

@@ -1,8 +1,8 @@
 /* Prediction of whole volumes: the loop that cuts, runs and stitches, and the way from file to file.
  *
- * Memory: the volume (f32), its classes (u8), one ring of planes (net/stitch.c), two more on the own grid of a
- * volume that is resampled (net/resample_planes.c), and one tile's network; or the volume while it is resampled, if that
- * is more. All of it is added up and compared with --memory before any voxel is read. */
+ * Memory: the volume (f32), its classes (u8), one ring of planes (net/stitch.c), two more on the own grid of
+ * a volume that is resampled (net/resample_planes.c), and one tile's network; or the volume while it is
+ * resampled, if that is more. All of it is added up and compared with --memory before any voxel is read. */
 #include <math.h>
 #include <string.h>
 
@@ -141,11 +141,13 @@ static u3d_status check_memory(const u3d_predictor *p, const u3d_case *input)
 static void log_resampled(const u3d_case *input, const u3d_volume *own, const u3d_volume *image)
 {
     U3D_INFO("predict",
-             "%s: resampled from %lldx%lldx%lld voxels of %.4gx%.4gx%.4g to %lldx%lldx%lld of %.4gx%.4gx%.4g for the "
+             "%s: resampled from %lldx%lldx%lld voxels of %.4gx%.4gx%.4g to %lldx%lldx%lld of %.4gx%.4gx%.4g "
+             "for the "
              "network; results are on the file's own grid",
-             input->id, (long long)own->size[2], (long long)own->size[1], (long long)own->size[0], own->spacing[2],
-             own->spacing[1], own->spacing[0], (long long)image->size[2], (long long)image->size[1],
-             (long long)image->size[0], image->spacing[2], image->spacing[1], image->spacing[0]);
+             input->id, (long long)own->size[2], (long long)own->size[1], (long long)own->size[0],
+             own->spacing[2], own->spacing[1], own->spacing[0], (long long)image->size[2],
+             (long long)image->size[1], (long long)image->size[0], image->spacing[2], image->spacing[1],
+             image->spacing[0]);
 }
 
 /* The model's training data against this volume: what cannot work is refused, what is doubtful is said. */

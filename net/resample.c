@@ -1,9 +1,9 @@
 /* Sizes, targets and images: the geometry stands in resample.h.
  *
- * A B-spline of order 3 needs coefficients that a filter with the one pole sqrt(3) - 2 makes of the samples, once
- * forward and once backward along each line (Unser, Aldroubi & Eden, "B-spline signal processing: part II", IEEE
- * Transactions on Signal Processing 41, 1993). The border voxel repeated for ever has a closed form at both
- * ends, so that nothing is padded. LANES neighbouring lines are filtered side by side, in double. */
+ * A B-spline of order 3 needs coefficients that a filter with the one pole sqrt(3) - 2 makes of the samples,
+ * once forward and once backward along each line (Unser, Aldroubi & Eden, "B-spline signal processing: part
+ * II", IEEE Transactions on Signal Processing 41, 1993). The border voxel repeated for ever has a closed form
+ * at both ends, so that nothing is padded. LANES neighbouring lines are filtered side by side, in double. */
 #include "net/resample_impl.h"
 
 #include <stdio.h>
@@ -27,7 +27,8 @@ void u3d_resampling_of(const u3d_config *c, u3d_resampling *r)
         (void)u3d_parse_spacing(c->spacing, r->spacing); /* checked when it was set */
 }
 
-bool u3d_resample_size(const u3d_resampling *r, const int64_t size[3], const double spacing[3], int64_t out[3])
+bool u3d_resample_size(const u3d_resampling *r, const int64_t size[3], const double spacing[3],
+                       int64_t out[3])
 {
     bool differs = false;
     memcpy(out, size, 3 * sizeof *out);
@@ -119,12 +120,13 @@ void u3d_resample_linear_axis(const float *in, int64_t outer, int64_t n_in, int6
     for (int64_t o = 0; o < n_out; o++) {
         const u3d_resample_pair p = u3d_resample_pair_at(o, n_in, n_out);
         for (int64_t i = 0; i < outer; i++)
-            u3d_resample_blend(in + (i * n_in + p.low) * inner, in + (i * n_in + p.high) * inner, p.share, inner,
-                               out + (i * n_out + o) * inner);
+            u3d_resample_blend(in + (i * n_in + p.low) * inner, in + (i * n_in + p.high) * inner, p.share,
+                               inner, out + (i * n_out + o) * inner);
     }
 }
 
-/* Samples -> coefficients / 6 of LANES lines in place: c [n + 4, LANES], two repeats of the border at each end. */
+/* Samples -> coefficients / 6 of LANES lines in place: c [n + 4, LANES], two repeats of the border at each
+ * end. */
 static void spline_filter(double *c, int64_t n)
 {
     const double z = sqrt(3.0) - 2.0;

@@ -27,14 +27,16 @@ static inline u3d_resample_pair u3d_resample_pair_at(int64_t o, int64_t n_in, in
     return p;
 }
 
-/* out = (1 - share) low + share high. The one place of this sum, so that slabs and whole volumes round alike. */
+/* out = (1 - share) low + share high. The one place of this sum, so that slabs and whole volumes round alike.
+ */
 void u3d_resample_blend(const float *low, const float *high, double share, int64_t n, float *out);
 
 /* Linear along one axis: in [outer, n_in, inner] -> out [outer, n_out, inner]. */
-void u3d_resample_linear_axis(const float *in, int64_t outer, int64_t n_in, int64_t n_out, int64_t inner, float *out);
+void u3d_resample_linear_axis(const float *in, int64_t outer, int64_t n_in, int64_t n_out, int64_t inner,
+                              float *out);
 
-/* Size and place of a volume that is resampled to `out`: the same box in space, so that the first centre moves by half
- * the difference of the voxels. */
+/* Size and place of a volume that is resampled to `out`: the same box in space, so that the first centre
+ * moves by half the difference of the voxels. */
 void u3d_resample_header(u3d_volume *v, const int64_t out[3]);
 
 #endif

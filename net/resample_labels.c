@@ -1,7 +1,7 @@
 /* Classes on another grid: resample.h says which voxels are labelled and how a class is chosen.
  *
- * Per axis and voxel of the result a row of the table below; all of it is integers but the weights, so that every
- * voxel of the input lies in one cell exactly. */
+ * Per axis and voxel of the result a row of the table below; all of it is integers but the weights, so that
+ * every voxel of the input lies in one cell exactly. */
 #include "net/resample_impl.h"
 
 #include <string.h>
@@ -78,8 +78,7 @@ static uint8_t taps_class(const uint8_t *in, const int64_t size[3], const label_
     int lowest = U3D_UNLABELED, highest = -1;
     for (int64_t z = 0; z < s[0]->n_taps; z++)
         for (int64_t y = 0; y < s[1]->n_taps; y++) {
-            const uint8_t *row =
-                in + ((s[0]->first + z) * size[1] + s[1]->first + y) * size[2] + s[2]->first;
+            const uint8_t *row = in + ((s[0]->first + z) * size[1] + s[1]->first + y) * size[2] + s[2]->first;
             const float w = s[0]->weight[z] * s[1]->weight[y];
             for (int64_t x = 0; x < s[2]->n_taps; x++) {
                 if (row[x] == U3D_UNLABELED) continue;
@@ -98,8 +97,8 @@ static uint8_t taps_class(const uint8_t *in, const int64_t size[3], const label_
     return near != U3D_UNLABELED && sum[near] == best ? near : class;
 }
 
-static void labels_fill(const uint8_t *in, const int64_t size[3], const label_axis axis[3], const int64_t out[3],
-                        uint8_t *to)
+static void labels_fill(const uint8_t *in, const int64_t size[3], const label_axis axis[3],
+                        const int64_t out[3], uint8_t *to)
 {
     const label_span *s[3];
     for (int64_t z = 0; z < out[0]; z++)
@@ -119,7 +118,8 @@ u3d_status u3d_resample_labels_to(u3d_volume *v, const int64_t out[3])
     label_axis axis[3] = {{0}};
     u3d_status status = U3D_OK;
     uint8_t *data = NULL;
-    U3D_ASSERT(v->dtype == U3D_U8 && v->channels == 1, "dtype %d, %d channels", (int)v->dtype, (int)v->channels);
+    U3D_ASSERT(v->dtype == U3D_U8 && v->channels == 1, "dtype %d, %d channels", (int)v->dtype,
+               (int)v->channels);
     if (memcmp(v->size, out, sizeof v->size) == 0) return U3D_OK;
     int64_t elements;
     uint64_t bytes;

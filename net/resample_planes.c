@@ -1,8 +1,9 @@
-/* Probabilities back to a volume's own grid while they are made; before: one plane of the network's grid after the
- * other; after: every voxel has a class.
+/* Probabilities back to a volume's own grid while they are made; before: one plane of the network's grid
+ * after the other; after: every voxel has a class.
  *
  *   plane [fy, fx, K]  -x->  half [fy, tx, K]  -y->  newer [ty, tx, K]
- *   older, newer: the last two such planes; a plane of the result lies between them   -z->  row [tx, K]  ->  class */
+ *   older, newer: the last two such planes; a plane of the result lies between them   -z->  row [tx, K]  ->
+ * class */
 #include "net/resample_impl.h"
 
 #include <string.h>

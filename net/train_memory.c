@@ -39,7 +39,8 @@ static uint64_t largest_param(const u3d_graph *g)
     return largest;
 }
 
-/* Predicted classes; of a case that was resampled also its labels as in the file, and the way back to them. */
+/* Predicted classes; of a case that was resampled also its labels as in the file, and the way back to them.
+ */
 static uint64_t own_grid_bytes(const u3d_training *t, int i)
 {
     const int64_t *size = u3d_cases_own_size(t->cases, i);

@@ -113,7 +113,8 @@ uint64_t u3d_training_memory_cap(const u3d_training *t)
     return u3d_mem_machine() / 10 * 9;
 }
 
-/* What spacing=auto came to is kept in the model; a resumed run finds numbers, and keeps the reason for them. */
+/* What spacing=auto came to is kept in the model; a resumed run finds numbers, and keeps the reason for them.
+ */
 static void keep_facts(u3d_training *t)
 {
     char why[sizeof t->model.facts.spacing_why];

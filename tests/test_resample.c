@@ -1,5 +1,5 @@
-/* Resampling: where voxels go, which functions come through exactly, splines against a system of equations solved
- * plainly, what happens to labels, and planes on their way back against the whole volume at once. */
+/* Resampling: where voxels go, which functions come through exactly, splines against a system of equations
+ * solved plainly, what happens to labels, and planes on their way back against the whole volume at once. */
 #include "tests/support_cases.h"
 
 #include <math.h>
@@ -45,7 +45,8 @@ static void both_grids_fill_one_box(void **state)
     (void)state;
     u3d_rng r = rng_of(1);
     for (int trial = 0; trial < 50; trial++) {
-        const int64_t size[3] = {1 + u3d_rng_below(&r, 9), 1 + u3d_rng_below(&r, 9), 1 + u3d_rng_below(&r, 9)};
+        const int64_t size[3] = {1 + u3d_rng_below(&r, 9), 1 + u3d_rng_below(&r, 9),
+                                 1 + u3d_rng_below(&r, 9)};
         const int64_t out[3] = {1 + u3d_rng_below(&r, 9), 1 + u3d_rng_below(&r, 9), 1 + u3d_rng_below(&r, 9)};
         u3d_volume *v = volume_of(size, (double[]){3, 2, 0.5}, U3D_F32, 1);
         for (int w = 0; w < 3; w++) /* oblique, away from the origin */
@@ -102,18 +103,21 @@ static void the_target_is_the_median_but_for_coarse_slices(void **state)
         memcpy(spacing[i], (double[]){5 + i, 1.2f, 1 + 0.01 * i}, sizeof spacing[i]);
         memcpy(size[i], (int64_t[]){12, 200, 220}, sizeof size[i]);
     }
-    assert_ok(u3d_resample_target((const double(*)[3])spacing, (const int64_t(*)[3])size, N, target, why, sizeof why));
-    u3d_test_close(target[0], 6, 1e-12); /* rank 0.1 * 10 of 5 .. 15 */
+    assert_ok(u3d_resample_target((const double(*)[3])spacing, (const int64_t(*)[3])size, N, target, why,
+                                  sizeof why));
+    u3d_test_close(target[0], 6, 1e-12);   /* rank 0.1 * 10 of 5 .. 15 */
     u3d_test_close(target[1], 1.2, 1e-12); /* single precision of the header rounded off */
     u3d_test_close(target[2], 1.05, 1e-12);
     assert_non_null(strstr(why, "10th percentile"));
     for (int i = 0; i < N; i++) size[i][0] = 150; /* coarse, but not short: nothing special */
-    assert_ok(u3d_resample_target((const double(*)[3])spacing, (const int64_t(*)[3])size, N, target, why, sizeof why));
+    assert_ok(u3d_resample_target((const double(*)[3])spacing, (const int64_t(*)[3])size, N, target, why,
+                                  sizeof why));
     u3d_test_close(target[0], 10, 1e-12);
     assert_null(strstr(why, "10th percentile"));
     for (int i = 0; i < N; i++) size[i][0] = 12;
     for (int i = 0; i < 3; i++) spacing[i][0] = 0.5; /* never finer than the others */
-    assert_ok(u3d_resample_target((const double(*)[3])spacing, (const int64_t(*)[3])size, N, target, why, sizeof why));
+    assert_ok(u3d_resample_target((const double(*)[3])spacing, (const int64_t(*)[3])size, N, target, why,
+                                  sizeof why));
     u3d_test_close(target[0], 1.2, 1e-12);
 }
 
@@ -146,12 +150,14 @@ static u3d_volume *sampled(const int64_t size[3], double (*field)(const double[3
     float *to = v->data;
     for (int64_t z = 0; z < size[0]; z++)
         for (int64_t y = 0; y < size[1]; y++)
-            for (int64_t x = 0; x < size[2]; x++) *to++ = (float)field((double[]){(double)z, (double)y, (double)x});
+            for (int64_t x = 0; x < size[2]; x++)
+                *to++ = (float)field((double[]){(double)z, (double)y, (double)x});
     return v;
 }
 
 /* Largest difference from the field at voxels at least `margin` inside. */
-static double worst_inside(const u3d_volume *v, const int64_t own[3], double margin, double (*field)(const double[3]))
+static double worst_inside(const u3d_volume *v, const int64_t own[3], double margin,
+                           double (*field)(const double[3]))
 {
     const float *got = v->data;
     double worst = 0;
@@ -193,7 +199,8 @@ static void polynomials_come_through(void **state)
     }
 }
 
-/* Spline through one line with the border repeated: coefficients from their equations, by repeated substitution. */
+/* Spline through one line with the border repeated: coefficients from their equations, by repeated
+ * substitution. */
 static void spline_plainly(const float *in, int n, int n_out, double *out)
 {
     enum { PAD = 30, CAP = 128 };
@@ -208,7 +215,9 @@ static void spline_plainly(const float *in, int n, int n_out, double *out)
         out[o] = 0;
         for (int i = 0; i < all; i++) {
             const double d = fabs(at - i);
-            const double b = d < 1 ? 2.0 / 3 - d * d + d * d * d / 2 : d < 2 ? (2 - d) * (2 - d) * (2 - d) / 6 : 0;
+            const double b = d < 1   ? 2.0 / 3 - d * d + d * d * d / 2
+                             : d < 2 ? (2 - d) * (2 - d) * (2 - d) / 6
+                                     : 0;
             out[o] += b * c[i];
         }
     }
@@ -303,8 +312,8 @@ static void there_and_back_keeps_smooth_fields(void **state)
         assert_ok(u3d_resample_image_to(v, i < 2 ? finer : coarser, how));
         assert_ok(u3d_resample_image_to(v, size, how));
         const double worst = worst_inside(v, size, 6, smooth_field);
-        print_message("round trip %s by %s: at most %.5f\n", i < 2 ? "finer" : "coarser", i % 2 ? "linear" : "cubic",
-                      worst);
+        print_message("round trip %s by %s: at most %.5f\n", i < 2 ? "finer" : "coarser",
+                      i % 2 ? "linear" : "cubic", worst);
         assert_true(worst < bound[i]);
         for (int a = 0; a < 3; a++) u3d_test_close(v->spacing[a], 1, 1e-12);
         u3d_volume_free(v);
@@ -393,8 +402,9 @@ static void balls_keep_their_volume(void **state)
             u3d_volume_free(was);
             u3d_volume_free(v);
         }
-        print_message("pair %d: radius 8 %+.2f %%, radius 14 %+.2f %%; wrong voxels %lld, with nearest %lld\n", i,
-                      100 * (inner - 1), 100 * (both - 1), (long long)wrong, (long long)wrong_nearest);
+        print_message(
+            "pair %d: radius 8 %+.2f %%, radius 14 %+.2f %%; wrong voxels %lld, with nearest %lld\n", i,
+            100 * (inner - 1), 100 * (both - 1), (long long)wrong, (long long)wrong_nearest);
         assert_true(fabs(inner - 1) < 0.035 && fabs(both - 1) < 0.02);
         assert_true(i == 0 ? wrong <= wrong_nearest : 10 * wrong < 8 * wrong_nearest);
     }
@@ -431,7 +441,8 @@ static void labelled_is_what_was_painted(void **state)
             in[i] = u3d_rng_below(&r, 8) ? 255 : (uint8_t)u3d_rng_below(&r, 3);
         u3d_volume *was = copy_of(v);
         assert_ok(u3d_resample_labels_to(v, out));
-        if (memcmp(size, out, sizeof size) == 0) assert_memory_equal(v->data, was->data, (size_t)u3d_volume_voxels(v));
+        if (memcmp(size, out, sizeof size) == 0)
+            assert_memory_equal(v->data, was->data, (size_t)u3d_volume_voxels(v));
         const uint8_t *from = was->data, *got = v->data;
         for (int64_t o = 0; o < u3d_volume_voxels(v); o++) {
             const int64_t at[3] = {o / (out[1] * out[2]), o / out[2] % out[1], o % out[2]};
@@ -440,7 +451,8 @@ static void labelled_is_what_was_painted(void **state)
                 const int64_t k[3] = {i / (size[1] * size[2]), i / size[2] % size[1], i % size[2]};
                 labelled = from[i] != 255;
                 for (int a = 0; a < 3; a++) {
-                    const int64_t twice = (2 * at[a] + 1) * size[a] - (2 * k[a] + 1) * out[a]; /* 2 n_out (c - k) */
+                    const int64_t twice =
+                        (2 * at[a] + 1) * size[a] - (2 * k[a] + 1) * out[a]; /* 2 n_out (c - k) */
                     const bool in_cell = (2 * k[a] + 1) * out[a] / (2 * size[a]) == at[a];
                     labelled = labelled && (in_cell || llabs(twice) < out[a] || twice == out[a]);
                 }

@@ -1,9 +1,9 @@
-/* Resampling on the way through training and prediction: cases of mixed spacings, their memory and their held-out
- * slices, the model's metadata, and what it is for: telling small balls from large ones by size where a voxel's
- * size says nothing.
+/* Resampling on the way through training and prediction: cases of mixed spacings, their memory and their
+ * held-out slices, the model's metadata, and what it is for: telling small balls from large ones by size
+ * where a voxel's size says nothing.
  *
- * A volume is a box of 32 x 32 x 32 mm with four bright balls in noise: two of radius 3.2 mm (label 1) and two of 6 mm
- * (label 2), equally bright. */
+ * A volume is a box of 32 x 32 x 32 mm with four bright balls in noise: two of radius 3.2 mm (label 1) and
+ * two of 6 mm (label 2), equally bright. */
 #include "tests/support_cases.h"
 
 #include <math.h>
@@ -287,8 +287,9 @@ static void opening_gives_everything_back(void **state)
 static void train_mixed(const u3d_test_set *s, const char *out, const char *resample, u3d_train_result *r)
 {
     static const int train[] = {0, 1, 2, 3, 4}, report[] = {5, 6};
-    const char *set[] = {"levels=3",     "base=8",      "patch=24x24x24", "batch=2",  "optimizer=adam", "lr=0.005",
-                         "momentum=0.9", "average=0.9", "turn=off",       "mirror=x", resample};
+    const char *set[] = {"levels=3",       "base=8",   "patch=24x24x24", "batch=2",
+                         "optimizer=adam", "lr=0.005", "momentum=0.9",   "average=0.9",
+                         "turn=off",       "mirror=x", resample};
     u3d_train_opts o = {.out = out,
                         .data = &s->d,
                         .train = train,
@@ -359,7 +360,7 @@ static void size_is_told_at_any_spacing(void **state)
     u3d_train_result with, without;
     u3d_model *m_with, *m_without;
     mixed_set(&s, label_at);
-    add_case(&s, 20, (double[]){0.6, 0.55, 0.55}, label_at);  /* reported, and predicted from its file */
+    add_case(&s, 20, (double[]){0.6, 0.55, 0.55}, label_at); /* reported, and predicted from its file */
     add_case(&s, 21, (double[]){1.7, 1.9, 1.9}, label_at);
     char *on = u3d_test_path(s.dir, "on"), *off = u3d_test_path(s.dir, "off");
     train_mixed(&s, on, "resample=auto", &with);
@@ -372,12 +373,15 @@ static void size_is_told_at_any_spacing(void **state)
     assert_string_equal(m_without->config.spacing, "auto");
     assert_string_equal(m_without->facts.spacing_why, "");
 
-    const double fine[2] = {predicted_dice(&s, 6, m_with, "fine.nii.gz"), predicted_dice(&s, 6, m_without, "f.nii")};
-    const double coarse[2] = {predicted_dice(&s, 7, m_with, "coarse.nii"), predicted_dice(&s, 7, m_without, "c.nii")};
-    print_message("Dice with and without resampling: held out %.3f, %.3f; fine voxels %.3f, %.3f; coarse %.3f, %.3f; "
-                  "report %.3f, %.3f\n",
-                  with.val_dice, without.val_dice, fine[0], fine[1], coarse[0], coarse[1], with.report_dice,
-                  without.report_dice);
+    const double fine[2] = {predicted_dice(&s, 6, m_with, "fine.nii.gz"),
+                            predicted_dice(&s, 6, m_without, "f.nii")};
+    const double coarse[2] = {predicted_dice(&s, 7, m_with, "coarse.nii"),
+                              predicted_dice(&s, 7, m_without, "c.nii")};
+    print_message(
+        "Dice with and without resampling: held out %.3f, %.3f; fine voxels %.3f, %.3f; coarse %.3f, %.3f; "
+        "report %.3f, %.3f\n",
+        with.val_dice, without.val_dice, fine[0], fine[1], coarse[0], coarse[1], with.report_dice,
+        without.report_dice);
     assert_true(fine[0] > 0.8 && fine[1] < fine[0] - 0.2);
     assert_true(coarse[0] > 0.7);
     assert_true(with.report_dice > without.report_dice + 0.1);
@@ -391,12 +395,9 @@ static void size_is_told_at_any_spacing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cases_come_on_one_spacing),
-        cmocka_unit_test(cases_read_again_are_the_same),
-        cmocka_unit_test(held_slices_are_the_files),
-        cmocka_unit_test(slices_that_fall_together_are_told),
-        cmocka_unit_test(opening_gives_everything_back),
-        cmocka_unit_test(size_is_told_at_any_spacing),
+        cmocka_unit_test(cases_come_on_one_spacing),     cmocka_unit_test(cases_read_again_are_the_same),
+        cmocka_unit_test(held_slices_are_the_files),     cmocka_unit_test(slices_that_fall_together_are_told),
+        cmocka_unit_test(opening_gives_everything_back), cmocka_unit_test(size_is_told_at_any_spacing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
