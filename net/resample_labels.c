@@ -70,31 +70,49 @@ static bool cell_is_labelled(const uint8_t *in, const int64_t size[3], const lab
     return false;
 }
 
-/* Class with the largest weight of the three spans; there is a labelled voxel among them. */
-static uint8_t taps_class(const uint8_t *in, const int64_t size[3], const label_span *s[3], uint8_t near)
+static const uint8_t *taps_row(const uint8_t *in, const int64_t size[3], const label_span *s[3], int64_t z,
+                               int64_t y)
 {
-    float sum[U3D_UNLABELED] = {0}, best;
-    uint8_t class = U3D_UNLABELED;
-    int lowest = U3D_UNLABELED, highest = -1;
+    return in + ((s[0]->first + z) * size[1] + s[1]->first + y) * size[2] + s[2]->first;
+}
+
+/* Lowest and highest class among the labelled voxels of the three spans; there is one at least. */
+static void taps_range(const uint8_t *in, const int64_t size[3], const label_span *s[3], int *lowest,
+                       int *highest)
+{
+    *lowest = U3D_UNLABELED;
+    *highest = -1;
     for (int64_t z = 0; z < s[0]->n_taps; z++)
         for (int64_t y = 0; y < s[1]->n_taps; y++) {
-            const uint8_t *row = in + ((s[0]->first + z) * size[1] + s[1]->first + y) * size[2] + s[2]->first;
-            const float w = s[0]->weight[z] * s[1]->weight[y];
+            const uint8_t *row = taps_row(in, size, s, z, y);
             for (int64_t x = 0; x < s[2]->n_taps; x++) {
                 if (row[x] == U3D_UNLABELED) continue;
-                sum[row[x]] += w * s[2]->weight[x];
-                if (row[x] < lowest) lowest = row[x];
-                if (row[x] > highest) highest = row[x];
+                if (row[x] < *lowest) *lowest = row[x];
+                if (row[x] > *highest) *highest = row[x];
             }
         }
-    U3D_ASSERT(highest >= 0, "no labelled voxel near %lld", (long long)s[0]->near);
-    best = -1;
-    for (int k = lowest; k <= highest; k++)
-        if (sum[k] > best) {
-            best = sum[k];
-            class = (uint8_t)k;
+    U3D_ASSERT(*highest >= 0, "no labelled voxel near %lld", (long long)s[0]->near);
+}
+
+/* Class with the largest weight of the three spans. */
+static uint8_t taps_class(const uint8_t *in, const int64_t size[3], const label_span *s[3], uint8_t near)
+{
+    float sum[U3D_UNLABELED];
+    int lowest, highest, best;
+    taps_range(in, size, s, &lowest, &highest);
+    if (lowest == highest) return (uint8_t)lowest; /* as nearly everywhere */
+    for (int k = lowest; k <= highest; k++) sum[k] = 0;
+    for (int64_t z = 0; z < s[0]->n_taps; z++)
+        for (int64_t y = 0; y < s[1]->n_taps; y++) {
+            const uint8_t *row = taps_row(in, size, s, z, y);
+            const float w = s[0]->weight[z] * s[1]->weight[y];
+            for (int64_t x = 0; x < s[2]->n_taps; x++)
+                if (row[x] != U3D_UNLABELED) sum[row[x]] += w * s[2]->weight[x];
         }
-    return near != U3D_UNLABELED && sum[near] == best ? near : class;
+    best = lowest;
+    for (int k = lowest; k <= highest; k++)
+        if (sum[k] > sum[best]) best = k;
+    return near != U3D_UNLABELED && sum[near] == sum[best] ? near : (uint8_t)best;
 }
 
 static void labels_fill(const uint8_t *in, const int64_t size[3], const label_axis axis[3],
