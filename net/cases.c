@@ -42,6 +42,28 @@ uint64_t u3d_cases_resident_bytes(const u3d_cases *c)
 {
     return c->total < c->cap ? c->total : c->cap;
 }
+const u3d_resampling *u3d_cases_resampling(const u3d_cases *c)
+{
+    return &c->resampling;
+}
+bool u3d_cases_is_resampled(const u3d_cases *c, int i)
+{
+    return c->entry[i].resampled;
+}
+const int64_t *u3d_cases_own_size(const u3d_cases *c, int i)
+{
+    return c->entry[i].own_size;
+}
+uint64_t u3d_cases_loading_bytes(const u3d_cases *c)
+{
+    uint64_t most = 0;
+    for (int i = 0; i < c->n_all; i++) {
+        const uint64_t bytes = u3d_case_resample_bytes(&c->entry[i], c->facts.channels);
+        const bool again = c->total > c->cap || c->entry[i].state == U3D_CASE_ABSENT;
+        if (again && bytes > most) most = bytes;
+    }
+    return most;
+}
 bool u3d_cases_one_orientation(const u3d_cases *c)
 {
     return c->one_orientation;
@@ -103,7 +125,7 @@ static u3d_status cases_load(const u3d_cases *c, const u3d_case_entry *e, u3d_ca
     u3d_status status;
     *out = (u3d_case_data){0};
     U3D_GO(u3d_case_read(&e->files, NULL, &out->image, &label));
-    if (memcmp(out->image->size, e->size, sizeof e->size) != 0) {
+    if (memcmp(out->image->size, e->own_size, sizeof e->own_size) != 0) {
         status = u3d_fail(U3D_E_FORMAT,
                           "case '%s' has another size than when it was first read; its files were changed",
                           e->files.id);
@@ -111,10 +133,25 @@ static u3d_status cases_load(const u3d_cases *c, const u3d_case_entry *e, u3d_ca
     }
     if (label) U3D_GO(u3d_labels_to_classes(&c->labels, label, e->files.label, &out->label));
     if (label) u3d_case_hide_held(e, out->label);
+    u3d_volume_free(label);
+    label = NULL;
     U3D_GO(u3d_intensity_normalise(out->image, &c->intensity));
+    U3D_GO(u3d_case_resample(c, e, out->image, out->label));
 done:
     u3d_volume_free(label);
     if (status != U3D_OK) cases_drop_data(out);
+    return status;
+}
+
+u3d_status u3d_cases_read_own(const u3d_cases *c, int i, u3d_volume **classes)
+{
+    const u3d_case_entry *e = &c->entry[i];
+    u3d_volume *label;
+    *classes = NULL;
+    if (!e->files.label) return u3d_fail(U3D_E_ARG, "case '%s' has no labels", e->files.id);
+    U3D_TRY(u3d_nifti_read(e->files.label, U3D_VOLUME_LABEL, &label));
+    u3d_status status = u3d_labels_to_classes(&c->labels, label, e->files.label, classes);
+    u3d_volume_free(label);
     return status;
 }
 

@@ -6,18 +6,21 @@
 #include "io/dataset.h"
 #include "net/intensity.h"
 #include "net/labels.h"
+#include "net/resample.h"
 
 typedef struct u3d_cases_opts {
     bool unlabeled_given;
     int32_t unlabeled;    /* --unlabeled V */
     bool dense;           /* --dense: every voxel is labelled, nothing is guessed */
     uint64_t memory_cap;  /* bytes for resident volumes; 0: half of the machine's */
+    u3d_resampling resampling; /* voxels that all cases are brought to; spacing 0: u3d_resample_target of them */
 } u3d_cases_opts;
 
 /* What prediction checks its input against; stored in the model. */
 typedef struct u3d_data_facts {
     int32_t channels;
-    double spacing[3];      /* median, z, y, x                                             */
+    double spacing[3];      /* z, y, x: what cases were resampled to, or the median of their own */
+    char spacing_why[160];  /* where it comes from; "" where nothing is resampled           */
     int orientation[3];     /* of the first case, as u3d_volume_orientation; zeros unknown */
     double size[3];         /* median voxels, z, y, x                                      */
     bool sparse;            /* most voxels are unlabelled; not stored                      */
@@ -45,9 +48,15 @@ const u3d_data_facts *u3d_cases_facts(const u3d_cases *c);
 const u3d_intensity_stats *u3d_cases_intensity(const u3d_cases *c);
 /* Labelled voxels of class k in case i. */
 int64_t u3d_cases_voxels(const u3d_cases *c, int i, int k);
+/* After resampling, as the volumes that are borrowed. */
 const int64_t *u3d_cases_size(const u3d_cases *c, int i);    /* z, y, x */
 const double *u3d_cases_spacing(const u3d_cases *c, int i);  /* z, y, x */
 uint64_t u3d_cases_resident_bytes(const u3d_cases *c);       /* planned: what will be kept in memory */
+const u3d_resampling *u3d_cases_resampling(const u3d_cases *c);    /* with its target */
+bool u3d_cases_is_resampled(const u3d_cases *c, int i);
+const int64_t *u3d_cases_own_size(const u3d_cases *c, int i);      /* as in its files, z, y, x */
+/* Most that resampling one case takes for a moment beside the result. 0: none will be any more. */
+uint64_t u3d_cases_loading_bytes(const u3d_cases *c);
 
 /* The channels of one case, from one 4D file or one file per channel (same grid), as f32 [z,y,x,c], not normalised. */
 u3d_status u3d_case_read_image(const u3d_case *c, u3d_volume **out);
@@ -58,6 +67,10 @@ bool u3d_cases_one_orientation(const u3d_cases *c);          /* all files store 
 u3d_status u3d_cases_acquire(u3d_cases *c, int i, const u3d_case_data **out);
 void u3d_cases_release(u3d_cases *c, int i);
 
+/* Classes u8 of a case on the grid of its files, header and all, read again; what was held out of training is there.
+ * The caller's. U3D_E_ARG: the case has no labels. */
+u3d_status u3d_cases_read_own(const u3d_cases *c, int i, u3d_volume **classes);
+
 /* Position (z, y, x) of the r-th labelled voxel (class k, or any labelled one where k < 0), in storage order. */
 u3d_status u3d_cases_locate(u3d_cases *c, int i, int k, int64_t r, int64_t pos[3]);
 
@@ -67,7 +80,7 @@ void u3d_cases_hold_last(u3d_cases *c, int n);
 
 /* Hold out slices for validation where there is one volume: about `share` of the annotated slices of each orientation
  * (every n-th, in the middle of the annotated range) become unlabelled for training; *held is a u8 class volume that has only
- * them. Voxels where a held slice crosses a kept one count as held. U3D_E_UNSUPPORTED: too few annotated slices. */
+ * them, on the grid of the case's files. Voxels where a held slice crosses a kept one count as held. U3D_E_UNSUPPORTED: too few annotated slices. */
 u3d_status u3d_cases_hold_slices(u3d_cases *c, double share, u3d_volume **held, char *text, size_t cap);
 
 #endif

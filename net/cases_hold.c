@@ -32,12 +32,6 @@ typedef struct hold_axis {
     int64_t taken;
 } hold_axis;
 
-static int hold_compare(const void *a, const void *b)
-{
-    int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* Labelled voxels of each plane, and of each class in all of them. */
 static void hold_count(const u3d_volume *classes, int n_classes, hold_axis axis[3], int64_t *total)
 {
@@ -58,13 +52,7 @@ static void hold_count(const u3d_volume *classes, int n_classes, hold_axis axis[
 /* Annotated slices of one orientation, in order, into scratch; their number in a->annotated. */
 static void hold_find(hold_axis *a)
 {
-    a->annotated = 0;
-    memcpy(a->scratch, a->count, (size_t)a->n * sizeof *a->count);
-    qsort(a->scratch, (size_t)a->n, sizeof *a->scratch, hold_compare);
-    int64_t most = a->scratch[a->n - 1], median = a->scratch[a->n / 2];
-    if (2 * median >= most) return;
-    for (int64_t at = 0; at < a->n; at++)
-        if (2 * a->count[at] > median + most) a->scratch[a->annotated++] = at;
+    a->annotated = u3d_case_annotated(a->count, a->n, a->scratch);
 }
 
 /* Classes in a plane, 0 where holding it out would take too much of one away: lost[k] of total[k] are gone
@@ -166,19 +154,21 @@ static void hold_subtract(const u3d_volume *classes, const u3d_volume *rest, u3d
     for (int64_t i = 0; i < n; i++) to[i] = kept[i] == U3D_UNLABELED ? from[i] : (uint8_t)U3D_UNLABELED;
 }
 
-/* Carries out the choice on the borrowed case: everything that can fail comes before the first change. */
-static u3d_status hold_apply(u3d_case_entry *e, const hold_axis axis[3], u3d_volume **held, double *share)
+/* Carries out the choice on the borrowed case, whose labels on the files' grid are `classes`: everything that
+ * can fail comes before the first change. */
+static u3d_status hold_apply(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *classes,
+                             const hold_axis axis[3], u3d_volume **held, double *share)
 {
     u3d_case_entry planned = *e;
     u3d_volume *rest = NULL, *taken = NULL;
     u3d_status status;
     for (int a = 0; a < 3; a++) planned.held[a] = axis[a].held;
     planned.index.before = NULL;
-    U3D_GO(u3d_volume_new_like(e->data.label, U3D_U8, 1, &rest));
-    U3D_GO(u3d_volume_new_like(e->data.label, U3D_U8, 1, &taken));
-    memcpy(rest->data, e->data.label->data, (size_t)u3d_volume_voxels(rest));
+    U3D_GO(u3d_volume_new_like(classes, U3D_U8, 1, &rest));
+    U3D_GO(u3d_volume_new_like(classes, U3D_U8, 1, &taken));
+    memcpy(rest->data, classes->data, (size_t)u3d_volume_voxels(rest));
     u3d_case_hide_held(&planned, rest);
-    hold_subtract(e->data.label, rest, taken);
+    hold_subtract(classes, rest, taken);
     int64_t n_taken = hold_labelled(taken), n_rest = hold_labelled(rest);
     if (n_taken == 0 || n_rest == 0) {
         status = u3d_fail(U3D_E_UNSUPPORTED,
@@ -187,6 +177,7 @@ static u3d_status hold_apply(u3d_case_entry *e, const hold_axis axis[3], u3d_vol
                           e->files.id, (long long)n_rest, (long long)n_taken);
         goto done;
     }
+    U3D_GO(u3d_case_resample(c, e, NULL, rest));
     U3D_GO(u3d_case_index_make(rest, &planned.index));
     *share = (double)n_taken / (double)(n_taken + n_rest);
     u3d_free(e->index.before);
@@ -212,8 +203,9 @@ u3d_status u3d_cases_hold_slices(u3d_cases *c, double share, u3d_volume **held, 
                         "slices are held out once, of a single labelled volume; here are %d cases", c->n);
     u3d_case_entry *e = &c->entry[0];
     const int n_classes = c->labels.n;
-    int64_t n = e->size[0] + e->size[1] + e->size[2];
+    int64_t n = e->own_size[0] + e->own_size[1] + e->own_size[2];
     const u3d_case_data *data = NULL;
+    u3d_volume *own = NULL; /* labels on the files' grid, where those in memory are on another */
     /* per plane: count, scratch, one per class; total and lost per class */
     int64_t *counts = u3d_new((size_t)(n * (2 + n_classes) + 2 * n_classes), sizeof *counts);
     bool *planes = u3d_new((size_t)n, sizeof *planes);
@@ -221,22 +213,25 @@ u3d_status u3d_cases_hold_slices(u3d_cases *c, double share, u3d_volume **held, 
     double taken = 0;
     u3d_status status = counts && planes ? U3D_OK : U3D_E_NOMEM;
     if (status != U3D_OK) goto done;
-    for (int64_t a = 0, at = 0; a < 3; at += e->size[a++])
-        axis[a] = (hold_axis){.n = e->size[a],
+    for (int64_t a = 0, at = 0; a < 3; at += e->own_size[a++])
+        axis[a] = (hold_axis){.n = e->own_size[a],
                               .count = counts + at,
                               .scratch = counts + n + at,
                               .class = counts + 2 * n + at * n_classes,
                               .held = planes + at};
     int64_t *total = counts + n * (2 + n_classes), *lost = total + n_classes;
     U3D_GO(u3d_cases_acquire(c, 0, &data));
-    hold_count(data->label, n_classes, axis, total);
+    if (e->resampled) U3D_GO(u3d_cases_read_own(c, 0, &own));
+    const u3d_volume *classes = own ? own : data->label;
+    hold_count(classes, n_classes, axis, total);
     U3D_GO(hold_choose(axis, share, n_classes, total, lost, text, cap));
-    U3D_GO(hold_apply(e, axis, held, &taken));
+    U3D_GO(hold_apply(c, e, classes, axis, held, &taken));
     planes = NULL; /* the case keeps them */
     size_t used = strlen(text);
     (void)snprintf(text + used, cap - used, " (%.1f %% of the labelled voxels)", 100 * taken);
 done:
     if (data) u3d_cases_release(c, 0);
+    u3d_volume_free(own);
     u3d_free(counts);
     u3d_free(planes);
     return status;

@@ -17,12 +17,15 @@ typedef struct u3d_case_index {
 typedef enum u3d_case_state { U3D_CASE_ABSENT, U3D_CASE_LOADING, U3D_CASE_READY } u3d_case_state;
 
 typedef struct u3d_case_entry {
-    u3d_case files;    /* owned copy of the data set's                                     */
-    int64_t size[3];   /* z, y, x                                                          */
-    double spacing[3]; /* z, y, x                                                          */
-    uint64_t bytes;    /* image and classes in memory                                      */
+    u3d_case files;      /* owned copy of the data set's                                     */
+    int64_t size[3];     /* z, y, x, in memory                                               */
+    double spacing[3];   /* z, y, x                                                          */
+    int64_t own_size[3]; /* z, y, x, as in the files                                         */
+    double own_spacing[3];
+    bool resampled; /* from own_size to size                                            */
+    uint64_t bytes; /* image and classes in memory                                      */
     u3d_case_index index;
-    bool *held[3];      /* per axis, planes that u3d_cases_hold_slices took; NULL: none     */
+    bool *held[3]; /* per axis, planes of the files' grid that u3d_cases_hold_slices took; NULL: none     */
     u3d_case_data data; /* from here on guarded by u3d_cases.lock                           */
     u3d_case_state state;
     int users;
@@ -34,6 +37,7 @@ struct u3d_cases {
     int n;     /* cases that training samples from                                    */
     int n_all; /* with those that u3d_cases_hold_last set aside behind them           */
     u3d_labels labels;
+    u3d_resampling resampling;
     u3d_data_facts facts;
     u3d_intensity_stats intensity;
     bool one_orientation;
@@ -58,8 +62,27 @@ u3d_status u3d_case_read(const u3d_case *files, u3d_grid_report *grids, u3d_volu
                          u3d_volume **label);
 /* Counts the classes of a u8 volume; replaces what the index had. On failure it is as before. */
 u3d_status u3d_case_index_make(const u3d_volume *classes, u3d_case_index *index);
-/* Makes every voxel on a held plane unlabelled. */
+/* Makes every voxel on a held plane unlabelled; before resampling. */
 void u3d_case_hide_held(const u3d_case_entry *e, u3d_volume *classes);
+
+/* ---- cases_resample.c ---- */
+
+/* The target: what is wanted, or from the headers of all cases. */
+u3d_status u3d_case_settle_spacing(u3d_cases *c, const u3d_resampling *wanted);
+/* Sizes and spacings of a case, own and after resampling. */
+void u3d_case_place(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *image);
+/* Image (normalised) and classes, either may be NULL, in place to the case's size. */
+u3d_status u3d_case_resample(const u3d_cases *c, const u3d_case_entry *e, u3d_volume *image,
+                             u3d_volume *classes);
+/* Bytes that this takes for a moment beside e->bytes. */
+uint64_t u3d_case_resample_bytes(const u3d_case_entry *e, int32_t channels);
+/* Annotated planes of n, in order, into at [n]; returns how many, 0 where labels are not sparse in this
+ * orientation. Sparse: the median plane has less than half as many labelled voxels as the fullest; annotated:
+ * a plane has more than the middle between the two. */
+int64_t u3d_case_annotated(const int64_t *count, int64_t n, int64_t *at);
+/* Warns where annotated slices will become one; `classes` not resampled yet. */
+u3d_status u3d_case_check_slices(const u3d_cases *c, const u3d_case_entry *e, const u3d_volume *classes);
+void u3d_case_report_resampling(const u3d_cases *c);
 
 /* ---- cases_sparse.c ---- */
 

@@ -1,10 +1,12 @@
 /* Opening the training cases: every file is read once, checked, and kept in memory while the budget lasts.
  *
  *   1. the value that means "unlabelled" is settled (options, data set, or none)
- *   2. per case: image and labels are read; classes are counted as this case alone numbers its values,
+ *   2. the spacing that voxels are resampled to is settled (cases_resample.c)
+ *   3. per case: image and labels are read; classes are counted as this case alone numbers its values,
  *      because the values of the cases to come are not known yet
- *   3. the label table is made, and the cases' own numbers are replaced by its classes
- *   4. images are normalised: at once, but for CT, whose statistics are complete only now */
+ *   4. the label table is made, and the cases' own numbers are replaced by its classes
+ *   5. images are normalised: at once, but for CT, whose statistics are complete only now. Normalising comes
+ *      before resampling (as in nnU-Net), so that CT cases that are resampled are read again when needed */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -18,6 +20,7 @@ typedef struct open_scan {
     const u3d_dataset *d;
     u3d_labels found;                  /* values seen so far                                   */
     int32_t (*values)[U3D_MAX_LABELS]; /* per case: its values, increasing         */
+    int *n_values;
     u3d_ct_sample sample;
     u3d_grid_report grids;
     bool must_ask; /* nothing was said about unlabelled voxels             */
@@ -90,18 +93,35 @@ static void open_note_orientation(u3d_cases *c, int i, const u3d_volume *image)
         c->one_orientation = c->one_orientation && abs(axis[w]) == abs(c->facts.orientation[w]);
 }
 
-/* Labels i32 -> u8 numbered as this case's values; index and values of the case. */
+/* Labels i32 -> u8 numbered as this case's values. */
 static u3d_status open_scan_labels(u3d_case_entry *e, const u3d_volume *label, open_scan *scan,
-                                   int32_t values[U3D_MAX_LABELS], u3d_volume **classes)
+                                   int32_t values[U3D_MAX_LABELS], int *n_values, u3d_volume **classes)
 {
     u3d_labels own = {.has_unlabeled = scan->found.has_unlabeled, .unlabeled = scan->found.unlabeled};
     if (scan->must_ask) U3D_TRY(u3d_case_sparse_check(&e->files, label, scan->zero_named));
     U3D_TRY(u3d_case_values(label, &own));
     U3D_TRY(u3d_case_values(label, &scan->found));
     memcpy(values, own.value, sizeof own.value);
-    U3D_TRY(u3d_labels_to_classes(&own, label, e->files.label, classes));
-    U3D_TRY(u3d_case_index_make(*classes, &e->index));
-    scan->unlabeled += u3d_volume_voxels(label) - e->index.before[e->index.planes];
+    *n_values = own.n;
+    return u3d_labels_to_classes(&own, label, e->files.label, classes);
+}
+
+/* Classes on the grid that training sees, and their index. */
+static u3d_status open_index_labels(u3d_cases *c, u3d_case_entry *e, const int32_t *values, int n_values,
+                                    u3d_volume *classes)
+{
+    U3D_TRY(u3d_case_check_slices(c, e, classes));
+    U3D_TRY(u3d_case_resample(c, e, NULL, classes));
+    U3D_TRY(u3d_case_index_make(classes, &e->index));
+    for (int k = 0, at = 0; k < n_values; k++) {
+        const bool left = at < e->index.n && e->index.class[at] == k;
+        at += left;
+        if (!left)
+            U3D_WARN(
+                "cases",
+                "case '%s': label %d is too small for voxels of %.4gx%.4gx%.4g and is lost in resampling",
+                e->files.id, values[k], e->spacing[2], e->spacing[1], e->spacing[0]);
+    }
     return U3D_OK;
 }
 
@@ -113,31 +133,40 @@ static int open_background(const int32_t *values, int n)
     return -1;
 }
 
-/* Step 2. */
+/* Step 3. */
 static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
 {
     u3d_case_entry *e = &c->entry[i];
+    const bool ct = c->intensity.kind == U3D_INTENSITY_CT;
     u3d_volume *image = NULL, *label = NULL, *classes = NULL;
     u3d_status status;
     U3D_GO(u3d_case_read(&e->files, &scan->grids, &image, &label));
     U3D_GO(open_check_channels(c, i, image));
     open_note_orientation(c, i, image);
-    memcpy(e->size, image->size, sizeof e->size);
-    memcpy(e->spacing, image->spacing, sizeof e->spacing);
-    e->bytes = (uint64_t)u3d_volume_voxels(image) * (4 * (uint64_t)image->channels + (label ? 1 : 0));
+    u3d_case_place(c, e, image);
+    e->bytes =
+        (uint64_t)(e->size[0] * e->size[1] * e->size[2]) * (4 * (uint64_t)image->channels + (label ? 1 : 0));
     c->total += e->bytes;
     if (label) {
-        status = open_scan_labels(e, label, scan, scan->values[i], &classes);
+        status = open_scan_labels(e, label, scan, scan->values[i], &scan->n_values[i], &classes);
         if (status == U3D_E_FORMAT) u3d_wrap(status, "case '%s', labels '%s'", e->files.id, e->files.label);
         if (status != U3D_OK) goto done;
     }
-    if (c->intensity.kind == U3D_INTENSITY_CT) {
+    if (ct) {
         if (!scan->sample.value) U3D_GO(u3d_ct_sample_new(image->channels, c->n, &scan->sample));
         if (classes)
-            u3d_ct_sample_add(&scan->sample, image, classes, open_background(scan->values[i], e->index.n));
+            u3d_ct_sample_add(&scan->sample, image, classes,
+                              open_background(scan->values[i], scan->n_values[i]));
     }
-    if (c->resident + e->bytes > c->cap) goto done;
-    if (c->intensity.kind != U3D_INTENSITY_CT) U3D_GO(u3d_intensity_normalise(image, &c->intensity));
+    u3d_volume_free(label);
+    label = NULL;
+    if (classes) {
+        U3D_GO(open_index_labels(c, e, scan->values[i], scan->n_values[i], classes));
+        scan->unlabeled += u3d_volume_voxels(classes) - e->index.before[e->index.planes];
+    }
+    if (c->resident + e->bytes > c->cap || (ct && e->resampled)) goto done;
+    if (!ct) U3D_GO(u3d_intensity_normalise(image, &c->intensity));
+    U3D_GO(u3d_case_resample(c, e, image, NULL));
     c->resident += e->bytes;
     e->data = (u3d_case_data){.image = image, .label = classes};
     e->state = U3D_CASE_READY;
@@ -149,22 +178,23 @@ done:
     return status;
 }
 
-/* Step 3: a case's own numbers -> classes of the table. Both follow increasing values, so order is kept. */
-static void open_renumber(u3d_case_entry *e, const int32_t *values, const u3d_labels *table)
+/* Step 4: a case's own numbers -> classes of the table. Both follow increasing values, so order is kept. */
+static void open_renumber(u3d_case_entry *e, const int32_t *values, int n_values, const u3d_labels *table)
 {
     uint8_t class[256];
     memset(class, U3D_UNLABELED, sizeof class);
-    for (int i = 0, k = 0; i < e->index.n; i++) {
+    for (int i = 0, k = 0; i < n_values; i++) {
         while (table->value[k] != values[i]) k++;
-        class[i] = e->index.class[i] = (uint8_t)k;
+        class[i] = (uint8_t)k;
     }
+    for (int i = 0; i < e->index.n; i++) e->index.class[i] = class[e->index.class[i]];
     if (!e->data.label) return;
     uint8_t *v = e->data.label->data;
     int64_t n = u3d_volume_voxels(e->data.label);
     for (int64_t i = 0; i < n; i++) v[i] = class[v[i]];
 }
 
-/* Step 4, CT. */
+/* Step 5, CT. */
 static u3d_status open_normalise_ct(u3d_cases *c, open_scan *scan)
 {
     U3D_TRY(u3d_ct_sample_stats(&scan->sample, &c->intensity));
@@ -189,7 +219,7 @@ static void open_facts(u3d_cases *c, double *column)
 {
     for (int a = 0; a < 3; a++) {
         for (int i = 0; i < c->n; i++) column[i] = c->entry[i].spacing[a];
-        c->facts.spacing[a] = open_median(column, c->n);
+        c->facts.spacing[a] = c->resampling.on ? c->resampling.spacing[a] : open_median(column, c->n);
         for (int i = 0; i < c->n; i++) column[i] = (double)c->entry[i].size[a];
         c->facts.size[a] = open_median(column, c->n);
     }
@@ -218,6 +248,7 @@ static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cas
                  "the files store their axes in different anatomical orders; voxels are used as stored");
     U3D_INFO("cases", "cases %d, channels %d, labels %d; %.3g GB, of which %.3g GB stay in memory", c->n,
              (int)c->facts.channels, (int)c->labels.n, (double)c->total * 1e-9, (double)c->resident * 1e-9);
+    u3d_case_report_resampling(c);
 }
 
 static u3d_status open_new(const u3d_dataset *d, const int *which, int n, const u3d_cases_opts *o,
@@ -246,7 +277,8 @@ static u3d_status open_scan_all(u3d_cases *c, const u3d_cases_opts *o, open_scan
 {
     for (int i = 0; i < c->n; i++) U3D_TRY(open_scan_case(c, i, scan));
     U3D_TRY(u3d_case_table(scan->d, &scan->found, &c->labels));
-    for (int i = 0; i < c->n; i++) open_renumber(&c->entry[i], scan->values[i], &c->labels);
+    for (int i = 0; i < c->n; i++)
+        open_renumber(&c->entry[i], scan->values[i], scan->n_values[i], &c->labels);
     if (c->intensity.kind == U3D_INTENSITY_CT) U3D_TRY(open_normalise_ct(c, scan));
     open_facts(c, scan->column);
     open_report(c, scan, o);
@@ -265,10 +297,12 @@ u3d_status u3d_cases_open(const u3d_dataset *d, const int *which, int n, u3d_int
     u3d_status status;
     U3D_GO(open_settle_unlabeled(d, o, scan));
     U3D_GO(open_new(d, which, n, o, &c));
+    U3D_GO(u3d_case_settle_spacing(c, &o->resampling));
     c->intensity.kind = open_intensity_kind(d, intensity);
     scan->values = u3d_new((size_t)n, sizeof *scan->values);
+    scan->n_values = u3d_new((size_t)n, sizeof *scan->n_values);
     scan->column = u3d_new((size_t)n, sizeof *scan->column);
-    status = scan->values && scan->column ? U3D_OK : U3D_E_NOMEM;
+    status = scan->values && scan->n_values && scan->column ? U3D_OK : U3D_E_NOMEM;
     if (status == U3D_OK) status = open_scan_all(c, o, scan);
     if (status != U3D_OK) goto done;
     *out = c;
@@ -276,6 +310,7 @@ u3d_status u3d_cases_open(const u3d_dataset *d, const int *which, int n, u3d_int
 done:
     u3d_cases_free(c);
     u3d_free(scan->values);
+    u3d_free(scan->n_values);
     u3d_free(scan->column);
     u3d_ct_sample_done(&scan->sample);
     u3d_free(scan);

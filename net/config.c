@@ -132,6 +132,22 @@ u3d_status u3d_parse_size(const char *text, const char *what, int64_t zyx[3])
     return config_parse_size(text, what, INT32_MAX, zyx);
 }
 
+u3d_status u3d_parse_spacing(const char *text, double zyx[3])
+{
+    char list[96];
+    double xyz[3];
+    int n = 0;
+    size_t length = strlen(text);
+    bool good = length < sizeof list;
+    for (size_t i = 0; good && i <= length; i++) list[i] = text[i] == 'x' ? ',' : text[i];
+    good = good && u3d_config_number_list(list, xyz, 3, &n) == U3D_OK && n == 3;
+    for (int i = 0; good && i < 3; i++) good = xyz[i] >= 1e-9 && xyz[i] <= 1e9; /* nanometres as metres */
+    if (!good)
+        return u3d_fail(U3D_E_ARG, "expected auto, or three numbers above 0, x by y by z, such as 1x1x2.5");
+    for (int a = 0; a < 3; a++) zyx[a] = xyz[2 - a];
+    return U3D_OK;
+}
+
 /* "3x3x1,3x3x3": one entry per level, the last one repeated for the levels that follow. */
 static u3d_status config_set_axes(const u3d_config_key *key, const char *text, int32_t (*axes)[3])
 {
@@ -306,6 +322,13 @@ static void config_real_text(double v, char *buf, size_t cap)
         (void)snprintf(buf, cap, "%.*g", digits, v);
         if (strtod(buf, NULL) == v) return;
     }
+}
+
+void u3d_spacing_text(const double zyx[3], char *buf, size_t cap)
+{
+    char axis[3][32];
+    for (int a = 0; a < 3; a++) config_real_text(zyx[a], axis[a], sizeof axis[a]);
+    (void)snprintf(buf, cap, "%s,%s,%s", axis[2], axis[1], axis[0]);
 }
 
 /* Entries up to the last one that differs from its successor: set_axes repeats the last one. */

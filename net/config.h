@@ -18,6 +18,8 @@ typedef enum u3d_loss_kind { U3D_LOSS_CE, U3D_LOSS_DICE, U3D_LOSS_CE_DICE } u3d_
 typedef enum u3d_deep { U3D_DEEP_OFF, U3D_DEEP_ON, U3D_DEEP_ALL } u3d_deep;
 typedef enum u3d_post { U3D_POST_NONE, U3D_POST_LARGEST, U3D_POST_AUTO } u3d_post;
 typedef enum u3d_intensity { U3D_INTENSITY_AUTO, U3D_INTENSITY_ZSCORE, U3D_INTENSITY_CT, U3D_INTENSITY_NONE } u3d_intensity;
+typedef enum u3d_resample { U3D_RESAMPLE_OFF, U3D_RESAMPLE_AUTO } u3d_resample;
+typedef enum u3d_resample_how { U3D_RESAMPLE_CUBIC, U3D_RESAMPLE_LINEAR } u3d_resample_how;
 typedef enum u3d_precision { U3D_PRECISION_FAST, U3D_PRECISION_STRICT } u3d_precision;
 typedef enum u3d_switch { U3D_SWITCH_AUTO, U3D_SWITCH_ON, U3D_SWITCH_OFF } u3d_switch;
 typedef enum u3d_augment_kind { U3D_AUGMENT_OFF, U3D_AUGMENT_FLIPS, U3D_AUGMENT_PAPER, U3D_AUGMENT_NNUNET } u3d_augment_kind;
@@ -63,6 +65,10 @@ typedef struct u3d_config {
     int32_t kernel[U3D_MAX_LEVELS][3];        /* z, y, x; key "kernel": "3x3x3" for all, or "1x3x3,3x3x3" finest first; x,y,z in text */
     int32_t pool[U3D_MAX_LEVELS - 1][3];      /* z, y, x; pool[l] leads from level l to l+1 */
     int64_t labels, channels;                 /* 0: from the data */
+    /* voxels */
+    u3d_resample resample;                    /* to `spacing`, see net/resample.h */
+    char spacing[96];                         /* "auto" (from the training cases; a trained model has numbers), or x,y,z */
+    u3d_resample_how resample_image;
     /* patches */
     int64_t patch[3];                         /* network input, z, y, x; text x,y,z */
     int64_t batch;
@@ -105,6 +111,11 @@ u3d_status u3d_config_to_json(const u3d_config *c, cJSON **out);   /* every key,
 u3d_status u3d_config_from_json(u3d_config *c, const cJSON *json, const char *where);
 u3d_status u3d_config_print_help(FILE *f);                         /* the table, for --help */
 char *u3d_config_value_text(const u3d_config *c, const char *key); /* owned by the caller; NULL unknown */
+
+/* "1x1x2.5" (x,y,z) or "1,1,2.5" -> z, y, x; three numbers above 0. */
+u3d_status u3d_parse_spacing(const char *text, double zyx[3]);
+/* The text that it reads back exactly, x,y,z. */
+void u3d_spacing_text(const double zyx[3], char *buf, size_t cap);
 
 /* "132x132x116" (x,y,z) or "132,132,116" -> z, y, x. */
 u3d_status u3d_parse_size(const char *text, const char *what, int64_t zyx[3]);

@@ -20,6 +20,8 @@ static const char *const words_loss[] = {"ce", "dice", "ce+dice", NULL};
 static const char *const words_deep[] = {"off", "on", "all", NULL};
 static const char *const words_post[] = {"none", "largest", "auto", NULL};
 static const char *const words_intensity[] = {"auto", "zscore", "ct", "none", NULL};
+static const char *const words_resample[] = {"off", "auto", NULL};
+static const char *const words_resample_image[] = {"cubic", "linear", NULL};
 static const char *const words_precision[] = {"fast", "strict", NULL};
 static const char *const words_switch[] = {"auto", "on", "off", NULL};
 static const char *const words_optimizer[] = {"sgd", "adam", NULL};
@@ -87,6 +89,12 @@ static u3d_status table_check_weights(const char *text)
     return sum > 0 ? U3D_OK : u3d_fail(U3D_E_ARG, "all weights are 0");
 }
 
+static u3d_status table_check_spacing(const char *text)
+{
+    double zyx[3];
+    return strcmp(text, "auto") == 0 ? U3D_OK : u3d_parse_spacing(text, zyx);
+}
+
 #define AT(member) offsetof(u3d_config, member)
 
 /* One row, two lines or three. */
@@ -134,6 +142,15 @@ const u3d_config_key u3d_config_keys[] = {
      .high = U3D_MAX_LABELS, .help = "classes; 0: from the data"},
     {.name = "channels", .kind = U3D_KEY_INT, .offset = AT(channels), .value = "0", .low = 0,
      .high = U3D_MAX_CHANNELS, .help = "image channels; 0: from the data"},
+    /* voxels */
+    {.name = "resample", .kind = U3D_KEY_WORD, .offset = AT(resample), .value = "off", .words = words_resample,
+     .help = "auto: volumes whose voxels differ from spacing are resampled to it, and their labels back"},
+    {.name = "spacing", .kind = U3D_KEY_TEXT, .offset = AT(spacing), .value = "auto",
+     .count = sizeof(((u3d_config *)0)->spacing), .check = table_check_spacing,
+     .help = "resample=auto: voxel size x,y,z in the files' unit; auto: median of the training cases"},
+    {.name = "resample_image", .kind = U3D_KEY_WORD, .offset = AT(resample_image), .value = "cubic",
+     .words = words_resample_image,
+     .help = "images by cubic B-splines (linear across slices far apart), or linearly along all axes"},
     /* patches */
     {.name = "patch", .kind = U3D_KEY_SIZE, .offset = AT(patch), .value = "64x64x64", .low = 1, .high = 65536,
      .help = "network input in training x,y,z in voxels"},
@@ -270,7 +287,7 @@ static const char *const preset_paper_bn[] = {PAPER, "norm=batch", NULL};
  * are. */
 static const char *const preset_paper2d[] = {PAPER,        "norm=batch",      "kernel=3x3x1",
                                              "pool=2x2x1", "patch=188x188x1", NULL};
-static const char *const preset_auto[] = {NULL};
+static const char *const preset_auto[] = {"resample=auto", NULL};
 
 static const struct {
     const char *name;

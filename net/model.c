@@ -192,7 +192,8 @@ static u3d_status facts_to_json(const u3d_data_facts *f, cJSON **out)
     bool ok = json && cJSON_AddNumberToObject(json, "channels", f->channels) &&
               cJSON_AddItemToObject(json, "spacing", triple_to_json(f->spacing)) &&
               cJSON_AddItemToObject(json, "size", triple_to_json(f->size)) &&
-              cJSON_AddItemToObject(json, "orientation", cJSON_CreateIntArray(f->orientation, 3));
+              cJSON_AddItemToObject(json, "orientation", cJSON_CreateIntArray(f->orientation, 3)) &&
+              (!f->spacing_why[0] || cJSON_AddStringToObject(json, "spacing_why", f->spacing_why));
     *out = ok ? json : NULL;
     if (ok) return U3D_OK;
     cJSON_Delete(json);
@@ -224,6 +225,8 @@ static u3d_status facts_from_json(const cJSON *json, const char *where, u3d_data
             "orientation",
             where, U3D_MAX_CHANNELS);
     f->channels = (int32_t)channels->valuedouble;
+    const char *why = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "spacing_why"));
+    (void)snprintf(f->spacing_why, sizeof f->spacing_why, "%s", why ? why : "");
     for (int i = 0; i < 3; i++) {
         f->spacing[i] = spacing[2 - i];
         f->size[i] = size[2 - i];
@@ -325,6 +328,8 @@ u3d_status u3d_model_from_checkpoint(const u3d_checkpoint *c, const char *where,
         U3D_GO(get_json(c, where, "u3d.postprocess", &post));
         U3D_GO(postprocess_from_json(post, where, m));
     }
+    if (m->config.resample == U3D_RESAMPLE_AUTO && strcmp(m->config.spacing, "auto") == 0)
+        U3D_GO(u3d_fail(U3D_E_FORMAT, "%s: resample=auto, but 'spacing' has no numbers", where));
     if (m->config.labels != m->labels.n || m->config.channels != m->facts.channels)
         status = u3d_fail(
             U3D_E_FORMAT, "%s: settings say %lld labels and %lld channels, its tables list %d and %d", where,

@@ -32,8 +32,14 @@ uint64_t u3d_predictor_bytes(const u3d_predictor *p); /* planned peak without th
 u3d_status u3d_predict_volume(u3d_predictor *p, const u3d_volume *image, u3d_volume **classes,
                               u3d_volume **probabilities);
 
-/* Files to file: read, check against the model (channels refused; spacing and orientation warned), normalise, predict,
- * keep the largest components that the model names, restore label values, write OUT (and OUT's stem + _probabilities.nii.gz). */
+/* The same for an image that was resampled: results are on the grid of `own` (its data is not looked at), to which
+ * probabilities are resampled linearly before the arg max. */
+u3d_status u3d_predict_volume_to(u3d_predictor *p, const u3d_volume *image, const u3d_volume *own, u3d_volume **classes,
+                                 u3d_volume **probabilities);
+
+/* Files to file: read, check against the model (channels refused; spacing and orientation warned), normalise, resample
+ * to the model's spacing where it was trained so, predict, and on the input's own grid keep the largest components that
+ * the model names, restore label values, write OUT (and OUT's stem + _probabilities.nii.gz). */
 u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case *input, const char *out,
                             const char *probabilities_out);
 

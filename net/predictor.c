@@ -87,6 +87,12 @@ static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
     if (memcmp(a->keep_largest, b->keep_largest, sizeof a->keep_largest) != 0)
         U3D_WARN("predict", "averaging models: model %d keeps largest components of other labels than the first, "
                  "which decides", i + 1);
+    if (a->config.resample != b->config.resample || strcmp(a->config.spacing, b->config.spacing) != 0 ||
+        a->config.resample_image != b->config.resample_image)
+        return u3d_fail(U3D_E_ARG,
+                        "averaging models: model %d resamples otherwise (spacing=%s) than the first (spacing=%s); "
+                        "predict with each and compare instead",
+                        i + 1, b->config.spacing, a->config.spacing);
     return U3D_OK;
 }
 

@@ -77,12 +77,24 @@ void u3d_stitch_free(u3d_stitch *s)
     u3d_free(s);
 }
 
-/* Arg max of one plane (the first of equals wins); its slot is cleared for a plane to come. */
-static void plane_reduce(u3d_stitch *s, int64_t z)
+/* Mean probabilities of one plane in place, and on their way to the other grid. */
+static void plane_pass_on(u3d_stitch *s, float *sum, const float *weight)
 {
+    const int64_t plane = s->o.volume[1] * s->o.volume[2];
     const int32_t n_labels = s->o.labels;
-    const int64_t plane = s->o.volume[1] * s->o.volume[2], slot = z % s->n_slots;
-    float *sum = s->sum + slot * plane * n_labels, *weight = s->weight + slot * plane;
+    for (int64_t v = 0; v < plane; v++)
+        for (int32_t k = 0; k < n_labels; k++) {
+            sum[v * n_labels + k] /= weight[v];
+            if (!isfinite(sum[v * n_labels + k])) s->bad = true;
+        }
+    u3d_planes_back_add(s->o.back, sum);
+}
+
+/* Arg max of one plane (the first of equals wins). */
+static void plane_label(u3d_stitch *s, int64_t z, const float *sum, const float *weight)
+{
+    const int64_t plane = s->o.volume[1] * s->o.volume[2];
+    const int32_t n_labels = s->o.labels;
     uint8_t *classes = (uint8_t *)s->classes->data + z * plane;
     float *kept = s->o.probabilities ? (float *)s->o.probabilities->data + z * plane * n_labels : NULL;
     for (int64_t v = 0; v < plane; v++) {
@@ -98,6 +110,18 @@ static void plane_reduce(u3d_stitch *s, int64_t z)
         if (kept)
             for (int32_t k = 0; k < n_labels; k++) kept[v * n_labels + k] = p[k] / weight[v];
     }
+}
+
+/* A plane that is complete leaves; its slot is cleared for a plane to come. */
+static void plane_reduce(u3d_stitch *s, int64_t z)
+{
+    const int32_t n_labels = s->o.labels;
+    const int64_t plane = s->o.volume[1] * s->o.volume[2], slot = z % s->n_slots;
+    float *sum = s->sum + slot * plane * n_labels, *weight = s->weight + slot * plane;
+    if (s->o.back)
+        plane_pass_on(s, sum, weight);
+    else
+        plane_label(s, z, sum, weight);
     memset(sum, 0, (size_t)(plane * n_labels) * sizeof *sum);
     memset(weight, 0, (size_t)plane * sizeof *weight);
 }

@@ -3,6 +3,7 @@
 #ifndef U3D_NET_STITCH_H
 #define U3D_NET_STITCH_H
 
+#include "net/resample.h"
 #include "net/tiling.h"
 
 typedef struct u3d_stitch_opts {
@@ -12,10 +13,11 @@ typedef struct u3d_stitch_opts {
     const u3d_tile *tiles;        /* sorted as u3d_tiling_make does: tells which slabs are complete */
     int n_tiles;
     u3d_volume *probabilities;    /* NULL, or f32 volume with `labels` channels to be filled */
+    u3d_planes_back *back;        /* NULL, or who takes finished planes to another grid, classes and all; borrowed */
 } u3d_stitch_opts;
 
 typedef struct u3d_stitch u3d_stitch;
-/* `classes`: u8 volume to be filled, borrowed. */
+/* `classes`: u8 volume to be filled, borrowed; NULL where o->back fills its own. */
 u3d_status u3d_stitch_new(const u3d_stitch_opts *o, u3d_volume *classes, u3d_stitch **out);
 void u3d_stitch_free(u3d_stitch *s);
 uint64_t u3d_stitch_bytes(const u3d_stitch_opts *o);

@@ -131,6 +131,14 @@ u3d_status u3d_training_postprocess(u3d_training *t);
 bool u3d_training_chooses(const u3d_training *t); /* by predicting n_choose volumes */
 
 /* ---- train_validate.c ---- */
+/* Case i, held out: the image as training sees it, and the labels as they were painted, on the files' own grid. */
+typedef struct u3d_held_case {
+    int i;
+    const u3d_volume *image, *reference; /* borrowed */
+    u3d_volume *own;
+} u3d_held_case;
+u3d_status u3d_training_held_case(u3d_training *t, int i, u3d_held_case *h);
+void u3d_training_held_done(u3d_training *t, u3d_held_case *h); /* after a failure, too */
 /* Tiles of a same-padded network overlap by half in prediction and in the report. */
 #define U3D_REPORT_STEP 0.5
 /* Held-out data with the averaged weights -> t->scores, state.val_*. */

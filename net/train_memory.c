@@ -4,7 +4,7 @@
  *   parameters  values, gradients, moments, average (device)
  *   arena       activations and workspaces: the larger of training and inference (device)
  *   feeder      batches prepared ahead
- *   cases       volumes kept in memory
+ *   cases       volumes kept in memory, and those being resampled on their way there
  *   the larger of  a checkpoint: values, moments and average copied to be written
  *                  a validation: one tile, the planes being stitched, the predicted classes
  *
@@ -39,6 +39,19 @@ static uint64_t largest_param(const u3d_graph *g)
     return largest;
 }
 
+/* Predicted classes; of a case that was resampled also its labels as in the file, and the way back to them.
+ */
+static uint64_t own_grid_bytes(const u3d_training *t, int i)
+{
+    const int64_t *size = u3d_cases_own_size(t->cases, i);
+    const uint64_t voxels = (uint64_t)(size[0] * size[1] * size[2]);
+    u3d_planes_back_opts bo = {.labels = (int32_t)t->model.config.labels};
+    if (!u3d_cases_is_resampled(t->cases, i)) return voxels;
+    memcpy(bo.from, u3d_cases_size(t->cases, i), sizeof bo.from);
+    memcpy(bo.to, size, sizeof bo.to);
+    return voxels * (1 + sizeof(int32_t) + 1) + u3d_planes_back_bytes(&bo);
+}
+
 static uint64_t validation_bytes(const u3d_training *t)
 {
     const u3d_config *c = &t->model.config;
@@ -51,7 +64,7 @@ static uint64_t validation_bytes(const u3d_training *t)
         u3d_stitch_opts so = {.labels = (int32_t)c->labels};
         memcpy(so.volume, size, sizeof so.volume);
         memcpy(so.net_out, t->infer.out, sizeof so.net_out);
-        uint64_t bytes = u3d_stitch_bytes(&so) + (uint64_t)(size[0] * size[1] * size[2]);
+        uint64_t bytes = u3d_stitch_bytes(&so) + own_grid_bytes(t, i);
         if (bytes > most) most = bytes;
     }
     return most + u3d_type_bytes(&in) + u3d_type_bytes(&out);
@@ -68,7 +81,8 @@ static footprint footprint_of(const u3d_training *t, uint64_t arena)
                        .params = u3d_footprint_params(t->backend, g, blocks),
                        .arena = arena,
                        .feeder = u3d_feeder_bytes(&fo, (int32_t)t->model.config.channels),
-                       .cases = u3d_cases_resident_bytes(t->cases),
+                       .cases = u3d_cases_resident_bytes(t->cases) +
+                                (uint64_t)(fo.workers + 1) * u3d_cases_loading_bytes(t->cases),
                        .checkpoint =
                            u3d_params_planned_bytes(g, blocks & ~(1U << U3D_BLOCK_GRAD)) + largest_param(g),
                        .validation = validation_bytes(t),

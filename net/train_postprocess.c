@@ -31,7 +31,7 @@ static void all_foreground(const u3d_training *t, bool *wanted)
     for (int k = 1; k < t->model.labels.n; k++) wanted[k] = true;
 }
 
-static u3d_status compare_case(u3d_training *t, const u3d_case_data *data, choice *c)
+static u3d_status compare_case(u3d_training *t, const u3d_volume *image, const u3d_volume *reference, choice *c)
 {
     u3d_status status = U3D_OK;
     u3d_overlap before[U3D_MAX_LABELS] = {{0}}, after[U3D_MAX_LABELS] = {{0}};
@@ -40,10 +40,10 @@ static u3d_status compare_case(u3d_training *t, const u3d_case_data *data, choic
     u3d_volume *classes = NULL;
     int n = t->model.labels.n;
     all_foreground(t, wanted);
-    U3D_TRY(u3d_predict_volume(t->predictor, data->image, &classes, NULL));
-    u3d_overlap_add(classes, data->label, n, before);
+    U3D_TRY(u3d_predict_volume_to(t->predictor, image, reference, &classes, NULL));
+    u3d_overlap_add(classes, reference, n, before);
     U3D_GO(u3d_components_keep_largest(classes, wanted, n, kept));
-    u3d_overlap_add(classes, data->label, n, after);
+    u3d_overlap_add(classes, reference, n, after);
     for (int k = 1; k < n; k++) {
         double was = u3d_overlap_dice(&before[k]), is = u3d_overlap_dice(&after[k]);
         if (isnan(was)) continue;
@@ -89,10 +89,10 @@ static u3d_status compare_all(u3d_training *t, choice *c, int *done)
     int first = u3d_cases_count(t->cases);
     *done = 0;
     while (*done < t->n_choose && choice_fits(t, begin, *done)) {
-        const u3d_case_data *data;
-        U3D_TRY(u3d_cases_acquire(t->cases, first + *done, &data));
-        u3d_status status = compare_case(t, data, c);
-        u3d_cases_release(t->cases, first + *done);
+        u3d_held_case held;
+        u3d_status status = u3d_training_held_case(t, first + *done, &held);
+        if (status == U3D_OK) status = compare_case(t, held.image, held.reference, c);
+        u3d_training_held_done(t, &held);
         if (status != U3D_OK) return status;
         ++*done;
     }

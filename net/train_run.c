@@ -261,7 +261,10 @@ u3d_status u3d_run_write_config(const u3d_training *t)
     U3D_GO(u3d_config_to_json(&t->model.config, &settings));
     cJSON_DeleteItemFromObjectCaseSensitive(json, "iterations");
     cJSON_DeleteItemFromObjectCaseSensitive(json, "settings");
-    if (!cJSON_AddNumberToObject(json, "iterations", (double)t->state.total) ||
+    cJSON_DeleteItemFromObjectCaseSensitive(json, "spacing_why");
+    const char *why = t->model.facts.spacing_why;
+    if ((why[0] && !cJSON_AddStringToObject(json, "spacing_why", why)) ||
+        !cJSON_AddNumberToObject(json, "iterations", (double)t->state.total) ||
         !cJSON_AddItemToObject(json, "settings", settings)) {
         status = json_failed();
         goto done;

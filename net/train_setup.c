@@ -114,12 +114,25 @@ uint64_t u3d_training_memory_cap(const u3d_training *t)
     return u3d_mem_machine() / 10 * 9;
 }
 
+/* What spacing=auto came to is kept in the model; a resumed run finds numbers, and keeps the reason for them.
+ */
+static void keep_facts(u3d_training *t)
+{
+    char why[sizeof t->model.facts.spacing_why];
+    const u3d_resampling *r = u3d_cases_resampling(t->cases);
+    memcpy(why, t->model.facts.spacing_why, sizeof why);
+    t->model.facts = *u3d_cases_facts(t->cases);
+    if (t->resumed) memcpy(t->model.facts.spacing_why, why, sizeof why);
+    if (r->on) u3d_spacing_text(r->spacing, t->model.config.spacing, sizeof t->model.config.spacing);
+}
+
 static u3d_status open_cases(u3d_training *t)
 {
     u3d_cases_opts co = {.unlabeled_given = t->o->unlabeled_given,
                          .unlabeled = t->o->unlabeled,
                          .dense = t->o->dense,
                          .memory_cap = u3d_training_memory_cap(t) / 2};
+    u3d_resampling_of(&t->model.config, &co.resampling);
     U3D_TRY(u3d_cases_open(t->o->data, t->which, t->n_which, t->model.config.intensity, &co, &t->cases));
     const u3d_labels *labels = u3d_cases_labels(t->cases);
     if (t->resumed &&
@@ -129,7 +142,7 @@ static u3d_status open_cases(u3d_training *t)
             U3D_E_ARG, "resume %s: the data has %d labels now, the run was started with %d; the data changed",
             t->o->out, labels->n, t->model.labels.n);
     t->model.labels = *labels;
-    t->model.facts = *u3d_cases_facts(t->cases);
+    keep_facts(t);
     t->model.intensity = *u3d_cases_intensity(t->cases);
     return hold_out(t);
 }

@@ -29,7 +29,8 @@ static int first_scored(const u3d_training *t)
     return t->model.labels.background ? 1 : 0;
 }
 
-/* Predict one volume and add its scores. While training, the model names no class to be post-processed. */
+/* Predict one volume, as training sees it, and add its scores on the grid of the reference. While training, the model
+ * names no class to be post-processed. */
 static u3d_status score_volume(u3d_training *t, const u3d_volume *image, const u3d_volume *reference,
                                tally *sums)
 {
@@ -37,7 +38,7 @@ static u3d_status score_volume(u3d_training *t, const u3d_volume *image, const u
     u3d_overlap overlap[U3D_MAX_LABELS] = {{0}};
     u3d_volume *classes = NULL;
     int n = t->model.labels.n;
-    U3D_TRY(u3d_predict_volume(t->predictor, image, &classes, NULL));
+    U3D_GO(u3d_predict_volume_to(t->predictor, image, reference, &classes, NULL));
     U3D_GO(u3d_postprocess(&t->model, NULL, classes));
     u3d_overlap_add(classes, reference, n, overlap);
     for (int k = 0; k < n; k++) {
@@ -85,12 +86,30 @@ static void log_scores(const u3d_training *t, const char *what, const u3d_scores
 
 /* ---- held-out data ---- */
 
-static u3d_status score_case(u3d_training *t, int i, tally *sums)
+u3d_status u3d_training_held_case(u3d_training *t, int i, u3d_held_case *h)
 {
     const u3d_case_data *data;
+    *h = (u3d_held_case){.i = i};
+    if (!t->held_slices && u3d_cases_is_resampled(t->cases, i))
+        U3D_TRY(u3d_cases_read_own(t->cases, i, &h->own));
     U3D_TRY(u3d_cases_acquire(t->cases, i, &data));
-    u3d_status status = score_volume(t, data->image, t->held_slices ? t->held_slices : data->label, sums);
-    u3d_cases_release(t->cases, i);
+    h->image = data->image;
+    h->reference = t->held_slices ? t->held_slices : h->own ? h->own : data->label;
+    return U3D_OK;
+}
+
+void u3d_training_held_done(u3d_training *t, u3d_held_case *h)
+{
+    if (h->image) u3d_cases_release(t->cases, h->i);
+    u3d_volume_free(h->own);
+}
+
+static u3d_status score_case(u3d_training *t, int i, tally *sums)
+{
+    u3d_held_case held;
+    u3d_status status = u3d_training_held_case(t, i, &held);
+    if (status == U3D_OK) status = score_volume(t, held.image, held.reference, sums);
+    u3d_training_held_done(t, &held);
     return status;
 }
 
@@ -140,6 +159,7 @@ static u3d_status report_case(u3d_training *t, const u3d_case *c, tally *sums)
     U3D_GO(u3d_nifti_read(c->label, U3D_VOLUME_LABEL, &file));
     U3D_GO(u3d_labels_to_classes(&t->model.labels, file, c->label, &classes));
     U3D_GO(u3d_intensity_normalise(image, &t->model.intensity));
+    U3D_GO(u3d_resample_image(u3d_cases_resampling(t->cases), image));
     U3D_GO(score_volume(t, image, classes, sums));
 done:
     u3d_volume_free(image);

@@ -16,6 +16,8 @@ void u3d_test_set_new(u3d_test_set *s)
     memset(s, 0, sizeof *s);
     s->dir = u3d_test_dir();
     s->d.path = s->dir;
+    s->spacing[0] = 2;
+    s->spacing[1] = s->spacing[2] = 1;
 }
 
 void u3d_test_set_done(u3d_test_set *s)
@@ -38,9 +40,8 @@ void u3d_test_set_done(u3d_test_set *s)
 static char *write_volume(const u3d_test_set *s, const char *name, const int64_t size[3], u3d_dtype dtype,
                           double add, u3d_test_voxel voxel, const void *user)
 {
-    const double spacing[3] = {2, 1, 1};
     u3d_volume *v = NULL;
-    assert_ok(u3d_volume_new(size, spacing, dtype, 1, &v));
+    assert_ok(u3d_volume_new(size, s->spacing, dtype, 1, &v));
     for (int64_t z = 0, i = 0; z < size[0]; z++)
         for (int64_t y = 0; y < size[1]; y++)
             for (int64_t x = 0; x < size[2]; x++, i++) {

@@ -9,6 +9,7 @@
 typedef struct u3d_test_set {
     char *dir;
     u3d_dataset d;
+    double spacing[3]; /* of the volumes that are added next, z, y, x; 2, 1, 1 at first */
 } u3d_test_set;
 
 /* Voxel value at z, y, x. */

@@ -326,6 +326,10 @@ static void test_check(void **state)
     assert_status(CHECK("auto", "norm_statistics=running"), U3D_E_ARG);
     assert_status(CHECK("auto", "norm_statistics=running", "norm=batch"), U3D_OK);
     assert_status(CHECK("auto", "max_width=8"), U3D_E_ARG);
+    assert_status(CHECK("auto", "spacing=1,1,2.5"), U3D_OK); /* resample is auto there */
+    assert_status(CHECK("paper", "spacing=1,1,2.5"), U3D_E_ARG);
+    assert_says("resample=auto");
+    assert_status(CHECK("paper", "spacing=1,1,2.5", "resample=auto"), U3D_OK);
     assert_status(CHECK("auto", "patch=8x8x8"),
                   U3D_E_ARG); /* one voxel at the coarsest level, instance norm */
     assert_status(CHECK("auto", "patch=8x8x8", "norm=none"), U3D_OK);
@@ -333,6 +337,33 @@ static void test_check(void **state)
     assert_status(CHECK("auto", "patch=8x8x8", "norm=batch", "batch=1"), U3D_E_ARG);
     assert_status(CHECK("paper", "levels=1", "patch=5x6x7"), U3D_OK);
     assert_status(CHECK("paper", "levels=1", "patch=4x6x7"), U3D_E_ARG);
+}
+
+/* Spacings are x, y, z in text and come back bit for bit. */
+static void test_spacing(void **state)
+{
+    (void)state;
+    u3d_config c;
+    double zyx[3], again[3];
+    char text[96];
+    u3d_config_default(&c);
+    assert_int_equal(c.resample, U3D_RESAMPLE_OFF);
+    assert_string_equal(c.spacing, "auto");
+    assert_ok(u3d_parse_spacing("0.5x1,2.5", zyx));
+    assert_true(zyx[0] == 2.5 && zyx[1] == 1 && zyx[2] == 0.5);
+    const double odd[3] = {1.0 / 3, (double)1.2f, 1e-9};
+    u3d_spacing_text(odd, text, sizeof text);
+    assert_ok(u3d_parse_spacing(text, again));
+    assert_memory_equal(odd, again, sizeof odd);
+    assert_ok(u3d_config_set_key(&c, "spacing", text));
+    static const char *const bad[] = {"", "1", "1,1", "1,1,0", "1,1,-1", "1,1,1,1", "1,1,nan", "1,1,mm", "1,1,1e99"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_status(u3d_config_set_key(&c, "spacing", bad[i]), U3D_E_ARG);
+        assert_says("three numbers");
+    }
+    assert_string_equal(c.spacing, text);
+    assert_status(u3d_config_set(&c, "resample=on"), U3D_E_ARG);
+    assert_says("off, auto");
 }
 
 /* The paper's rule (paper's text and its released files): 4 (mod 8), from 92 on. */
@@ -371,6 +402,7 @@ int main(void)
         cmocka_unit_test(test_augment_words), cmocka_unit_test(test_axes_order),      cmocka_unit_test(test_nearest_key),
         cmocka_unit_test(test_json_round_trip), cmocka_unit_test(test_json_forms),
         cmocka_unit_test(test_presets),         cmocka_unit_test(test_check),
+        cmocka_unit_test(test_spacing),
         cmocka_unit_test(test_paper_sizes),     cmocka_unit_test(test_help)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

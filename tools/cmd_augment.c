@@ -59,6 +59,7 @@ static u3d_status viewer_settings(viewer *v, u3d_backend *b)
     for (int i = 0; i < args_set_count(a); i++) U3D_TRY(u3d_config_set(&v->config, a->set[i]));
     U3D_TRY(args_unlabeled(a, &o.unlabeled_given, &o.unlabeled));
     U3D_TRY(args_cases_open(a, "augment", true, &v->found));
+    u3d_resampling_of(&v->config, &o.resampling);
     U3D_TRY(
         u3d_cases_open(v->found.data, v->found.train, v->found.n_train, v->config.intensity, &o, &v->cases));
     U3D_TRY(net_args_from_cases(a, v->cases, net, b, &v->config));

@@ -79,7 +79,8 @@ static u3d_status print_json(const description *d)
         cJSON *labels = NULL;
         ok = u3d_labels_to_json(&d->model->labels, &labels) == U3D_OK &&
              cJSON_AddItemToObject(json, "labels", labels) && keep_largest_json(json, d->model) &&
-             cJSON_AddStringToObject(json, "fingerprint", d->model->fingerprint);
+             cJSON_AddStringToObject(json, "fingerprint", d->model->fingerprint) &&
+             cJSON_AddStringToObject(json, "spacing_why", d->model->facts.spacing_why);
     }
     u3d_status status =
         ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "describing the network: out of memory");
@@ -118,6 +119,9 @@ static u3d_status print_text(const description *d)
         printf("\nlargest component alone of: %s", u3d_postprocess_text(d->model, text, sizeof text));
         printf("\ntrained on  voxels of %.4gx%.4gx%.4g (x, y, z)\n", d->model->facts.spacing[2],
                d->model->facts.spacing[1], d->model->facts.spacing[0]);
+        if (d->config.resample == U3D_RESAMPLE_AUTO)
+            printf("resampling  images to these voxels (%s), probabilities back to the image's own\n",
+                   d->model->facts.spacing_why);
     }
     if (!d->plan) return U3D_OK;
     printf("\n");

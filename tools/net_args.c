@@ -51,10 +51,12 @@ done:
     return status;
 }
 
-/* Labels, channels and the automatic plan, as training on these data would have them. */
+/* Spacing, labels, channels and the automatic plan, as training on these data would have them. */
 u3d_status net_args_from_cases(const args *a, const u3d_cases *cases, const char *net, u3d_backend *b,
                                u3d_config *c)
 {
+    const u3d_resampling *r = u3d_cases_resampling(cases);
+    if (r->on) u3d_spacing_text(r->spacing, c->spacing, sizeof c->spacing);
     if (!c->labels) c->labels = u3d_cases_labels(cases)->n;
     if (!c->channels) c->channels = u3d_cases_facts(cases)->channels;
     return strcmp(net, "auto") == 0 ? autoplan(a, cases, b, c) : U3D_OK;
@@ -69,6 +71,7 @@ static u3d_status config_from_data(const args *a, const char *command_name, cons
     u3d_cases_opts o = {.dense = a->dense};
     U3D_GO(args_unlabeled(a, &o.unlabeled_given, &o.unlabeled));
     U3D_GO(args_cases_open(a, command_name, true, &found));
+    u3d_resampling_of(c, &o.resampling);
     U3D_GO(u3d_cases_open(found.data, found.train, found.n_train, c->intensity, &o, &cases));
     U3D_GO(net_args_from_cases(a, cases, net, b, c));
 done:

@@ -48,6 +48,18 @@ expect 5 'GB' "$u3d" predict --model five --input data/imagesTr --output y --mem
 expect 0 '' "$u3d" predict --model five --input data/imagesTr/phantom_001.nii.gz --output q.nii.gz --threads 1 --memory 100M
 check "same labels with another thread count and limit" cmp p.nii.gz q.nii.gz
 
+# Another spacing: the model remembers it, results lie on the file's own grid.
+expect 0 'trained coarse' "$u3d" train --data data --out coarse --iterations 4 $small --set spacing=1.25x1.25x1.5
+expect 0 'resampling  images to these voxels .as set.' "$u3d" info --model coarse
+expect 0 '"spacing":\s*"1.25,1.25,1.5"' "$u3d" info --model coarse --json
+check "config.json says why" grep -q '"spacing_why":\s*"as set"' coarse/config.json
+expect 0 'c.nii.gz' "$u3d" predict --model coarse --input data/imagesTr/phantom_001.nii.gz --output c.nii.gz --probabilities
+cp err.txt resampled.txt
+check "it says what was resampled" grep -q '40x36x32 voxels of 1x1x1 to 32x29x21 of 1.25x1.241x1.524' resampled.txt
+expect 0 'foreground mean' "$u3d" evaluate --prediction c.nii.gz --reference data/labelsDense/phantom_001.nii.gz
+expect 2 'averaging models: model 2 resamples otherwise' "$u3d" predict --model coarse --input data/imagesTr --output z one
+expect 2 'spacing=1,1,1 has no effect' "$u3d" train --data data --out off --iterations 4 $small --set resample=off --set spacing=1,1,1
+
 # Scores.
 expect 0 'foreground mean' "$u3d" evaluate --prediction again --reference data/labelsDense
 expect 0 '"foreground_mean"' "$u3d" evaluate --prediction again --reference data --json
