@@ -91,6 +91,13 @@ void u3d_case_report_resampling(const u3d_cases *c);
  */
 u3d_status u3d_case_sparse_check(const u3d_case *files, const u3d_volume *label, bool zero_named);
 
+/* The one plane of a volume that shows a class; axis -1: several do, or none, or the volume has no other. */
+typedef struct u3d_only_plane {
+    int axis;
+    int64_t at;
+} u3d_only_plane;
+void u3d_case_only_planes(const u3d_volume *classes, int n, u3d_only_plane *only);
+
 /* ---- cases_labels.c ---- */
 
 /* Adds every value of a label volume but found's unlabeled one to `found`. U3D_E_FORMAT: more than

@@ -21,6 +21,7 @@ typedef struct open_scan {
     u3d_labels found;                  /* values seen so far                                   */
     int32_t (*values)[U3D_MAX_LABELS]; /* per case: its values, increasing         */
     int *n_values;
+    u3d_only_plane (*only)[U3D_MAX_LABELS]; /* likewise, where each value is seen       */
     u3d_ct_sample sample;
     u3d_grid_report grids;
     bool must_ask; /* nothing was said about unlabelled voxels             */
@@ -94,16 +95,18 @@ static void open_note_orientation(u3d_cases *c, int i, const u3d_volume *image)
 }
 
 /* Labels i32 -> u8 numbered as this case's values. */
-static u3d_status open_scan_labels(u3d_case_entry *e, const u3d_volume *label, open_scan *scan,
-                                   int32_t values[U3D_MAX_LABELS], int *n_values, u3d_volume **classes)
+static u3d_status open_scan_labels(u3d_case_entry *e, const u3d_volume *label, open_scan *scan, int i,
+                                   u3d_volume **classes)
 {
     u3d_labels own = {.has_unlabeled = scan->found.has_unlabeled, .unlabeled = scan->found.unlabeled};
     if (scan->must_ask) U3D_TRY(u3d_case_sparse_check(&e->files, label, scan->zero_named));
     U3D_TRY(u3d_case_values(label, &own));
     U3D_TRY(u3d_case_values(label, &scan->found));
-    memcpy(values, own.value, sizeof own.value);
-    *n_values = own.n;
-    return u3d_labels_to_classes(&own, label, e->files.label, classes);
+    memcpy(scan->values[i], own.value, sizeof own.value);
+    scan->n_values[i] = own.n;
+    U3D_TRY(u3d_labels_to_classes(&own, label, e->files.label, classes));
+    u3d_case_only_planes(*classes, own.n, scan->only[i]);
+    return U3D_OK;
 }
 
 /* Classes on the grid that training sees, and their index. */
@@ -148,7 +151,7 @@ static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
         (uint64_t)(e->size[0] * e->size[1] * e->size[2]) * (4 * (uint64_t)image->channels + (label ? 1 : 0));
     c->total += e->bytes;
     if (label) {
-        status = open_scan_labels(e, label, scan, scan->values[i], &scan->n_values[i], &classes);
+        status = open_scan_labels(e, label, scan, i, &classes);
         if (status == U3D_E_FORMAT) u3d_wrap(status, "case '%s', labels '%s'", e->files.id, e->files.label);
         if (status != U3D_OK) goto done;
     }
@@ -232,6 +235,29 @@ static void open_facts(u3d_cases *c, double *column)
     c->facts.sparse = 2 * labelled < voxels;
 }
 
+/* Sparse labels of which one slice in all shows a class: no slice tells how it goes on beside it. */
+static void open_warn_single(const u3d_cases *c, const open_scan *scan)
+{
+    for (int k = 0; k < c->labels.n; k++) {
+        const u3d_only_plane *seen = NULL;
+        int cases = 0, where = 0;
+        for (int i = 0; i < c->n; i++)
+            for (int j = 0; j < scan->n_values[i]; j++)
+                if (scan->values[i][j] == c->labels.value[k]) {
+                    seen = &scan->only[i][j];
+                    where = i;
+                    cases++;
+                }
+        if (cases != 1 || seen->axis < 0) continue;
+        U3D_WARN("cases",
+                 "label %d%s%s is annotated in one slice only (%c = %lld of case '%s', counted from 0): how "
+                 "it goes "
+                 "on from there cannot be learned; paint it in a second slice, best in another orientation",
+                 (int)c->labels.value[k], c->labels.name[k][0] ? " " : "", c->labels.name[k],
+                 "zyx"[seen->axis], (long long)seen -> at, c -> entry[where].files.id);
+    }
+}
+
 static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cases_opts *o)
 {
     if (scan->grids.apart > 0)
@@ -243,6 +269,7 @@ static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cas
     if (o->unlabeled_given && scan->unlabeled == 0)
         U3D_WARN("cases", "--unlabeled %d, but no voxel has that value: every voxel counts as labelled",
                  (int)o->unlabeled);
+    if (scan->unlabeled > 0) open_warn_single(c, scan);
     if (!c->one_orientation)
         U3D_WARN("cases",
                  "the files store their axes in different anatomical orders; voxels are used as stored");
@@ -301,8 +328,9 @@ u3d_status u3d_cases_open(const u3d_dataset *d, const int *which, int n, u3d_int
     c->intensity.kind = open_intensity_kind(d, intensity);
     scan->values = u3d_new((size_t)n, sizeof *scan->values);
     scan->n_values = u3d_new((size_t)n, sizeof *scan->n_values);
+    scan->only = u3d_new((size_t)n, sizeof *scan->only);
     scan->column = u3d_new((size_t)n, sizeof *scan->column);
-    status = scan->values && scan->n_values && scan->column ? U3D_OK : U3D_E_NOMEM;
+    status = scan->values && scan->n_values && scan->only && scan->column ? U3D_OK : U3D_E_NOMEM;
     if (status == U3D_OK) status = open_scan_all(c, o, scan);
     if (status != U3D_OK) goto done;
     *out = c;
@@ -311,6 +339,7 @@ done:
     u3d_cases_free(c);
     u3d_free(scan->values);
     u3d_free(scan->n_values);
+    u3d_free(scan->only);
     u3d_free(scan->column);
     u3d_ct_sample_done(&scan->sample);
     u3d_free(scan);

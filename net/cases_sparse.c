@@ -138,3 +138,23 @@ u3d_status u3d_case_sparse_check(const u3d_case *files, const u3d_volume *label,
     u3d_free(counts);
     return status;
 }
+
+void u3d_case_only_planes(const u3d_volume *classes, int n, u3d_only_plane *only)
+{
+    const uint8_t *v = classes->data;
+    int64_t low[U3D_MAX_LABELS][3], high[U3D_MAX_LABELS][3], at[3];
+    for (int k = 0; k < n; k++)
+        for (int a = 0; a < 3; a++) low[k][a] = INT64_MAX, high[k][a] = -1;
+    for (at[0] = 0; at[0] < classes->size[0]; at[0]++)
+        for (at[1] = 0; at[1] < classes->size[1]; at[1]++)
+            for (at[2] = 0; at[2] < classes->size[2]; at[2]++, v++)
+                for (int a = 0; a < 3 && *v != U3D_UNLABELED; a++) {
+                    if (at[a] < low[*v][a]) low[*v][a] = at[a];
+                    if (at[a] > high[*v][a]) high[*v][a] = at[a];
+                }
+    for (int k = 0; k < n; k++) {
+        only[k] = (u3d_only_plane){.axis = -1};
+        for (int a = 0; a < 3; a++)
+            if (low[k][a] == high[k][a] && classes->size[a] > 1) only[k] = (u3d_only_plane){a, low[k][a]};
+    }
+}

@@ -131,7 +131,8 @@ u3d_status u3d_training_postprocess(u3d_training *t);
 bool u3d_training_chooses(const u3d_training *t); /* by predicting n_choose volumes */
 
 /* ---- train_validate.c ---- */
-/* Case i, held out: the image as training sees it, and the labels as they were painted, on the files' own grid. */
+/* Case i, held out: the image as training sees it, and the labels as they were painted, on the files' own
+ * grid. */
 typedef struct u3d_held_case {
     int i;
     const u3d_volume *image, *reference; /* borrowed */

@@ -31,7 +31,8 @@ static void all_foreground(const u3d_training *t, bool *wanted)
     for (int k = 1; k < t->model.labels.n; k++) wanted[k] = true;
 }
 
-static u3d_status compare_case(u3d_training *t, const u3d_volume *image, const u3d_volume *reference, choice *c)
+static u3d_status compare_case(u3d_training *t, const u3d_volume *image, const u3d_volume *reference,
+                               choice *c)
 {
     u3d_status status = U3D_OK;
     u3d_overlap before[U3D_MAX_LABELS] = {{0}}, after[U3D_MAX_LABELS] = {{0}};

@@ -29,8 +29,8 @@ static int first_scored(const u3d_training *t)
     return t->model.labels.background ? 1 : 0;
 }
 
-/* Predict one volume, as training sees it, and add its scores on the grid of the reference. While training, the model
- * names no class to be post-processed. */
+/* Predict one volume, as training sees it, and add its scores on the grid of the reference. While training,
+ * the model names no class to be post-processed. */
 static u3d_status score_volume(u3d_training *t, const u3d_volume *image, const u3d_volume *reference,
                                tally *sums)
 {
@@ -255,6 +255,7 @@ int64_t u3d_training_validation_tiles(const u3d_training *t)
     if (t->held_slices) return tiles_of(t, u3d_cases_size(t->cases, 0), VALIDATION_STEP);
     int64_t tiles = 0;
     int first = u3d_cases_count(t->cases);
-    for (int i = 0; i < t->n_validate; i++) tiles += tiles_of(t, u3d_cases_size(t->cases, first + i), VALIDATION_STEP);
+    for (int i = 0; i < t->n_validate; i++)
+        tiles += tiles_of(t, u3d_cases_size(t->cases, first + i), VALIDATION_STEP);
     return tiles;
 }

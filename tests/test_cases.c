@@ -280,6 +280,50 @@ static void test_warnings(void **state)
     u3d_test_set_done(&s);
 }
 
+/* Label 1 on two planes across z, label 2 where x is *user, 255 elsewhere. */
+static double voxel_planes(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    const int *at = user;
+    (void)y;
+    return x == *at ? 2 : z == 1 || z == 3 ? 1 : 255;
+}
+
+/* A label that one slice in all shows is named with that slice; a second slice, or a second case, settles it.
+ */
+static void test_single_slice(void **state)
+{
+    (void)state;
+    const int64_t size[3] = {5, 6, 7}, flat[3] = {1, 6, 7};
+    const int second = 2, none = -1;
+    const u3d_cases_opts sparse = {.unlabeled_given = true, .unlabeled = 255};
+    u3d_test_set s;
+    u3d_test_set_new(&s);
+    u3d_test_set_add(&s, "a", size, 1, u3d_test_voxel_mix, voxel_planes, &second);
+    u3d_test_set_add(&s, "b", size, 1, u3d_test_voxel_mix, voxel_planes, &none);
+    opening a = {.s = &s, .o = &sparse};
+    char *text = u3d_test_stderr_of(open_and_close, &a);
+    assert_int_equal(a.status, U3D_OK);
+    assert_int_equal(u3d_test_count_text(text, "in one slice only"), 1);
+    assert_int_equal(u3d_test_count_text(text, "label 2 is annotated in one slice only (x = 2 of case 'a'"),
+                     1);
+    u3d_free(text);
+
+    u3d_test_set_add(&s, "c", size, 1, u3d_test_voxel_mix, voxel_planes, &second);
+    text = u3d_test_stderr_of(open_and_close, &a);
+    assert_int_equal(u3d_test_count_text(text, "in one slice only"), 0);
+    u3d_free(text);
+    u3d_test_set_done(&s);
+
+    u3d_test_set_new(&s); /* flat images have one slice: only x tells */
+    u3d_test_set_add(&s, "flat", flat, 1, u3d_test_voxel_mix, u3d_test_voxel_of_list,
+                     &(u3d_test_list){2, {1, 255}});
+    text = u3d_test_stderr_of(open_and_close, &a);
+    assert_int_equal(a.status, U3D_OK);
+    assert_int_equal(u3d_test_count_text(text, "in one slice only"), 0);
+    u3d_free(text);
+    u3d_test_set_done(&s);
+}
+
 /* What happens where nothing was said about unlabelled voxels. */
 static void test_sparse(void **state)
 {
@@ -356,6 +400,7 @@ int main(void)
         cmocka_unit_test(test_table),           cmocka_unit_test(test_labels),
         cmocka_unit_test(test_too_many_labels), cmocka_unit_test(test_channels),
         cmocka_unit_test(test_locate),          cmocka_unit_test(test_warnings),
-        cmocka_unit_test(test_sparse),          cmocka_unit_test(test_contradictions)};
+        cmocka_unit_test(test_single_slice),    cmocka_unit_test(test_sparse),
+        cmocka_unit_test(test_contradictions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
