@@ -41,6 +41,7 @@ typedef struct u3d_caps {
     uint64_t page_bytes;      /* buffers of at least so many bytes take multiples of it; 0: no such */
     uint32_t align;           /* offsets must be a multiple; power of two      */
     int32_t compute_units;    /* threads on a CPU                              */
+    double train_flops;       /* direct-convolution FLOP per second of training, roughly: to plan before measuring */
     bool host_memory;         /* buffers live in host memory                   */
     bool deterministic;       /* same inputs give same bits on every run       */
     bool gpu;

@@ -1,7 +1,7 @@
 /* --net auto: a network that suits the data, the memory and the time, by nnU-Net's rules (Isensee et al.
- * 2021, doi:10.1038/s41592-020-01008-z; nnunetv2, get_pool_and_conv_props) where they carry over to a CPU.
+ * 2021, doi:10.1038/s41592-020-01008-z; nnunetv2, get_pool_and_conv_props) where they carry over to a CPU. What
+ * does not depend on them is the preset "auto" (config_table.c).
  *
- *   recipe   what does not depend on the data: the table below, the one place to tune
  *   patch    the median volume, not more than MAX_VOXELS, rounded up to what the poolings divide
  *            (of six tenths of its edges where labels are sparse)
  *   levels   pool while at least MIN_EDGE voxels remain along an axis; an axis whose voxels are twice as long
@@ -25,35 +25,6 @@
 
 /* ---- everything to tune ---- */
 
-/* Adam, because runs on a CPU are short: after 480 iterations (3 minutes on two cores, hippocampus, 31
- * training cases set apart for the comparison) mean Dice 0.87, where nnU-Net's SGD with momentum 0.99 and
- * learning rate 0.01 had 0.79. */
-
-static const struct {
-    const char *key, *value;
-} RECIPE[] = {
-    {"padding", "same"},
-    {"norm", "instance"},
-    {"norm_statistics", "tile"},
-    {"activation", "leaky"},
-    {"leaky_slope", "0.01"},
-    {"double", "at-start"},
-    {"convs", "2"},
-    {"max_width", "320"},
-    {"batch", "2"},
-    {"foreground_share", "0.67"},
-    {"loss", "ce+dice"},
-    {"class_weights", "none"},
-    {"optimizer", "adam"},
-    {"lr", "0.002"},
-    {"momentum", "0.9"},
-    {"beta2", "0.999"},
-    {"weight_decay", "3e-5"},
-    {"schedule", "poly"},
-    {"clip_norm", "12"},
-    {"average", "0.99"},
-};
-
 static const int64_t MAX_VOXELS_CPU = 64 * 64 * 64, MAX_VOXELS_GPU = 128 * 128 * 128; /* of a patch */
 enum { MIN_EDGE = 4, MAX_POOLS = 5 };
 static const int64_t WIDTHS[] = {32, 24, 16};
@@ -64,9 +35,6 @@ static const double LEAST_ITERATIONS = 1200;
  * network where the annotated slices are, and away from them it learns nothing. */
 static const double SPARSE_SHARE = 0.6;
 static const int64_t LEAST_VOXELS = 32 * 32 * 32;
-/* Speed of training in direct-convolution FLOP per second, only to choose a width before anything was
- * measured. */
-static const double CPU_RATE_PER_UNIT = 80e9, GPU_RATE = 8e12;
 static const double TIME_WITHOUT_LIMIT_S = 3600;
 
 /* ---- reasons, for people ---- */
@@ -101,13 +69,6 @@ static bool is_fixed(const fixed_keys *f, const char *key)
     for (int i = 0; i < f->n; i++)
         if (strcmp(f->key[i], key) == 0) return true;
     return false;
-}
-
-static u3d_status apply_recipe(u3d_config *c, const fixed_keys *f)
-{
-    for (size_t i = 0; i < sizeof RECIPE / sizeof RECIPE[0]; i++)
-        if (!is_fixed(f, RECIPE[i].key)) U3D_TRY(u3d_config_set_key(c, RECIPE[i].key, RECIPE[i].value));
-    return U3D_OK;
 }
 
 /* ---- patch and levels ---- */
@@ -327,14 +288,12 @@ u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels
     *why = NULL;
     u3d_backend_caps(b, &caps);
     int64_t most = caps.gpu ? MAX_VOXELS_GPU : MAX_VOXELS_CPU;
-    double rate = caps.gpu ? GPU_RATE : CPU_RATE_PER_UNIT * (caps.compute_units > 0 ? caps.compute_units : 1);
     if (!caps.host_memory && caps.mem_bytes > 0) memory_cap = caps.mem_bytes;
 
-    u3d_status status = apply_recipe(c, &f);
-    if (status != U3D_OK) goto done;
+    u3d_status status;
     c->labels = n_labels;
     c->channels = facts->channels;
-    U3D_GO(fit_time(c, facts, &most, rate, time_s, &f, &r));
+    U3D_GO(fit_time(c, facts, &most, caps.train_flops, time_s, &f, &r));
     U3D_GO(fit_memory(c, facts, most, memory_cap, b, &f, &r));
     say_levels(c, &r);
     status = r.status;

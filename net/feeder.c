@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/clock.h"
 #include "engine/mem.h"
 #include "net/sample.h"
 
@@ -44,6 +45,7 @@ struct u3d_feeder {
     pthread_cond_t change;
     int64_t claim, deliver; /* numbers of the next batch to fill and to hand out */
     bool stop;
+    double waited; /* seconds; the first batch, which nothing could prepare, left out */
 };
 
 static int64_t feeder_voxels(const int64_t size[3])
@@ -179,7 +181,9 @@ u3d_status u3d_feeder_next(u3d_feeder *f, u3d_patch **out)
     feeder_slot *slot = &f->slot[f->deliver % f->o.depth];
     U3D_ASSERT(slot->state != SLOT_LENT, "all %d batches are lent: return one before asking for batch %lld",
                f->o.depth, (long long)f->deliver);
+    const double begin = slot->state == SLOT_READY ? 0.0 : u3d_clock();
     while (slot->state != SLOT_READY) pthread_cond_wait(&f->change, &f->lock);
+    if (begin > 0.0 && f->deliver > f->o.first) f->waited += u3d_clock() - begin;
     u3d_status status =
         slot->status; /* a failed batch is never passed: asking again gives the same failure */
     if (status == U3D_OK) {
@@ -189,6 +193,11 @@ u3d_status u3d_feeder_next(u3d_feeder *f, u3d_patch **out)
     }
     pthread_mutex_unlock(&f->lock);
     return status == U3D_OK ? U3D_OK : u3d_fail(status, "%s", slot->text);
+}
+
+double u3d_feeder_waited(const u3d_feeder *f)
+{
+    return f->waited;
 }
 
 void u3d_feeder_return(u3d_feeder *f, u3d_patch *p)

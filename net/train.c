@@ -144,8 +144,11 @@ static u3d_status finish(u3d_training *t, u3d_train_result *out)
     out->device_planned = t->device_planned;
     out->device_peak = u3d_backend_peak_bytes(t->backend);
     out->seconds = u3d_training_elapsed(t);
-    U3D_INFO("train", "done: %lld iterations in %.0f s, peak %.2f GB (planned %.2f GB), model %s",
-             (long long)out->iterations, out->seconds, (double)out->peak_resident / 1e9,
+    out->waited = u3d_feeder_waited(t->feeder);
+    U3D_INFO("train",
+             "done: %lld iterations in %.0f s, of which %.1f s went by waiting for patches; peak %.2f GB "
+             "(planned %.2f GB), model %s",
+             (long long)out->iterations, out->seconds, out->waited, (double)out->peak_resident / 1e9,
              (double)out->peak_planned / 1e9, out->fingerprint);
     if (out->device_peak > 0)
         U3D_INFO("train", "memory of the device: peak %.2f GB (planned %.2f GB)",

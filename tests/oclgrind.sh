@@ -24,7 +24,7 @@ cases="conv3d/one conv3d/lazy_tiny conv3d/joined_one conv3d_dx/tiny conv3d_dw/la
   conv3d_dw/joined_one upconv3d/n2 upconv3d/lazy_one upconv3d_dx/one upconv3d_dw/lazy_one
   maxpool3d/n2 maxpool3d/lazy_n2 maxpool3d_dx/n2 norm/n2 norm_back/act_n2 moments/n2 norm_table/odd relu/odd
   relu_back/odd fill/one copy/odd add/odd crop_concat/odd crop_concat_back/odd softmax/n2 softmax_xent/n2
-  softmax_xent_back/n2 dice/n2 dice_back/n2 sgd_step/odd adam_step/odd lerp/odd sum_squares/odd"
+  softmax_xent_back/n2 dice/n2 dice_back/n2 sgd_step/odd adam_step/odd lerp/odd sum_squares/odd subsample/odd scale/odd"
 failures=0
 passed=0
 for c in $cases; do

@@ -97,6 +97,7 @@ static u3d_status print_result(const args *a, const u3d_train_result *r)
                     cJSON_AddNumberToObject(json, "iterations", (double)r->iterations) &&
                     cJSON_AddNumberToObject(json, "parameters", (double)r->parameters) &&
                     cJSON_AddItemToObject(json, "seconds", u3d_json_number(r->seconds)) &&
+                    cJSON_AddItemToObject(json, "seconds_waiting", u3d_json_number(r->waited)) &&
                     cJSON_AddItemToObject(json, "loss", u3d_json_number(r->loss)) &&
                     cJSON_AddItemToObject(json, "held_out_dice", u3d_json_number(r->val_dice)) &&
                     cJSON_AddItemToObject(json, "held_out_iou", u3d_json_number(r->val_iou)) &&

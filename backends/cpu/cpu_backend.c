@@ -102,6 +102,7 @@ static void fill_caps(const cpu_isa *isa, int threads, u3d_caps *out)
         .page_bytes = huge_pages_granted() ? HUGE_PAGE : 0,
         .align = CPU_ALIGN,
         .compute_units = threads,
+        .train_flops = threads * isa->train_flops,
         .host_memory = true,
         .deterministic = true,
         .usable = true,

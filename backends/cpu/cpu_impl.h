@@ -49,6 +49,7 @@ struct cpu_entry {
  * operating system allow it, and its implementations per op. */
 typedef struct cpu_isa {
     const char *name;
+    double train_flops; /* of one core, for u3d_caps */
     bool (*usable)(void);
     const cpu_entry *const *list; /* [U3D_OP_COUNT] */
     double (*peak_flops)(int threads);

@@ -13,9 +13,9 @@
     extern const cpu_entry *const cpu_list__##isa[U3D_OP_COUNT];                                             \
     double cpu_peak_flops__##isa(int threads);                                                               \
     double cpu_peak_bytes__##isa(int threads, float *a, const float *b, const float *c, int64_t n);
-#define ROW(name, usable, isa)                                                                               \
+#define ROW(name, train_flops, usable, isa)                                                                               \
     {                                                                                                        \
-        name, usable, cpu_list__##isa, cpu_peak_flops__##isa, cpu_peak_bytes__##isa                          \
+        name, train_flops, usable, cpu_list__##isa, cpu_peak_flops__##isa, cpu_peak_bytes__##isa                          \
     }
 
 COPY(portable)
@@ -44,13 +44,13 @@ static bool has_avx512(void)
 
 static const cpu_isa isas[] = {
 #ifdef CPU_X86
-    ROW("avx512", has_avx512, avx512),
-    ROW("avx2", has_avx2, avx2),
+    ROW("avx512", 200e9, has_avx512, avx512),
+    ROW("avx2", 180e9, has_avx2, avx2),
 #endif
 #ifdef __aarch64__
-    ROW("neon", always, portable),
+    ROW("neon", 40e9, always, portable),
 #else
-    ROW("scalar", always, portable),
+    ROW("scalar", 20e9, always, portable),
 #endif
 };
 

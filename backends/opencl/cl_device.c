@@ -40,6 +40,9 @@ static bool is_recent(const char *version)
     return sscanf(version, "OpenCL %d.%d", &major, &minor) == 2 && (major > 1 || (major == 1 && minor >= 2));
 }
 
+/* For u3d_caps. Of a GPU: a guess, none was measured yet; of a CPU: as PoCL trains. */
+static const double GPU_TRAIN_FLOPS = 8e12, CPU_UNIT_TRAIN_FLOPS = 5e9;
+
 static const char *why_unusable(const cl_device *d)
 {
     if (!read_number(d->id, CL_DEVICE_AVAILABLE)) return "it is not available";
@@ -81,6 +84,7 @@ void cl_device_caps(const cl_device *dev, u3d_caps *out)
         .local_bytes = dev->local_bytes,
         .align = dev->align,
         .compute_units = (int32_t)dev->compute_units,
+        .train_flops = dev->gpu ? GPU_TRAIN_FLOPS : CPU_UNIT_TRAIN_FLOPS * dev->compute_units,
         .deterministic = true,
         .gpu = dev->gpu,
         .usable = dev->unusable == NULL,
