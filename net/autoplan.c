@@ -1,13 +1,14 @@
 /* --net auto: a network that suits the data, the memory and the time, by nnU-Net's rules (Isensee et al.
- * 2021, doi:10.1038/s41592-020-01008-z; nnunetv2, get_pool_and_conv_props) where they carry over to a CPU. What
- * does not depend on them is the preset "auto" (config_table.c).
+ * 2021, doi:10.1038/s41592-020-01008-z; nnunetv2, get_pool_and_conv_props) where they carry over to a CPU.
+ * What does not depend on them is the preset "auto" (config_table.c).
  *
  *   patch    the median volume, not more than MAX_VOXELS, rounded up to what the poolings divide
  *            (of six tenths of its edges where labels are sparse)
  *   levels   pool while at least MIN_EDGE voxels remain along an axis; an axis whose voxels are twice as long
  *            as the shortest waits, with a kernel of 1, until the others have caught up
- *   width    the widest of WIDTHS that leaves WANTED iterations in the time
- *   time     batch 1, and then a smaller patch, until the narrowest leaves LEAST iterations
+ *   width    the widest of WIDTHS that leaves WANTED iterations of one patch in the time
+ *   batch    2 where that leaves as many, else 1
+ *   time     a smaller patch where the narrowest leaves fewer than LEAST iterations
  *   memory   the patch shrinks until the plan fits
  *
  * Keys that the user set are left as they are, and the others fitted around them. */
@@ -28,8 +29,11 @@
 static const int64_t MAX_VOXELS_CPU = 64 * 64 * 64, MAX_VOXELS_GPU = 128 * 128 * 128; /* of a patch */
 enum { MIN_EDGE = 4, MAX_POOLS = 5 };
 static const int64_t WIDTHS[] = {32, 24, 16};
-static const double WANTED_ITERATIONS = 2500;
-/* Below so many the narrowest network gets further with single, smaller patches and more updates. */
+/* On 32 training cases of hippocampus set apart, at equal time: mean Dice 0.884 of base 16 with 8564
+ * iterations, 0.882 of base 32 with 2813; and 0.879 with 4379 iterations of two patches as with 4321 of one.
+ */
+static const double WANTED_ITERATIONS = 5000;
+/* Below so many the narrowest network gets further with smaller patches and more updates. */
 static const double LEAST_ITERATIONS = 1200;
 /* Of the volume's edges where labels are sparse: a patch that shows the whole volume tells a same-padded
  * network where the annotated slices are, and away from them it learns nothing. */
@@ -203,11 +207,12 @@ static u3d_status fit_time(u3d_config *c, const u3d_data_facts *facts, int64_t *
     const double seconds = time_s > 0.0 ? time_s : TIME_WITHOUT_LIMIT_S;
     double iterations;
     choose_patch(c, facts, *most, f);
+    if (!is_fixed(f, "batch")) c->batch = 1;
     U3D_TRY(choose_width(c, rate, seconds, f));
     U3D_TRY(iterations_in(c, rate, seconds, &iterations));
-    if (iterations < LEAST_ITERATIONS && !is_fixed(f, "batch")) {
-        c->batch = 1;
-        U3D_TRY(iterations_in(c, rate, seconds, &iterations));
+    if (!is_fixed(f, "batch") && iterations >= 2 * WANTED_ITERATIONS) {
+        c->batch = 2;
+        iterations /= 2;
     }
     while (!is_fixed(f, "patch") && iterations < LEAST_ITERATIONS && LEAST_VOXELS < *most) {
         *most = *most * 3 / 4;

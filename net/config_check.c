@@ -80,9 +80,10 @@ static u3d_status check_curve(const u3d_augment_settings *a)
 u3d_status u3d_config_check(const u3d_config *c)
 {
     if (c->deep_supervision != U3D_DEEP_OFF && c->padding == U3D_PAD_VALID)
-        return u3d_fail(U3D_E_ARG,
-                        "deep_supervision needs padding=same: with valid convolutions the coarser levels "
-                        "see other parts of the volume than the output, which has labels; set one of them otherwise");
+        return u3d_fail(
+            U3D_E_ARG,
+            "deep_supervision needs padding=same: with valid convolutions the coarser levels "
+            "see other parts of the volume than the output, which has labels; set one of them otherwise");
     if (c->labels == 1)
         return u3d_fail(U3D_E_ARG, "labels is 1; a network needs at least two classes to tell apart");
     if (c->max_width > 0 && c->max_width < c->base)
