@@ -277,8 +277,8 @@ const int u3d_config_n_keys = (int)(sizeof u3d_config_keys / sizeof u3d_config_k
 #define PAPER                                                                                                \
     "levels=4", "base=32", "convs=2", "max_width=0", "double=before-pool", "norm=none",                      \
         "norm_statistics=tile", "activation=relu", "padding=valid", "kernel=3x3x3", "pool=2x2x2",            \
-        "patch=132x132x116", "batch=1", "foreground_share=0", "intensity=zscore", "loss=ce",                 \
-        "class_weights=auto", "optimizer=sgd", "lr=0.01", "momentum=0.99", "nesterov=false",                 \
+        "patch=132x132x116", "batch=1", "foreground_share=0", "intensity=zscore", "augment=paper",           \
+        "loss=ce", "class_weights=auto", "optimizer=sgd", "lr=0.01", "momentum=0.99", "nesterov=false",                 \
         "weight_decay=0", "schedule=constant", "clip_norm=0", "average=0", "iterations=70000"
 
 static const char *const preset_paper[] = {PAPER, NULL};
@@ -287,9 +287,6 @@ static const char *const preset_paper_bn[] = {PAPER, "norm=batch", NULL};
  * are. */
 static const char *const preset_paper2d[] = {PAPER,        "norm=batch",      "kernel=3x3x1",
                                              "pool=2x2x1", "patch=188x188x1", NULL};
-/* What --net auto does not plan from the data (autoplan.c), where it leaves the defaults, which are nnU-Net's: runs of
- * minutes on a CPU are why. Adam: after 480 iterations on hippocampus mean Dice 0.87 where nnU-Net's SGD had
- * 0.79 (31 training cases set apart). */
 /* What --net auto does not plan from the data (autoplan.c), where it leaves the defaults, which are
  * nnU-Net's: runs of minutes on a CPU are why. Adam: after 480 iterations on hippocampus mean Dice 0.87 where
  * nnU-Net's SGD had 0.79 (31 training cases set apart). */

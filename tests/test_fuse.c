@@ -109,7 +109,7 @@ enum { N_NETS = sizeof net_cases / sizeof *net_cases };
 static void net_build(const net_case *c, u3d_unet3d *net)
 {
     u3d_config config;
-    assert_ok(u3d_config_preset(&config, "auto"));
+    u3d_config_default(&config);
     config.labels = 3;
     config.channels = 2;
     assert_ok(u3d_config_set(&config, "levels=2"));

@@ -27,7 +27,7 @@ enum { N_NETS = sizeof nets / sizeof *nets };
 
 static void config_of(const char *const *settings, const char *precision, u3d_config *c)
 {
-    assert_ok(u3d_config_preset(c, "auto"));
+    u3d_config_default(c);
     c->labels = 3;
     c->channels = 1;
     for (int i = 0; settings[i]; i++) assert_ok(u3d_config_set(c, settings[i]));

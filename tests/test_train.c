@@ -122,7 +122,7 @@ static void test_valid_paper_family(void **state)
     u3d_train_result r;
     u3d_test_run_new(&f, 1, u3d_test_ball);
     static const char *const more[] = {
-        "padding=valid", "double=before-pool", "norm=batch", "norm_statistics=running",
+        "padding=valid", "deep_supervision=off", "double=before-pool", "norm=batch", "norm_statistics=running",
         "convs=1",       "class_weights=auto", "loss=ce"};
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) f.options[f.o.n_set++] = more[i];
     f.o.iterations = 100;

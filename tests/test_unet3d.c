@@ -19,6 +19,15 @@ static u3d_config preset(const char *net, int64_t labels, int64_t channels)
     return c;
 }
 
+static u3d_config defaults(int64_t labels, int64_t channels)
+{
+    u3d_config c;
+    u3d_config_default(&c);
+    c.labels = labels;
+    c.channels = channels;
+    return c;
+}
+
 static int64_t count(const u3d_config *c, u3d_mode mode)
 {
     u3d_unet3d net;
@@ -52,7 +61,7 @@ static void test_parameter_counts(void **state)
 static void test_at_start_count(void **state)
 {
     (void)state;
-    u3d_config c = preset("auto", 2, 1);
+    u3d_config c = defaults(2, 1);
     set(&c, "levels=2"), set(&c, "base=2"), set(&c, "norm=none"), set(&c, "patch=8x8x8");
     int64_t enc0 = (27 * 1 * 2 + 2) + (27 * 2 * 2 + 2), enc1 = (27 * 2 * 4 + 4) + (27 * 4 * 4 + 4);
     int64_t up = 8 * 4 * 2, dec0 = (27 * 4 * 2 + 2) + (27 * 2 * 2 + 2), head = 2 * 2 + 2;
@@ -79,7 +88,7 @@ static void test_sizes(void **state)
     assert_non_null(strstr(u3d_error_text(), "124 and 132"));
     assert_non_null(strstr(u3d_error_text(), "along x"));
 
-    c = preset("auto", 3, 1);
+    c = defaults(3, 1);
     u3d_unet3d_legal_size(&c, (int64_t[]){36, 50, 35}, in);
     assert_memory_equal(in, ((int64_t[]){40, 56, 40}), sizeof in);
     assert_ok(u3d_unet3d_output_size(&c, in, out));
@@ -149,7 +158,7 @@ static void test_family(void **state)
         {"patch=8x8x8", "levels=1", NULL},
     };
     for (size_t i = 0; i < sizeof members / sizeof members[0]; i++) {
-        u3d_config c = preset("auto", 3, 2);
+        u3d_config c = defaults(3, 2);
         set(&c, "base=4");
         for (int k = 0; members[i][k]; k++) set(&c, members[i][k]);
         assert_ok(u3d_config_check(&c));
@@ -173,7 +182,7 @@ static void test_max_width(void **state)
 {
     (void)state;
     u3d_unet3d net;
-    u3d_config c = preset("auto", 2, 1);
+    u3d_config c = defaults(2, 1);
     set(&c, "base=8"), set(&c, "max_width=12"), set(&c, "patch=16x16x16"), set(&c, "levels=3");
     assert_ok(u3d_unet3d_build(&c, NULL, U3D_MODE_TRAIN, 1, c.patch, true, &net));
     assert_param(net.graph, "enc2.conv1.weight", 5, (int64_t[]){3, 3, 3, 12, 12});
@@ -186,7 +195,7 @@ static void test_refusals(void **state)
 {
     (void)state;
     u3d_unet3d net;
-    u3d_config c = preset("auto", 0, 1);
+    u3d_config c = defaults(0, 1);
     assert_status(u3d_unet3d_build(&c, NULL, U3D_MODE_TRAIN, 1, c.patch, true, &net), U3D_E_ARG);
     assert_null(net.graph);
     c.labels = 2;
@@ -217,7 +226,7 @@ static void test_deep_heads(void **state)
     for (int i = 0; i < 10; i++) {
         int levels = 2 + i / 2, all = i % 2;
         u3d_unet3d net;
-        u3d_config c = preset("auto", 3, 1);
+        u3d_config c = defaults(3, 1);
         c.levels = levels;
         set(&c, "base=4"), set(&c, "patch=32x32x32");
         int64_t plain = count(&c, U3D_MODE_TRAIN);
@@ -250,7 +259,7 @@ static void test_deep_heads(void **state)
 /* Small enough for the oracle; nothing but the poolings and the clamp of Dice's sums has a kink. */
 static void deep_build(const char *loss, u3d_unet3d *net)
 {
-    u3d_config c = preset("auto", 3, 1);
+    u3d_config c = defaults(3, 1);
     set(&c, "levels=5"), set(&c, "base=2"), set(&c, "max_width=4"), set(&c, "convs=1"), set(&c, "norm=none");
     set(&c, "pool=2x2x1,1x2x2,2x1x2,2x2x2"), set(&c, "kernel=1x1x3,3x1x1,1x3x1");
     set(&c, "leaky_slope=1"), set(&c, "patch=8x16x16"), set(&c, "deep_supervision=on"), set(&c, loss);
