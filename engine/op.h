@@ -30,8 +30,8 @@
  *   add               a, b -> y                                           y may share a
  *   scale             x -> y = attr.scale.factor * x                      y may share x
  *   subsample         labels u8 [N,D,H,W] -> u8 [N,D/sd,H/sh,W/sw]: the label at the middle of each window
- *                     (position s / 2 on every axis); where that is attr.subsample.ignore_label, the first
- *                     of the window that is not, x fastest
+ *                     (position s / 2 on every axis); where that is attr.subsample.ignore_label, the label
+ *                     nearest to it in the window that is not, of equals the first, x fastest
  *   crop_concat       up [..CU], skip [..CS] -> [.., CU+CS], skip cropped about its centre (even differences)
  *   crop_concat_back  dy -> dup, dskip (zero outside the crop)
  *   softmax           logits -> probabilities                             may share

@@ -123,9 +123,8 @@ static u3d_status case_find_file(const char *dir, const char *id, size_t id_len,
 /* Whether `name` is a volume to list: a NIfTI file, but of a pair only the header. */
 static bool case_is_volume(const char *name, const char *ending, size_t *stem)
 {
-    if (!u3d_nifti_is_name(name, stem)) return false;
-    const char *own = name + *stem;
-    return ending ? strcmp(own, ending) == 0 : strcmp(own, ".img") != 0 && strcmp(own, ".img.gz") != 0;
+    if (ending) return u3d_nifti_is_name(name, stem) && strcmp(name + *stem, ending) == 0;
+    return u3d_nifti_is_listed(name, stem);
 }
 
 /* Whether the folder of labels (NULL: none) has one called `id`. */
@@ -361,6 +360,23 @@ u3d_status u3d_dataset_pair(const char *image, const char *label, u3d_dataset **
         if (!c->label) U3D_GO(U3D_E_NOMEM);
     }
     U3D_GO(u3d_dataset_finish(d, image, label != NULL));
+    *out = d;
+    d = NULL;
+done:
+    u3d_dataset_free(d);
+    return status;
+}
+
+u3d_status u3d_dataset_labels(const char *path, u3d_dataset **out)
+{
+    u3d_dataset *d = NULL;
+    u3d_status status = U3D_OK;
+    *out = NULL;
+    /* a label of a file's own name makes the file a case of its own, and here every file is one */
+    u3d_case_rule rule = {.image_dir = path, .label_dir = path};
+    U3D_GO(u3d_dataset_new(path, "labels", &d));
+    U3D_GO(u3d_dataset_group(d, &rule));
+    U3D_GO(u3d_dataset_finish(d, path, false));
     *out = d;
     d = NULL;
 done:

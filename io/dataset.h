@@ -45,6 +45,8 @@ int u3d_dataset_find(const u3d_dataset *d, const char *id); /* -1 if absent */
 /* Images to predict: `path` is a file, or a folder of files (CASE.nii.gz or CASE_0000.nii.gz ... grouped by case,
  * or a folder that u3d_dataset_open understands). */
 u3d_status u3d_dataset_images(const char *path, u3d_dataset **out);
+/* A folder of label files as cases of one image each, whatever their names end in: the image is the label file. */
+u3d_status u3d_dataset_labels(const char *path, u3d_dataset **out);
 
 /* nnU-Net's splits_final.json: case indices of fold `fold`, in increasing order; arrays owned by the caller (u3d_free).
  * A name that the dataset lacks, a fold out of range, a case in both lists are errors. */

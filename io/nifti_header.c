@@ -46,6 +46,11 @@ bool u3d_nifti_is_name(const char *path, size_t *stem)
     return false;
 }
 
+bool u3d_nifti_is_listed(const char *path, size_t *stem)
+{
+    return u3d_nifti_is_name(path, stem) && strncmp(path + *stem, ".img", 4) != 0;
+}
+
 /* The existing one of STEM + endings[0..1]; owned by the caller. */
 static u3d_status header_partner(const char *path, size_t stem, const char *const endings[2], char **out)
 {

@@ -67,5 +67,7 @@ u3d_status u3d_nifti_write(const char *path, const u3d_volume *v);
 
 /* Whether a name ends in .nii, .nii.gz, .hdr, .img or .img.gz; the length without that ending in *stem. */
 bool u3d_nifti_is_name(const char *path, size_t *stem);
+/* The same for listing a folder: of a pair only the header. */
+bool u3d_nifti_is_listed(const char *path, size_t *stem);
 
 #endif

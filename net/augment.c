@@ -87,8 +87,8 @@ static const char *augment_auto_mirror(const u3d_cases *cases, bool mirror[3])
     return "label names tell the ends of the other axes apart";
 }
 
-/* Whether axes a and b look alike to the network: spacing within 1 % in every case, patch, kernels and pools.
- */
+/* Whether axes a and b look alike to the network: spacing within 1 % in every case (that of the target where
+ * cases are resampled: each comes as near to it as its number of voxels allows), patch, kernels and pools. */
 static bool augment_alike(const u3d_config *c, const u3d_cases *cases, int a, int b)
 {
     if (c->patch[a] != c->patch[b]) return false;
@@ -97,42 +97,55 @@ static bool augment_alike(const u3d_config *c, const u3d_cases *cases, int a, in
         if (level + 1 < c->levels && c->pool[level][a] != c->pool[level][b]) return false;
     }
     for (int i = 0; i < u3d_cases_count(cases); i++) {
-        const double *spacing = u3d_cases_spacing(cases, i);
+        const double *spacing =
+            u3d_cases_is_resampled(cases, i) ? u3d_cases_facts(cases)->spacing : u3d_cases_spacing(cases, i);
         if (!(fabs(spacing[a] - spacing[b]) <= 0.01 * fmax(spacing[a], spacing[b]))) return false;
     }
     return true;
 }
 
-static void augment_plan_turns(const u3d_config *c, const u3d_cases *cases, bool turn[3])
+static void augment_plan_turns(const u3d_config *c, const u3d_cases *cases, const bool coarse[3],
+                               bool turn[3])
 {
     bool told[3];
     bool wanted = c->turn == U3D_SWITCH_ON;
     if (c->turn == U3D_SWITCH_AUTO)
         wanted =
             !augment_oriented(u3d_cases_facts(cases)) && !augment_told_axes(u3d_cases_labels(cases), told);
-    for (int a = 0; a < 3; a++) turn[a] = wanted && augment_alike(c, cases, (a + 1) % 3, (a + 2) % 3);
+    for (int a = 0; a < 3; a++) {
+        const int p = (a + 1) % 3, q = (a + 2) % 3;
+        turn[a] = wanted && coarse[p] == coarse[q] && augment_alike(c, cases, p, q);
+    }
 }
 
 /* nnU-Net's ANISO_THRESHOLD: longest edge of the patch to the shortest; and the same of the spacing, for
  * patches that do not follow it. */
 static const double MOST_ANISOTROPIC = 3;
 
-/* in_plane=on: across the axis of the widest spacing, the first of equals. */
+/* One axis at most: with two of them no plane would be left to rotate in. in_plane=on: that of the widest
+ * spacing, the first of equals. auto: that whose spacing is so much wider; else that along which the patch is
+ * so much shorter, where it is one alone. */
 static void augment_plan_coarse(const u3d_config *c, const double spacing[3], bool coarse[3])
 {
+    int widest = 0, n_short = 0, shortest = 0;
     int64_t longest = 0;
     double finest = spacing[0];
-    int widest = 0;
     for (int a = 0; a < 3; a++) {
         longest = c->patch[a] > longest ? c->patch[a] : longest;
         finest = fmin(finest, spacing[a]);
         if (spacing[a] > spacing[widest]) widest = a;
     }
-    for (int a = 0; a < 3; a++)
-        coarse[a] = c->augment.in_plane == U3D_SWITCH_AUTO
-                        ? (double)longest > MOST_ANISOTROPIC * (double)c->patch[a] ||
-                              spacing[a] > MOST_ANISOTROPIC * finest
-                        : c->augment.in_plane == U3D_SWITCH_ON && a == widest;
+    for (int a = 0; a < 3; a++) {
+        if ((double)longest <= MOST_ANISOTROPIC * (double)c->patch[a]) continue;
+        shortest = a;
+        n_short++;
+    }
+    memset(coarse, 0, 3 * sizeof *coarse);
+    if (c->augment.in_plane == U3D_SWITCH_OFF) return;
+    if (c->augment.in_plane == U3D_SWITCH_ON || spacing[widest] > MOST_ANISOTROPIC * finest)
+        coarse[widest] = true;
+    else if (n_short == 1)
+        coarse[shortest] = true;
 }
 
 /* What beside flips and turns will happen, with its chance. */
@@ -142,12 +155,18 @@ static void augment_log_settings(const u3d_augment *o)
     const struct {
         const char *name;
         double chance;
-    } changes[] = {{"rotation", s->p_rotation},     {"scaling", s->p_scaling},
-                   {"elastic", s->p_elastic},       {"translation", s->translation > 0},
-                   {"curve", s->p_curve},           {"noise", s->p_noise},
-                   {"blur", s->p_blur},             {"brightness", s->p_brightness},
-                   {"shift", s->p_shift},           {"contrast", s->p_contrast},
-                   {"resolution", s->p_low_resolution}, {"inverted gamma", s->p_gamma_inverted},
+    } changes[] = {{"rotation", s->p_rotation},
+                   {"scaling", s->p_scaling},
+                   {"elastic", s->p_elastic},
+                   {"translation", s->translation > 0},
+                   {"curve", s->p_curve},
+                   {"noise", s->p_noise},
+                   {"blur", s->p_blur},
+                   {"brightness", s->p_brightness},
+                   {"shift", s->p_shift},
+                   {"contrast", s->p_contrast},
+                   {"resolution", s->p_low_resolution},
+                   {"inverted gamma", s->p_gamma_inverted},
                    {"gamma", s->p_gamma}};
     char text[512];
     size_t used = 0;
@@ -168,10 +187,10 @@ u3d_status u3d_augment_plan(const u3d_config *c, const u3d_cases *cases, u3d_aug
         why = augment_auto_mirror(cases, out->mirror);
     else if (strcmp(c->mirror, "none") != 0)
         for (int a = 0; a < 3; a++) out->mirror[a] = strchr(c->mirror, "zyx"[a]) != NULL;
-    augment_plan_turns(c, cases, out->turn);
     out->set = c->augment;
     memcpy(out->spacing, u3d_cases_facts(cases)->spacing, sizeof out->spacing);
     augment_plan_coarse(c, out->spacing, out->coarse);
+    augment_plan_turns(c, cases, out->coarse, out->turn);
 
     static const char *const plane[3] = {" xy", " xz", " yz"}; /* perpendicular to z, y, x */
     char axes[4] = "";

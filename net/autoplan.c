@@ -296,7 +296,10 @@ u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels
     if (!caps.host_memory && caps.mem_bytes > 0) memory_cap = caps.mem_bytes;
 
     u3d_status status;
-    if (c->padding == U3D_PAD_VALID && !is_fixed(&f, "deep_supervision")) c->deep_supervision = U3D_DEEP_OFF;
+    if (c->padding == U3D_PAD_VALID && !is_fixed(&f, "deep_supervision")) {
+        c->deep_supervision = U3D_DEEP_OFF;
+        say(&r, "deep supervision: off, because valid convolutions have no labels for coarser levels");
+    }
     c->labels = n_labels;
     c->channels = facts->channels;
     U3D_GO(fit_time(c, facts, &most, caps.train_flops, time_s, &f, &r));

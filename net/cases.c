@@ -40,7 +40,10 @@ const double *u3d_cases_spacing(const u3d_cases *c, int i)
 }
 uint64_t u3d_cases_resident_bytes(const u3d_cases *c)
 {
-    return c->total < c->cap ? c->total : c->cap;
+    uint64_t most = c->cap; /* a case that is larger is kept alone */
+    for (int i = 0; i < c->n_all; i++)
+        if (c->entry[i].bytes > most) most = c->entry[i].bytes;
+    return c->total < most ? c->total : most;
 }
 const u3d_resampling *u3d_cases_resampling(const u3d_cases *c)
 {
@@ -58,9 +61,18 @@ uint64_t u3d_cases_loading_bytes(const u3d_cases *c)
 {
     uint64_t most = 0;
     for (int i = 0; i < c->n_all; i++) {
-        const uint64_t bytes = u3d_case_resample_bytes(&c->entry[i], c->facts.channels);
+        const uint64_t bytes = u3d_case_loading_bytes(&c->entry[i], c->facts.channels);
         const bool again = c->total > c->cap || c->entry[i].state == U3D_CASE_ABSENT;
         if (again && bytes > most) most = bytes;
+    }
+    return most;
+}
+uint64_t u3d_cases_opening_bytes(const u3d_cases *c)
+{
+    uint64_t most = 0;
+    for (int i = 0; i < c->n_all; i++) {
+        const uint64_t bytes = u3d_case_loading_bytes(&c->entry[i], c->facts.channels);
+        if (bytes > most) most = bytes;
     }
     return most;
 }
@@ -118,6 +130,14 @@ int64_t u3d_cases_voxels(const u3d_cases *c, int i, int k)
     return before ? before[c->entry[i].index.planes] : 0;
 }
 
+static u3d_status check_unchanged(const u3d_case_entry *e, const u3d_volume *v)
+{
+    if (memcmp(v->size, e->own_size, sizeof e->own_size) == 0) return U3D_OK;
+    return u3d_fail(U3D_E_FORMAT,
+                    "case '%s' has another size than when it was first read; its files were changed",
+                    e->files.id);
+}
+
 /* The case as it was when opened, read again. */
 static u3d_status cases_load(const u3d_cases *c, const u3d_case_entry *e, u3d_case_data *out)
 {
@@ -125,12 +145,7 @@ static u3d_status cases_load(const u3d_cases *c, const u3d_case_entry *e, u3d_ca
     u3d_status status;
     *out = (u3d_case_data){0};
     U3D_GO(u3d_case_read(&e->files, NULL, &out->image, &label));
-    if (memcmp(out->image->size, e->own_size, sizeof e->own_size) != 0) {
-        status = u3d_fail(U3D_E_FORMAT,
-                          "case '%s' has another size than when it was first read; its files were changed",
-                          e->files.id);
-        goto done;
-    }
+    U3D_GO(check_unchanged(e, out->image));
     if (label) U3D_GO(u3d_labels_to_classes(&c->labels, label, e->files.label, &out->label));
     if (label) u3d_case_hide_held(e, out->label);
     u3d_volume_free(label);
@@ -150,7 +165,8 @@ u3d_status u3d_cases_read_own(const u3d_cases *c, int i, u3d_volume **classes)
     *classes = NULL;
     if (!e->files.label) return u3d_fail(U3D_E_ARG, "case '%s' has no labels", e->files.id);
     U3D_TRY(u3d_nifti_read(e->files.label, U3D_VOLUME_LABEL, &label));
-    u3d_status status = u3d_labels_to_classes(&c->labels, label, e->files.label, classes);
+    u3d_status status = check_unchanged(e, label);
+    if (status == U3D_OK) status = u3d_labels_to_classes(&c->labels, label, e->files.label, classes);
     u3d_volume_free(label);
     return status;
 }

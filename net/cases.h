@@ -13,6 +13,7 @@ typedef struct u3d_cases_opts {
     int32_t unlabeled;    /* --unlabeled V */
     bool dense;           /* --dense: every voxel is labelled, nothing is guessed */
     uint64_t memory_cap;  /* bytes for resident volumes; 0: half of the machine's */
+    uint64_t memory_limit; /* bytes that resampling one case may take; 0: the machine's */
     u3d_resampling resampling; /* voxels that all cases are brought to; spacing 0: u3d_resample_target of them */
 } u3d_cases_opts;
 
@@ -55,8 +56,9 @@ uint64_t u3d_cases_resident_bytes(const u3d_cases *c);       /* planned: what wi
 const u3d_resampling *u3d_cases_resampling(const u3d_cases *c);    /* with its target */
 bool u3d_cases_is_resampled(const u3d_cases *c, int i);
 const int64_t *u3d_cases_own_size(const u3d_cases *c, int i);      /* as in its files, z, y, x */
-/* Most that resampling one case takes for a moment beside the result. 0: none will be any more. */
+/* Most that reading and resampling one case takes for a moment beside the result. 0: none will be any more. */
 uint64_t u3d_cases_loading_bytes(const u3d_cases *c);
+uint64_t u3d_cases_opening_bytes(const u3d_cases *c); /* the same of every case, when it was read first */
 
 /* The channels of one case, from one 4D file or one file per channel (same grid), as f32 [z,y,x,c], not normalised. */
 u3d_status u3d_case_read_image(const u3d_case *c, u3d_volume **out);

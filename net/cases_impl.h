@@ -41,6 +41,7 @@ struct u3d_cases {
     u3d_data_facts facts;
     u3d_intensity_stats intensity;
     bool one_orientation;
+    uint64_t limit;                /* bytes that resampling one case may take                */
     uint64_t cap, resident, total; /* bytes: allowed, in memory now, of all cases            */
     uint64_t clock;                /* acquires so far                                        */
     pthread_mutex_t lock;
@@ -74,8 +75,10 @@ void u3d_case_place(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *ima
 /* Image (normalised) and classes, either may be NULL, in place to the case's size. */
 u3d_status u3d_case_resample(const u3d_cases *c, const u3d_case_entry *e, u3d_volume *image,
                              u3d_volume *classes);
-/* Bytes that this takes for a moment beside e->bytes. */
-uint64_t u3d_case_resample_bytes(const u3d_case_entry *e, int32_t channels);
+/* Bytes that reading and resampling a case take for a moment beside e->bytes. */
+uint64_t u3d_case_loading_bytes(const u3d_case_entry *e, int32_t channels);
+/* U3D_E_NOMEM where the resampled case cannot fit into the memory; before anything of that size is made. */
+u3d_status u3d_case_check_resampled(const u3d_cases *c, const u3d_case_entry *e, int32_t channels);
 /* Annotated planes of n, in order, into at [n]; returns how many, 0 where labels are not sparse in this
  * orientation. Sparse: the median plane has less than half as many labelled voxels as the fullest; annotated:
  * a plane has more than the middle between the two. */

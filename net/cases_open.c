@@ -105,7 +105,7 @@ static u3d_status open_scan_labels(u3d_case_entry *e, const u3d_volume *label, o
     memcpy(scan->values[i], own.value, sizeof own.value);
     scan->n_values[i] = own.n;
     U3D_TRY(u3d_labels_to_classes(&own, label, e->files.label, classes));
-    u3d_case_only_planes(*classes, own.n, scan->only[i]);
+    if (own.has_unlabeled) u3d_case_only_planes(*classes, own.n, scan->only[i]);
     return U3D_OK;
 }
 
@@ -136,6 +136,14 @@ static int open_background(const int32_t *values, int n)
     return -1;
 }
 
+static int64_t unlabelled(const u3d_volume *classes)
+{
+    const uint8_t *v = classes->data;
+    int64_t n = u3d_volume_voxels(classes), count = 0;
+    for (int64_t i = 0; i < n; i++) count += v[i] == U3D_UNLABELED;
+    return count;
+}
+
 /* Step 3. */
 static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
 {
@@ -147,6 +155,7 @@ static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
     U3D_GO(open_check_channels(c, i, image));
     open_note_orientation(c, i, image);
     u3d_case_place(c, e, image);
+    U3D_GO(u3d_case_check_resampled(c, e, image->channels));
     e->bytes =
         (uint64_t)(e->size[0] * e->size[1] * e->size[2]) * (4 * (uint64_t)image->channels + (label ? 1 : 0));
     c->total += e->bytes;
@@ -154,6 +163,7 @@ static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
         status = open_scan_labels(e, label, scan, i, &classes);
         if (status == U3D_E_FORMAT) u3d_wrap(status, "case '%s', labels '%s'", e->files.id, e->files.label);
         if (status != U3D_OK) goto done;
+        scan->unlabeled += unlabelled(classes);
     }
     if (ct) {
         if (!scan->sample.value) U3D_GO(u3d_ct_sample_new(image->channels, c->n, &scan->sample));
@@ -165,7 +175,6 @@ static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
     label = NULL;
     if (classes) {
         U3D_GO(open_index_labels(c, e, scan->values[i], scan->n_values[i], classes));
-        scan->unlabeled += u3d_volume_voxels(classes) - e->index.before[e->index.planes];
     }
     if (c->resident + e->bytes > c->cap || (ct && e->resampled)) goto done;
     if (!ct) U3D_GO(u3d_intensity_normalise(image, &c->intensity));
@@ -274,7 +283,8 @@ static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cas
         U3D_WARN("cases",
                  "the files store their axes in different anatomical orders; voxels are used as stored");
     U3D_INFO("cases", "cases %d, channels %d, labels %d; %.3g GB, of which %.3g GB stay in memory", c->n,
-             (int)c->facts.channels, (int)c->labels.n, (double)c->total * 1e-9, (double)c->resident * 1e-9);
+             (int)c->facts.channels, (int)c->labels.n, (double)c->total * 1e-9,
+             (double)u3d_cases_resident_bytes(c) * 1e-9);
     u3d_case_report_resampling(c);
 }
 
@@ -288,6 +298,7 @@ static u3d_status open_new(const u3d_dataset *d, const int *which, int n, const 
     c->one_orientation = true;
     c->cap = o->memory_cap ? o->memory_cap : u3d_mem_machine() / 2;
     if (c->cap == 0) c->cap = UINT64_MAX;
+    c->limit = o->memory_limit ? o->memory_limit : u3d_mem_machine();
     c->entry = u3d_new((size_t)n, sizeof *c->entry);
     u3d_status status = c->entry ? U3D_OK : U3D_E_NOMEM;
     for (; status == U3D_OK && c->n_all < n; c->n_all++) {

@@ -52,7 +52,8 @@ void u3d_case_place(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *ima
     memcpy(e->own_spacing, image->spacing, sizeof e->own_spacing);
     memcpy(e->spacing, image->spacing, sizeof e->spacing);
     e->resampled = u3d_resample_size(&c->resampling, image->size, image->spacing, e->size);
-    if (e->resampled) memcpy(e->spacing, c->resampling.spacing, sizeof e->spacing);
+    for (int a = 0; a < 3; a++) /* the target but for rounding, and for an axis of one voxel */
+        e->spacing[a] *= (double)e->own_size[a] / (double)e->size[a];
 }
 
 u3d_status u3d_case_resample(const u3d_cases *c, const u3d_case_entry *e, u3d_volume *image,
@@ -63,12 +64,35 @@ u3d_status u3d_case_resample(const u3d_cases *c, const u3d_case_entry *e, u3d_vo
     return classes ? u3d_resample_labels_to(classes, e->size) : U3D_OK;
 }
 
-uint64_t u3d_case_resample_bytes(const u3d_case_entry *e, int32_t channels)
+uint64_t u3d_case_loading_bytes(const u3d_case_entry *e, int32_t channels)
 {
-    if (!e->resampled) return 0;
     const uint64_t own = (uint64_t)(e->own_size[0] * e->own_size[1] * e->own_size[2]);
-    const uint64_t bytes = u3d_resample_image_bytes(e->own_size, e->size, channels) + own; /* classes */
+    uint64_t bytes = own * (4 * (uint64_t)channels + 4 + 1); /* as read: image, label values, classes */
+    if (e->resampled) {
+        const uint64_t resampling = u3d_resample_image_bytes(e->own_size, e->size, channels) + own;
+        if (resampling > bytes) bytes = resampling;
+    }
     return bytes > e->bytes ? bytes - e->bytes : 0;
+}
+
+u3d_status u3d_case_check_resampled(const u3d_cases *c, const u3d_case_entry *e, int32_t channels)
+{
+    if (!e->resampled) return U3D_OK;
+    const int64_t *from = e->own_size, *to = e->size;
+    const double voxels =
+        (double)from[0] * (double)from[1] * (double)from[2] + (double)to[0] * (double)to[1] * (double)to[2];
+    const double needed = voxels * (4.0 * channels + 1),
+                 allowed = (double)c->limit;
+    if (c->limit == 0 || needed <= allowed) return U3D_OK;
+    return u3d_fail(U3D_E_NOMEM,
+                    "case '%s': %lldx%lldx%lld voxels of %.4gx%.4gx%.4g would become %lldx%lldx%lld of "
+                    "%.4gx%.4gx%.4g, which takes "
+                    "%.2f GB where %.2f GB are allowed; check the file's voxel size, or set a coarser "
+                    "spacing or resample=off",
+                    e->files.id, (long long)from[2], (long long)from[1], (long long)from[0],
+                    e->own_spacing[2], e->own_spacing[1], e->own_spacing[0], (long long)to[2],
+                    (long long)to[1], (long long)to[0], e->spacing[2], e->spacing[1], e->spacing[0],
+                    needed / 1e9, allowed / 1e9);
 }
 
 /* ---- single annotated slices ---- */

@@ -93,7 +93,7 @@ u3d_status u3d_config_check(const u3d_config *c)
         return u3d_fail(U3D_E_ARG,
                         "norm_statistics=running needs norm=batch; other norms keep no running statistics");
     if (c->resample == U3D_RESAMPLE_OFF && strcmp(c->spacing, "auto") != 0)
-        return u3d_fail(U3D_E_ARG, "spacing=%s has no effect with resample=off; set resample=auto, too",
+        return u3d_fail(U3D_E_ARG, "spacing=%s has no effect with resample=off; set resample=auto or spacing=auto, too",
                         c->spacing);
     U3D_TRY(check_weights(c));
     U3D_TRY(check_curve(&c->augment));

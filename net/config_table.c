@@ -3,7 +3,7 @@
  * A row says everything about a key: where it is stored, its default, its range and one line of help.
  * Reading, writing, --help and the copy inside a model walk this table (config.c, config_json.c); relations
  * between keys are in config_check.c. Key "augment" stands for a list of other keys. Defaults are nnU-Net's
- * training recipe (Isensee et al. 2021); the
+ * network, loss and optimizer (Isensee et al. 2021) without what it does around them; the
  * presets follow Cicek et al. 2016 where the paper says something, and the authors' released solver where it
  * does not. */
 #include <stddef.h>
@@ -287,8 +287,8 @@ static const char *const preset_paper_bn[] = {PAPER, "norm=batch", NULL};
  * are. */
 static const char *const preset_paper2d[] = {PAPER,        "norm=batch",      "kernel=3x3x1",
                                              "pool=2x2x1", "patch=188x188x1", NULL};
-/* What --net auto does not plan from the data (autoplan.c), where it leaves the defaults, which are
- * nnU-Net's: runs of minutes on a CPU are why. Adam: after 480 iterations on hippocampus mean Dice 0.87 where
+/* What --net auto does not plan from the data (autoplan.c), where it leaves the defaults. Its augmentation and
+ * deep supervision are nnU-Net's, its optimizer is not, for runs of minutes on a CPU: after 480 iterations on hippocampus mean Dice 0.87 where
  * nnU-Net's SGD had 0.79 (31 training cases set apart). */
 static const char *const preset_auto[] = {"resample=auto",         "augment=nnunet", "deep_supervision=all",
                                           "foreground_share=0.67", "optimizer=adam", "lr=0.002",

@@ -130,6 +130,34 @@ typedef struct oddities { /* said once for all cases */
     double worst; /* distance of grids, voxels */
 } oddities;
 
+/* A value that most of the references consist of and that is never predicted says "nobody painted here", more
+ * likely than that it was missed everywhere. Values come with sums over all cases. */
+static void unpainted_tell(const u3d_tallies *values)
+{
+    for (int k = 0; k < values->n; k++)
+        if (values->item[k].predicted == 0 && 2 * values->item[k].reference > values->counted)
+            U3D_WARN("evaluate",
+                     "label %d fills %.0f %% of the references and is never predicted: if it means "
+                     "unlabelled, give "
+                     "--unlabeled %d",
+                     (int)values->item[k].value,
+                     100 * (double)values->item[k].reference / (double)values->counted,
+                     (int)values->item[k].value);
+}
+
+/* Adds the sums of a case to those of all. */
+static u3d_status values_add(u3d_tallies *values, const u3d_tallies *t)
+{
+    values->counted += t->counted;
+    for (int i = 0; i < t->n; i++) {
+        const int k = tally_index(values, t->item[i].value);
+        if (k < 0) return U3D_E_NOMEM;
+        values->item[k].predicted += t->item[i].predicted;
+        values->item[k].reference += t->item[i].reference;
+    }
+    return U3D_OK;
+}
+
 static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const oddities *odd)
 {
     if (odd->n_off)
@@ -167,10 +195,10 @@ u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
         if (off_by > 0.01) odd.n_off++;
         odd.worst = fmax(odd.worst, off_by);
         odd.n_sparse += t[i].unlabeled > 0;
-        for (int k = 0; k < t[i].n; k++)
-            if (tally_index(&values, t[i].item[k].value) < 0) U3D_GO(U3D_E_NOMEM);
+        U3D_GO(values_add(&values, &t[i]));
     }
     oddities_tell(o, &p, &odd);
+    unpainted_tell(&values);
     U3D_GO(u3d_evaluate_report(o, &p, t, &values, out));
 done:
     for (int i = 0; t && i < p.n; i++) u3d_free(t[i].item);

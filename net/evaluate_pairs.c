@@ -37,7 +37,7 @@ static u3d_status pairs_add(u3d_pairs *p, const char *id, size_t id_length, char
     return U3D_OK;
 }
 
-/* A folder of label files as a data set whose cases carry only `label`. */
+/* A data set, or a folder of label files as one whose cases have the label in place of an image. */
 static u3d_status references_open(const char *dir, u3d_dataset **out)
 {
     char *json = u3d_path_join(dir, "dataset.json"), *labels = u3d_path_join(dir, "labels");
@@ -46,7 +46,7 @@ static u3d_status references_open(const char *dir, u3d_dataset **out)
     u3d_free(json);
     u3d_free(labels);
     if (failed) return U3D_E_NOMEM;
-    return whole ? u3d_dataset_open(dir, true, out) : u3d_dataset_images(dir, out);
+    return whole ? u3d_dataset_open(dir, true, out) : u3d_dataset_labels(dir, out);
 }
 
 static const char *case_label(const u3d_case *c)
@@ -101,8 +101,11 @@ static u3d_status pairs_from_folders(const u3d_evaluate_opts *o, u3d_pairs *p)
     U3D_GO(u3d_path_list(o->prediction, &names, &n));
     for (int i = 0; i < n; i++) {
         size_t stem;
-        if (!u3d_nifti_is_name(names[i], &stem) || ends_with(names[i], stem, "_probabilities")) continue;
+        if (!u3d_nifti_is_listed(names[i], &stem) || ends_with(names[i], stem, "_probabilities")) continue;
         U3D_GO(pairs_match(o, references, names[i], stem, p));
+        if (p->n > 1 && strcmp(p->item[p->n - 1].id, p->item[p->n - 2].id) == 0)
+            U3D_GO(u3d_fail(U3D_E_FORMAT, "%s: two predictions are called %s; remove one", o->prediction,
+                            p->item[p->n - 1].id));
     }
     if (!p->n)
         U3D_GO(u3d_fail(U3D_E_IO, "%s: no predictions found, looked for *.nii and *.nii.gz", o->prediction));

@@ -108,20 +108,19 @@ static int64_t patch_roam(int64_t voxel, int64_t box, int64_t size, u3d_rng *rng
 }
 
 u3d_status u3d_patch_choose(u3d_cases *c, const u3d_patch_opts *o, uint64_t seed, int64_t k, int *case_index,
-                            u3d_box *in)
+                            u3d_box *in, int64_t voxel[3])
 {
     u3d_rng rng = u3d_rng_at(seed, U3D_RNG_PATCH, (uint64_t)k);
     int i = patch_choose_case(c, &rng);
     if (i < 0)
         return u3d_fail(U3D_E_ARG, "none of the %d training cases has a labelled voxel", u3d_cases_count(c));
     int class = u3d_rng_uniform(&rng) < o->foreground_share ? patch_choose_class(c, i, &rng) : -1;
-    int64_t pos[3];
-    U3D_TRY(u3d_cases_locate(c, i, class, u3d_rng_below(&rng, u3d_cases_voxels(c, i, class)), pos));
+    U3D_TRY(u3d_cases_locate(c, i, class, u3d_rng_below(&rng, u3d_cases_voxels(c, i, class)), voxel));
     const int64_t *size = u3d_cases_size(c, i);
     for (int a = 0; a < 3; a++) {
         in->size[a] = o->in[a];
-        in->start[a] = o->roam ? patch_roam(pos[a], o->in[a], size[a], &rng)
-                               : patch_place(pos[a], o->in[a], size[a], o->border);
+        in->start[a] = o->roam ? patch_roam(voxel[a], o->in[a], size[a], &rng)
+                               : patch_place(voxel[a], o->in[a], size[a], o->border);
     }
     *case_index = i;
     return U3D_OK;

@@ -40,8 +40,8 @@ typedef struct u3d_patch_opts {
  * The box (network input) is centred on it; with zero borders it is then moved inside the volume as far as it fits.
  * With `roam` the voxel lies anywhere in the box, which still stays inside the volume as far as it fits: a same-padded
  * network knows where in its patch it is, and from annotated slices that always lie at one place it would learn
- * nothing about the others. Depends on (seed, k) only. */
+ * nothing about the others. `voxel` is the one that was drawn. Depends on (seed, k) only. */
 u3d_status u3d_patch_choose(u3d_cases *c, const u3d_patch_opts *o, uint64_t seed, int64_t k, int *case_index,
-                            u3d_box *in);
+                            u3d_box *in, int64_t voxel[3]);
 
 #endif

@@ -196,7 +196,7 @@ u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case
     U3D_GO(u3d_resample_image(&r, image));
     if (memcmp(own.size, image->size, sizeof own.size) != 0) log_resampled(input, &own, image);
     U3D_GO(u3d_predict_volume_to(p, image, &own, &classes, probabilities_out ? &probabilities : NULL));
-    u3d_volume_free(image); /* its memory is more than components take */
+    u3d_volume_free(image); /* before components take theirs */
     image = NULL;
     U3D_GO(u3d_postprocess(m, input->id, classes));
     U3D_GO(u3d_labels_to_values(&m->labels, classes, &labels));

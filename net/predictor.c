@@ -4,6 +4,7 @@
  * smaller workspaces: slower, the same labels. */
 #include "net/predict_impl.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "engine/log.h"
@@ -64,6 +65,18 @@ u3d_status u3d_predictor_borrow(u3d_exec *x, const u3d_unet3d *net, const u3d_mo
     return U3D_OK;
 }
 
+/* Spacings of folds differ by rounding; the first model's is used. */
+static bool resampled_alike(const u3d_config *a, const u3d_config *b)
+{
+    u3d_resampling ra, rb;
+    u3d_resampling_of(a, &ra);
+    u3d_resampling_of(b, &rb);
+    bool alike = ra.on == rb.on && (!ra.on || ra.how == rb.how);
+    for (int axis = 0; axis < 3 && ra.on && alike; axis++)
+        alike = fabs(rb.spacing[axis] / ra.spacing[axis] - 1) <= U3D_RESAMPLE_TOLERANCE;
+    return alike;
+}
+
 static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
 {
     const u3d_labels *la = &a->labels, *lb = &b->labels;
@@ -85,14 +98,16 @@ static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
             (long long)b->config.patch[0], (long long)a->config.patch[2], (long long)a->config.patch[1],
             (long long)a->config.patch[0]);
     if (memcmp(a->keep_largest, b->keep_largest, sizeof a->keep_largest) != 0)
-        U3D_WARN("predict", "averaging models: model %d keeps largest components of other labels than the first, "
-                 "which decides", i + 1);
-    if (a->config.resample != b->config.resample || strcmp(a->config.spacing, b->config.spacing) != 0 ||
-        a->config.resample_image != b->config.resample_image)
-        return u3d_fail(U3D_E_ARG,
-                        "averaging models: model %d resamples otherwise (spacing=%s) than the first (spacing=%s); "
-                        "predict with each and compare instead",
-                        i + 1, b->config.spacing, a->config.spacing);
+        U3D_WARN("predict",
+                 "averaging models: model %d keeps largest components of other labels than the first, "
+                 "which decides",
+                 i + 1);
+    if (!resampled_alike(&a->config, &b->config))
+        return u3d_fail(
+            U3D_E_ARG,
+            "averaging models: model %d resamples otherwise (spacing=%s) than the first (spacing=%s); "
+            "predict with each and compare instead",
+            i + 1, b->config.spacing, a->config.spacing);
     return U3D_OK;
 }
 
@@ -116,8 +131,7 @@ static u3d_status nets_plan(u3d_predictor *p, u3d_backend *b, u3d_plan **plans)
 {
     const uint64_t cap = u3d_footprint_cap(b, p->o.memory_cap);
     if (cap && p->bytes >= cap)
-        return u3d_fail(U3D_E_NOMEM,
-                        "predicting: the models' weights take %.2f GB of %.2f GB",
+        return u3d_fail(U3D_E_NOMEM, "predicting: the models' weights take %.2f GB of %.2f GB",
                         (double)p->bytes / 1e9, (double)cap / 1e9);
     const u3d_plan_opts po = {.memory_cap = cap ? cap - p->bytes : 0};
     for (int i = 0; i < p->n_nets; i++) {

@@ -35,6 +35,7 @@ bool u3d_resample_size(const u3d_resampling *r, const int64_t size[3], const dou
     if (!r->on) return false;
     for (int a = 0; a < 3; a++) {
         U3D_ASSERT(r->spacing[a] > 0, "target spacing %g", r->spacing[a]);
+        if (size[a] == 1) continue;
         differs = differs || fabs(spacing[a] / r->spacing[a] - 1) > U3D_RESAMPLE_TOLERANCE;
     }
     if (!differs) return false;

@@ -72,13 +72,14 @@ void u3d_sampler_free(u3d_sampler *s)
 
 /* Station 4: one pass through the volume, whatever was drawn. */
 static void sample_read(u3d_sampler *s, const u3d_case_data *data, const double spacing[3], uint64_t seed,
-                        int64_t k, const u3d_box *in, float *image, uint8_t *label)
+                        int64_t k, const int64_t voxel[3], u3d_box *in, float *image, uint8_t *label)
 {
     const u3d_patch_opts *p = &s->patch;
     u3d_warp_draw draw;
     if (s->warp && u3d_warp_choose(&s->augment, seed, k, &draw)) {
         const u3d_axes axes = u3d_augment_axes(&s->augment, seed, k, p->in, p->out);
         u3d_warp_set(s->warp, &draw, spacing, &axes);
+        u3d_warp_keep(s->warp, &axes, voxel, in);
         u3d_warp_image(s->warp, data->image, in, p->border, image);
         u3d_warp_label(s->warp, data->label, in, p->out, p->border, label);
         return;
@@ -98,11 +99,12 @@ u3d_status u3d_sampler_fill(u3d_sampler *s, u3d_cases *cases, uint64_t seed, int
 {
     const u3d_case_data *data = NULL;
     u3d_box in;
+    int64_t voxel[3];
     int i = 0;
-    U3D_TRY(u3d_patch_choose(cases, &s->patch, seed, k, &i, &in));
+    U3D_TRY(u3d_patch_choose(cases, &s->patch, seed, k, &i, &in, voxel));
     u3d_warp_shift(&s->augment, seed, k, &in);
     U3D_TRY(u3d_cases_acquire(cases, i, &data));
-    sample_read(s, data, u3d_cases_spacing(cases, i), seed, k, &in, image, label);
+    sample_read(s, data, u3d_cases_spacing(cases, i), seed, k, voxel, &in, image, label);
     u3d_cases_release(cases, i);
     if (u3d_grey_bytes(&s->augment, s->patch.in, s->channels) > 0)
         u3d_grey_apply(&s->augment, seed, k, s->patch.in, s->channels, image, s->work);

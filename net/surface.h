@@ -2,8 +2,8 @@
  * reference mask.
  *
  * Surface voxels are the mask's voxels with at least one of their six face neighbours outside of the mask;
- * outside of the volume counts as outside (the mask minus its erosion, as in MedPy and MONAI). Each has one
- * distance: from its centre to the centre of the nearest surface voxel of the other mask, with the spacing of
+ * outside of the volume counts as outside (the mask minus its erosion, as in MedPy and MONAI), so that in a
+ * volume of one plane every voxel of the mask is one. Each has one distance: from its centre to the centre of the nearest surface voxel of the other mask, with the spacing of
  * each axis.
  *
  *   HD95   the larger of the two directed 95th percentiles; a percentile interpolates linearly between the

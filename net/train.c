@@ -135,7 +135,7 @@ static u3d_status finish(u3d_training *t, u3d_train_result *out)
     U3D_TRY(u3d_run_write_model(t, out->fingerprint));
     U3D_TRY(u3d_training_report(t, &out->report_dice, &out->report_iou));
     out->iterations = t->state.iteration;
-    out->parameters = u3d_graph_param_count(t->net.graph);
+    out->parameters = u3d_graph_param_count(t->infer.graph);
     out->loss = t->state.loss;
     out->val_dice = t->state.val_dice;
     out->val_iou = t->state.val_iou;
@@ -146,10 +146,10 @@ static u3d_status finish(u3d_training *t, u3d_train_result *out)
     out->seconds = u3d_training_elapsed(t);
     out->waited = u3d_feeder_waited(t->feeder);
     U3D_INFO("train",
-             "done: %lld iterations in %.0f s, of which %.1f s went by waiting for patches; peak %.2f GB "
-             "(planned %.2f GB), model %s",
-             (long long)out->iterations, out->seconds, out->waited, (double)out->peak_resident / 1e9,
-             (double)out->peak_planned / 1e9, out->fingerprint);
+             "done: %lld iterations in %.0f s, peak %.2f GB (planned %.2f GB), %.1f s of waiting for "
+             "patches, model %s",
+             (long long)out->iterations, out->seconds, (double)out->peak_resident / 1e9,
+             (double)out->peak_planned / 1e9, out->waited, out->fingerprint);
     if (out->device_peak > 0)
         U3D_INFO("train", "memory of the device: peak %.2f GB (planned %.2f GB)",
                  (double)out->device_peak / 1e9, (double)out->device_planned / 1e9);

@@ -31,7 +31,8 @@ typedef struct u3d_train_opts {
 
 typedef struct u3d_train_result {
     int64_t iterations, parameters;
-    double seconds, waited, loss;   /* waited: of the seconds, for patches */
+    double seconds, waited, loss;   /* waited: for patches, since the start or the
+                                     resumption; a device of its own computes meanwhile */
     double val_dice, val_iou;       /* last validation; NaN if none                              */
     double report_dice, report_iou; /* means over the cases in `report`; NaN if none         */
     uint64_t peak_planned, peak_resident;

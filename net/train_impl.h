@@ -42,12 +42,13 @@ typedef struct u3d_training_state {
 /* Seconds, measured as the run goes on. */
 typedef struct u3d_pace {
     double iteration_s, validation_s, save_s,
-        report_s;             /* of one; validation and report are estimates at first */
-    double choice_s;          /* of choosing the post-processing, an estimate; 0 where nothing is chosen */
-    double measured_from;     /* clock; NaN: not begun                                             */
-    int64_t measured_first;   /* iteration at which measuring began                                */
-    double other_s;           /* of the time since then: validation and checkpoints                */
-    int corrections;          /* times that the total was estimated again                          */
+        report_s;           /* of one; validation and report are estimates at first */
+    double volume_s;        /* of reading, normalising and resampling one volume, as when they were opened */
+    double choice_s;        /* of choosing the post-processing, an estimate; 0 where nothing is chosen */
+    double measured_from;   /* clock; NaN: not begun                                             */
+    int64_t measured_first; /* iteration at which measuring began                                */
+    double other_s;         /* of the time since then: validation and checkpoints                */
+    int corrections;        /* times that the total was estimated again                          */
     double validation_left_s; /* what may still be spent on validation under a time budget         */
     int64_t validation_step;  /* iterations between two validations; 0: none                       */
     double checkpoint_at;     /* clock of the last checkpoint                                      */
@@ -72,6 +73,7 @@ typedef struct u3d_training {
     int n_choose;                /* the same for choosing the post-processing                      */
     u3d_cases *cases;
     u3d_volume *held_slices; /* u8 classes of the only volume, or NULL                         */
+    u3d_volume **held_own;   /* [n_held] u8 classes on the files' own grid of what is resampled, else NULL */
 
     u3d_unet3d net, infer;
     u3d_plan *plan, *infer_plan;
@@ -98,10 +100,13 @@ void u3d_training_close(u3d_training *t);
  * unknown the learning rate is the warm-up's, then constant. */
 u3d_status u3d_training_set_schedule(u3d_training *t);
 uint64_t u3d_training_memory_cap(const u3d_training *t);
+int u3d_training_workers(const u3d_training *t); /* threads that prepare batches */
 u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t);
 double u3d_training_elapsed(const u3d_training *t);
 
 /* ---- train_memory.c ---- */
+/* Volumes kept in memory, and those on their way there. */
+uint64_t u3d_training_volumes_bytes(const u3d_training *t);
 /* Plans both graphs, adds up the peak, logs it; U3D_E_NOMEM over the limit, saying what would fit. */
 u3d_status u3d_training_plan(u3d_training *t);
 
@@ -131,15 +136,10 @@ u3d_status u3d_training_postprocess(u3d_training *t);
 bool u3d_training_chooses(const u3d_training *t); /* by predicting n_choose volumes */
 
 /* ---- train_validate.c ---- */
-/* Case i, held out: the image as training sees it, and the labels as they were painted, on the files' own
- * grid. */
-typedef struct u3d_held_case {
-    int i;
-    const u3d_volume *image, *reference; /* borrowed */
-    u3d_volume *own;
-} u3d_held_case;
-u3d_status u3d_training_held_case(u3d_training *t, int i, u3d_held_case *h);
-void u3d_training_held_done(u3d_training *t, u3d_held_case *h); /* after a failure, too */
+/* Case i, held out, until u3d_cases_release: the image as training sees it, and the labels as they were
+ * painted, on the files' own grid. */
+u3d_status u3d_training_acquire_held(u3d_training *t, int i, const u3d_volume **image,
+                                     const u3d_volume **reference);
 /* Tiles of a same-padded network overlap by half in prediction and in the report. */
 #define U3D_REPORT_STEP 0.5
 /* Held-out data with the averaged weights -> t->scores, state.val_*. */

@@ -4,7 +4,8 @@
  *   parameters  values, gradients, moments, average (device)
  *   arena       activations and workspaces: the larger of training and inference (device)
  *   feeder      batches prepared ahead
- *   cases       volumes kept in memory, and those being resampled on their way there
+ *   cases       volumes kept in memory, and those being read and resampled on their way there
+ *   opening     before all that: the first reading of the largest case, beside volumes kept
  *   the larger of  a checkpoint: values, moments and average copied to be written
  *                  a validation: one tile, the planes being stitched, the predicted classes
  *
@@ -24,7 +25,7 @@
 static const uint64_t TRAINING_BYTES = 15000000;
 
 typedef struct footprint { /* bytes */
-    uint64_t program, params, arena, feeder, cases, checkpoint, validation;
+    uint64_t program, params, arena, feeder, cases, opening, checkpoint, validation;
     uint64_t staging; /* of a device with memory of its own */
 } footprint;
 
@@ -39,8 +40,7 @@ static uint64_t largest_param(const u3d_graph *g)
     return largest;
 }
 
-/* Predicted classes; of a case that was resampled also its labels as in the file, and the way back to them.
- */
+/* Predicted classes, and of a case that was resampled the way back to its own grid. */
 static uint64_t own_grid_bytes(const u3d_training *t, int i)
 {
     const int64_t *size = u3d_cases_own_size(t->cases, i);
@@ -49,7 +49,7 @@ static uint64_t own_grid_bytes(const u3d_training *t, int i)
     if (!u3d_cases_is_resampled(t->cases, i)) return voxels;
     memcpy(bo.from, u3d_cases_size(t->cases, i), sizeof bo.from);
     memcpy(bo.to, size, sizeof bo.to);
-    return voxels * (1 + sizeof(int32_t) + 1) + u3d_planes_back_bytes(&bo);
+    return voxels + u3d_planes_back_bytes(&bo);
 }
 
 static uint64_t validation_bytes(const u3d_training *t)
@@ -70,6 +70,15 @@ static uint64_t validation_bytes(const u3d_training *t)
     return most + u3d_type_bytes(&in) + u3d_type_bytes(&out);
 }
 
+uint64_t u3d_training_volumes_bytes(const u3d_training *t)
+{
+    uint64_t bytes = u3d_cases_resident_bytes(t->cases) +
+                     (uint64_t)(u3d_training_workers(t) + 1) * u3d_cases_loading_bytes(t->cases);
+    for (int i = 0; t->held_own && i < t->n_held; i++)
+        if (t->held_own[i]) bytes += (uint64_t)u3d_volume_voxels(t->held_own[i]);
+    return bytes;
+}
+
 static footprint footprint_of(const u3d_training *t, uint64_t arena)
 {
     const u3d_graph *g = t->net.graph;
@@ -81,8 +90,8 @@ static footprint footprint_of(const u3d_training *t, uint64_t arena)
                        .params = u3d_footprint_params(t->backend, g, blocks),
                        .arena = arena,
                        .feeder = u3d_feeder_bytes(&fo, (int32_t)t->model.config.channels),
-                       .cases = u3d_cases_resident_bytes(t->cases) +
-                                (uint64_t)(fo.workers + 1) * u3d_cases_loading_bytes(t->cases),
+                       .cases = u3d_training_volumes_bytes(t),
+                       .opening = u3d_cases_resident_bytes(t->cases) + u3d_cases_opening_bytes(t->cases),
                        .checkpoint =
                            u3d_params_planned_bytes(g, blocks & ~(1U << U3D_BLOCK_GRAD)) + largest_param(g),
                        .validation = validation_bytes(t),
@@ -92,7 +101,8 @@ static footprint footprint_of(const u3d_training *t, uint64_t arena)
 static uint64_t host_bytes(const footprint *f, bool device_apart)
 {
     uint64_t passing = f->checkpoint > f->validation ? f->checkpoint : f->validation;
-    return f->program + f->feeder + f->cases + passing + (device_apart ? 0 : f->params + f->arena);
+    uint64_t training = f->feeder + f->cases + passing + (device_apart ? 0 : f->params + f->arena);
+    return f->program + (training > f->opening ? training : f->opening);
 }
 
 /* ---- what would fit ---- */
@@ -166,7 +176,7 @@ static void log_footprint(const u3d_training *t, const footprint *f, bool device
              "patch %lldx%lldx%lld -> %lldx%lldx%lld, batch %lld, %lld parameters, %.1f GFLOP an iteration",
              (long long)in[2], (long long)in[1], (long long)in[0], (long long)out[2], (long long)out[1],
              (long long)out[0], (long long)t->model.config.batch,
-             (long long)u3d_graph_param_count(t->net.graph), u3d_graph_flops(t->net.graph, true) / 1e9);
+             (long long)u3d_graph_param_count(t->infer.graph), u3d_graph_flops(t->net.graph, true) / 1e9);
     U3D_INFO(
         "train",
         "peak %.2f GB planned: activations %.2f, parameters %.2f, volumes %.2f, batches %.2f, checkpoint or "

@@ -70,8 +70,10 @@ static void decide(u3d_training *t, const choice *c)
                  "volumes set "
                  "aside, %d changed)",
                  l->value[k], l->name[k][0] ? " " : "", l->name[k],
-                 t->model.keep_largest[k] ? "kept alone from now on" : "left as it is", after, before,
-                 c->n[k], c->changed[k]);
+                 t->model.keep_largest[k]  ? "kept alone from now on"
+                 : c->n[k] < MIN_TO_CHOOSE ? "left as it is, seen in fewer than 3"
+                                           : "left as it is",
+                 after, before, c->n[k], c->changed[k]);
     }
 }
 
@@ -90,10 +92,10 @@ static u3d_status compare_all(u3d_training *t, choice *c, int *done)
     int first = u3d_cases_count(t->cases);
     *done = 0;
     while (*done < t->n_choose && choice_fits(t, begin, *done)) {
-        u3d_held_case held;
-        u3d_status status = u3d_training_held_case(t, first + *done, &held);
-        if (status == U3D_OK) status = compare_case(t, held.image, held.reference, c);
-        u3d_training_held_done(t, &held);
+        const u3d_volume *image, *reference;
+        U3D_TRY(u3d_training_acquire_held(t, first + *done, &image, &reference));
+        u3d_status status = compare_case(t, image, reference, c);
+        u3d_cases_release(t->cases, first + *done);
         if (status != U3D_OK) return status;
         ++*done;
     }
@@ -117,6 +119,22 @@ static u3d_status choose_by_held(u3d_training *t)
     return U3D_OK;
 }
 
+/* A volume that cannot be read any more costs the choice, not the trained model. */
+static u3d_status try_to_choose(u3d_training *t)
+{
+    U3D_INFO("train", "postprocess: predicting %d volumes that were set aside", t->n_choose);
+    u3d_status status = choose_by_held(t);
+    if (status == U3D_E_CANCELLED)
+        return u3d_fail(
+            status,
+            "training: stopped while choosing the post-processing; write the model with u3d train "
+            "--resume --out %s",
+            t->o->out);
+    if (status == U3D_OK || status == U3D_E_DEVICE) return status;
+    U3D_WARN("train", "postprocess=auto: none; %s", u3d_error_text());
+    return U3D_OK;
+}
+
 bool u3d_training_chooses(const u3d_training *t)
 {
     return t->model.config.postprocess == U3D_POST_AUTO && t->model.labels.background &&
@@ -132,7 +150,7 @@ u3d_status u3d_training_postprocess(u3d_training *t)
     if (how == U3D_POST_LARGEST)
         all_foreground(t, t->model.keep_largest);
     else if (u3d_training_chooses(t))
-        U3D_TRY(choose_by_held(t));
+        U3D_TRY(try_to_choose(t));
     else
         U3D_INFO("train", "postprocess=auto: none; %s",
                  !t->model.labels.background ? "no label is background"

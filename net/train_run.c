@@ -2,9 +2,10 @@
  *
  *   config.json             settings, data source, seed, iterations: what `train --resume` and people read
  *   checkpoint.safetensors  everything needed to go on: values, moments, averages (prefixes "", "m/", "v/",
- *                           "average/"), the model's metadata, and "u3d.training" (step, total, seed, cases,
- * times) model.safetensors       the averaged weights, written at the end log.csv                 one line
- * per iteration
+ *                           "average/"), the model's metadata, and "u3d.training" (step, total, seed,
+ *                           cases, times)
+ *   model.safetensors       the averaged weights, written at the end
+ *   log.csv                 one line per iteration
  *
  * Nothing is ever half written (io/path.h), and a folder in use is locked. */
 #include "net/train_impl.h"

@@ -25,9 +25,12 @@
 static const double HOLD_SHARE = 0.1;
 enum { MIN_TO_HOLD = 5, MAX_HELD = 8 };
 
-/* Feeder threads: one per so many compute units, at most MAX_WORKERS. Cutting and mirroring cost little
- * beside a convolution, and on a CPU they compete with it. */
+/* Feeder threads: one per so many compute units, at most MAX_WORKERS. A patch costs a
+ * tenth of its training on the same cores where much is done to it, and on a CPU they compete. */
 enum { UNITS_PER_WORKER = 8, MAX_WORKERS = 4, GPU_WORKERS = 4, BATCHES_AHEAD = 2 };
+
+/* Of reading a volume: files may be in the system's cache when they are read first. */
+static const double LEAST_VOLUME_S = 0.05;
 
 /* Auto class weights stay within this factor of 1: rarer classes would drown the rest in noise. */
 static const double MAX_CLASS_WEIGHT = 10.0;
@@ -81,11 +84,24 @@ static u3d_status choose_cases(u3d_training *t)
 
 /* ---- cases and settings ---- */
 
+/* What was resampled is compared with its labels as they were painted. */
+static u3d_status keep_own_labels(u3d_training *t)
+{
+    int first = u3d_cases_count(t->cases);
+    t->held_own = u3d_new((size_t)t->n_held, sizeof(u3d_volume *));
+    if (!t->held_own) return U3D_E_NOMEM;
+    for (int i = 0; i < t->n_held; i++)
+        if (u3d_cases_is_resampled(t->cases, first + i))
+            U3D_TRY(u3d_cases_read_own(t->cases, first + i, &t->held_own[i]));
+    return U3D_OK;
+}
+
 static u3d_status hold_out(u3d_training *t)
 {
     char text[256];
     if (t->n_held > 0) {
         u3d_cases_hold_last(t->cases, t->n_held);
+        U3D_TRY(keep_own_labels(t));
         U3D_INFO("train", "%d of %d training volumes are set aside for validation", t->n_held, t->n_which);
         return U3D_OK;
     }
@@ -131,9 +147,12 @@ static u3d_status open_cases(u3d_training *t)
     u3d_cases_opts co = {.unlabeled_given = t->o->unlabeled_given,
                          .unlabeled = t->o->unlabeled,
                          .dense = t->o->dense,
-                         .memory_cap = u3d_training_memory_cap(t) / 2};
+                         .memory_cap = u3d_training_memory_cap(t) / 2,
+                         .memory_limit = u3d_training_memory_cap(t)};
     u3d_resampling_of(&t->model.config, &co.resampling);
+    const double begin = u3d_clock();
     U3D_TRY(u3d_cases_open(t->o->data, t->which, t->n_which, t->model.config.intensity, &co, &t->cases));
+    t->pace.volume_s = fmax((u3d_clock() - begin) / t->n_which, LEAST_VOLUME_S);
     const u3d_labels *labels = u3d_cases_labels(t->cases);
     if (t->resumed &&
         (labels->n != t->model.labels.n ||
@@ -209,9 +228,9 @@ static u3d_status autoplan(u3d_training *t)
             goto done;
         }
     }
-    uint64_t cap = u3d_training_memory_cap(t), resident = u3d_cases_resident_bytes(t->cases);
+    uint64_t cap = u3d_training_memory_cap(t), volumes = u3d_training_volumes_bytes(t);
     U3D_GO(u3d_autoplan(&t->model.config, &t->model.facts, t->model.labels.n, (const char *const *)fixed,
-                        o->n_set, cap > resident ? cap - resident : 1, o->time_s, t->backend, &why));
+                        o->n_set, cap > volumes ? cap - volumes : 1, o->time_s, t->backend, &why));
     for (char *line = why, *end; line && *line; line = end) {
         end = line + strcspn(line, "\n");
         U3D_INFO("autoplan", "%.*s", (int)(end - line), line);
@@ -343,7 +362,7 @@ static void log_heads(const u3d_training *t)
             "train",
             "deep supervision: losses at %d decoder levels, each with half the weight of the next finer one",
             t->net.n_heads);
-    else
+    else if (is_set(t->o, "deep_supervision"))
         U3D_INFO("train",
                  "deep supervision: nothing to add with %lld levels (on: from 4 levels, all: from 3)",
                  (long long)t->model.config.levels);
@@ -373,13 +392,18 @@ static u3d_status make_device_state(u3d_training *t)
 
 /* ---- feeder ---- */
 
-u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t)
+int u3d_training_workers(const u3d_training *t)
 {
-    const u3d_config *c = &t->model.config;
     u3d_caps caps;
     u3d_backend_caps(t->backend, &caps);
     int workers = caps.gpu ? GPU_WORKERS : 1 + caps.compute_units / UNITS_PER_WORKER;
-    if (workers > MAX_WORKERS) workers = MAX_WORKERS;
+    return workers < MAX_WORKERS ? workers : MAX_WORKERS;
+}
+
+u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t)
+{
+    const u3d_config *c = &t->model.config;
+    int workers = u3d_training_workers(t);
     return (u3d_feeder_opts){.patch = u3d_sample_patch_opts(c, t->cases, t->net.in, t->net.out),
                              .augment = t->augment,
                              .batch = c->batch,
@@ -463,6 +487,8 @@ void u3d_training_close(u3d_training *t)
     u3d_unet3d_done(&t->net);
     u3d_tensor_free(t->class_weight);
     u3d_volume_free(t->held_slices);
+    for (int i = 0; t->held_own && i < t->n_held; i++) u3d_volume_free(t->held_own[i]);
+    u3d_free(t->held_own);
     u3d_cases_free(t->cases);
     u3d_checkpoint_free(t->resumed);
     u3d_free(t->which);

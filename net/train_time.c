@@ -33,7 +33,6 @@ enum { N_CORRECTIONS = sizeof CORRECTIONS / sizeof CORRECTIONS[0] };
 /* A tile of inference costs about this share of a training iteration on one patch: forward only, and
  * stitching. */
 static const double INFER_SHARE = 0.45;
-static const double VOLUME_S = 0.05; /* reading and normalising one reported volume           */
 
 static bool validates(const u3d_training *t)
 {
@@ -107,7 +106,7 @@ static double estimate_report(const u3d_training *t)
 {
     double tile_s = t->pace.iteration_s / (double)t->model.config.batch * INFER_SHARE;
     double tiles = (double)u3d_training_report_tiles(t);
-    return fmin(tiles * tile_s + t->o->n_report * VOLUME_S, REPORT_SHARE * t->state.budget_s);
+    return fmin(tiles * tile_s + t->o->n_report * t->pace.volume_s, REPORT_SHARE * t->state.budget_s);
 }
 
 /* As many of the volumes set aside as its share of the budget allows. */
@@ -116,7 +115,8 @@ static void plan_choice(u3d_training *t)
     double tile_s = t->pace.iteration_s / (double)t->model.config.batch * INFER_SHARE;
     t->pace.choice_s = 0.0;
     for (; u3d_training_chooses(t); t->n_choose--) {
-        double needed = (double)u3d_training_held_tiles(t, t->n_choose) * tile_s + t->n_choose * VOLUME_S;
+        double needed =
+            (double)u3d_training_held_tiles(t, t->n_choose) * tile_s + t->n_choose * t->pace.volume_s;
         if (needed > CHOICE_SHARE * t->state.budget_s) continue;
         t->pace.choice_s = needed;
         return;

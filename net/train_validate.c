@@ -86,30 +86,23 @@ static void log_scores(const u3d_training *t, const char *what, const u3d_scores
 
 /* ---- held-out data ---- */
 
-u3d_status u3d_training_held_case(u3d_training *t, int i, u3d_held_case *h)
+u3d_status u3d_training_acquire_held(u3d_training *t, int i, const u3d_volume **image,
+                                     const u3d_volume **reference)
 {
     const u3d_case_data *data;
-    *h = (u3d_held_case){.i = i};
-    if (!t->held_slices && u3d_cases_is_resampled(t->cases, i))
-        U3D_TRY(u3d_cases_read_own(t->cases, i, &h->own));
+    const u3d_volume *own = t->held_slices ? t->held_slices : t->held_own[i - u3d_cases_count(t->cases)];
     U3D_TRY(u3d_cases_acquire(t->cases, i, &data));
-    h->image = data->image;
-    h->reference = t->held_slices ? t->held_slices : h->own ? h->own : data->label;
+    *image = data->image;
+    *reference = own ? own : data->label;
     return U3D_OK;
-}
-
-void u3d_training_held_done(u3d_training *t, u3d_held_case *h)
-{
-    if (h->image) u3d_cases_release(t->cases, h->i);
-    u3d_volume_free(h->own);
 }
 
 static u3d_status score_case(u3d_training *t, int i, tally *sums)
 {
-    u3d_held_case held;
-    u3d_status status = u3d_training_held_case(t, i, &held);
-    if (status == U3D_OK) status = score_volume(t, held.image, held.reference, sums);
-    u3d_training_held_done(t, &held);
+    const u3d_volume *image, *reference;
+    U3D_TRY(u3d_training_acquire_held(t, i, &image, &reference));
+    u3d_status status = score_volume(t, image, reference, sums);
+    u3d_cases_release(t->cases, i);
     return status;
 }
 
@@ -155,9 +148,13 @@ static u3d_status report_case(u3d_training *t, const u3d_case *c, tally *sums)
 {
     u3d_status status = U3D_OK;
     u3d_volume *image = NULL, *file = NULL, *classes = NULL;
+    double off_by;
     U3D_GO(u3d_case_read_image(c, &image));
     U3D_GO(u3d_nifti_read(c->label, U3D_VOLUME_LABEL, &file));
+    U3D_GO(u3d_volume_same_grid(image, c->image[0], file, c->label, &off_by));
     U3D_GO(u3d_labels_to_classes(&t->model.labels, file, c->label, &classes));
+    u3d_volume_free(file);
+    file = NULL;
     U3D_GO(u3d_intensity_normalise(image, &t->model.intensity));
     U3D_GO(u3d_resample_image(u3d_cases_resampling(t->cases), image));
     U3D_GO(score_volume(t, image, classes, sums));

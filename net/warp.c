@@ -155,6 +155,20 @@ void u3d_warp_set(u3d_warp *w, const u3d_warp_draw *draw, const double spacing[3
     if (draw->elastic) u3d_field_draw(&w->field, draw->seed, draw->index);
 }
 
+/* middle' + A offset = middle + offset, where A is the matrix without the exchange of axes. */
+void u3d_warp_keep(const u3d_warp *w, const u3d_axes *axes, const int64_t voxel[3], u3d_box *box)
+{
+    double offset[3];
+    for (int a = 0; a < 3; a++)
+        offset[a] = (double)(voxel[a] - box->start[a]) - 0.5 * (double)(box->size[a] - 1);
+    for (int a = 0; a < 3; a++) {
+        double moved = 0;
+        for (int b = 0; b < 3; b++)
+            moved += w->matrix[a][b] * (axes->flip[b] ? -1 : 1) * offset[axes->from[b]];
+        box->start[a] += llround(offset[a] - moved);
+    }
+}
+
 void u3d_warp_row(u3d_warp *w, int64_t z, int64_t y, int64_t x, int64_t n, float *coord[3])
 {
     const int64_t p[3] = {z, y, x};

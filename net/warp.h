@@ -45,6 +45,11 @@ uint64_t u3d_warp_bytes(const u3d_augment *a, const int64_t in[3]);
 /* The map of one sample: cut out of a volume of this spacing, then flipped and turned. */
 void u3d_warp_set(u3d_warp *w, const u3d_warp_draw *draw, const double spacing[3], const u3d_axes *axes);
 
+/* Moves the box so that `voxel` of the volume keeps the place in the patch that it has in the plain cut, but
+ * for the deformation: turning and scaling about the middle would else throw it out, and the slice that it
+ * stands for. */
+void u3d_warp_keep(const u3d_warp *w, const u3d_axes *axes, const int64_t voxel[3], u3d_box *box);
+
 /* v - (middle of the patch) for the n patch voxels z, y, x .. x + n - 1: coord[axis][i], axes z, y, x. The
  * arrays stay the warp's until the next call. */
 void u3d_warp_row(u3d_warp *w, int64_t z, int64_t y, int64_t x, int64_t n, float *coord[3]);

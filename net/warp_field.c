@@ -69,7 +69,7 @@ static void field_interpolate_line(float *c, int64_t step, int64_t n)
     const double pole = sqrt(3.0) - 2;
     const double whole = pow(pole, 2.0 * (double)(n - 1));
     double power = 1, first = 0;
-    for (int64_t k = 0; k < n; k++, power *= pole) {
+    for (int64_t k = 0; k < n && fabs(power) > 1e-18; k++, power *= pole) {
         const double mirrored = k > 0 && k < n - 1 ? whole / power : 0;
         first += (power + mirrored) * (double)c[k * step];
     }

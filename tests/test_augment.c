@@ -90,6 +90,47 @@ static void test_samples(void **state)
     u3d_test_set_done(&s);
 }
 
+static double voxel_cube(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    (void)user;
+    return llabs(z - 5) <= 1 && llabs(y - 30) <= 1 && llabs(x - 34) <= 1 ? 1 : 255;
+}
+
+/* A patch shows the annotation that it was chosen for wherever in it that lies and however it is turned and
+ * scaled. */
+static void test_annotation_stays(void **state)
+{
+    (void)state;
+    enum { EDGE = 16, N = EDGE * EDGE * EDGE };
+    static float image[N];
+    static uint8_t label[N];
+    const int64_t size[3] = {40, 40, 40};
+    const u3d_patch_opts roaming = {
+        .in = {EDGE, EDGE, EDGE}, .out = {EDGE, EDGE, EDGE}, .border = U3D_BORDER_ZERO, .roam = true};
+    u3d_test_set s;
+    u3d_cases *c = NULL;
+    u3d_sampler *sampler = NULL;
+    u3d_augment a = everything();
+    a.set.p_rotation = a.set.p_scaling = 1;
+    a.set.p_elastic = 0;
+    a.mirror[0] = a.mirror[2] = true;
+    for (int axis = 0; axis < 3; axis++) a.turn[axis] = true;
+    u3d_test_set_new(&s);
+    u3d_test_set_add(&s, "a", size, 1, voxel_smooth, voxel_cube, NULL);
+    assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_ZSCORE,
+                                &(u3d_cases_opts){.unlabeled_given = true, .unlabeled = 255}, &c));
+    assert_ok(u3d_sampler_new(&roaming, &a, 1, &sampler));
+    for (int64_t k = 0; k < 400; k++) {
+        int shown = 0;
+        assert_ok(u3d_sampler_fill(sampler, c, u3d_test_seed(), k, image, label, NULL, NULL));
+        for (int i = 0; i < N; i++) shown += label[i] != U3D_UNLABELED;
+        assert_true(shown > 0);
+    }
+    u3d_sampler_free(sampler);
+    u3d_cases_free(c);
+    u3d_test_set_done(&s);
+}
+
 /* With any number of workers; sample k of a batch is the sampler's sample. */
 static void test_workers(void **state)
 {
@@ -238,8 +279,9 @@ static void test_coarse(void **state)
 int main(void)
 {
     u3d_log_set_level(U3D_LOG_ERROR);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_samples), cmocka_unit_test(test_workers),
-                                       cmocka_unit_test(test_no_memory), cmocka_unit_test(test_coarse),
-                                       cmocka_unit_test(test_box_place)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_samples), cmocka_unit_test(test_annotation_stays),
+        cmocka_unit_test(test_workers), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_coarse),  cmocka_unit_test(test_box_place)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

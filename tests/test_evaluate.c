@@ -1,4 +1,5 @@
 /* Scores against counts made by hand, and the files that evaluation takes together. */
+#include "tests/support_cases.h"
 #include "tests/support_nifti.h"
 
 #include "engine/mem.h"
@@ -191,6 +192,51 @@ static void sparse_references_are_not_measured(void **state)
     cJSON_Delete(s);
 }
 
+static void evaluate_sparse(void *user)
+{
+    cJSON_Delete(evaluate("p.nii.gz", "r.nii.gz", *(bool *)user, 9));
+}
+
+/* A value that fills the reference and is never predicted is asked about, unless it was named. */
+static void unpainted_references_are_noticed(void **state)
+{
+    (void)state;
+    label_file("p.nii.gz", (int32_t[]){0, 1, 1, 0, 0, 0});
+    label_file("r.nii.gz", (int32_t[]){0, 1, 9, 9, 9, 9});
+    for (int named = 0; named < 2; named++) {
+        bool given = named;
+        char *text = u3d_test_stderr_of(evaluate_sparse, &given);
+        assert_int_equal(u3d_test_count_text(text, "give --unlabeled 9"), !named);
+        u3d_free(text);
+    }
+}
+
+/* Numbered files are cases of their own on both sides, and a name counts once. */
+static void names_are_whole(void **state)
+{
+    (void)state;
+    cJSON *out;
+    char *p = u3d_test_path(dir, "np"), *r = u3d_test_path(dir, "nr");
+    assert_ok(u3d_path_make_dir(p));
+    assert_ok(u3d_path_make_dir(r));
+    for (int i = 0; i < 3; i++) {
+        char name[40];
+        (void)snprintf(name, sizeof name, "np/vol_%04d.nii.gz", i);
+        label_file(name, (int32_t[]){0, 1, 1, 0, 0, 0});
+        (void)snprintf(name, sizeof name, "nr/vol_%04d.nii.gz", i);
+        label_file(name, (int32_t[]){0, 1, 1, 0, 0, i});
+    }
+    cJSON *s = evaluate("np", "nr", false, 0);
+    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(s, "metric_per_case")), 3);
+    assert_true(metric(s, NULL, "references_without_prediction") == 0);
+    cJSON_Delete(s);
+    label_file("np/vol_0001.nii", (int32_t[]){0, 1, 1, 0, 0, 0});
+    assert_status(u3d_evaluate(&(u3d_evaluate_opts){.prediction = p, .reference = r}, &out), U3D_E_FORMAT);
+    assert_non_null(strstr(u3d_error_text(), "two predictions are called vol_0001"));
+    u3d_free(p);
+    u3d_free(r);
+}
+
 static void surfaces_may_be_left_out(void **state)
 {
     (void)state;
@@ -233,6 +279,8 @@ int main(void)
         cmocka_unit_test(volumes_differ_with_a_sign),
         cmocka_unit_test(missing_labels_have_no_distances),
         cmocka_unit_test(sparse_references_are_not_measured),
+        cmocka_unit_test(unpainted_references_are_noticed),
+        cmocka_unit_test(names_are_whole),
         cmocka_unit_test(surfaces_may_be_left_out),
         cmocka_unit_test(other_grids_are_refused),
     };

@@ -159,7 +159,7 @@ static void test_choose_uniform(void **state)
     for (int64_t k = 0; k < CHOOSE_SAMPLES; k++) {
         u3d_box box;
         int i = -1;
-        assert_ok(u3d_patch_choose(c, &o, u3d_test_seed(), k, &i, &box));
+        assert_ok(u3d_patch_choose(c, &o, u3d_test_seed(), k, &i, &box, (int64_t[3]){0}));
         of_case[i]++;
         if (i != 0) continue;
         int64_t v = 0;
@@ -199,7 +199,7 @@ static void test_choose_foreground(void **state)
     for (int64_t k = 0; k < CHOOSE_SAMPLES; k++) {
         u3d_box box;
         int i = -1;
-        assert_ok(u3d_patch_choose(c, &o, u3d_test_seed(), k, &i, &box));
+        assert_ok(u3d_patch_choose(c, &o, u3d_test_seed(), k, &i, &box, (int64_t[3]){0}));
         if (i != 0) continue;
         in_a++;
         of_class[(int)voxel_classes(box.start[0] + 1, box.start[1] + 1, box.start[2] + 1, NULL)]++;
@@ -229,7 +229,7 @@ static void test_choose_inside(void **state)
     for (int64_t k = 0; k < 500; k++) {
         u3d_box box;
         int i = -1;
-        assert_ok(u3d_patch_choose(c, &o, 1, k, &i, &box));
+        assert_ok(u3d_patch_choose(c, &o, 1, k, &i, &box, (int64_t[3]){0}));
         assert_in_range(box.start[0], 0, 2);
         seen[box.start[0]] = true;
         assert_int_equal(box.start[1], 0);
@@ -256,7 +256,7 @@ static void test_choose_roaming(void **state)
     for (int64_t k = 0; k < 2000; k++) {
         u3d_box box;
         int i = -1;
-        assert_ok(u3d_patch_choose(c, &o, 1, k, &i, &box));
+        assert_ok(u3d_patch_choose(c, &o, 1, k, &i, &box, (int64_t[3]){0}));
         for (int a = 0; a < 3; a++) {
             assert_true(box.start[a] >= low[a] && box.start[a] <= high[a]);
             seen[a][box.start[a] - low[a]]++;
@@ -567,11 +567,11 @@ int main(void)
 {
     u3d_log_set_level(U3D_LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mirror_index),       cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_choose_uniform),     cmocka_unit_test(test_choose_foreground),
-        cmocka_unit_test(test_choose_inside), cmocka_unit_test(test_choose_roaming),      cmocka_unit_test(test_augment_together),
-        cmocka_unit_test(test_augment_alone),      cmocka_unit_test(test_augment_plan),
-        cmocka_unit_test(test_feeder_determinism), cmocka_unit_test(test_feeder_failure),
-        cmocka_unit_test(test_feeder_edges)};
+        cmocka_unit_test(test_mirror_index),     cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_choose_uniform),   cmocka_unit_test(test_choose_foreground),
+        cmocka_unit_test(test_choose_inside),    cmocka_unit_test(test_choose_roaming),
+        cmocka_unit_test(test_augment_together), cmocka_unit_test(test_augment_alone),
+        cmocka_unit_test(test_augment_plan),     cmocka_unit_test(test_feeder_determinism),
+        cmocka_unit_test(test_feeder_failure),   cmocka_unit_test(test_feeder_edges)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

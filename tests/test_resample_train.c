@@ -154,6 +154,22 @@ static void cases_come_on_one_spacing(void **state)
     u3d_test_set_done(&s);
 }
 
+/* Voxel sizes that make a volume larger than the memory are refused before anything of that size is made. */
+static void too_fine_a_spacing_is_refused(void **state)
+{
+    (void)state;
+    u3d_test_set s;
+    u3d_cases *c;
+    mixed_set(&s, label_at);
+    u3d_cases_opts o = resampled;
+    o.memory_limit = 1000000;
+    for (int a = 0; a < 3; a++) o.resampling.spacing[a] = 1e-5; /* (32 / 1e-5)^3 is beyond 64 bits */
+    assert_status(u3d_test_set_open(&s, U3D_INTENSITY_ZSCORE, &o, &c), U3D_E_NOMEM);
+    u3d_test_says("would become");
+    u3d_test_says("0.00 GB are allowed");
+    u3d_test_set_done(&s);
+}
+
 /* Read again under a small budget, and with CT statistics, a case has the bits it had at first. */
 static void cases_read_again_are_the_same(void **state)
 {
@@ -395,9 +411,10 @@ static void size_is_told_at_any_spacing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cases_come_on_one_spacing),     cmocka_unit_test(cases_read_again_are_the_same),
-        cmocka_unit_test(held_slices_are_the_files),     cmocka_unit_test(slices_that_fall_together_are_told),
-        cmocka_unit_test(opening_gives_everything_back), cmocka_unit_test(size_is_told_at_any_spacing),
+        cmocka_unit_test(cases_come_on_one_spacing),          cmocka_unit_test(too_fine_a_spacing_is_refused),
+        cmocka_unit_test(cases_read_again_are_the_same),      cmocka_unit_test(held_slices_are_the_files),
+        cmocka_unit_test(slices_that_fall_together_are_told), cmocka_unit_test(opening_gives_everything_back),
+        cmocka_unit_test(size_is_told_at_any_spacing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

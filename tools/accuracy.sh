@@ -5,7 +5,7 @@
 # usage: tools/accuracy.sh DATA OUT [TABLE ...]     default: curve folds sparse
 #   DATA    a data set with splits_final.json: Medical Segmentation Decathlon's Task04, 208 cases
 #   curve   fold 0 in 5, 10, 20 and 60 minutes
-#   folds   every fold in 20 minutes
+#   folds   four folds in 20 minutes each
 #   sparse  fold 0 in 20 minutes with 1, 2, 3 and 5 annotated slices per orientation in each training volume
 #   recipe  fold 0 in 10 minutes without one ingredient each; a fifth of the fold's training cases is left out of training and
 #           scored instead of its validation cases, so that settings can be chosen by this table
@@ -24,23 +24,24 @@ scores=$out/scores.csv
 
 # score PREDICTION: foreground means of Dice, HD95 and NSD
 score() {
-  "$u3d" --quiet evaluate --prediction "$1" --reference "$data" --csv "$1.csv" --force >/dev/null 2>"$1.log"
+  "$u3d" --quiet evaluate --prediction "$1" --reference "$data" --csv "$1.csv" --force >/dev/null 2>"$1.log" || return
   awk -F, 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i }
     $1 == "foreground_mean" { printf "%.4f,%.3f,%.4f", $at["Dice"], $at["HD95"], $at["NSD"] }' "$1.csv"
 }
 
 # row NAME SPLIT FOLD TIME DATA [OPTION ...]
 row() {
-  local name=$1 split=$2 fold=$3 time=$4 from=$5 run=$out/$1 way plain mirrored
+  local name=$1 split=$2 fold=$3 time=$4 from=$5 run=$out/$1_$4_seed$seed way plain mirrored
   shift 5
-  grep -q "^$name," "$scores" && { echo "$name: done before"; return; }
+  grep -q "^$name,$fold,$time,$seed," "$scores" && { echo "$name, $time, seed $seed: done before"; return; }
   echo "$name: $time ..."
   "$u3d" train --data "$from" --split "$split" --fold "$fold" --net auto --time "$time" --seed "$seed" --out "$run" \
-    --json --force "$@" >"$run.json" 2>"$run.log"
+    --json --force "$@" >"$run.json" 2>"$run.log" || { tail -n 3 "$run.log" >&2; exit 1; }
   for way in "" --tta; do
     "$u3d" --quiet predict --model "$run" --data "$data" --split "$split" --fold "$fold" --output "$run/predicted$way" --force $way >/dev/null
   done
-  plain=$(score "$run/predicted") mirrored=$(score "$run/predicted--tta")
+  plain=$(score "$run/predicted")
+  mirrored=$(score "$run/predicted--tta")
   echo "$name,$fold,$time,$seed,$(sed -n 's/.*"iterations":[^0-9]*\([0-9]*\).*/\1/p' "$run.json"),${plain%%,*},${mirrored%%,*},${plain#*,},$*" >>"$scores"
   tail -n 1 "$scores"
 }
@@ -66,8 +67,8 @@ splits=$data/splits_final.json
 for table in "${@:-curve folds sparse}"; do
   for t in $table; do
     case $t in
-      curve) for minutes in 5 10 20 60; do row "fold0_${minutes}m" "$splits" 0 "${minutes}m" "$data"; done ;;
-      folds) for fold in 0 1 2 3; do row "fold${fold}_${TIME:-20m}" "$splits" $fold "${TIME:-20m}" "$data"; done ;;
+      curve) for time in 5m 10m 20m 60m; do row fold0 "$splits" 0 $time "$data"; done ;;
+      folds) for fold in 0 1 2 3; do row fold$fold "$splits" $fold "${TIME:-20m}" "$data"; done ;;
       sparse)
         for n in 1 2 3 5; do
           sparse_data $n

@@ -82,8 +82,7 @@ u3d_status args_label_files(const char *path, char ***names, int *n, bool *folde
     U3D_TRY(u3d_path_list(path, &all, &n_all));
     for (int i = 0; i < n_all; i++) {
         size_t stem;
-        if (u3d_nifti_is_name(all[i], &stem) && strcmp(all[i] + stem, ".img") != 0 &&
-            strcmp(all[i] + stem, ".img.gz") != 0) {
+        if (u3d_nifti_is_listed(all[i], &stem)) {
             char *keep = all[*n];
             all[*n] = all[i];
             all[i] = keep;

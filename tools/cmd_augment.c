@@ -53,13 +53,12 @@ static u3d_status viewer_settings(viewer *v, u3d_backend *b)
 {
     const args *a = v->a;
     const char *net = a->net ? a->net : "auto";
-    u3d_cases_opts o = {.dense = a->dense};
+    u3d_cases_opts o;
     int64_t out[3];
     U3D_TRY(u3d_config_preset(&v->config, net));
     for (int i = 0; i < args_set_count(a); i++) U3D_TRY(u3d_config_set(&v->config, a->set[i]));
-    U3D_TRY(args_unlabeled(a, &o.unlabeled_given, &o.unlabeled));
     U3D_TRY(args_cases_open(a, "augment", true, &v->found));
-    u3d_resampling_of(&v->config, &o.resampling);
+    U3D_TRY(net_args_cases_opts(a, &v->config, &o));
     U3D_TRY(
         u3d_cases_open(v->found.data, v->found.train, v->found.n_train, v->config.intensity, &o, &v->cases));
     U3D_TRY(net_args_from_cases(a, v->cases, net, b, &v->config));
@@ -241,17 +240,24 @@ static u3d_status report_add(viewer *v, int64_t k)
         numbers[1][a] = draw.scale[2 - a];
         numbers[2][a] = (double)s->box.start[2 - a];
     }
+    const u3d_axes axes = u3d_augment_axes(&v->augment, v->seed, k, v->patch.in, v->patch.out);
+    char text[16]; /* which axis of the volume each of the patch's is: -x: x from its far end */
+    (void)snprintf(text, sizeof text, "%s%c,%s%c,%s%c", axes.flip[2] ? "-" : "", "zyx"[axes.from[2]],
+                   axes.flip[1] ? "-" : "", "zyx"[axes.from[1]], axes.flip[0] ? "-" : "",
+                   "zyx"[axes.from[0]]);
     const char *id = u3d_cases_id(v->cases, s->case_index);
     if (!v->a->json) {
-        printf("%03lld  %s at %g,%g,%g: rotated by %.3g,%.3g,%.3g degrees, scaled by %.3g,%.3g,%.3g%s\n",
-               (long long)k + 1, id, numbers[2][0], numbers[2][1], numbers[2][2], numbers[0][0],
+        printf("%03lld  %s at %g,%g,%g: axes %s, rotated by %.3g,%.3g,%.3g degrees, %.3g,%.3g,%.3g voxels of "
+               "the "
+               "volume to one%s\n",
+               (long long)k + 1, id, numbers[2][0], numbers[2][1], numbers[2][2], text, numbers[0][0],
                numbers[0][1], numbers[0][2], numbers[1][0], numbers[1][1], numbers[1][2],
                draw.elastic ? ", deformed" : "");
         return U3D_OK;
     }
     cJSON *entry = cJSON_CreateObject();
     bool ok = entry && cJSON_AddItemToArray(cJSON_GetObjectItem(v->json, "patches"), entry) &&
-              cJSON_AddStringToObject(entry, "case", id) &&
+              cJSON_AddStringToObject(entry, "case", id) && cJSON_AddStringToObject(entry, "axes", text) &&
               cJSON_AddBoolToObject(entry, "deformed", draw.elastic);
     for (int i = 0; ok && i < 3; i++)
         ok = cJSON_AddItemToObject(entry, names[i], cJSON_CreateDoubleArray(numbers[i], 3));

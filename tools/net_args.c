@@ -40,9 +40,11 @@ static u3d_status autoplan(const args *a, const u3d_cases *cases, u3d_backend *b
     pool = u3d_new(bytes, 1);
     if (!keys || !pool) U3D_GO(U3D_E_NOMEM);
     U3D_GO(args_memory(a, &memory));
+    const uint64_t cap = memory ? memory : u3d_mem_machine() / 10 * 9;
+    const uint64_t volumes = u3d_cases_resident_bytes(cases);
     if (a->time) U3D_GO(args_seconds("--time", a->time, &seconds));
     U3D_GO(u3d_autoplan(c, u3d_cases_facts(cases), u3d_cases_labels(cases)->n, keys, set_keys(a, keys, pool),
-                        memory ? memory : u3d_mem_machine() / 10 * 9, seconds, b, &why));
+                        cap > volumes ? cap - volumes : 1, seconds, b, &why));
     for (char *line = strtok(why, "\n"); line; line = strtok(NULL, "\n")) U3D_INFO("autoplan", "%s", line);
 done:
     u3d_free(why);
@@ -51,7 +53,19 @@ done:
     return status;
 }
 
-/* Spacing, labels, channels and the automatic plan, as training on these data would have them. */
+u3d_status net_args_cases_opts(const args *a, const u3d_config *c, u3d_cases_opts *o)
+{
+    *o = (u3d_cases_opts){.dense = a->dense};
+    U3D_TRY(args_unlabeled(a, &o->unlabeled_given, &o->unlabeled));
+    U3D_TRY(args_memory(a, &o->memory_limit));
+    if (o->memory_limit == 0) o->memory_limit = u3d_mem_machine() / 10 * 9;
+    o->memory_cap = o->memory_limit / 2;
+    u3d_resampling_of(c, &o->resampling);
+    return U3D_OK;
+}
+
+/* Spacing, labels, channels and the automatic plan, as training on these data would have them, but for what
+ * it sets aside. */
 u3d_status net_args_from_cases(const args *a, const u3d_cases *cases, const char *net, u3d_backend *b,
                                u3d_config *c)
 {
@@ -68,10 +82,9 @@ static u3d_status config_from_data(const args *a, const char *command_name, cons
     u3d_status status = U3D_OK;
     args_cases found = {0};
     u3d_cases *cases = NULL;
-    u3d_cases_opts o = {.dense = a->dense};
-    U3D_GO(args_unlabeled(a, &o.unlabeled_given, &o.unlabeled));
+    u3d_cases_opts o;
     U3D_GO(args_cases_open(a, command_name, true, &found));
-    u3d_resampling_of(c, &o.resampling);
+    U3D_GO(net_args_cases_opts(a, c, &o));
     U3D_GO(u3d_cases_open(found.data, found.train, found.n_train, c->intensity, &o, &cases));
     U3D_GO(net_args_from_cases(a, cases, net, b, c));
 done:

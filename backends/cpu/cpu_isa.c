@@ -13,9 +13,9 @@
     extern const cpu_entry *const cpu_list__##isa[U3D_OP_COUNT];                                             \
     double cpu_peak_flops__##isa(int threads);                                                               \
     double cpu_peak_bytes__##isa(int threads, float *a, const float *b, const float *c, int64_t n);
-#define ROW(name, train_flops, usable, isa)                                                                               \
+#define ROW(name, train_flops, usable, isa)                                                                  \
     {                                                                                                        \
-        name, train_flops, usable, cpu_list__##isa, cpu_peak_flops__##isa, cpu_peak_bytes__##isa                          \
+        name, train_flops, usable, cpu_list__##isa, cpu_peak_flops__##isa, cpu_peak_bytes__##isa             \
     }
 
 COPY(portable)

@@ -3,7 +3,7 @@
  *   subsample   labels u8 [N,D,H,W] -> u8 [N,D/sd,H/sh,W/sw]
  *
  * Position s / 2 of a window is what nnU-Net takes (batchgeneratorsv2, DownsampleSegForDSTransform: PyTorch's
- * "nearest-exact", source index floor((o + 1/2) s)). It is left only where the annotation is sparse: a single
+ * "nearest-exact", source index floor((o + 1/2) s)). It is left only where it is not labelled: a single
  * annotated slice would else be lost to the lower resolutions whenever it does not lie in the middle. Labels
  * are not differentiable. */
 #include <inttypes.h>

@@ -4,16 +4,23 @@
 
 enum { ROWS_PER_SLICE = 64 };
 
-/* The first label of a window that is not to be ignored; `corner` is the window's first voxel. */
+/* The label nearest to the middle of a window that is not to be ignored; `corner` is the window's first
+ * voxel. */
 static uint8_t window_label(const uint8_t *corner, const int32_t s[3], int64_t row, int64_t plane, int ignore)
 {
+    uint8_t nearest = (uint8_t)ignore;
+    int64_t least = INT64_MAX;
     for (int64_t kz = 0; kz < s[0]; kz++)
         for (int64_t ky = 0; ky < s[1]; ky++)
             for (int64_t kx = 0; kx < s[2]; kx++) {
-                uint8_t label = corner[kz * plane + ky * row + kx];
-                if (label != ignore) return label;
+                const uint8_t label = corner[kz * plane + ky * row + kx];
+                const int64_t dz = kz - s[0] / 2, dy = ky - s[1] / 2, dx = kx - s[2] / 2;
+                const int64_t far = dz * dz + dy * dy + dx * dx;
+                if (label == ignore || far >= least) continue;
+                least = far;
+                nearest = label;
             }
-    return (uint8_t)ignore;
+    return nearest;
 }
 
 static void run_subsample(const cpu_call *c)

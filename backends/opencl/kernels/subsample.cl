@@ -1,7 +1,7 @@
 /* Labels at a lower resolution, a work-item per label of the result:
  *
  *   y[n,oz,oy,ox] = x[n, oz*SD + SD/2, oy*SH + SH/2, ox*SW + SW/2], or where that is `ignore`
- *                   the first label of the window that is not
+ *                   the label of the window nearest to that which is not, of equals the first
  *
  * Axis 0 runs over a row of y, axis 1 over its rows, axis 2 over its planes, samples included: windows tile
  * the map, so that plane z of y begins at plane z * SD of x whatever the sample is. */
@@ -21,7 +21,16 @@ subsample(IN(uchar, x), OUT(uchar, y), const int ow, const int oh, const int ign
     const int row = ow * SW, plane = row * oh * SH;
     const int corner = oz * SD * plane + oy * SH * row + ox * SW;
     int label = x[corner + SD / 2 * plane + SH / 2 * row + SW / 2];
-    for (int k = 0; label == ignore && k < SD * SH * SW; k++)
-        label = x[corner + k / (SH * SW) * plane + k / SW % SH * row + k % SW];
+    if (label == ignore) {
+        int least = INT_MAX;
+        for (int k = 0; k < SD * SH * SW; k++) {
+            const int kz = k / (SH * SW), ky = k / SW % SH, kx = k % SW;
+            const int dz = kz - SD / 2, dy = ky - SH / 2, dx = kx - SW / 2;
+            const int far = dz * dz + dy * dy + dx * dx, found = x[corner + kz * plane + ky * row + kx];
+            if (found == ignore || far >= least) continue;
+            least = far;
+            label = found;
+        }
+    }
     y[(oz * oh + oy) * ow + ox] = (uchar)label;
 }
