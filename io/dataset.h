@@ -52,5 +52,9 @@ u3d_status u3d_dataset_labels(const char *path, u3d_dataset **out);
  * A name that the dataset lacks, a fold out of range, a case in both lists are errors. */
 u3d_status u3d_split_read(const char *path, int fold, const u3d_dataset *d, int **train, int *n_train, int **val,
                           int *n_val);
+/* How many folds such a file has. */
+u3d_status u3d_split_count(const char *path, int *n);
+/* Writes one: n folds of equal size or one case more, drawn by the seed; every case is tested once. */
+u3d_status u3d_split_write(const char *path, const u3d_dataset *d, int n, uint64_t seed);
 
 #endif

@@ -98,6 +98,22 @@ static struct poptOption evaluate_options[] = {
     STRING(image, "with --picture and one case: its image", "FILE"),
     POPT_TABLEEND};
 
+static struct poptOption crossval_options[] = {
+    STRING(data, "folder: Decathlon, nnU-Net v2 raw, or images/ + labels/", "DIR"),
+    STRING(image, "one image (with --label): its annotated slices are dealt out to the folds", "FILE"),
+    STRING(label, "its labels", "FILE"),
+    STRING(out, "folder to make: a run, predictions and scores per fold; the same call goes on where it stopped", "DIR"),
+    STRING(folds, "how many (default 5)", "K"),
+    STRING(split, "instead of --folds: nnU-Net's splits_final.json", "FILE"),
+    STRING(net, "paper, paper-bn, paper2d, auto (default), or a JSON file of settings", "NAME|FILE"),
+    STRING(unlabeled, "label value of voxels that nobody annotated", "V"),
+    FLAG(dense, "every voxel of the labels is annotated"),
+    STRING(iterations, "train each fold for so many iterations", "N"),
+    STRING(time, "train each fold for so long", "TIME"),
+    OPTION("validate-every", validate_every, "as in train", "N"),
+    FLAG(tta, "predict with mirrored copies of each tile"),
+    POPT_TABLEEND};
+
 static struct poptOption info_options[] = {
     STRING(net, "paper, paper-bn, paper2d, auto, or a JSON file of settings", "NAME|FILE"),
     STRING(data, "data set that labels, channels and --net auto are taken from", "DIR"),
@@ -186,6 +202,8 @@ const command commands[] = {
      "MODEL..."},
     {"evaluate", "score predictions against references",
      "--prediction FILE|DIR --reference FILE|DIR [options]", cmd_evaluate, evaluate_options, NULL},
+    {"crossval", "train, predict and score fold by fold",
+     "--data DIR | --image FILE --label FILE  --out DIR [options]", cmd_crossval, crossval_options, NULL},
     {"info", "describe a network, its memory, a model", "--net NAME|FILE | --model RUN [options]", cmd_info,
      info_options, NULL},
     {"devices", "list what can compute", "[options]", cmd_devices, devices_options, NULL},
@@ -325,7 +343,8 @@ void args_done(args *a)
                         &a->validate_every, &a->model,     &a->input,   &a->output,     &a->step,
                         &a->prediction,     &a->reference, &a->batch,   &a->plan,       &a->dot,
                         &a->repeat,         &a->slices,    &a->count,   &a->size,       &a->merge,
-                        &a->rest_output,    &a->tolerance, &a->csv,     &a->picture};
+                        &a->rest_output,    &a->tolerance, &a->csv,     &a->picture,
+                        &a->folds};
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
         free(*strings[i]); /* popt's own, from malloc */
     for (int i = 0; a->set && a->set[i]; i++) free(a->set[i]);

@@ -1,0 +1,136 @@
+/* Folds side by side, their mean and spread. */
+#include "tools/crossval_out.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "io/json.h"
+
+static const char *const MEASURES[] = {"Dice", "IoU", "Precision", "Recall", "HD95", "ASSD", "NSD"};
+enum { N_MEASURES = sizeof MEASURES / sizeof MEASURES[0] };
+static const char FOREGROUND[] = "foreground";
+
+static const cJSON *member(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
+/* A fold's measures of one label, or of the foreground. */
+static const cJSON *scores_of(const cJSON *summary, const char *label)
+{
+    return label == FOREGROUND ? member(summary, "foreground_mean") : member(member(summary, "mean"), label);
+}
+
+/* Over folds; NaN where none has it, sd where one alone has it. */
+static void mean_and_sd(const cJSON *summaries, const char *label, const char *measure, double *mean,
+                        double *sd)
+{
+    const cJSON *summary;
+    double sum = 0, squares = 0;
+    int n = 0;
+    cJSON_ArrayForEach(summary, summaries)
+    {
+        const cJSON *v = member(scores_of(summary, label), measure);
+        if (!cJSON_IsNumber(v)) continue;
+        sum += v->valuedouble;
+        n++;
+    }
+    *mean = n > 0 ? sum / n : NAN;
+    cJSON_ArrayForEach(summary, summaries)
+    {
+        const cJSON *v = member(scores_of(summary, label), measure);
+        if (cJSON_IsNumber(v)) squares += (v->valuedouble - *mean) * (v->valuedouble - *mean);
+    }
+    *sd = n > 1 ? sqrt(squares / (n - 1)) : NAN;
+}
+
+static bool add_label(const cJSON *summaries, const char *label, cJSON *means, cJSON *sds)
+{
+    cJSON *mean = cJSON_AddObjectToObject(means, label), *sd = cJSON_AddObjectToObject(sds, label);
+    bool ok = mean && sd;
+    for (int i = 0; ok && i < N_MEASURES; i++) {
+        double m, s;
+        mean_and_sd(summaries, label, MEASURES[i], &m, &s);
+        ok = cJSON_AddItemToObject(mean, MEASURES[i], u3d_json_number(m)) &&
+             cJSON_AddItemToObject(sd, MEASURES[i], u3d_json_number(s));
+    }
+    return ok;
+}
+
+/* Every label that any fold has. */
+static bool add_labels(const cJSON *summaries, cJSON *means, cJSON *sds)
+{
+    const cJSON *summary, *label;
+    bool ok = add_label(summaries, FOREGROUND, means, sds);
+    cJSON_ArrayForEach(summary, summaries)
+        cJSON_ArrayForEach(label, member(summary, "mean")) if (ok && !member(means, label->string)) ok =
+            add_label(summaries, label->string, means, sds);
+    return ok;
+}
+
+static bool add_folds(const cJSON *summaries, cJSON *folds)
+{
+    static const char *const KEPT[] = {"cases", "foreground_mean", "mean"};
+    const cJSON *summary;
+    bool ok = folds != NULL;
+    cJSON_ArrayForEach(summary, summaries)
+    {
+        cJSON *entry = ok ? cJSON_CreateObject() : NULL;
+        ok = ok && cJSON_AddItemToArray(folds, entry);
+        for (size_t i = 0; ok && i < sizeof KEPT / sizeof KEPT[0]; i++)
+            ok = cJSON_AddItemToObject(entry, KEPT[i], cJSON_Duplicate(member(summary, KEPT[i]), true));
+    }
+    return ok;
+}
+
+u3d_status crossval_summary(const cJSON *summaries, cJSON **out)
+{
+    cJSON *result = cJSON_CreateObject();
+    bool ok = add_folds(summaries, cJSON_AddArrayToObject(result, "folds"));
+    cJSON *means = cJSON_AddObjectToObject(result, "mean"), *sds = cJSON_AddObjectToObject(result, "sd");
+    ok = ok && means && sds && add_labels(summaries, means, sds);
+    *out = ok ? result : NULL;
+    if (!ok) cJSON_Delete(result);
+    return ok ? U3D_OK : u3d_fail(U3D_E_NOMEM, "putting the folds together: out of memory");
+}
+
+static void print_number(const cJSON *scores, const char *measure, int decimals)
+{
+    const cJSON *v = member(scores, measure);
+    if (cJSON_IsNumber(v))
+        printf(" %7.*f", decimals, v->valuedouble);
+    else
+        printf(" %7s", "-");
+}
+
+static void print_row(const char *name, const cJSON *scores)
+{
+    printf("%-24s", name);
+    for (int i = 0; i < N_MEASURES; i++) print_number(scores, MEASURES[i], i == 4 ? 2 : i == 5 ? 3 : 4);
+    putchar('\n');
+}
+
+void crossval_table(const cJSON *result)
+{
+    const cJSON *fold, *label;
+    char name[32];
+    int k = 0;
+    printf("%-24s", "");
+    for (int i = 0; i < N_MEASURES; i++) printf(" %7.7s", MEASURES[i]);
+    putchar('\n');
+    cJSON_ArrayForEach(fold, member(result, "folds"))
+    {
+        (void)snprintf(name, sizeof name, "fold %d (%g case%s)", k++,
+                       cJSON_GetNumberValue(member(fold, "cases")),
+                       cJSON_GetNumberValue(member(fold, "cases")) == 1 ? "" : "s");
+        print_row(name, member(fold, "foreground_mean"));
+    }
+    cJSON_ArrayForEach(label, member(result, "mean"))
+    {
+        const bool all = label == member(result, "mean")->child;
+        (void)snprintf(name, sizeof name, "mean, %s%s", all ? "" : "label ", label->string);
+        print_row(name, label);
+        (void)snprintf(name, sizeof name, "sd over folds");
+        print_row(name, member(member(result, "sd"), label->string));
+    }
+}
