@@ -1,0 +1,43 @@
+# Cross-validation from outside: folds of volumes and of slices; going on where it stopped.
+. "$(dirname "$0")/common.sh"
+small="--net auto --set base=4 --set levels=2 --set patch=24x24x24 --set batch=1 --validate-every 0"
+
+expect 0 '3 volumes' "$u3d" phantom --out data --count 3 --size 40x36x32 --slices 3,3,3
+expect 0 'mean, foreground' "$u3d" crossval --data data --folds 3 --out cv --iterations 6 $small
+check "every volume is predicted once" test "$(ls cv/fold_*/predictions/*.nii.gz | xargs -n1 basename | sort -u | wc -l)" -eq 3 -a \
+  "$(ls cv/fold_*/predictions/*.nii.gz | wc -l)" -eq 3
+check "the folds are kept" grep -q '"val"' cv/splits_final.json
+cp cv/summary.json before.json
+touch marker
+expect 0 'fold 2 .1 case.' "$u3d" crossval --data data --folds 3 --out cv --iterations 6 $small
+check "what is done is not done again" test -z "$(find cv/fold_* -newer marker)"
+check "and comes to the same" cmp before.json cv/summary.json
+rm -r cv/fold_1/summary.json cv/fold_1/predictions
+expect 0 '"sd"' "$u3d" crossval --data data --folds 3 --out cv --iterations 6 $small --json
+check "a fold that lacks its prediction is predicted again" cmp before.json cv/summary.json
+expect 2 "another 'seed'" "$u3d" crossval --data data --folds 3 --out cv --iterations 6 $small --seed 2
+expect 2 "another 'folds'" "$u3d" crossval --data data --folds 2 --out cv --iterations 6 $small
+expect 2 '4 folds of the 3 cases' "$u3d" crossval --data data --folds 4 --out four --iterations 6 $small
+expect 0 'fold 1' "$u3d" crossval --data data --split cv/splits_final.json --out given --iterations 6 $small
+check "the same folds from a file, the same scores" cmp cv/summary.json given/summary.json
+
+# Interrupted in the middle of a training.
+"$u3d" crossval --data data --folds 3 --out cut --iterations 60 $small >out.txt 2>err.txt &
+pid=$!
+for _ in $(seq 200); do [ "$(cat cut/fold_0/run/log.csv 2>/dev/null | wc -l)" -gt 4 ] && break; sleep 0.05; done
+kill -INT $pid
+pkill -INT -P $pid
+wait $pid
+check "an interrupted cross-validation exits with 130" test $? -eq 130
+expect 0 'mean, foreground' "$u3d" crossval --data data --folds 3 --out cut --iterations 60 $small
+expect 0 'mean, foreground' "$u3d" crossval --data data --folds 3 --out whole --iterations 60 $small
+check "and goes on as if nothing had happened" cmp cut/summary.json whole/summary.json
+
+# The slices of one volume.
+one="--image data/imagesTr/phantom_001.nii.gz --label data/labelsTr/phantom_001.nii.gz"
+expect 2 'unlabeled V' "$u3d" crossval $one --folds 3 --out slices --iterations 6 $small
+expect 0 'mean, foreground' "$u3d" crossval $one --folds 3 --out slices --iterations 6 $small --unlabeled 255
+check "three of nine slices in each" test -s slices/fold_2/test.nii.gz
+expect 2 'too few for 10 folds' "$u3d" crossval $one --folds 10 --out ten --iterations 6 $small --unlabeled 255
+expect 2 'expected --data' "$u3d" crossval --out none --folds 3
+finish
