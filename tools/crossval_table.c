@@ -113,7 +113,7 @@ static void print_row(const char *name, const cJSON *scores)
 void crossval_table(const cJSON *result)
 {
     const cJSON *fold, *label;
-    char name[32];
+    char name[64];
     int k = 0;
     printf("%-24s", "");
     for (int i = 0; i < N_MEASURES; i++) printf(" %7.7s", MEASURES[i]);
