@@ -135,11 +135,11 @@ static int64_t voxels(const int64_t size[3])
 
 /* The largest patch of the volume's shape with at most `most` voxels: the longest axis in world length gives
  * first. */
-static void bounded_patch(const u3d_data_facts *facts, int64_t most, int64_t patch[3])
+static void bounded_patch(const u3d_config *c, const u3d_data_facts *facts, int64_t most, int64_t patch[3])
 {
     for (int a = 0; a < 3; a++) {
         patch[a] = (int64_t)llround(facts->size[a] * (facts->sparse ? SPARSE_SHARE : 1.0));
-        if (patch[a] < 1) patch[a] = 1;
+        if (patch[a] < 1 || a == u3d_config_across(c)) patch[a] = 1;
     }
     while (voxels(patch) > most) {
         int longest = 0;
@@ -159,7 +159,7 @@ static void choose_patch(u3d_config *c, const u3d_data_facts *facts, int64_t mos
         choose_levels(c, want, facts->spacing, f);
         return;
     }
-    bounded_patch(facts, most, want);
+    bounded_patch(c, facts, most, want);
     choose_levels(c, want, facts->spacing, f);
     u3d_unet3d_legal_size(c, want, c->patch);
 }

@@ -96,6 +96,7 @@ static void cases_free_entry(u3d_case_entry *e)
     u3d_free(e->files.label);
     u3d_free(e->index.before);
     u3d_free(e->held[0]);
+    u3d_free(e->slice);
     cases_drop_data(&e->data);
 }
 
@@ -147,6 +148,7 @@ static u3d_status cases_load(const u3d_cases *c, const u3d_case_entry *e, u3d_ca
     U3D_GO(u3d_case_read(&e->files, NULL, &out->image, &label));
     U3D_GO(check_unchanged(e, out->image));
     if (label) U3D_GO(u3d_labels_to_classes(&c->labels, label, e->files.label, &out->label));
+    if (label) u3d_case_keep_slices(c, e, out->label);
     if (label) u3d_case_hide_held(e, out->label);
     u3d_volume_free(label);
     label = NULL;

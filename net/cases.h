@@ -12,6 +12,8 @@ typedef struct u3d_cases_opts {
     bool unlabeled_given;
     int32_t unlabeled;    /* --unlabeled V */
     bool dense;           /* --dense: every voxel is labelled, nothing is guessed */
+    bool slices_only;     /* of sparse labels, only the annotated slices across axis `across` (0 z, 1 y, 2 x) count */
+    int across;
     uint64_t memory_cap;  /* bytes for resident volumes; 0: half of the machine's */
     uint64_t memory_limit; /* bytes that resampling one case may take; 0: the machine's */
     u3d_resampling resampling; /* voxels that all cases are brought to; spacing 0: u3d_resample_target of them */

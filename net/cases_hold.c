@@ -222,6 +222,7 @@ u3d_status u3d_cases_hold_slices(u3d_cases *c, double share, u3d_volume **held, 
     int64_t *total = counts + n * (2 + n_classes), *lost = total + n_classes;
     U3D_GO(u3d_cases_acquire(c, 0, &data));
     if (e->resampled) U3D_GO(u3d_cases_read_own(c, 0, &own));
+    if (own) u3d_case_keep_slices(c, e, own);
     const u3d_volume *classes = own ? own : data->label;
     hold_count(classes, n_classes, axis, total);
     U3D_GO(hold_choose(axis, share, n_classes, total, lost, text, cap));

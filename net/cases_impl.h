@@ -26,6 +26,7 @@ typedef struct u3d_case_entry {
     uint64_t bytes; /* image and classes in memory                                      */
     u3d_case_index index;
     bool *held[3]; /* per axis, planes of the files' grid that u3d_cases_hold_slices took; NULL: none     */
+    bool *slice;        /* planes across u3d_cases.across that count, on the files' grid; NULL: all    */
     u3d_case_data data; /* from here on guarded by u3d_cases.lock                           */
     u3d_case_state state;
     int users;
@@ -41,6 +42,8 @@ struct u3d_cases {
     u3d_data_facts facts;
     u3d_intensity_stats intensity;
     bool one_orientation;
+    bool slices_only; /* as u3d_cases_opts */
+    int across;
     uint64_t limit;                /* bytes that resampling one case may take                */
     uint64_t cap, resident, total; /* bytes: allowed, in memory now, of all cases            */
     uint64_t clock;                /* acquires so far                                        */
@@ -100,6 +103,11 @@ typedef struct u3d_only_plane {
     int64_t at;
 } u3d_only_plane;
 void u3d_case_only_planes(const u3d_volume *classes, int n, u3d_only_plane *only);
+
+/* Where only annotated slices count: finds the case's. U3D_E_ARG: its labels are sparse and it has none across the axis. */
+u3d_status u3d_case_find_slices(const u3d_cases *c, const u3d_volume *classes, u3d_case_entry *e);
+/* Makes every voxel that lies in none of them unlabelled; before resampling. */
+void u3d_case_keep_slices(const u3d_cases *c, const u3d_case_entry *e, u3d_volume *classes);
 
 /* ---- cases_labels.c ---- */
 

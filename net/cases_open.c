@@ -95,7 +95,7 @@ static void open_note_orientation(u3d_cases *c, int i, const u3d_volume *image)
 }
 
 /* Labels i32 -> u8 numbered as this case's values. */
-static u3d_status open_scan_labels(u3d_case_entry *e, const u3d_volume *label, open_scan *scan, int i,
+static u3d_status open_scan_labels(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *label, open_scan *scan, int i,
                                    u3d_volume **classes)
 {
     u3d_labels own = {.has_unlabeled = scan->found.has_unlabeled, .unlabeled = scan->found.unlabeled};
@@ -106,6 +106,8 @@ static u3d_status open_scan_labels(u3d_case_entry *e, const u3d_volume *label, o
     scan->n_values[i] = own.n;
     U3D_TRY(u3d_labels_to_classes(&own, label, e->files.label, classes));
     if (own.has_unlabeled) u3d_case_only_planes(*classes, own.n, scan->only[i]);
+    U3D_TRY(u3d_case_find_slices(c, *classes, e));
+    u3d_case_keep_slices(c, e, *classes);
     return U3D_OK;
 }
 
@@ -119,7 +121,7 @@ static u3d_status open_index_labels(u3d_cases *c, u3d_case_entry *e, const int32
     for (int k = 0, at = 0; k < n_values; k++) {
         const bool left = at < e->index.n && e->index.class[at] == k;
         at += left;
-        if (!left)
+        if (!left && e->resampled)
             U3D_WARN(
                 "cases",
                 "case '%s': label %d is too small for voxels of %.4gx%.4gx%.4g and is lost in resampling",
@@ -160,7 +162,7 @@ static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
         (uint64_t)(e->size[0] * e->size[1] * e->size[2]) * (4 * (uint64_t)image->channels + (label ? 1 : 0));
     c->total += e->bytes;
     if (label) {
-        status = open_scan_labels(e, label, scan, i, &classes);
+        status = open_scan_labels(c, e, label, scan, i, &classes);
         if (status == U3D_E_FORMAT) u3d_wrap(status, "case '%s', labels '%s'", e->files.id, e->files.label);
         if (status != U3D_OK) goto done;
         scan->unlabeled += unlabelled(classes);
@@ -173,9 +175,7 @@ static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
     }
     u3d_volume_free(label);
     label = NULL;
-    if (classes) {
-        U3D_GO(open_index_labels(c, e, scan->values[i], scan->n_values[i], classes));
-    }
+    if (classes) U3D_GO(open_index_labels(c, e, scan->values[i], scan->n_values[i], classes));
     if (c->resident + e->bytes > c->cap || (ct && e->resampled)) goto done;
     if (!ct) U3D_GO(u3d_intensity_normalise(image, &c->intensity));
     U3D_GO(u3d_case_resample(c, e, image, NULL));
@@ -296,6 +296,8 @@ static u3d_status open_new(const u3d_dataset *d, const int *which, int n, const 
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->loaded, NULL);
     c->one_orientation = true;
+    c->slices_only = o->slices_only;
+    c->across = o->across;
     c->cap = o->memory_cap ? o->memory_cap : u3d_mem_machine() / 2;
     if (c->cap == 0) c->cap = UINT64_MAX;
     c->limit = o->memory_limit ? o->memory_limit : u3d_mem_machine();

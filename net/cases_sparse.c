@@ -159,3 +159,45 @@ void u3d_case_only_planes(const u3d_volume *classes, int n, u3d_only_plane *only
                 only[k] = (u3d_only_plane){a, low[k][a]};
     }
 }
+
+/* ---- slices as images of their own ---- */
+
+/* The plane across `axis` that voxel `at` (z, y, x in one number) lies in. */
+static int64_t plane_of(const int64_t size[3], int axis, int64_t at)
+{
+    return axis == 2 ? at % size[2] : axis == 1 ? at / size[2] % size[1] : at / (size[1] * size[2]);
+}
+
+u3d_status u3d_case_find_slices(const u3d_cases *c, const u3d_volume *classes, u3d_case_entry *e)
+{
+    if (!c->slices_only) return U3D_OK;
+    const uint8_t *v = classes->data;
+    const int64_t n = classes->size[c->across], voxels = u3d_volume_voxels(classes);
+    int64_t labelled = 0, *count = u3d_new((size_t)n * 2, sizeof *count), *at = count + n;
+    e->slice = u3d_new((size_t)n, sizeof *e->slice);
+    if (!count || !e->slice) {
+        u3d_free(count);
+        return U3D_E_NOMEM;
+    }
+    for (int64_t i = 0; i < voxels; i++)
+        if (v[i] != U3D_UNLABELED) count[plane_of(classes->size, c->across, i)]++, labelled++;
+    const int64_t found = u3d_case_annotated(count, n, at);
+    for (int64_t i = 0; i < found; i++) e->slice[at[i]] = true;
+    u3d_free(count);
+    if (found > 0) return U3D_OK;
+    u3d_free(e->slice);
+    e->slice = NULL;
+    if (2 * labelled > voxels) return U3D_OK; /* dense: every slice is one */
+    return u3d_fail(U3D_E_ARG,
+                    "case '%s': no slice across %c is annotated, and a 2D network learns from whole slices; choose "
+                    "another --set plane, or a 3D network",
+                    e->files.id, "zyx"[c->across]);
+}
+
+void u3d_case_keep_slices(const u3d_cases *c, const u3d_case_entry *e, u3d_volume *classes)
+{
+    uint8_t *v = classes->data;
+    const int64_t voxels = u3d_volume_voxels(classes);
+    for (int64_t i = 0; e->slice && i < voxels; i++)
+        if (!e->slice[plane_of(classes->size, c->across, i)]) v[i] = U3D_UNLABELED;
+}

@@ -295,6 +295,11 @@ void u3d_config_default(u3d_config *c)
     }
 }
 
+int u3d_config_across(const u3d_config *c)
+{
+    return c->plane == U3D_PLANE_OFF ? -1 : (int)c->plane - (int)U3D_PLANE_XY;
+}
+
 u3d_status u3d_config_preset(u3d_config *c, const char *net)
 {
     u3d_config_default(c);

@@ -15,6 +15,7 @@ typedef enum u3d_norm_statistics { U3D_STAT_TILE, U3D_STAT_RUNNING } u3d_norm_st
 typedef enum u3d_activation { U3D_ACT_RELU, U3D_ACT_LEAKY } u3d_activation;
 typedef enum u3d_padding { U3D_PAD_VALID, U3D_PAD_SAME } u3d_padding;
 typedef enum u3d_loss_kind { U3D_LOSS_CE, U3D_LOSS_DICE, U3D_LOSS_CE_DICE } u3d_loss_kind;
+typedef enum u3d_plane { U3D_PLANE_OFF, U3D_PLANE_XY, U3D_PLANE_XZ, U3D_PLANE_YZ } u3d_plane;
 typedef enum u3d_deep { U3D_DEEP_OFF, U3D_DEEP_ON, U3D_DEEP_ALL } u3d_deep;
 typedef enum u3d_post { U3D_POST_NONE, U3D_POST_LARGEST, U3D_POST_AUTO } u3d_post;
 typedef enum u3d_intensity { U3D_INTENSITY_AUTO, U3D_INTENSITY_ZSCORE, U3D_INTENSITY_CT, U3D_INTENSITY_NONE } u3d_intensity;
@@ -62,6 +63,7 @@ typedef struct u3d_config {
     u3d_activation activation;
     double leaky_slope;
     u3d_padding padding;
+    u3d_plane plane;                          /* 2D: single slices of this plane */
     int32_t kernel[U3D_MAX_LEVELS][3];        /* z, y, x; key "kernel": "3x3x3" for all, or "1x3x3,3x3x3" finest first; x,y,z in text */
     int32_t pool[U3D_MAX_LEVELS - 1][3];      /* z, y, x; pool[l] leads from level l to l+1 */
     int64_t labels, channels;                 /* 0: from the data */
@@ -101,6 +103,8 @@ void u3d_config_default(u3d_config *c);
 /* "paper", "paper-bn", "paper2d", or a JSON file of keys. "auto" gives the starting point that
  * u3d_autoplan fills in. U3D_E_ARG names known presets. */
 u3d_status u3d_config_preset(u3d_config *c, const char *net);
+/* The axis that the slices of a 2D network lie across: 0 z, 1 y, 2 x; -1: the network is not 2D. */
+int u3d_config_across(const u3d_config *c);
 /* One "key=value". U3D_E_ARG: unknown key (nearest known one is named) or value out of range. "augment" sets many keys at
  * once: those that are to differ are set after it. */
 u3d_status u3d_config_set(u3d_config *c, const char *key_value);

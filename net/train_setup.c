@@ -147,6 +147,8 @@ static u3d_status open_cases(u3d_training *t)
     u3d_cases_opts co = {.unlabeled_given = t->o->unlabeled_given,
                          .unlabeled = t->o->unlabeled,
                          .dense = t->o->dense,
+                         .slices_only = u3d_config_across(&t->model.config) >= 0,
+                         .across = u3d_config_across(&t->model.config),
                          .memory_cap = u3d_training_memory_cap(t) / 2,
                          .memory_limit = u3d_training_memory_cap(t)};
     u3d_resampling_of(&t->model.config, &co.resampling);

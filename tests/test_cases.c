@@ -324,6 +324,58 @@ static void test_single_slice(void **state)
     u3d_test_set_done(&s);
 }
 
+/* A 2D network's cases: of slices in all orientations those across one axis count, of dense labels all, also when a case
+ * is read again; where there is none across the axis, it is said. */
+static void test_slices_only(void **state)
+{
+    (void)state;
+    const int64_t size[3] = {20, 24, 28};
+    const u3d_test_slices all = {{true, true, true}, 9, 255}, none = {{false, true, false}, 9, 255};
+    const u3d_test_list whole = {2, {1, 2}};
+    for (int across = 0; across < 3; across++)
+        for (int reread = 0; reread < 2; reread++) {
+            const int64_t slices = (size[across] + 8) / 9, area = 20 * 24 * 28 / size[across];
+            u3d_test_set s;
+            u3d_cases *c;
+            const u3d_case_data *data;
+            u3d_cases_opts o = {.unlabeled_given = true,
+                                .unlabeled = 255,
+                                .slices_only = true,
+                                .across = across,
+                                .memory_cap = reread ? 1 : 0};
+            u3d_test_set_new(&s);
+            u3d_test_set_add(&s, "a", size, 1, u3d_test_voxel_mix, u3d_test_voxel_slices, &all);
+            assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_NONE, &o, &c));
+            assert_int_equal(u3d_cases_voxels(c, 0, -1), slices * area);
+            assert_ok(u3d_cases_acquire(c, 0, &data));
+            const uint8_t *v = data->label->data;
+            int64_t labelled = 0;
+            for (int64_t i = 0; i < u3d_volume_voxels(data->label); i++) labelled += v[i] != U3D_UNLABELED;
+            assert_int_equal(labelled, slices * area);
+            u3d_cases_release(c, 0);
+            u3d_cases_free(c);
+            u3d_test_set_done(&s);
+
+            u3d_test_set_new(&s);
+            u3d_test_set_add(&s, "a", size, 1, u3d_test_voxel_mix, u3d_test_voxel_of_list, &whole);
+            assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_NONE, &o, &c));
+            assert_int_equal(u3d_cases_voxels(c, 0, -1), 20 * 24 * 28);
+            u3d_cases_free(c);
+            u3d_test_set_done(&s);
+        }
+    u3d_test_set s;
+    u3d_cases *c;
+    u3d_test_set_new(&s);
+    u3d_test_set_add(&s, "a", size, 1, u3d_test_voxel_mix, u3d_test_voxel_slices, &none);
+    assert_status(u3d_test_set_open(&s, U3D_INTENSITY_NONE,
+                                    &(u3d_cases_opts){
+                                        .unlabeled_given = true, .unlabeled = 255, .slices_only = true},
+                                    &c),
+                  U3D_E_ARG);
+    u3d_test_says("no slice across z is annotated");
+    u3d_test_set_done(&s);
+}
+
 /* What happens where nothing was said about unlabelled voxels. */
 static void test_sparse(void **state)
 {
@@ -400,7 +452,7 @@ int main(void)
         cmocka_unit_test(test_table),           cmocka_unit_test(test_labels),
         cmocka_unit_test(test_too_many_labels), cmocka_unit_test(test_channels),
         cmocka_unit_test(test_locate),          cmocka_unit_test(test_warnings),
-        cmocka_unit_test(test_single_slice),    cmocka_unit_test(test_sparse),
+        cmocka_unit_test(test_single_slice), cmocka_unit_test(test_slices_only),    cmocka_unit_test(test_sparse),
         cmocka_unit_test(test_contradictions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

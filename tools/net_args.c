@@ -61,6 +61,8 @@ u3d_status net_args_cases_opts(const args *a, const u3d_config *c, u3d_cases_opt
     if (o->memory_limit == 0) o->memory_limit = u3d_mem_machine() / 10 * 9;
     o->memory_cap = o->memory_limit / 2;
     u3d_resampling_of(c, &o->resampling);
+    o->across = u3d_config_across(c);
+    o->slices_only = o->across >= 0;
     return U3D_OK;
 }
 

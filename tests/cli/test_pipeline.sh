@@ -60,6 +60,16 @@ expect 0 'foreground mean' "$u3d" evaluate --prediction c.nii.gz --reference dat
 expect 2 'averaging models: model 2 resamples otherwise' "$u3d" predict --model coarse --input data/imagesTr --output z one
 expect 2 'spacing=1,1,1 has no effect' "$u3d" train --data data --out off --iterations 4 $small --set resample=off --set spacing=1,1,1
 
+# A 2D network of slices in a plane of choice.
+flat="--net paper2d --set base=4 --set levels=2 --set padding=same --iterations 4"
+expect 0 'trained flat' "$u3d" train --data data --out flat $flat --set plane=yz --set patch=1x24x24
+expect 0 '"plane":\s*"yz"' "$u3d" info --model flat --json
+expect 0 'flat.nii.gz' "$u3d" predict --model flat --input data/imagesTr/phantom_001.nii.gz --output flat.nii.gz
+expect 0 'patch: 1x' "$u3d" train --data data --out flat2 --net auto --set plane=yz --set base=4 --iterations 2
+expect 0 'kept' "$u3d" sparsify --label data/labelsDense --slices 0,3,0 --output y
+expect 2 'no slice across x is annotated' "$u3d" train --image data/imagesTr/phantom_001.nii.gz --label y/phantom_001.nii.gz \
+  --unlabeled 255 --out flat3 $flat --set plane=yz --set patch=1x24x24
+
 # Scores.
 expect 0 'foreground mean' "$u3d" evaluate --prediction again --reference data/labelsDense
 expect 0 '"foreground_mean"' "$u3d" evaluate --prediction again --reference data --json
