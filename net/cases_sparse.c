@@ -188,10 +188,11 @@ u3d_status u3d_case_find_slices(const u3d_cases *c, const u3d_volume *classes, u
     u3d_free(e->slice);
     e->slice = NULL;
     if (2 * labelled > voxels) return U3D_OK; /* dense: every slice is one */
-    return u3d_fail(U3D_E_ARG,
-                    "case '%s': no slice across %c is annotated, and a 2D network learns from whole slices; choose "
-                    "another --set plane, or a 3D network",
-                    e->files.id, "zyx"[c->across]);
+    return u3d_fail(
+        U3D_E_ARG,
+        "case '%s': no slice across %c is annotated, and a 2D network learns from whole slices; choose "
+        "another --set plane, or a 3D network",
+        e->files.id, "zyx"[c->across]);
 }
 
 void u3d_case_keep_slices(const u3d_cases *c, const u3d_case_entry *e, u3d_volume *classes)

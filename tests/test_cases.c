@@ -324,8 +324,8 @@ static void test_single_slice(void **state)
     u3d_test_set_done(&s);
 }
 
-/* A 2D network's cases: of slices in all orientations those across one axis count, of dense labels all, also when a case
- * is read again; where there is none across the axis, it is said. */
+/* A 2D network's cases: of slices in all orientations those across one axis count, of dense labels all, also
+ * when a case is read again; where there is none across the axis, it is said. */
 static void test_slices_only(void **state)
 {
     (void)state;
@@ -367,10 +367,9 @@ static void test_slices_only(void **state)
     u3d_cases *c;
     u3d_test_set_new(&s);
     u3d_test_set_add(&s, "a", size, 1, u3d_test_voxel_mix, u3d_test_voxel_slices, &none);
-    assert_status(u3d_test_set_open(&s, U3D_INTENSITY_NONE,
-                                    &(u3d_cases_opts){
-                                        .unlabeled_given = true, .unlabeled = 255, .slices_only = true},
-                                    &c),
+    assert_status(u3d_test_set_open(
+                      &s, U3D_INTENSITY_NONE,
+                      &(u3d_cases_opts){.unlabeled_given = true, .unlabeled = 255, .slices_only = true}, &c),
                   U3D_E_ARG);
     u3d_test_says("no slice across z is annotated");
     u3d_test_set_done(&s);
@@ -452,7 +451,7 @@ int main(void)
         cmocka_unit_test(test_table),           cmocka_unit_test(test_labels),
         cmocka_unit_test(test_too_many_labels), cmocka_unit_test(test_channels),
         cmocka_unit_test(test_locate),          cmocka_unit_test(test_warnings),
-        cmocka_unit_test(test_single_slice), cmocka_unit_test(test_slices_only),    cmocka_unit_test(test_sparse),
-        cmocka_unit_test(test_contradictions)};
+        cmocka_unit_test(test_single_slice),    cmocka_unit_test(test_slices_only),
+        cmocka_unit_test(test_sparse),          cmocka_unit_test(test_contradictions)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

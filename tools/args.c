@@ -114,6 +114,17 @@ static struct poptOption crossval_options[] = {
     FLAG(tta, "predict with mirrored copies of each tile"),
     POPT_TABLEEND};
 
+static struct poptOption report_options[] = {
+    STRING(out, "page to write", "PAGE.html"),
+    STRING(title, "what stands at its top", "TEXT"),
+    STRING(prediction, "scores and pictures of these label files (with --reference)", "FILE|DIR"),
+    STRING(reference, "label file, folder of label files, or data set", "FILE|DIR"),
+    STRING(unlabeled, "reference voxels of this value do not count", "V"),
+    STRING(image, "of one case: its image", "FILE"),
+    STRING(csv, "a table to show", "FILE"),
+    STRING(picture, "a picture to show", "PNG"),
+    POPT_TABLEEND};
+
 static struct poptOption info_options[] = {
     STRING(net, "paper, paper-bn, paper2d, auto, or a JSON file of settings", "NAME|FILE"),
     STRING(data, "data set that labels, channels and --net auto are taken from", "DIR"),
@@ -204,6 +215,8 @@ const command commands[] = {
      "--prediction FILE|DIR --reference FILE|DIR [options]", cmd_evaluate, evaluate_options, NULL},
     {"crossval", "train, predict and score fold by fold",
      "--data DIR | --image FILE --label FILE  --out DIR [options]", cmd_crossval, crossval_options, NULL},
+    {"report", "put runs, scores and pictures on one HTML page", "--out PAGE.html [options] [RUN...]", cmd_report,
+     report_options, "RUN..."},
     {"info", "describe a network, its memory, a model", "--net NAME|FILE | --model RUN [options]", cmd_info,
      info_options, NULL},
     {"devices", "list what can compute", "[options]", cmd_devices, devices_options, NULL},
@@ -344,7 +357,7 @@ void args_done(args *a)
                         &a->prediction,     &a->reference, &a->batch,   &a->plan,       &a->dot,
                         &a->repeat,         &a->slices,    &a->count,   &a->size,       &a->merge,
                         &a->rest_output,    &a->tolerance, &a->csv,     &a->picture,
-                        &a->folds};
+                        &a->folds,      &a->title};
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
         free(*strings[i]); /* popt's own, from malloc */
     for (int i = 0; a->set && a->set[i]; i++) free(a->set[i]);

@@ -28,8 +28,8 @@ typedef struct args {
     int ops, env, scaling, full;
     /* sparsify, phantom, augment */
     char *slices, *count, *size, *merge, *rest_output;
-    /* crossval */
-    char *folds;
+    /* crossval, report */
+    char *folds, *title;
     /* the rest of the line */
     const char **rest; /* NULL-terminated */
     int n_rest;
@@ -74,6 +74,7 @@ u3d_status cmd_train(const args *a);
 u3d_status cmd_predict(const args *a);
 u3d_status cmd_evaluate(const args *a);
 u3d_status cmd_crossval(const args *a);
+u3d_status cmd_report(const args *a);
 u3d_status cmd_info(const args *a);
 u3d_status cmd_devices(const args *a);
 u3d_status cmd_bench(const args *a);

@@ -1,0 +1,29 @@
+# The report page: every part, self-contained, and what it says where something is missing.
+. "$(dirname "$0")/common.sh"
+small="--net auto --set base=4 --set levels=2 --set patch=24x24x24 --set batch=1"
+
+expect 0 '6 volumes' "$u3d" phantom --out data --count 6 --size 40x36x32 --slices 3,3,3
+expect 0 'trained one' "$u3d" train --data data --out one --iterations 12 --validate-every 4 $small
+expect 0 'trained two' "$u3d" train --data data --out two --iterations 8 --validate-every 4 $small --set lr=0.001
+expect 0 '' "$u3d" predict --model one --data data --output predictions
+expect 0 'page.html' "$u3d" report --out page.html --title 'one <b>& two' one two --prediction predictions --reference data/labelsDense
+check "nothing is fetched from elsewhere" test -z "$(grep -Eo '(src|href)="[^"]{0,12}' page.html | grep -v 'src="data:image')"
+check "the title is text" grep -q '<h1>one &lt;b&gt;&amp; two</h1>' page.html
+check "two charts of two lines" test "$(grep -c '<polyline' page.html)" -eq 4
+check "validations are marked" test "$(grep -c '<circle' page.html)" -eq 5
+check "scores" grep -q '<td>foreground</td><td>0\.' page.html
+check "a picture inside the page" grep -q 'data:image/png;base64,iVBOR' page.html
+check "no picture beside it" test ! -e page.html.png
+check "settings that differ stand apart" grep -q '<td>lr</td><td>0.002</td><td>0.001</td>' page.html
+check "settings alike" grep -q '<td>base</td><td>4</td></tr>' page.html
+expect 2 'exists already' "$u3d" report --out page.html one
+expect 0 '' "$u3d" evaluate --prediction predictions --reference data/labelsDense --csv scores.csv --picture cases.png
+expect 0 '' "$u3d" report --out table.html --csv scores.csv --picture cases.png
+check "the table" grep -q '<th>case</th><th>label</th><th>Dice</th>' table.html
+expect 2 'nothing to show' "$u3d" report --out none.html
+expect 3 'config.json' "$u3d" report --out none.html data
+printf 'iteration,seconds,loss\n' >two/log.csv
+expect 3 'no iteration yet' "$u3d" report --out none.html two
+expect 2 '--reference' "$u3d" report --out none.html --prediction predictions
+check "no half-written page" test ! -e none.html
+finish

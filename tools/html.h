@@ -1,0 +1,35 @@
+/* One HTML page that needs nothing but itself: styles, charts as SVG, pictures inside. */
+#ifndef U3D_TOOLS_HTML_H
+#define U3D_TOOLS_HTML_H
+
+#include <stdbool.h>
+
+#include "io/path.h"
+
+typedef struct html {
+    u3d_outfile *file;
+    FILE *f;
+} html;
+
+u3d_status html_open(const char *path, const char *title, html *h);
+u3d_status html_close(html *h); /* the page is there, or nothing is */
+void html_abandon(html *h);
+
+void html_heading(html *h, const char *text);
+/* printf, escaped. */
+void html_paragraph(html *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void html_table_begin(html *h);
+void html_row(html *h, const char *const *cells, int n, bool head); /* cells but the first are numbers */
+void html_table_end(html *h);
+u3d_status html_picture(html *h, const char *png, const char *caption);
+
+/* A line of a chart; points with y NaN are left out. */
+typedef struct html_line {
+    const char *name;
+    const double *x, *y;
+    int n;
+    bool points; /* marked, because there are few */
+} html_line;
+void html_chart(html *h, const char *title, const char *x_name, const html_line *lines, int n);
+
+#endif
