@@ -112,6 +112,7 @@ static struct poptOption crossval_options[] = {
     STRING(time, "train each fold for so long", "TIME"),
     OPTION("validate-every", validate_every, "as in train", "N"),
     FLAG(tta, "predict with mirrored copies of each tile"),
+    STRING(reference, "score against these labels instead, as dense ones of what was trained on sparsely", "FILE|DIR"),
     POPT_TABLEEND};
 
 static struct poptOption report_options[] = {
@@ -172,7 +173,7 @@ static struct poptOption tune_options[] = {
 static struct poptOption sparsify_options[] = {
     STRING(label, "dense labels", "FILE|DIR"),
     STRING(output, "where to write the sparse ones", "FILE|DIR"),
-    STRING(slices, "slices to keep, across x, y and z", "NX,NY,NZ"),
+    STRING(slices, "slices to keep, across x, y and z; +NX,NY,NZ: those as well", "NX,NY,NZ"),
     STRING(unlabeled, "value of all other voxels (default 255)", "V"),
     OPTION("rest", rest_output, "also write the complement: what was left out, for scoring there",
            "FILE|DIR"),

@@ -4,7 +4,7 @@
  *   OUT/splits_final.json    the folds, where no --split names them
  *   OUT/fold_K/              run/, what u3d train writes; predictions/; summary.json, u3d evaluate's: where
  * it is, the fold is done. Of one volume also train.nii.gz and test.nii.gz, the fold's labels
- *   OUT/summary.json         every fold, their mean and spread
+ *   OUT/summary.json, .csv   every fold, their mean and spread; every fold and label
  *
  * Training and prediction run in processes of their own, as the commands that a user would call. */
 #include <math.h>
@@ -192,14 +192,13 @@ static u3d_status fold_score(const crossval *c, const fold *f)
     u3d_evaluate_opts o = {
         .prediction = f->predictions, .reference = c->a->data, .surface = true, .tolerance = 1};
     U3D_TRY(args_threads(c->a, &o.threads));
-    if (c->split) {
-        U3D_TRY(args_unlabeled(c->a, &o.unlabeled_given, &o.unlabeled));
-    } else {
+    U3D_TRY(args_unlabeled(c->a, &o.unlabeled_given, &o.unlabeled));
+    if (!c->split) {
         U3D_TRY(only_file(f->predictions, &prediction));
         o.prediction = prediction;
         o.reference = f->test;
-        o.unlabeled_given = true;
-        o.unlabeled = c->unlabeled;
+    } else if (c->a->reference) {
+        o.reference = c->a->reference;
     }
     U3D_GO(u3d_evaluate(&o, &summary));
     U3D_GO(u3d_json_write(f->summary, summary));
@@ -246,6 +245,7 @@ static u3d_status request_json(const crossval *c, cJSON **out)
                    {"split", a->split, true},
                    {"unlabeled", a->unlabeled, false},
                    {"net", a->net ? a->net : "auto", false},
+                   {"reference", a->reference, true},
                    {"iterations", a->iterations, false},
                    {"time", a->time, false},
                    {"validate_every", a->validate_every, false},
@@ -341,13 +341,24 @@ static u3d_status options_check(crossval *c)
     U3D_TRY(args_need("crossval", "--out DIR", a->out));
     if (!a->data == !(a->image && a->label))
         return u3d_fail(U3D_E_ARG, "u3d crossval: expected --data DIR, or --image FILE with --label FILE");
-    if (a->split && !a->data) return u3d_fail(U3D_E_ARG, "u3d crossval: --split needs --data");
+    if ((a->split || a->reference) && !a->data)
+        return u3d_fail(U3D_E_ARG, "u3d crossval: --split and --reference need --data");
     U3D_TRY(args_unlabeled(a, &given, &c->unlabeled));
     if (!a->data && !given)
         return u3d_fail(U3D_E_ARG,
                         "u3d crossval: of one volume the annotated slices are the folds; say which value "
                         "means unlabelled with --unlabeled V");
     return folds_number(c);
+}
+
+static u3d_status summary_write(const args *a, const cJSON *result)
+{
+    char *json = u3d_path_join(a->out, "summary.json"), *csv = u3d_path_join(a->out, "summary.csv");
+    u3d_status status = json && csv ? u3d_json_write(json, result) : U3D_E_NOMEM;
+    if (status == U3D_OK) status = crossval_csv(result, csv);
+    u3d_free(json);
+    u3d_free(csv);
+    return status;
 }
 
 u3d_status cmd_crossval(const args *a)
@@ -362,10 +373,7 @@ u3d_status cmd_crossval(const args *a)
     if (!summaries) U3D_GO(U3D_E_NOMEM);
     for (int k = 0; k < c.n; k++) U3D_GO(fold_run(&c, k, summaries));
     U3D_GO(crossval_summary(summaries, &result));
-    char *path = u3d_path_join(a->out, "summary.json");
-    status = path ? u3d_json_write(path, result) : U3D_E_NOMEM;
-    u3d_free(path);
-    if (status != U3D_OK) goto done;
+    U3D_GO(summary_write(a, result));
     if (a->json)
         status = u3d_json_print(stdout, result);
     else

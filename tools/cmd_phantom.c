@@ -89,7 +89,7 @@ static u3d_status phantom_make(const args *a, uint64_t seed, int64_t k, const in
     volume_draw(&r, image, label);
     U3D_GO(volume_store(a->out, "imagesTr", name, image));
     U3D_GO(volume_store(a->out, "labelsDense", name, label));
-    slices_keep(label, slices, UNLABELED);
+    slices_keep(label, (const int64_t(*)[3])slices, 1, UNLABELED);
     U3D_GO(volume_store(a->out, "labelsTr", name, label));
 done:
     u3d_volume_free(image);

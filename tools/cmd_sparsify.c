@@ -11,7 +11,7 @@
 #include "tools/args_data.h"
 #include "tools/slices.h"
 
-enum { MAX_RANGES = 256 };
+enum { MAX_RANGES = 256, MAX_SETS = 16 };
 
 typedef struct range { /* values first..last become `label` */
     long first, last;
@@ -19,8 +19,8 @@ typedef struct range { /* values first..last become `label` */
 } range;
 
 typedef struct sparsify {
-    int64_t slices[3]; /* across x, y, z */
-    bool all;          /* no --slices: nothing becomes unlabeled */
+    int64_t sets[MAX_SETS][3]; /* across x, y, z; the slices of all sets are kept */
+    int n_sets;                /* 0: no --slices, nothing becomes unlabeled */
     int32_t unlabeled;
     range merge[MAX_RANGES];
     int n_merge;
@@ -52,6 +52,22 @@ static u3d_status merge_parse(const char *text, sparsify *s)
     return U3D_OK;
 }
 
+/* "1,1,1+5,5,3": sets of counts joined by '+'. */
+static u3d_status sets_parse(const char *text, sparsify *s)
+{
+    char *copy = u3d_strdup(text), *at = copy;
+    u3d_status status = copy ? U3D_OK : U3D_E_NOMEM;
+    while (status == U3D_OK && at) {
+        char *end = strchr(at, '+');
+        if (end) *end++ = '\0';
+        status = s->n_sets < MAX_SETS ? args_slices(at, s->sets[s->n_sets++])
+                                      : u3d_fail(U3D_E_ARG, "--slices: more than %d sets", (int)MAX_SETS);
+        at = end;
+    }
+    u3d_free(copy);
+    return status;
+}
+
 static void merge_apply(const sparsify *s, u3d_volume *v)
 {
     int32_t *label = v->data;
@@ -67,10 +83,11 @@ static u3d_status volume_check(const sparsify *s, const char *path, const u3d_vo
 {
     const int32_t *label = v->data;
     const int64_t n = u3d_volume_voxels(v);
-    for (int a = 0; a < 3; a++)
-        if (!s->all && s->slices[a] > v->size[2 - a])
-            return u3d_fail(U3D_E_ARG, "%s: --slices asks for %lld slices across %c, the volume has %lld",
-                            path, (long long)s->slices[a], "xyz"[a], (long long)v -> size[2 - a]);
+    for (int i = 0; i < s->n_sets; i++)
+        for (int a = 0; a < 3; a++)
+            if (s->sets[i][a] > v->size[2 - a])
+                return u3d_fail(U3D_E_ARG, "%s: --slices asks for %lld slices across %c, the volume has %lld",
+                                path, (long long)s->sets[i][a], "xyz"[a], (long long)v -> size[2 - a]);
     for (int64_t i = 0; i < n; i++)
         if (label[i] == s->unlabeled)
             return u3d_fail(U3D_E_FORMAT,
@@ -103,7 +120,8 @@ static u3d_status file_sparsify(const args *a, sparsify *s, const char *in, cons
     U3D_GO(u3d_volume_new_like(dense, U3D_I32, 1, &sparse));
     const int64_t n = u3d_volume_voxels(dense);
     memcpy(sparse->data, dense->data, (size_t)n * sizeof(int32_t));
-    s->kept += s->all ? n : slices_keep(sparse, s->slices, s->unlabeled);
+    s->kept +=
+        s->n_sets == 0 ? n : slices_keep(sparse, (const int64_t(*)[3])s->sets, s->n_sets, s->unlabeled);
     s->total += n;
     U3D_GO(u3d_nifti_write(out, sparse));
     if (rest) {
@@ -121,10 +139,9 @@ static u3d_status sparsify_options(const args *a, sparsify *s)
     bool given;
     U3D_TRY(args_need("sparsify", "--label FILE|DIR", a->label));
     U3D_TRY(args_need("sparsify", "--output FILE|DIR", a->output));
-    s->all = !a->slices;
-    if (s->all && !a->merge) return args_need("sparsify", "--slices NX,NY,NZ", NULL);
-    if (s->all && a->rest_output) return u3d_fail(U3D_E_ARG, "u3d sparsify: --rest needs --slices");
-    if (a->slices) U3D_TRY(args_slices(a->slices, s->slices));
+    if (!a->slices && !a->merge) return args_need("sparsify", "--slices NX,NY,NZ", NULL);
+    if (!a->slices && a->rest_output) return u3d_fail(U3D_E_ARG, "u3d sparsify: --rest needs --slices");
+    if (a->slices) U3D_TRY(sets_parse(a->slices, s));
     if (a->merge) U3D_TRY(merge_parse(a->merge, s));
     s->unlabeled = 255;
     return a->unlabeled ? args_unlabeled(a, &given, &s->unlabeled) : U3D_OK;

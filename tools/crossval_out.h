@@ -11,5 +11,7 @@
  * (n - 1) of the folds' means, over the folds where a measure is not null. */
 u3d_status crossval_summary(const cJSON *summaries, cJSON **out);
 void crossval_table(const cJSON *result);
+/* A line per fold and label ("foreground" among them); a measure that is null is empty. */
+u3d_status crossval_csv(const cJSON *result, const char *path);
 
 #endif

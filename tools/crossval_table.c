@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "io/json.h"
+#include "io/path.h"
 
 static const char *const MEASURES[] = {"Dice", "IoU", "Precision", "Recall", "HD95", "ASSD", "NSD"};
 enum { N_MEASURES = sizeof MEASURES / sizeof MEASURES[0] };
@@ -133,4 +134,36 @@ void crossval_table(const cJSON *result)
         (void)snprintf(name, sizeof name, "sd over folds");
         print_row(name, member(member(result, "sd"), label->string));
     }
+}
+
+static void csv_line(FILE *f, int fold, double cases, const char *label, const cJSON *scores)
+{
+    fprintf(f, "%d,%g,%s", fold, cases, label);
+    for (int i = 0; i < N_MEASURES; i++) {
+        const cJSON *v = member(scores, MEASURES[i]);
+        if (cJSON_IsNumber(v))
+            fprintf(f, ",%.6g", v->valuedouble);
+        else
+            fputc(',', f);
+    }
+    fputc('\n', f);
+}
+
+u3d_status crossval_csv(const cJSON *result, const char *path)
+{
+    u3d_outfile *out;
+    const cJSON *fold, *label;
+    int k = 0;
+    U3D_TRY(u3d_outfile_open(path, &out));
+    FILE *f = u3d_outfile_stream(out);
+    fputs("fold,cases,label", f);
+    for (int i = 0; i < N_MEASURES; i++) fprintf(f, ",%s", MEASURES[i]);
+    fputc('\n', f);
+    cJSON_ArrayForEach(fold, member(result, "folds"))
+    {
+        const double cases = cJSON_GetNumberValue(member(fold, "cases"));
+        cJSON_ArrayForEach(label, member(fold, "mean")) csv_line(f, k, cases, label->string, label);
+        csv_line(f, k++, cases, FOREGROUND, member(fold, "foreground_mean"));
+    }
+    return u3d_outfile_commit(out);
 }

@@ -6,8 +6,8 @@
 
 int64_t slice_position(int64_t i, int64_t n, int64_t extent);
 
-/* Set every voxel of an i32 label volume that lies in none of the kept slices (counts across x, y, z) to
- * `unlabeled`; returns how many were kept. */
-int64_t slices_keep(u3d_volume *label, const int64_t n[3], int32_t unlabeled);
+/* Set every voxel of an i32 label volume that lies in none of the kept slices to `unlabeled`; returns how
+ * many were kept. Kept are those of every set, which has counts across x, y and z. */
+int64_t slices_keep(u3d_volume *label, const int64_t (*sets)[3], int n_sets, int32_t unlabeled);
 
 #endif

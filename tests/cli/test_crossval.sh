@@ -8,6 +8,8 @@ check "every volume is predicted once" test "$(ls cv/fold_*/predictions/*.nii.gz
   "$(ls cv/fold_*/predictions/*.nii.gz | wc -l)" -eq 3
 check "the folds are kept" grep -q '"val"' cv/splits_final.json
 cp cv/summary.json before.json
+check "a line per fold and label" test "$(wc -l <cv/summary.csv)" -ge 7
+check "of the foreground, too" test "$(grep -c ',foreground,' cv/summary.csv)" -eq 3
 touch marker
 expect 0 'fold 2 .1 case.' "$u3d" crossval --data data --folds 3 --out cv --iterations 6 $small
 check "what is done is not done again" test -z "$(find cv/fold_* -newer marker)"
@@ -20,6 +22,9 @@ expect 2 "another 'folds'" "$u3d" crossval --data data --folds 2 --out cv --iter
 expect 2 '4 folds of the 3 cases' "$u3d" crossval --data data --folds 4 --out four --iterations 6 $small
 expect 0 'fold 1' "$u3d" crossval --data data --split cv/splits_final.json --out given --iterations 6 $small
 check "the same folds from a file, the same scores" cmp cv/summary.json given/summary.json
+
+expect 0 'mean, foreground' "$u3d" crossval --data data --split cv/splits_final.json --out dense --iterations 6 $small --reference data/labelsDense
+check "dense labels are another reference" test "$(grep -c . dense/summary.csv)" -gt 0 -a ! "$(cat dense/summary.csv)" = "$(cat cv/summary.csv)"
 
 # Interrupted in the middle of a training.
 "$u3d" crossval --data data --folds 3 --out cut --iterations 60 $small >out.txt 2>err.txt &
