@@ -177,6 +177,7 @@ static struct poptOption sparsify_options[] = {
     STRING(unlabeled, "value of all other voxels (default 255)", "V"),
     OPTION("rest", rest_output, "also write the complement: what was left out, for scoring there",
            "FILE|DIR"),
+    STRING(copy, "also write dense labels in which each voxel copies the nearest kept slice: a baseline", "FILE|DIR"),
     STRING(merge, "first make classes 1, 2, ... of groups of values, 0 of all others", "37-38,77+79"),
     POPT_TABLEEND};
 
@@ -358,7 +359,7 @@ void args_done(args *a)
                         &a->prediction,     &a->reference, &a->batch,   &a->plan,       &a->dot,
                         &a->repeat,         &a->slices,    &a->count,   &a->size,       &a->merge,
                         &a->rest_output,    &a->tolerance, &a->csv,     &a->picture,
-                        &a->folds,      &a->title};
+                        &a->folds,      &a->title,     &a->copy};
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
         free(*strings[i]); /* popt's own, from malloc */
     for (int i = 0; a->set && a->set[i]; i++) free(a->set[i]);

@@ -99,21 +99,32 @@ static u3d_status volume_check(const sparsify *s, const char *path, const u3d_vo
 }
 
 /* What `sparse` has dropped: the dense labels with every kept voxel unlabeled. */
-static void complement(u3d_volume *dense, const u3d_volume *sparse, int32_t unlabeled)
+static void complement(const u3d_volume *dense, const u3d_volume *sparse, int32_t unlabeled, u3d_volume *rest)
 {
-    int32_t *label = dense->data;
-    const int32_t *kept = sparse->data;
-    for (int64_t i = u3d_volume_voxels(dense); i-- > 0;)
-        if (kept[i] != unlabeled) label[i] = unlabeled;
+    const int32_t *label = dense->data, *kept = sparse->data;
+    int32_t *to = rest->data;
+    for (int64_t i = u3d_volume_voxels(dense); i-- > 0;) to[i] = kept[i] == unlabeled ? label[i] : unlabeled;
 }
 
-/* One file; `rest` may be NULL. */
-static u3d_status file_sparsify(const args *a, sparsify *s, const char *in, const char *out, const char *rest)
+/* Where the results of one file go; `rest` and `copy` may be NULL. */
+typedef struct outputs {
+    char *out, *rest, *copy;
+} outputs;
+
+/* `sparse` serves as the volume to copy into: it is written already. */
+static u3d_status copy_write(const sparsify *s, const u3d_volume *dense, u3d_volume *sparse, const char *path)
+{
+    U3D_TRY(slices_copy(dense, (const int64_t(*)[3])s->sets, s->n_sets, sparse));
+    return u3d_nifti_write(path, sparse);
+}
+
+static u3d_status file_sparsify(const args *a, sparsify *s, const char *in, const outputs *o)
 {
     u3d_status status = U3D_OK;
-    u3d_volume *dense = NULL, *sparse = NULL;
-    U3D_GO(args_free_output(a, out));
-    if (rest) U3D_GO(args_free_output(a, rest));
+    u3d_volume *dense = NULL, *sparse = NULL, *rest = NULL;
+    U3D_GO(args_free_output(a, o->out));
+    if (o->rest) U3D_GO(args_free_output(a, o->rest));
+    if (o->copy) U3D_GO(args_free_output(a, o->copy));
     U3D_GO(u3d_nifti_read(in, U3D_VOLUME_LABEL, &dense));
     if (s->n_merge) merge_apply(s, dense);
     U3D_GO(volume_check(s, in, dense));
@@ -123,14 +134,17 @@ static u3d_status file_sparsify(const args *a, sparsify *s, const char *in, cons
     s->kept +=
         s->n_sets == 0 ? n : slices_keep(sparse, (const int64_t(*)[3])s->sets, s->n_sets, s->unlabeled);
     s->total += n;
-    U3D_GO(u3d_nifti_write(out, sparse));
-    if (rest) {
-        complement(dense, sparse, s->unlabeled);
-        U3D_GO(u3d_nifti_write(rest, dense));
+    U3D_GO(u3d_nifti_write(o->out, sparse));
+    if (o->rest) {
+        U3D_GO(u3d_volume_new_like(dense, U3D_I32, 1, &rest));
+        complement(dense, sparse, s->unlabeled, rest);
+        U3D_GO(u3d_nifti_write(o->rest, rest));
     }
+    if (o->copy) U3D_GO(copy_write(s, dense, sparse, o->copy));
 done:
     u3d_volume_free(dense);
     u3d_volume_free(sparse);
+    u3d_volume_free(rest);
     return status;
 }
 
@@ -140,7 +154,8 @@ static u3d_status sparsify_options(const args *a, sparsify *s)
     U3D_TRY(args_need("sparsify", "--label FILE|DIR", a->label));
     U3D_TRY(args_need("sparsify", "--output FILE|DIR", a->output));
     if (!a->slices && !a->merge) return args_need("sparsify", "--slices NX,NY,NZ", NULL);
-    if (!a->slices && a->rest_output) return u3d_fail(U3D_E_ARG, "u3d sparsify: --rest needs --slices");
+    if (!a->slices && (a->rest_output || a->copy))
+        return u3d_fail(U3D_E_ARG, "u3d sparsify: --rest and --copy need --slices");
     if (a->slices) U3D_TRY(sets_parse(a->slices, s));
     if (a->merge) U3D_TRY(merge_parse(a->merge, s));
     s->unlabeled = 255;
@@ -156,33 +171,46 @@ static u3d_status output_path(const char *option, const char *name, bool folder,
     return *out ? U3D_OK : U3D_E_NOMEM;
 }
 
+static u3d_status outputs_name(const args *a, const char *name, bool folder, outputs *o)
+{
+    *o = (outputs){0};
+    U3D_TRY(output_path(a->output, name, folder, &o->out));
+    U3D_TRY(output_path(a->rest_output, name, folder, &o->rest));
+    return output_path(a->copy, name, folder, &o->copy);
+}
+
+static u3d_status folders_make(const args *a)
+{
+    U3D_TRY(u3d_path_make_dir(a->output));
+    if (a->rest_output) U3D_TRY(u3d_path_make_dir(a->rest_output));
+    return a->copy ? u3d_path_make_dir(a->copy) : U3D_OK;
+}
+
 u3d_status cmd_sparsify(const args *a)
 {
     u3d_status status = U3D_OK;
     sparsify s = {0};
-    char **names = NULL, *in = NULL, *out = NULL, *rest = NULL;
+    char **names = NULL;
     int n = 0;
     bool folder;
     U3D_GO(sparsify_options(a, &s));
     U3D_GO(args_label_files(a->label, &names, &n, &folder));
-    if (folder) U3D_GO(u3d_path_make_dir(a->output));
-    if (folder && a->rest_output) U3D_GO(u3d_path_make_dir(a->rest_output));
+    if (folder) U3D_GO(folders_make(a));
     for (int i = 0; i < n; i++) {
-        U3D_GO(output_path(a->label, names[i], folder, &in));
-        U3D_GO(output_path(a->output, names[i], folder, &out));
-        U3D_GO(output_path(a->rest_output, names[i], folder, &rest));
-        U3D_GO(file_sparsify(a, &s, in, out, rest));
+        outputs o = {0};
+        char *in = NULL;
+        status = output_path(a->label, names[i], folder, &in);
+        if (status == U3D_OK) status = outputs_name(a, names[i], folder, &o);
+        if (status == U3D_OK) status = file_sparsify(a, &s, in, &o);
         u3d_free(in);
-        u3d_free(out);
-        u3d_free(rest);
-        in = out = rest = NULL;
+        u3d_free(o.out);
+        u3d_free(o.rest);
+        u3d_free(o.copy);
+        if (status != U3D_OK) goto done;
     }
     printf("kept %.2f %% of the voxels of %d label file%s; the rest is %d (unlabeled)\n",
            100 * (double)s.kept / (double)s.total, n, n == 1 ? "" : "s", s.unlabeled);
 done:
-    u3d_free(in);
-    u3d_free(out);
-    u3d_free(rest);
     u3d_path_list_free(names, n);
     return status;
 }

@@ -1,6 +1,11 @@
 /* Sparse annotation made from dense labels. */
 #include "tools/slices.h"
 
+#include <math.h>
+#include <stdlib.h>
+
+#include "engine/mem.h"
+
 int64_t slice_position(int64_t i, int64_t n, int64_t extent)
 {
     return (2 * i + 1) * extent / (2 * n);
@@ -39,4 +44,49 @@ int64_t slices_keep(u3d_volume *label, const int64_t (*sets)[3], int n_sets, int
         }
     }
     return kept;
+}
+
+/* For every plane across axis a (z, y, x) the nearest that is kept; -1 where none is. */
+static void nearest_planes(const int64_t (*sets)[3], int n_sets, int a, int64_t extent, int64_t *nearest)
+{
+    for (int64_t at = 0; at < extent; at++) {
+        nearest[at] = -1;
+        for (int64_t far = 0; far < extent && nearest[at] < 0; far++) {
+            if (at - far >= 0 && plane_kept(sets, n_sets, 2 - a, at - far, extent))
+                nearest[at] = at - far;
+            else if (at + far < extent && plane_kept(sets, n_sets, 2 - a, at + far, extent))
+                nearest[at] = at + far;
+        }
+    }
+}
+
+u3d_status slices_copy(const u3d_volume *dense, const int64_t (*sets)[3], int n_sets, u3d_volume *out)
+{
+    const int64_t *size = dense->size;
+    int64_t *nearest[3], *planes = u3d_new((size_t)(size[0] + size[1] + size[2]), sizeof *planes);
+    if (!planes) return U3D_E_NOMEM;
+    for (int64_t a = 0, first = 0; a < 3; first += size[a++]) {
+        nearest[a] = planes + first;
+        nearest_planes(sets, n_sets, (int)a, size[a], nearest[a]);
+    }
+    const int32_t *from = dense->data;
+    int32_t *to = out->data;
+    int64_t p[3];
+    for (p[0] = 0; p[0] < size[0]; p[0]++)
+        for (p[1] = 0; p[1] < size[1]; p[1]++)
+            for (p[2] = 0; p[2] < size[2]; p[2]++) {
+                int64_t q[3] = {p[0], p[1], p[2]};
+                double least = INFINITY;
+                int across = 0;
+                for (int a = 0; a < 3; a++) {
+                    const double far = (double)llabs(p[a] - nearest[a][p[a]]) * dense->spacing[a];
+                    if (nearest[a][p[a]] < 0 || far >= least) continue;
+                    least = far;
+                    across = a;
+                }
+                if (least < INFINITY) q[across] = nearest[across][p[across]];
+                *to++ = from[(q[0] * size[1] + q[1]) * size[2] + q[2]];
+            }
+    u3d_free(planes);
+    return U3D_OK;
 }

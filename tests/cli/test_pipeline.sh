@@ -66,7 +66,9 @@ expect 0 'trained flat' "$u3d" train --data data --out flat $flat --set plane=yz
 expect 0 '"plane":\s*"yz"' "$u3d" info --model flat --json
 expect 0 'flat.nii.gz' "$u3d" predict --model flat --input data/imagesTr/phantom_001.nii.gz --output flat.nii.gz
 expect 0 'patch: 1x' "$u3d" train --data data --out flat2 --net auto --set plane=yz --set base=4 --iterations 2
-expect 0 'kept 7.92 %' "$u3d" sparsify --label data/labelsDense --slices 1,0,0+0,2,0 --output both
+expect 0 'kept 7.92 %' "$u3d" sparsify --label data/labelsDense --slices 1,0,0+0,2,0 --output both --rest others --copy copies
+expect 0 'foreground mean +1\.0000' "$u3d" evaluate --prediction copies --reference both --unlabeled 255
+check "a copy of slices is not the truth" test -z "$("$u3d" evaluate --prediction copies --reference others --unlabeled 255 | grep 'foreground mean *1.0000')"
 expect 0 'kept' "$u3d" sparsify --label data/labelsDense --slices 0,3,0 --output y
 expect 2 'no slice across x is annotated' "$u3d" train --image data/imagesTr/phantom_001.nii.gz --label y/phantom_001.nii.gz \
   --unlabeled 255 --out flat3 $flat --set plane=yz --set patch=1x24x24
