@@ -123,6 +123,7 @@ static struct poptOption report_options[] = {
     STRING(unlabeled, "reference voxels of this value do not count", "V"),
     STRING(image, "of one case: its image", "FILE"),
     STRING(csv, "a table to show", "FILE"),
+    STRING(chart, "with --csv: its column Y over X, a line for each value of BY", "X,Y,BY"),
     STRING(picture, "a picture to show", "PNG"),
     POPT_TABLEEND};
 
@@ -359,7 +360,7 @@ void args_done(args *a)
                         &a->prediction,     &a->reference, &a->batch,   &a->plan,       &a->dot,
                         &a->repeat,         &a->slices,    &a->count,   &a->size,       &a->merge,
                         &a->rest_output,    &a->tolerance, &a->csv,     &a->picture,
-                        &a->folds,      &a->title,     &a->copy};
+                        &a->folds,      &a->title,     &a->copy,    &a->chart};
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
         free(*strings[i]); /* popt's own, from malloc */
     for (int i = 0; a->set && a->set[i]; i++) free(a->set[i]);

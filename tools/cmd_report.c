@@ -11,6 +11,7 @@
 #include "tools/args_data.h"
 #include "tools/evaluate_out.h"
 #include "tools/html.h"
+#include "tools/report_chart.h"
 #include "tools/report_run.h"
 
 enum { MAX_RUNS = 64, MAX_CELLS = 64 };
@@ -225,12 +226,20 @@ static u3d_status write_csv(report *r)
     return U3D_OK;
 }
 
+static u3d_status write_chart(report *r)
+{
+    if (!r->a->chart) return U3D_OK;
+    if (!r->a->csv) return u3d_fail(U3D_E_ARG, "u3d report: --chart needs --csv");
+    return report_chart(&r->page, r->a->csv, r->a->chart);
+}
+
 static u3d_status write_page(report *r)
 {
     const args *a = r->a;
     U3D_TRY(write_runs(r));
     U3D_TRY(write_evaluation(r));
     U3D_TRY(write_csv(r));
+    U3D_TRY(write_chart(r));
     if (a->picture) U3D_TRY(html_picture(&r->page, a->picture, a->picture));
     if (r->n > 0) {
         html_heading(&r->page, "Settings");

@@ -1,0 +1,159 @@
+#!/usr/bin/env bash
+# The paper's experiments (Cicek et al. 2016, section 4) on any data. What OUT/results.csv has is not run again, so that an
+# interrupted call goes on.
+#
+# usage: tools/experiments/run.sh slices  IMAGE LABEL OUT    IoU against the number of annotated slices (the paper's table 2)
+#        tools/experiments/run.sh folds   IMAGE LABEL OUT    cross-validation over the annotated slices of a volume (table 1)
+#        tools/experiments/run.sh volumes DATA OUT           training on some volumes, testing on the others (table 3)
+#
+# LABEL and DATA have dense labels; those of evenly spaced slices are trained on, the others only score. Results:
+#   OUT/results.csv    a line per run, test set and label
+#   OUT/table.md       mean and standard deviation over seeds of the foreground's IoU, as the paper's tables are laid out
+#   OUT/report.html    the same with a chart, and the runs of the last network: curves and settings
+#
+# environment: NETS="paper paper-bn paper2d auto"  SEEDS="1 2 3"  TIME=10m per run  FOLDS=3
+#              SLICES="1,1,1 2,2,1 3,3,2 5,5,3": across x, y, z; folds and volumes take the last
+#              TRAIN="--set plane=yz": further options of training      U3D=build/tools/u3d
+set -eu
+here=$(cd "$(dirname "$0")/../.." && pwd)
+usage() { sed -n '5,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+u3d=${U3D:-$here/build/tools/u3d}
+nets=${NETS:-paper paper-bn paper2d auto}
+seeds=${SEEDS:-1 2 3}
+time=${TIME:-10m}
+slices=${SLICES:-1,1,1 2,2,1 3,3,2 5,5,3}
+most=${slices##* }
+folds=${FOLDS:-3}
+train=${TRAIN:-}
+
+# done_already TEST NET SEED: the results have this run.
+done_already() { grep -q "^$1,[^,]*,$2,$3,foreground," "$out/results.csv"; }
+
+# keep TEST PERCENT NET SEED CSV: IoU and Dice per label, and of the foreground, out of evaluate's means.
+keep() {
+  awk -F, -v row="$1,$2,$3,$4" '
+    NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i }
+    $1 == "mean" { printf "%s,%s,%.4f,%.4f\n", row, $2, $at["IoU"], $at["Dice"] }
+    $1 == "foreground_mean" { printf "%s,foreground,%.4f,%.4f\n", row, $at["IoU"], $at["Dice"] }' "$5" >"$out/new.csv"
+  cat "$out/new.csv" >>"$out/results.csv"
+  rm "$out/new.csv"
+}
+
+# score PREDICTION TEST PERCENT NET SEED
+score() {
+  "$u3d" --quiet evaluate --prediction "$1" --reference "$out/reference.nii.gz" --unlabeled 255 --no-surface --csv "$out/scores.csv" \
+    --force >/dev/null
+  keep "$2" "$3" "$4" "$5" "$out/scores.csv"
+}
+
+# annotate SLICES NAME [OPTION ...]: the share of voxels kept, in percent.
+annotate() {
+  local which=$1 name=$2
+  shift 2
+  "$u3d" --quiet sparsify --label "$label" --slices "$which" --output "$out/$name.nii.gz" --force "$@" | sed 's/kept \([0-9.]*\).*/\1/'
+}
+
+slices_experiment() {
+  local which percent net seed run
+  annotate "${slices// /+}" union --rest "$out/reference.nii.gz" >/dev/null # tested where no setting has a slice
+  for which in $slices; do
+    percent=$(annotate "$which" "annotation_${which//,/_}" --copy "$out/copy_${which//,/_}.nii.gz")
+    done_already "${which//,/ }" copy 0 || score "$out/copy_${which//,/_}.nii.gz" "${which//,/ }" "$percent" copy 0
+    for net in $nets; do
+      for seed in $seeds; do
+        done_already "${which//,/ }" "$net" "$seed" && continue
+        run=$out/run_${which//,/_}_${net}_$seed
+        echo "$which slices, $net, seed $seed ..."
+        "$u3d" --quiet train --image "$image" --label "$out/annotation_${which//,/_}.nii.gz" --unlabeled 255 --net "$net" --seed "$seed" \
+          --time "$time" --validate-every 0 --out "$run" --force $train >/dev/null
+        "$u3d" --quiet predict --model "$run" --input "$image" --output "$run/prediction.nii.gz" --force >/dev/null
+        score "$run/prediction.nii.gz" "${which//,/ }" "$percent" "$net" "$seed"
+      done
+    done
+  done
+}
+
+# fold_rows PERCENT NET SEED: out of a cross-validation's summary.csv, columns fold, cases, label, Dice, IoU.
+fold_rows() {
+  awk -F, -v tail="$1,$2,$3" 'NR > 1 { printf "fold %d,%s,%s,%.4f,%.4f\n", $1, tail, $3, $5, $4 }' "$4/summary.csv" >"$out/new.csv"
+  cat "$out/new.csv" >>"$out/results.csv"
+  rm "$out/new.csv"
+}
+
+# crossval PERCENT OPTION ...: every network and seed.
+crossval() {
+  local percent=$1 net seed
+  shift
+  for net in $nets; do
+    for seed in $seeds; do
+      done_already "fold $((folds - 1))" "$net" "$seed" && continue
+      echo "$net, seed $seed ..."
+      "$u3d" --quiet crossval "$@" --unlabeled 255 --folds "$folds" --net "$net" --seed "$seed" --time "$time" --validate-every 0 \
+        --out "$out/cv_${net}_$seed" $train >/dev/null
+      fold_rows "$percent" "$net" "$seed" "$out/cv_${net}_$seed"
+    done
+  done
+}
+
+folds_experiment() { crossval "$(annotate "$most" annotation)" --image "$image" --label "$out/annotation.nii.gz"; }
+
+volumes_experiment() {
+  local labels=labels images=images percent
+  [ -d "$data/labelsTr" ] && labels=labelsTr images=imagesTr
+  mkdir -p "$out/data"
+  ln -sfn "$data/$images" "$out/data/$images"
+  [ ! -e "$data/dataset.json" ] || cp "$data/dataset.json" "$out/data/"
+  percent=$("$u3d" --quiet sparsify --label "$data/$labels" --slices "$most" --output "$out/data/$labels" --force | sed 's/kept \([0-9.]*\).*/\1/')
+  crossval "$percent" --data "$out/data" --reference "$data/$labels"
+}
+
+# A row per test, a column per network, mean and spread over seeds; below them the mean of all rows.
+table() {
+  awk -F, '
+    function spread(n, sum, squares) { return n > 1 ? sqrt((squares - sum * sum / n > 0 ? squares - sum * sum / n : 0) / (n - 1)) : 0 }
+    NR > 1 && $5 == "foreground" {
+      if (!($1 in row)) { row[$1] = ++rows; test[rows] = $1; percent[rows] = $2 }
+      if (!($3 in column)) { column[$3] = ++columns; net[columns] = $3 }
+      n[$1, $3]++; sum[$1, $3] += $6; squares[$1, $3] += $6 * $6
+    }
+    END {
+      printf "| test | annotated |"; for (c = 1; c <= columns; c++) printf " %s |", net[c]
+      printf "\n|---|---|"; for (c = 1; c <= columns; c++) printf "---|"
+      for (r = 1; r <= rows; r++) {
+        printf "\n| %s | %s %% |", test[r], percent[r]
+        for (c = 1; c <= columns; c++) {
+          k = test[r] SUBSEP net[c]
+          if (!n[k]) { printf " |"; continue }
+          printf " %.3f", sum[k] / n[k]; if (n[k] > 1) printf " ± %.3f", spread(n[k], sum[k], squares[k]); printf " |"
+          total[c] += sum[k] / n[k]; known[c]++
+        }
+      }
+      printf "\n| average | |"; for (c = 1; c <= columns; c++) printf " %.3f |", known[c] ? total[c] / known[c] : 0
+      printf "\n"
+    }' "$out/results.csv" >"$out/table.md"
+}
+
+report() {
+  local runs
+  awk -F, 'NR == 1 { print "annotated,IoU,net" } NR > 1 && $5 == "foreground" { n[$2 "," $3]++; sum[$2 "," $3] += $6 }
+    END { for (k in n) { split(k, part, ","); printf "%s,%.4f,%s\n", part[1], sum[k] / n[k], part[2] } }' "$out/results.csv" |
+    { read -r head; echo "$head"; sort -t, -k3,3 -k1,1n; } >"$out/chart.csv"
+  runs=$(ls -d "$out"/run_*_"${nets##* }"_* "$out"/cv_"${nets##* }"_*/fold_*/run 2>/dev/null | head -n 8 || true)
+  "$u3d" --quiet report --out "$out/report.html" --force --title "$experiment: $(basename "$(dirname "$out")")/$(basename "$out")" \
+    --csv "$out/chart.csv" --chart annotated,IoU,net $runs >/dev/null
+}
+
+[ $# -ge 3 ] || usage
+experiment=$1
+case $experiment in
+  slices | folds) [ $# -eq 4 ] || usage; image=$(realpath "$2") label=$(realpath "$3") out=$4 ;;
+  volumes) [ $# -eq 3 ] || usage; data=$(realpath "$2") out=$3 ;;
+  *) usage ;;
+esac
+mkdir -p "$out"
+out=$(realpath "$out")
+[ -e "$out/results.csv" ] || echo "test,annotated_percent,net,seed,label,IoU,Dice" >"$out/results.csv"
+"${experiment}_experiment"
+table
+report
+cat "$out/table.md"

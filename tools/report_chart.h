@@ -1,0 +1,10 @@
+/* A chart of a CSV table. */
+#ifndef U3D_TOOLS_REPORT_CHART_H
+#define U3D_TOOLS_REPORT_CHART_H
+
+#include "tools/html.h"
+
+/* `chart`: "X,Y,BY", names of columns: Y over X, a line for each value of BY, its points in the table's order. */
+u3d_status report_chart(html *page, const char *csv, const char *chart);
+
+#endif
