@@ -54,7 +54,7 @@ u3d_status u3d_split_read(const char *path, int fold, const u3d_dataset *d, int 
                           int *n_val);
 /* How many folds such a file has. */
 u3d_status u3d_split_count(const char *path, int *n);
-/* Writes one: n folds of equal size or one case more, drawn by the seed; every case is tested once. */
-u3d_status u3d_split_write(const char *path, const u3d_dataset *d, int n, uint64_t seed);
+/* Writes one of n folds: case i is tested in fold[i] and trained on in the others. */
+u3d_status u3d_split_write(const char *path, const u3d_dataset *d, int n, const int *fold);
 
 #endif

@@ -5,7 +5,6 @@
 #include "io/dataset.h"
 
 #include "engine/mem.h"
-#include "engine/rng.h"
 #include "io/json.h"
 
 #include <stdint.h>
@@ -89,29 +88,8 @@ u3d_status u3d_split_count(const char *path, int *n)
     return *n > 0 ? U3D_OK : u3d_fail(U3D_E_FORMAT, "'%s': expected a list of folds", path);
 }
 
-/* fold[case]: cases in random order, dealt out in turn. */
-static u3d_status split_deal(int n_cases, int n, uint64_t seed, int **fold)
+u3d_status u3d_split_write(const char *path, const u3d_dataset *d, int n, const int *fold)
 {
-    u3d_rng rng = u3d_rng_at(seed, U3D_RNG_SPLIT, 1); /* 0: what training sets aside */
-    *fold = u3d_new((size_t)n_cases, sizeof **fold);
-    if (!*fold) return U3D_E_NOMEM;
-    for (int i = 0; i < n_cases; i++) (*fold)[i] = i % n;
-    for (int i = n_cases - 1; i > 0; i--) { /* Fisher & Yates */
-        const int64_t j = u3d_rng_below(&rng, i + 1);
-        const int kept = (*fold)[i];
-        (*fold)[i] = (*fold)[j];
-        (*fold)[j] = kept;
-    }
-    return U3D_OK;
-}
-
-u3d_status u3d_split_write(const char *path, const u3d_dataset *d, int n, uint64_t seed)
-{
-    int *fold = NULL;
-    if (n < 2 || n > d->n_cases)
-        return u3d_fail(U3D_E_ARG, "%d folds of the %d cases of '%s' cannot be made; expected 2 to %d", n,
-                        d->n_cases, d->path, d->n_cases);
-    U3D_TRY(split_deal(d->n_cases, n, seed, &fold));
     cJSON *json = cJSON_CreateArray();
     bool ok = json != NULL;
     for (int k = 0; k < n && ok; k++) {
@@ -123,6 +101,5 @@ u3d_status u3d_split_write(const char *path, const u3d_dataset *d, int n, uint64
     }
     u3d_status status = ok ? u3d_json_write(path, json) : U3D_E_NOMEM;
     cJSON_Delete(json);
-    u3d_free(fold);
     return status;
 }

@@ -334,7 +334,7 @@ static void test_slices_only(void **state)
     const u3d_test_list whole = {2, {1, 2}};
     for (int across = 0; across < 3; across++)
         for (int reread = 0; reread < 2; reread++) {
-            const int64_t slices = (size[across] + 8) / 9, area = 20 * 24 * 28 / size[across];
+            const int64_t slices = (size[across] + 4) / 9, area = 20 * 24 * 28 / size[across];
             u3d_test_set s;
             u3d_cases *c;
             const u3d_case_data *data;

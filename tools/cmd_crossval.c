@@ -15,6 +15,7 @@
 #include "engine/clock.h"
 #include "engine/log.h"
 #include "engine/mem.h"
+#include "engine/rng.h"
 #include "io/json.h"
 #include "io/path.h"
 #include "net/evaluate.h"
@@ -313,6 +314,38 @@ static u3d_status folds_number(crossval *c)
     return u3d_split_count(a->split, &c->n);
 }
 
+/* of[case] is its fold: cases in random order, dealt out in turn, so that folds have equally many or one more. */
+static u3d_status folds_deal(int n_cases, int n, uint64_t seed, int **of)
+{
+    u3d_rng rng = u3d_rng_at(seed, U3D_RNG_SPLIT, 1); /* 0: what training sets aside */
+    *of = u3d_new((size_t)n_cases, sizeof **of);
+    if (!*of) return U3D_E_NOMEM;
+    for (int i = 0; i < n_cases; i++) (*of)[i] = i % n;
+    for (int i = n_cases - 1; i > 0; i--) { /* Fisher & Yates */
+        const int64_t j = u3d_rng_below(&rng, i + 1);
+        const int kept = (*of)[i];
+        (*of)[i] = (*of)[j];
+        (*of)[j] = kept;
+    }
+    return U3D_OK;
+}
+
+static u3d_status split_make(const crossval *c, uint64_t seed)
+{
+    int *of = NULL;
+    u3d_dataset *data;
+    U3D_TRY(u3d_dataset_open(c->a->data, true, &data));
+    u3d_status status = U3D_OK;
+    if (c->n > data->n_cases)
+        status = u3d_fail(U3D_E_ARG, "%d folds of the %d cases of '%s' cannot be made", c->n, data->n_cases,
+                          data->path);
+    if (status == U3D_OK) status = folds_deal(data->n_cases, c->n, seed, &of);
+    if (status == U3D_OK) status = u3d_split_write(c->split, data, c->n, of);
+    u3d_free(of);
+    u3d_dataset_free(data);
+    return status;
+}
+
 /* Which cases are in which fold: --split, or a file of our own. */
 static u3d_status folds_file(crossval *c)
 {
@@ -326,12 +359,7 @@ static u3d_status folds_file(crossval *c)
     if (a->seed) U3D_TRY(args_int("--seed", a->seed, 0, INT64_MAX, &seed));
     c->split = u3d_path_join(a->out, "splits_final.json");
     if (!c->split) return U3D_E_NOMEM;
-    if (u3d_path_exists(c->split)) return U3D_OK;
-    u3d_dataset *data;
-    U3D_TRY(u3d_dataset_open(a->data, true, &data));
-    u3d_status status = u3d_split_write(c->split, data, c->n, (uint64_t)seed);
-    u3d_dataset_free(data);
-    return status;
+    return u3d_path_exists(c->split) ? U3D_OK : split_make(c, (uint64_t)seed);
 }
 
 static u3d_status options_check(crossval *c)
