@@ -73,7 +73,7 @@ static bool resampled_alike(const u3d_config *a, const u3d_config *b)
     u3d_resampling_of(b, &rb);
     bool alike = ra.on == rb.on && (!ra.on || ra.how == rb.how);
     for (int axis = 0; axis < 3 && ra.on && alike; axis++)
-        alike = fabs(rb.spacing[axis] / ra.spacing[axis] - 1) <= U3D_RESAMPLE_TOLERANCE;
+        alike = fabs(rb.spacing[axis] - ra.spacing[axis]) <= U3D_RESAMPLE_TOLERANCE * ra.spacing[axis];
     return alike;
 }
 
