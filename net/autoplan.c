@@ -64,15 +64,13 @@ static void say(reasons *r, const char *fmt, ...)
 }
 
 typedef struct fixed_keys {
-    const char *const *key;
+    const char *const *set; /* "key=value" */
     int n;
 } fixed_keys;
 
 static bool is_fixed(const fixed_keys *f, const char *key)
 {
-    for (int i = 0; i < f->n; i++)
-        if (strcmp(f->key[i], key) == 0) return true;
-    return false;
+    return u3d_config_sets(f->set, f->n, key);
 }
 
 /* ---- patch and levels ---- */
@@ -284,10 +282,10 @@ static void say_levels(const u3d_config *c, reasons *why)
         waits ? "; an axis with coarse voxels or few of them is not pooled at first" : "");
 }
 
-u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels, const char *const *fixed,
-                        int n_fixed, uint64_t memory_cap, double time_s, u3d_backend *b, char **why)
+u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels, const char *const *set,
+                        int n_set, uint64_t memory_cap, double time_s, u3d_backend *b, char **why)
 {
-    const fixed_keys f = {fixed, n_fixed};
+    const fixed_keys f = {set, n_set};
     reasons r = {NULL, U3D_OK};
     u3d_caps caps;
     *why = NULL;

@@ -6,9 +6,9 @@
 #include "net/cases.h"
 #include "net/config.h"
 
-/* Fills the keys that --net auto leaves open. `fixed` lists keys that the user set (they stay), n_fixed of them.
+/* Fills the keys that --net auto leaves open. `set`: "key=value" that the user set; these keys stay.
  * memory_cap: bytes for everything; time_s: 0 if unknown. `why`: sentences for people, one per line, owned by the caller. */
-u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels, const char *const *fixed, int n_fixed,
+u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels, const char *const *set, int n_set,
                         uint64_t memory_cap, double time_s, u3d_backend *b, char **why);
 
 #endif

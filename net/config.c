@@ -295,6 +295,14 @@ void u3d_config_default(u3d_config *c)
     }
 }
 
+bool u3d_config_sets(const char *const *set, int n, const char *key)
+{
+    const size_t length = strlen(key);
+    for (int i = 0; i < n; i++)
+        if (strncmp(set[i], key, length) == 0 && set[i][length] == '=') return true;
+    return false;
+}
+
 int u3d_config_across(const u3d_config *c)
 {
     return c->plane == U3D_PLANE_OFF ? -1 : (int)c->plane - (int)U3D_PLANE_XY;

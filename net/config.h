@@ -103,6 +103,8 @@ void u3d_config_default(u3d_config *c);
 /* "paper", "paper-bn", "paper2d", or a JSON file of keys. "auto" gives the starting point that
  * u3d_autoplan fills in. U3D_E_ARG names known presets. */
 u3d_status u3d_config_preset(u3d_config *c, const char *net);
+/* Whether one of n "key=value" sets this key. */
+bool u3d_config_sets(const char *const *set, int n, const char *key);
 /* The axis that the slices of a 2D network lie across: 0 z, 1 y, 2 x; -1: the network is not 2D. */
 int u3d_config_across(const u3d_config *c);
 /* One "key=value". U3D_E_ARG: unknown key (nearest known one is named) or value out of range. "augment" sets many keys at

@@ -168,18 +168,9 @@ static u3d_status open_cases(u3d_training *t)
     return hold_out(t);
 }
 
-/* The key of "key=value" is `key`. */
-static bool sets_key(const char *key_value, const char *key)
-{
-    size_t n = strlen(key);
-    return strncmp(key_value, key, n) == 0 && key_value[n] == '=';
-}
-
 static bool is_set(const u3d_train_opts *o, const char *key)
 {
-    for (int i = 0; i < o->n_set; i++)
-        if (sets_key(o->set[i], key)) return true;
-    return false;
+    return u3d_config_sets(o->set, o->n_set, key);
 }
 
 /* Labels and channels are the data's; a preset's numbers are examples, but what a user demanded must agree.
@@ -216,33 +207,20 @@ static u3d_status preset_settings(u3d_training *t)
     return U3D_OK;
 }
 
-/* Keys that --set names, for u3d_autoplan: they stay. */
 static u3d_status autoplan(u3d_training *t)
 {
-    u3d_status status = U3D_OK;
     const u3d_train_opts *o = t->o;
-    char **fixed = u3d_new((size_t)o->n_set, sizeof(char *)), *why = NULL;
-    if (!fixed) return U3D_E_NOMEM;
-    for (int i = 0; i < o->n_set; i++) {
-        fixed[i] = u3d_format("%.*s", (int)strcspn(o->set[i], "="), o->set[i]);
-        if (!fixed[i]) {
-            status = U3D_E_NOMEM;
-            goto done;
-        }
-    }
+    char *why = NULL;
     uint64_t cap = u3d_training_memory_cap(t), volumes = u3d_training_volumes_bytes(t);
-    U3D_GO(u3d_autoplan(&t->model.config, &t->model.facts, t->model.labels.n, (const char *const *)fixed,
-                        o->n_set, cap > volumes ? cap - volumes : 1, o->time_s, t->backend, &why));
+    U3D_TRY(u3d_autoplan(&t->model.config, &t->model.facts, t->model.labels.n, o->set, o->n_set,
+                         cap > volumes ? cap - volumes : 1, o->time_s, t->backend, &why));
     for (char *line = why, *end; line && *line; line = end) {
         end = line + strcspn(line, "\n");
         U3D_INFO("autoplan", "%.*s", (int)(end - line), line);
         if (*end) end++;
     }
-done:
-    for (int i = 0; i < o->n_set; i++) u3d_free(fixed[i]);
-    u3d_free(fixed);
     u3d_free(why);
-    return status;
+    return U3D_OK;
 }
 
 static u3d_status complete_settings(u3d_training *t)

@@ -2,9 +2,9 @@
  *
  *   OUT/crossval.json        what was asked for: the same call goes on where it stopped, another is refused
  *   OUT/splits_final.json    the folds, where no --split names them
- *   OUT/fold_K/              run/, what u3d train writes; predictions/; summary.json, u3d evaluate's: where
- * it is, the fold is done. Of one volume also train.nii.gz and test.nii.gz, the fold's labels
- *   OUT/summary.json, .csv   every fold, their mean and spread; every fold and label
+ *   OUT/fold_K/              run/ (u3d train's), predictions/, summary.json (u3d evaluate's: where it is, the
+ *                            fold is done); of one volume also the fold's labels, train.nii.gz and
+ * test.nii.gz OUT/summary.json, .csv   every fold, their mean and spread; every fold and label
  *
  * Training and prediction run in processes of their own, as the commands that a user would call. */
 #include <math.h>
@@ -314,7 +314,8 @@ static u3d_status folds_number(crossval *c)
     return u3d_split_count(a->split, &c->n);
 }
 
-/* of[case] is its fold: cases in random order, dealt out in turn, so that folds have equally many or one more. */
+/* of[case] is its fold: cases in random order, dealt out in turn, so that folds have equally many or one
+ * more. */
 static u3d_status folds_deal(int n_cases, int n, uint64_t seed, int **of)
 {
     u3d_rng rng = u3d_rng_at(seed, U3D_RNG_SPLIT, 1); /* 0: what training sets aside */

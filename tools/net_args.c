@@ -13,44 +13,20 @@
 /* The paper's data: three fluorescence channels; inside tubule, tubule, background. */
 enum { PAPER_CHANNELS = 3, PAPER_LABELS = 3 };
 
-/* Keys that --set names: "base=16" -> "base". `keys` has room for all; their text lives in `pool`. */
-static int set_keys(const args *a, const char **keys, char *pool)
-{
-    const int n = args_set_count(a);
-    for (int i = 0; i < n; i++) {
-        const size_t length = strcspn(a->set[i], "=");
-        memcpy(pool, a->set[i], length);
-        pool[length] = '\0';
-        keys[i] = pool;
-        pool += length + 1;
-    }
-    return n;
-}
-
 static u3d_status autoplan(const args *a, const u3d_cases *cases, u3d_backend *b, u3d_config *c)
 {
-    u3d_status status = U3D_OK;
-    char *why = NULL, *pool = NULL;
-    const char **keys = NULL;
-    size_t bytes = 1;
+    char *why = NULL;
     uint64_t memory;
     double seconds = 0;
-    for (int i = 0; i < args_set_count(a); i++) bytes += strlen(a->set[i]) + 1;
-    keys = u3d_new((size_t)args_set_count(a) + 1, sizeof *keys);
-    pool = u3d_new(bytes, 1);
-    if (!keys || !pool) U3D_GO(U3D_E_NOMEM);
-    U3D_GO(args_memory(a, &memory));
+    U3D_TRY(args_memory(a, &memory));
+    if (a->time) U3D_TRY(args_seconds("--time", a->time, &seconds));
     const uint64_t cap = memory ? memory : u3d_mem_machine() / 10 * 9;
     const uint64_t volumes = u3d_cases_resident_bytes(cases);
-    if (a->time) U3D_GO(args_seconds("--time", a->time, &seconds));
-    U3D_GO(u3d_autoplan(c, u3d_cases_facts(cases), u3d_cases_labels(cases)->n, keys, set_keys(a, keys, pool),
-                        cap > volumes ? cap - volumes : 1, seconds, b, &why));
+    U3D_TRY(u3d_autoplan(c, u3d_cases_facts(cases), u3d_cases_labels(cases)->n, (const char *const *)a->set,
+                         args_set_count(a), cap > volumes ? cap - volumes : 1, seconds, b, &why));
     for (char *line = strtok(why, "\n"); line; line = strtok(NULL, "\n")) U3D_INFO("autoplan", "%s", line);
-done:
     u3d_free(why);
-    u3d_free(pool);
-    u3d_free(keys);
-    return status;
+    return U3D_OK;
 }
 
 u3d_status net_args_cases_opts(const args *a, const u3d_config *c, u3d_cases_opts *o)
