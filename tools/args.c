@@ -123,8 +123,9 @@ static struct poptOption report_options[] = {
     STRING(unlabeled, "reference voxels of this value do not count", "V"),
     STRING(image, "of one case: its image", "FILE"),
     STRING(csv, "a table to show", "FILE"),
-    STRING(chart, "with --csv: its column Y over X, a line for each value of BY", "X,Y,BY"),
+    STRING(chart, "column Y of a table over its column X, a line for each value of BY", "FILE:X,Y,BY"),
     STRING(picture, "a picture to show", "PNG"),
+    STRING(caption, "what stands below it", "TEXT"),
     POPT_TABLEEND};
 
 static struct poptOption info_options[] = {
@@ -360,7 +361,8 @@ void args_done(args *a)
                         &a->prediction,     &a->reference, &a->batch,   &a->plan,       &a->dot,
                         &a->repeat,         &a->slices,    &a->count,   &a->size,       &a->merge,
                         &a->rest_output,    &a->tolerance, &a->csv,     &a->picture,
-                        &a->folds,      &a->title,     &a->copy,    &a->chart};
+                        &a->folds,      &a->title,     &a->copy,    &a->chart,
+                        &a->caption};
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
         free(*strings[i]); /* popt's own, from malloc */
     for (int i = 0; a->set && a->set[i]; i++) free(a->set[i]);

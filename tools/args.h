@@ -29,7 +29,7 @@ typedef struct args {
     /* sparsify, phantom, augment */
     char *slices, *count, *size, *merge, *rest_output, *copy;
     /* crossval, report */
-    char *folds, *title, *chart;
+    char *folds, *title, *chart, *caption;
     /* the rest of the line */
     const char **rest; /* NULL-terminated */
     int n_rest;

@@ -40,6 +40,21 @@ static const char *text_of(const cJSON *v, char *buf, size_t cap)
 
 /* ---- runs ---- */
 
+/* What all paths begin with, up to a slash, says nothing about a run. */
+static void name_runs(report *r)
+{
+    size_t shared = r->n ? strlen(r->run[0].path) : 0;
+    for (int i = 0; i < r->n; i++) {
+        const char *path = r->run[i].path;
+        size_t alike = 0;
+        while (alike < shared && path[alike] == r->run[0].path[alike]) alike++;
+        shared = alike;
+    }
+    while (shared > 0 && r->run[0].path[shared - 1] != '/') shared--;
+    for (int i = 0; i < r->n; i++)
+        if (r->run[i].path[shared]) r->run[i].name = r->run[i].path + shared;
+}
+
 static void write_run_table(report *r)
 {
     static const char *const TITLES[] = {"run",        "network",         "data",         "seed", "minutes",
@@ -61,7 +76,7 @@ static void write_run_table(report *r)
         (void)snprintf(end, sizeof end, "%.4f", sum / last_tenth);
         if (isfinite(last)) (void)snprintf(held, sizeof held, "%.4f", last);
         const cJSON *from = member(source, "data") ? member(source, "data") : member(source, "image");
-        const char *const cells[] = {run->path,
+        const char *const cells[] = {run->name,
                                      text_of(member(run->config, "net"), net, sizeof net),
                                      text_of(from, data, sizeof data),
                                      text_of(member(run->config, "seed"), seed, sizeof seed),
@@ -93,7 +108,7 @@ static u3d_status write_curve(report *r, const char *title, const char *column, 
                 u3d_fail(U3D_E_FORMAT, "%s/log.csv: a column is missing: seconds, or %s", run->path, column));
         for (int j = 0; j < run->n; j++) minutes[j] = seconds[j] / 60;
         lines[i] =
-            (html_line){.name = run->path, .x = minutes, .y = y, .n = run->n, .points = mean_of != NULL};
+            (html_line){.name = run->name, .x = minutes, .y = y, .n = run->n, .points = mean_of != NULL};
     }
     html_chart(&r->page, title, "minutes", lines, r->n);
 done:
@@ -101,30 +116,40 @@ done:
     return status;
 }
 
+/* The row of one setting: its name, then its value in every run. Returns whether they are alike. */
+static bool setting_cells(const report *r, const char *name, const char *cells[MAX_RUNS + 1],
+                          char buf[MAX_RUNS][32])
+{
+    bool alike = true;
+    cells[0] = name;
+    for (int i = 0; i < r->n; i++) {
+        const cJSON *here = member(member(r->run[i].config, "settings"), name);
+        cells[i + 1] = text_of(here, buf[i], sizeof buf[i]);
+        alike = alike && strcmp(cells[i + 1], cells[1]) == 0;
+    }
+    return alike;
+}
+
 /* Every setting of every run; where runs are several, those that differ come first. */
 static void write_settings(report *r)
 {
-    const cJSON *setting;
-    for (int same = r->n > 1 ? 0 : 1; same < 2; same++) {
-        html_paragraph(&r->page, "%s",
-                       r->n == 1 ? "As stored with the model."
-                       : same    ? "Alike in all runs:"
-                                 : "Different:");
+    const cJSON *setting, *settings = member(r->run[0].config, "settings");
+    const char *cells[MAX_RUNS + 1] = {"setting"};
+    char buf[MAX_RUNS][32];
+    html_heading(&r->page, "Settings");
+    if (r->n > 1) {
+        for (int i = 0; i < r->n; i++) cells[i + 1] = r->run[i].name;
         html_table_begin(&r->page);
-        cJSON_ArrayForEach(setting, member(r->run[0].config, "settings"))
-        {
-            const char *cells[MAX_RUNS + 1] = {setting->string};
-            char buf[MAX_RUNS][32];
-            bool alike = true;
-            for (int i = 0; i < r->n; i++) {
-                const cJSON *here = member(member(r->run[i].config, "settings"), setting->string);
-                cells[i + 1] = text_of(here, buf[i], sizeof buf[i]);
-                alike = alike && strcmp(cells[i + 1], cells[1]) == 0;
-            }
-            if (alike == (same == 1)) html_row(&r->page, cells, same ? 2 : r->n + 1, false);
-        }
+        html_row(&r->page, cells, r->n + 1, true);
+        cJSON_ArrayForEach(setting, settings) if (!setting_cells(r, setting->string, cells, buf))
+            html_row(&r->page, cells, r->n + 1, false);
         html_table_end(&r->page);
+        html_paragraph(&r->page, "Alike in all runs:");
     }
+    html_list_begin(&r->page);
+    cJSON_ArrayForEach(setting, settings) if (setting_cells(r, setting->string, cells, buf))
+        html_pair(&r->page, cells[0], cells[1]);
+    html_list_end(&r->page);
 }
 
 static u3d_status write_runs(report *r)
@@ -207,7 +232,6 @@ static u3d_status write_csv(report *r)
     if (!f) return u3d_fail(U3D_E_IO, "%s: the table cannot be read", r->a->csv);
     char *line = NULL;
     size_t cap = 0;
-    html_heading(&r->page, "Table");
     html_table_begin(&r->page);
     for (bool head = true; getline(&line, &cap, f) > 0; head = false) {
         const char *cells[MAX_CELLS];
@@ -226,25 +250,15 @@ static u3d_status write_csv(report *r)
     return U3D_OK;
 }
 
-static u3d_status write_chart(report *r)
-{
-    if (!r->a->chart) return U3D_OK;
-    if (!r->a->csv) return u3d_fail(U3D_E_ARG, "u3d report: --chart needs --csv");
-    return report_chart(&r->page, r->a->csv, r->a->chart);
-}
-
 static u3d_status write_page(report *r)
 {
     const args *a = r->a;
+    U3D_TRY(write_csv(r));
+    if (a->chart) U3D_TRY(report_chart(&r->page, a->chart));
+    if (a->picture) U3D_TRY(html_picture(&r->page, a->picture, a->caption ? a->caption : a->picture));
     U3D_TRY(write_runs(r));
     U3D_TRY(write_evaluation(r));
-    U3D_TRY(write_csv(r));
-    U3D_TRY(write_chart(r));
-    if (a->picture) U3D_TRY(html_picture(&r->page, a->picture, a->picture));
-    if (r->n > 0) {
-        html_heading(&r->page, "Settings");
-        write_settings(r);
-    }
+    if (r->n > 0) write_settings(r);
     html_paragraph(&r->page, "Written by u3d %s.", u3d_version);
     return U3D_OK;
 }
@@ -257,13 +271,13 @@ u3d_status cmd_report(const args *a)
     r->a = a;
     U3D_GO(args_need("report", "--out PAGE.html", a->out));
     U3D_GO(args_free_output(a, a->out));
-    if (a->n_rest == 0 && !a->prediction && !a->csv && !a->picture)
-        U3D_GO(u3d_fail(
-            U3D_E_ARG,
-            "u3d report: nothing to show; give runs, --prediction with --reference, --csv or --picture"));
+    if (a->n_rest == 0 && !a->prediction && !a->csv && !a->chart && !a->picture)
+        U3D_GO(u3d_fail(U3D_E_ARG, "u3d report: nothing to show; give runs, --prediction with --reference, "
+                                   "--csv, --chart or --picture"));
     if (a->n_rest > MAX_RUNS)
         U3D_GO(u3d_fail(U3D_E_ARG, "u3d report: %d runs, expected %d at most", a->n_rest, (int)MAX_RUNS));
     for (; r->n < a->n_rest; r->n++) U3D_GO(report_run_read(a->rest[r->n], &r->run[r->n]));
+    name_runs(r);
     U3D_GO(html_open(a->out, a->title ? a->title : "u3d", &r->page));
     U3D_GO(write_page(r));
     U3D_GO(html_close(&r->page));

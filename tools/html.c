@@ -13,8 +13,12 @@ static const char HEAD[] =
     "1em;color:#222;background:#fff}\n"
     "h1{font-size:1.6em}h2{font-size:1.2em;margin-top:2em;border-bottom:1px solid #ccc}\n"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:1em 0}\n"
-    "td,th{padding:.15em .8em;text-align:right;border-bottom:1px solid #ddd}\n"
+    "td,th{padding:.15em .6em;text-align:right;border-bottom:1px solid #ddd}\n"
     "td:first-child,th:first-child{text-align:left}th{background:#f3f3f3}\n"
+    "dl{display:grid;grid-template-columns:repeat(auto-fill,minmax(18em,1fr));gap:0 2em}\n"
+    "dl div{display:flex;justify-content:space-between;gap:1em;border-bottom:1px solid #ddd}dd{margin:0}\n"
+    ".legend span{margin-right:1.5em;white-space:nowrap}.legend b{display:inline-block;width:18px;height:3px;"
+    "vertical-align:middle;margin-right:6px}\n"
     "img{max-width:100%;image-rendering:pixelated}figure{margin:1em 0}figcaption{color:#555;font-size:.9em}\n"
     "svg text{font:12px system-ui,sans-serif;fill:#333}\n"
     "@media print{body{margin:0;max-width:none}h2{break-after:avoid}figure,tr{break-inside:avoid}}\n"
@@ -83,12 +87,25 @@ void html_table_begin(html *h)
     fputs("<table>\n", h->f);
 }
 
+/* A path may break behind its slashes, so that it does not push the numbers off the page. */
+static void cell_text(FILE *f, const char *text)
+{
+    for (size_t n; *text; text += n) {
+        char piece[256];
+        n = strcspn(text, "/");
+        n = n + (text[n] == '/') < sizeof piece ? n + (text[n] == '/') : sizeof piece - 1;
+        (void)snprintf(piece, sizeof piece, "%.*s", (int)n, text);
+        html_text(f, piece);
+        if (piece[n - 1] == '/' && text[n]) fputs("<wbr>", f);
+    }
+}
+
 void html_row(html *h, const char *const *cells, int n, bool head)
 {
     fputs("<tr>", h->f);
     for (int i = 0; i < n; i++) {
         fputs(head ? "<th>" : "<td>", h->f);
-        html_text(h->f, cells[i]);
+        cell_text(h->f, cells[i]);
         fputs(head ? "</th>" : "</td>", h->f);
     }
     fputs("</tr>\n", h->f);
@@ -97,6 +114,25 @@ void html_row(html *h, const char *const *cells, int n, bool head)
 void html_table_end(html *h)
 {
     fputs("</table>\n", h->f);
+}
+
+void html_list_begin(html *h)
+{
+    fputs("<dl>\n", h->f);
+}
+
+void html_pair(html *h, const char *name, const char *value)
+{
+    fputs("<div><dt>", h->f);
+    html_text(h->f, name);
+    fputs("</dt><dd>", h->f);
+    html_text(h->f, value);
+    fputs("</dd></div>\n", h->f);
+}
+
+void html_list_end(html *h)
+{
+    fputs("</dl>\n", h->f);
 }
 
 /* ---- pictures ---- */

@@ -21,6 +21,10 @@ void html_paragraph(html *h, const char *fmt, ...) __attribute__((format(printf,
 void html_table_begin(html *h);
 void html_row(html *h, const char *const *cells, int n, bool head); /* cells but the first are numbers */
 void html_table_end(html *h);
+/* Names with their values, in as many columns as the page has room for. */
+void html_list_begin(html *h);
+void html_pair(html *h, const char *name, const char *value);
+void html_list_end(html *h);
 u3d_status html_picture(html *h, const char *png, const char *caption);
 
 /* A line of a chart; points with y NaN are left out. */

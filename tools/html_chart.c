@@ -11,9 +11,9 @@ enum {
     HEIGHT = 300,
     LEFT = 60,
     RIGHT = 20,
-    TOP = 30,
+    TOP = 10,
     BOTTOM = 45,
-    MOST_POINTS = 300,
+    MOST_POINTS = 150,
     N_COLORS = 8
 };
 
@@ -27,7 +27,6 @@ typedef struct range {
 
 static void range_take(range *r, double v)
 {
-    if (!isfinite(v)) return;
     r->low = fmin(r->low, v);
     r->high = fmax(r->high, v);
 }
@@ -73,17 +72,30 @@ static void axes(FILE *f, range x, range y, const char *x_name)
     fputs("</text>\n", f);
 }
 
+/* How many points of a line are drawn as one: points that are marked are drawn each. */
+static int piece_of(const html_line *l)
+{
+    return l->points ? 1 : (l->n + MOST_POINTS - 1) / MOST_POINTS;
+}
+
+/* Means of the piece that begins at point i; false: nothing finite in it. */
+static bool piece_mean(const html_line *l, int i, double *x, double *y)
+{
+    double sum_x = 0, sum_y = 0;
+    int n = 0;
+    for (int j = i; j < i + piece_of(l) && j < l->n; j++)
+        if (isfinite(l->y[j])) sum_x += l->x[j], sum_y += l->y[j], n++;
+    *x = sum_x / n;
+    *y = sum_y / n;
+    return n > 0;
+}
+
 static void line_draw(FILE *f, const html_line *l, range x, range y, const char *color)
 {
-    const int piece = (l->n + MOST_POINTS - 1) / MOST_POINTS;
+    double at_x, at_y;
     fputs("<polyline fill=\"none\" stroke-width=\"1.5\" points=\"", f);
-    for (int i = 0; i < l->n; i += piece) {
-        double sum_x = 0, sum_y = 0;
-        int n = 0;
-        for (int j = i; j < i + piece && j < l->n; j++)
-            if (isfinite(l->y[j])) sum_x += l->x[j], sum_y += l->y[j], n++;
-        if (n > 0) fprintf(f, "%.1f,%.1f ", place_x(sum_x / n, x), place_y(sum_y / n, y));
-    }
+    for (int i = 0; i < l->n; i += piece_of(l))
+        if (piece_mean(l, i, &at_x, &at_y)) fprintf(f, "%.1f,%.1f ", place_x(at_x, x), place_y(at_y, y));
     fprintf(f, "\" stroke=\"%s\"/>\n", color);
     for (int i = 0; l->points && i < l->n; i++)
         if (isfinite(l->y[i]))
@@ -93,36 +105,35 @@ static void line_draw(FILE *f, const html_line *l, range x, range y, const char 
 
 static void legend(FILE *f, const html_line *lines, int n)
 {
-    int at = LEFT;
+    fputs("<div class=\"legend\">", f);
     for (int i = 0; i < n; i++) {
-        fprintf(f,
-                "<line x1=\"%d\" x2=\"%d\" y1=\"16\" y2=\"16\" stroke=\"%s\" stroke-width=\"3\"/><text "
-                "x=\"%d\" y=\"20\">",
-                at, at + 18, COLORS[i % N_COLORS], at + 24);
+        fprintf(f, "<span><b style=\"background:%s\"></b>", COLORS[i % N_COLORS]);
         html_text(f, lines[i].name);
-        fputs("</text>\n", f);
-        at += 40 + 7 * (int)strlen(lines[i].name);
+        fputs("</span>\n", f);
     }
+    fputs("</div>\n", f);
 }
 
 void html_chart(html *h, const char *title, const char *x_name, const html_line *lines, int n)
 {
     range x = {INFINITY, -INFINITY}, y = {INFINITY, -INFINITY};
     for (int i = 0; i < n; i++)
-        for (int j = 0; j < lines[i].n; j++) {
-            if (!isfinite(lines[i].y[j])) continue;
-            range_take(&x, lines[i].x[j]);
-            range_take(&y, lines[i].y[j]);
+        for (int j = 0; j < lines[i].n; j += piece_of(&lines[i])) {
+            double at_x, at_y;
+            if (!piece_mean(&lines[i], j, &at_x, &at_y)) continue;
+            range_take(&x, at_x);
+            range_take(&y, at_y);
         }
     if (!(x.low <= x.high)) return; /* nothing to draw */
     if (x.low == x.high) x.high = x.low + 1;
     const double margin = y.low == y.high ? fmax(fabs(y.low), 1) * 0.1 : (y.high - y.low) * 0.05;
     y.low -= margin;
     y.high += margin;
-    fprintf(h->f, "<figure><svg viewBox=\"0 0 %d %d\" role=\"img\">\n", WIDTH, HEIGHT);
+    fputs("<figure>", h->f);
+    if (n > 1) legend(h->f, lines, n);
+    fprintf(h->f, "<svg viewBox=\"0 0 %d %d\" role=\"img\">\n", WIDTH, HEIGHT);
     axes(h->f, x, y, x_name);
     for (int i = 0; i < n; i++) line_draw(h->f, &lines[i], x, y, COLORS[i % N_COLORS]);
-    legend(h->f, lines, n);
     fputs("</svg><figcaption>", h->f);
     html_text(h->f, title);
     fputs("</figcaption></figure>\n", h->f);

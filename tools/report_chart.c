@@ -46,7 +46,7 @@ static u3d_status chart_rows_read(const char *csv, const char *chart, chart_row 
     for (int i = 0; i < 3; i++) {
         csv_cell(chart, i, names[i], sizeof names[i]);
         at[i] = csv_column(line, names[i]);
-        if (at[i] < 0) U3D_GO(u3d_fail(U3D_E_ARG, "--chart %s: %s has no column '%s'", chart, csv, names[i]));
+        if (at[i] < 0) U3D_GO(u3d_fail(U3D_E_ARG, "--chart: %s has no column '%s'", csv, names[i]));
     }
     while (*n < MAX_CHART_ROWS && getline(&line, &cap, f) > 0) {
         chart_row *row = &rows[(*n)++];
@@ -83,22 +83,27 @@ static int lines_make(const chart_row *rows, int n, double *xy, html_line *lines
     return n_lines;
 }
 
-u3d_status report_chart(html *page, const char *csv, const char *chart)
+u3d_status report_chart(html *page, const char *chart)
 {
     u3d_status status = U3D_OK;
     int n = 0;
+    const char *colon = strrchr(chart, ':');
+    if (!colon) return u3d_fail(U3D_E_ARG, "--chart '%s', expected FILE:X,Y,BY", chart);
+    char *csv = u3d_format("%.*s", (int)(colon - chart), chart);
     html_line lines[MAX_CHART_LINES];
     chart_row *rows = u3d_new(MAX_CHART_ROWS, sizeof *rows);
     double *xy = u3d_new((size_t)2 * MAX_CHART_ROWS, sizeof *xy);
-    char title[256], y_name[64], x_name[64];
-    if (!rows || !xy) U3D_GO(U3D_E_NOMEM);
-    U3D_GO(chart_rows_read(csv, chart, rows, &n));
-    csv_cell(chart, 0, x_name, sizeof x_name);
-    csv_cell(chart, 1, y_name, sizeof y_name);
-    (void)snprintf(title, sizeof title, "%s (%.150s)", y_name, csv);
+    char title[256], y_name[64], x_name[64], by[64];
+    if (!csv || !rows || !xy) U3D_GO(U3D_E_NOMEM);
+    U3D_GO(chart_rows_read(csv, colon + 1, rows, &n));
+    csv_cell(colon + 1, 0, x_name, sizeof x_name);
+    csv_cell(colon + 1, 1, y_name, sizeof y_name);
+    csv_cell(colon + 1, 2, by, sizeof by);
+    (void)snprintf(title, sizeof title, "%s over %s, a line for each %s", y_name, x_name, by);
     const int n_lines = lines_make(rows, n, xy, lines);
     html_chart(page, title, x_name, lines, n_lines);
 done:
+    u3d_free(csv);
     u3d_free(rows);
     u3d_free(xy);
     return status;

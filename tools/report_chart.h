@@ -4,7 +4,8 @@
 
 #include "tools/html.h"
 
-/* `chart`: "X,Y,BY", names of columns: Y over X, a line for each value of BY, its points in the table's order. */
-u3d_status report_chart(html *page, const char *csv, const char *chart);
+/* `chart`: "FILE:X,Y,BY", a table and names of its columns: Y over X, a line for each value of BY, its points in the table's
+ * order. */
+u3d_status report_chart(html *page, const char *chart);
 
 #endif

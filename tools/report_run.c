@@ -83,7 +83,7 @@ done:
 
 u3d_status report_run_read(const char *folder, report_run *out)
 {
-    *out = (report_run){.path = folder};
+    *out = (report_run){.path = folder, .name = folder};
     char *config = u3d_path_join(folder, "config.json"), *log = u3d_path_join(folder, "log.csv");
     u3d_status status = config && log ? u3d_json_read(config, &out->config) : U3D_E_NOMEM;
     if (status == U3D_OK) status = read_log(log, out);

@@ -9,7 +9,7 @@
 enum { REPORT_MAX_COLUMNS = 600 };
 
 typedef struct report_run {
-    const char *path;
+    const char *path, *name;                /* name: the path without the folders that all runs share */
     cJSON *config;
     char *header;                           /* of log.csv, its commas replaced by ends       */
     const char *column[REPORT_MAX_COLUMNS]; /* into it                                       */

@@ -15,15 +15,16 @@ check "scores" grep -q '<td>foreground</td><td>0\.' page.html
 check "a picture inside the page" grep -q 'data:image/png;base64,iVBOR' page.html
 check "no picture beside it" test ! -e page.html.png
 check "settings that differ stand apart" grep -q '<td>lr</td><td>0.002</td><td>0.001</td>' page.html
-check "settings alike" grep -q '<td>base</td><td>4</td></tr>' page.html
+check "settings alike" grep -q '<dt>base</dt><dd>4</dd>' page.html
 expect 2 'exists already' "$u3d" report --out page.html one
 expect 0 '' "$u3d" evaluate --prediction predictions --reference data/labelsDense --csv scores.csv --picture cases.png
 expect 0 '' "$u3d" report --out table.html --csv scores.csv --picture cases.png
 check "the table" grep -q '<th>case</th><th>label</th><th>Dice</th>' table.html
 printf 'share,IoU,net\n1,0.5,a\n2,0.6,a\n1,0.4,b\n2,,b\n' >points.csv
-expect 0 '' "$u3d" report --out chart.html --csv points.csv --chart share,IoU,net
+expect 0 '' "$u3d" report --out chart.html --chart points.csv:share,IoU,net
 check "a line for each net" test "$(grep -c '<polyline' chart.html)" -eq 2 -a "$(grep -c '<circle' chart.html)" -eq 3
-expect 2 "no column 'Dice'" "$u3d" report --out none.html --csv points.csv --chart share,Dice,net
+expect 2 "no column 'Dice'" "$u3d" report --out none.html --chart points.csv:share,Dice,net
+expect 2 'FILE:X,Y,BY' "$u3d" report --out none.html --chart share,IoU,net
 expect 2 'nothing to show' "$u3d" report --out none.html
 expect 3 'config.json' "$u3d" report --out none.html data
 printf 'iteration,seconds,loss\n' >two/log.csv

@@ -8,8 +8,9 @@
 #
 # LABEL and DATA have dense labels; those of evenly spaced slices are trained on, the others only score. Results:
 #   OUT/results.csv    a line per run, test set and label
-#   OUT/table.md       mean and standard deviation over seeds of the foreground's IoU, as the paper's tables are laid out
-#   OUT/report.html    the same with a chart, and the runs of the last network: curves and settings
+#   OUT/table.md       mean and standard deviation over seeds of the foreground's IoU, as the paper's tables are laid out (table.csv)
+#   OUT/report.html    the same with a chart, slices with annotation, predictions and truth, and a run of each network with its
+#                      curves and settings; also as report.pdf where chromium is installed
 #
 # environment: NETS="paper paper-bn paper2d auto"  SEEDS="1 2 3"  TIME=10m per run  FOLDS=3
 #              SLICES="1,1,1 2,2,1 3,3,2 5,5,3": across x, y, z; folds and volumes take the last
@@ -98,8 +99,7 @@ crossval() {
 folds_experiment() { crossval "$(annotate "$most" annotation)" --image "$image" --label "$out/annotation.nii.gz"; }
 
 volumes_experiment() {
-  local labels=labels images=images percent
-  [ -d "$data/labelsTr" ] && labels=labelsTr images=imagesTr
+  local percent
   mkdir -p "$out/data"
   ln -sfn "$data/$images" "$out/data/$images"
   [ ! -e "$data/dataset.json" ] || cp "$data/dataset.json" "$out/data/"
@@ -117,37 +117,84 @@ table() {
       n[$1, $3]++; sum[$1, $3] += $6; squares[$1, $3] += $6 * $6
     }
     END {
-      printf "| test | annotated |"; for (c = 1; c <= columns; c++) printf " %s |", net[c]
-      printf "\n|---|---|"; for (c = 1; c <= columns; c++) printf "---|"
+      printf "test,annotated"; for (c = 1; c <= columns; c++) printf ",%s", net[c]
       for (r = 1; r <= rows; r++) {
-        printf "\n| %s | %s %% |", test[r], percent[r]
+        printf "\n%s,%s %%", test[r], percent[r]
         for (c = 1; c <= columns; c++) {
           k = test[r] SUBSEP net[c]
-          if (!n[k]) { printf " |"; continue }
-          printf " %.3f", sum[k] / n[k]; if (n[k] > 1) printf " ± %.3f", spread(n[k], sum[k], squares[k]); printf " |"
+          printf ","
+          if (!n[k]) continue
+          printf "%.3f", sum[k] / n[k]; if (n[k] > 1) printf " ± %.3f", spread(n[k], sum[k], squares[k])
           total[c] += sum[k] / n[k]; known[c]++
         }
       }
-      printf "\n| average | |"; for (c = 1; c <= columns; c++) printf " %.3f |", known[c] ? total[c] / known[c] : 0
+      printf "\naverage,"; for (c = 1; c <= columns; c++) printf ",%.3f", known[c] ? total[c] / known[c] : 0
       printf "\n"
-    }' "$out/results.csv" >"$out/table.md"
+    }' "$out/results.csv" >"$out/table.csv"
+  sed 's/,/ | /g; s/.*/| & |/' "$out/table.csv" | sed '1{p;s/[^|]\+/---/g}' >"$out/table.md"
+}
+
+# IoU over the annotated share of voxels, or over the folds.
+chart() {
+  local x=fold
+  [ "$experiment" = slices ] && x=annotated
+  awk -F, -v x=$x '
+    NR > 1 && $5 == "foreground" { at = x == "fold" ? substr($1, 6) : $2; n[at "," $3]++; sum[at "," $3] += $6 }
+    END { for (k in n) { split(k, part, ","); printf "%s,%.4f,%s\n", part[1], sum[k] / n[k], part[2] } }' "$out/results.csv" |
+    sort -t, -k3,3 -k1,1n | sed "1i $x,IoU,net" >"$out/chart.csv"
+  echo "$out/chart.csv:$x,IoU,net"
+}
+
+# figure IMAGE ANNOTATION TRUTH: beside each other, with what every network made of it (first seed). Prints the caption.
+figure() {
+  local net prediction columns="image, annotation"
+  local files=()
+  for net in copy $nets; do
+    case $experiment,$net in
+      slices,copy) prediction=$out/copy_${most//,/_}.nii.gz ;;
+      slices,*) prediction=$out/run_${most//,/_}_${net}_${seeds%% *}/prediction.nii.gz ;;
+      *) prediction=$(ls "$out/cv_${net}_${seeds%% *}/fold_0/predictions/"*.nii.gz 2>/dev/null | head -n 1) ;;
+    esac
+    [ -e "$prediction" ] && [ ${#files[@]} -lt 6 ] || continue
+    files+=("$prediction")
+    columns="$columns, $net"
+  done
+  "$u3d" --quiet picture --image "$1" --label "$2" --output "$out/picture.png" --force "${files[@]}" "$3" >/dev/null
+  echo "$columns, truth"
 }
 
 report() {
-  local runs
-  awk -F, 'NR == 1 { print "annotated,IoU,net" } NR > 1 && $5 == "foreground" { n[$2 "," $3]++; sum[$2 "," $3] += $6 }
-    END { for (k in n) { split(k, part, ","); printf "%s,%.4f,%s\n", part[1], sum[k] / n[k], part[2] } }' "$out/results.csv" |
-    { read -r head; echo "$head"; sort -t, -k3,3 -k1,1n; } >"$out/chart.csv"
-  runs=$(ls -d "$out"/run_*_"${nets##* }"_* "$out"/cv_"${nets##* }"_*/fold_*/run 2>/dev/null | head -n 8 || true)
-  "$u3d" --quiet report --out "$out/report.html" --force --title "$experiment: $(basename "$(dirname "$out")")/$(basename "$out")" \
-    --csv "$out/chart.csv" --chart annotated,IoU,net $runs >/dev/null
+  local picture runs case annotation
+  if [ "$experiment" = volumes ]; then
+    case=$(basename "$(ls "$out/cv_${nets%% *}_${seeds%% *}/fold_0/predictions/"*.nii.gz | head -n 1)" .nii.gz)
+    picture=$(figure "$(ls "$data/$images/$case"*.nii.gz | head -n 1)" "$out/data/$labels/$case.nii.gz" "$data/$labels/$case.nii.gz")
+  else
+    annotation=$out/annotation.nii.gz
+    [ "$experiment" = folds ] || annotation=$out/annotation_${most//,/_}.nii.gz
+    picture=$(figure "$image" "$annotation" "$label")
+  fi
+  runs=$(for net in $nets; do ls -d "$out/run_${most//,/_}_${net}_${seeds%% *}" "$out/cv_${net}_${seeds%% *}/fold_0/run" 2>/dev/null || true; done)
+  "$u3d" --quiet report --out "$out/report.html" --force --title "$title" --csv "$out/table.csv" --chart "$(chart)" \
+    --picture "$out/picture.png" --caption "$picture" $runs >/dev/null
+  browser=$(command -v chromium google-chrome chrome | head -n 1) || return 0
+  "$browser" --headless --no-sandbox --disable-gpu --no-pdf-header-footer --print-to-pdf="$out/report.pdf" "file://$out/report.html" 2>/dev/null || true
 }
 
 [ $# -ge 3 ] || usage
 experiment=$1
 case $experiment in
-  slices | folds) [ $# -eq 4 ] || usage; image=$(realpath "$2") label=$(realpath "$3") out=$4 ;;
-  volumes) [ $# -eq 3 ] || usage; data=$(realpath "$2") out=$3 ;;
+  slices | folds)
+    [ $# -eq 4 ] || usage
+    image=$(realpath "$2") label=$(realpath "$3") out=$4
+    title="$experiment: $(basename "$image")"
+    ;;
+  volumes)
+    [ $# -eq 3 ] || usage
+    data=$(realpath "$2") out=$3
+    title="volumes: $(basename "$data")"
+    labels=labels images=images
+    [ ! -d "$data/labelsTr" ] || labels=labelsTr images=imagesTr
+    ;;
   *) usage ;;
 esac
 mkdir -p "$out"
