@@ -76,12 +76,11 @@ static void labels_warn(const u3d_dataset *d, const u3d_labels *found, const u3d
         U3D_WARN("cases", "label values without a name in dataset.json, used all the same: %s", list);
     labels_list(table, labels_any, list, sizeof list);
     if (found->has_unlabeled && found->unlabeled == 0)
-        U3D_WARN(
-            "cases",
-            "0 means unlabelled, so that no background voxel is annotated: the network knows only the labels "
-            "%s "
-            "and gives one of them to every voxel; to have background, paint some with a value of its own",
-            list);
+        U3D_WARN("cases",
+                 "0 means unlabelled: the network gives every voxel one of the labels %s; if none of them "
+                 "stands for "
+                 "the background, paint some of it with a value of its own",
+                 list);
     else if (table->background && !labels_has(found, 0))
         U3D_WARN("cases", "no background voxel (0) is annotated anywhere: the network never sees one");
     if (table->n == 1) U3D_WARN("cases", "%s is the only label value: there is nothing to tell apart", list);
