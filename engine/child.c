@@ -1,7 +1,9 @@
 /* fork, a pipe, and the child's result through it. */
 #include "engine/child.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,6 +30,7 @@ bool u3d_child_run(void (*work)(void *context), void *context, void *result, siz
     if (pipe(ends) != 0) return false;
     const pid_t child = fork();
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
         work(context);
         _exit(send_all(ends[1], result, bytes) ? 0 : 1);
     }

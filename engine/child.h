@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 /* Forks; the child calls work(context), which fills *result, and ends; its result (`bytes`, no pointers) comes back.
+ * Where the parent ends first, the child gets SIGTERM.
  * False where it does not: no process could be started, or it ended early, by *signal_number if that is not 0. */
 bool u3d_child_run(void (*work)(void *context), void *context, void *result, size_t bytes, int *signal_number);
 

@@ -17,6 +17,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 enum { TEMP_TRIES = 1000 }; /* names left over by a killed process of the same number are stepped over */
 
@@ -81,6 +82,27 @@ u3d_status u3d_path_size(const char *path, uint64_t *bytes)
     if (!S_ISREG(info.st_mode)) return u3d_fail(U3D_E_IO, "open '%s': not a regular file", path);
     *bytes = (uint64_t)info.st_size;
     return U3D_OK;
+}
+
+u3d_status u3d_path_hash(const char *path, char text[24])
+{
+    enum { BLOCK = 1 << 16 };
+    uint64_t bytes, read = 0;
+    U3D_TRY(u3d_path_size(path, &bytes));
+    FILE *f = fopen(path, "rb");
+    if (!f) return u3d_fail(U3D_E_IO, "open '%s': %s", path, strerror(errno));
+    XXH64_state_t *state = XXH64_createState();
+    uint8_t *block = u3d_new_uninit(BLOCK, 1);
+    if (state) XXH64_reset(state, 0);
+    for (size_t n; state && block && (n = fread(block, 1, BLOCK, f)) > 0; read += n)
+        XXH64_update(state, block, n);
+    if (state) (void)snprintf(text, 24, "%016llx", (unsigned long long)XXH64_digest(state));
+    const bool made = state && block;
+    XXH64_freeState(state);
+    u3d_free(block);
+    fclose(f);
+    if (!made) return u3d_fail(U3D_E_NOMEM, "reading '%s': out of memory", path);
+    return read == bytes ? U3D_OK : u3d_fail(U3D_E_IO, "%s: it could be read in part only", path);
 }
 
 static int path_compare(const void *a, const void *b)

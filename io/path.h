@@ -13,6 +13,7 @@ bool u3d_path_exists(const char *path);
 bool u3d_path_is_dir(const char *path);
 u3d_status u3d_path_make_dir(const char *path); /* with parents; an existing folder is fine; U3D_E_OUTPUT */
 u3d_status u3d_path_size(const char *path, uint64_t *bytes);
+u3d_status u3d_path_hash(const char *path, char text[24]); /* xxh64 of its bytes, 16 hexadecimal digits */
 /* Names in a folder (no path), sorted, without those starting with '.'; array and names owned by the caller. */
 u3d_status u3d_path_list(const char *dir, char ***names, int *n);
 void u3d_path_list_free(char **names, int n);

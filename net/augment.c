@@ -122,9 +122,9 @@ static void augment_plan_turns(const u3d_config *c, const u3d_cases *cases, cons
  * patches that do not follow it. */
 static const double MOST_ANISOTROPIC = 3;
 
-/* One axis at most: with two of them no plane would be left to rotate in. in_plane=on: that of the widest
- * spacing, the first of equals. auto: that whose spacing is so much wider; else that along which the patch is
- * so much shorter, where it is one alone. */
+/* One axis at most: with two of them no plane would be left to rotate in. That across the slices of a 2D
+ * network. Else in_plane=on: that of the widest spacing, the first of equals. auto: that whose spacing is so
+ * much wider; else that along which the patch is so much shorter, where it is one alone. */
 static void augment_plan_coarse(const u3d_config *c, const double spacing[3], bool coarse[3])
 {
     int widest = 0, n_short = 0, shortest = 0;
@@ -141,8 +141,12 @@ static void augment_plan_coarse(const u3d_config *c, const double spacing[3], bo
         n_short++;
     }
     memset(coarse, 0, 3 * sizeof *coarse);
-    if (c->augment.in_plane == U3D_SWITCH_OFF) return;
-    if (c->augment.in_plane == U3D_SWITCH_ON || spacing[widest] > MOST_ANISOTROPIC * finest)
+    const int across = u3d_config_across(c);
+    if (across >= 0)
+        coarse[across] = true;
+    else if (c->augment.in_plane == U3D_SWITCH_OFF)
+        return;
+    else if (c->augment.in_plane == U3D_SWITCH_ON || spacing[widest] > MOST_ANISOTROPIC * finest)
         coarse[widest] = true;
     else if (n_short == 1)
         coarse[shortest] = true;

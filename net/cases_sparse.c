@@ -168,26 +168,35 @@ static int64_t plane_of(const int64_t size[3], int axis, int64_t at)
     return axis == 2 ? at % size[2] : axis == 1 ? at / size[2] % size[1] : at / (size[1] * size[2]);
 }
 
+/* Which planes across `axis` are annotated ones among others: (*slice)[plane]; NULL: none stand out. */
+static u3d_status slices_across(const u3d_volume *classes, int axis, bool **slice)
+{
+    const uint8_t *v = classes->data;
+    const int64_t n = classes->size[axis], voxels = u3d_volume_voxels(classes);
+    int64_t *count = u3d_new((size_t)n * 2, sizeof *count), *at = count + n, found = 0;
+    *slice = u3d_new((size_t)n, sizeof **slice);
+    const bool made = count && *slice;
+    for (int64_t i = 0; made && i < voxels; i++)
+        if (v[i] != U3D_UNLABELED) count[plane_of(classes->size, axis, i)]++;
+    if (made) found = u3d_case_annotated(count, n, at);
+    for (int64_t i = 0; i < found; i++) (*slice)[at[i]] = true;
+    u3d_free(count);
+    if (found > 0) return U3D_OK;
+    u3d_free(*slice);
+    *slice = NULL;
+    return made ? U3D_OK : U3D_E_NOMEM;
+}
+
 u3d_status u3d_case_find_slices(const u3d_cases *c, const u3d_volume *classes, u3d_case_entry *e)
 {
     if (!c->slices_only) return U3D_OK;
-    const uint8_t *v = classes->data;
-    const int64_t n = classes->size[c->across], voxels = u3d_volume_voxels(classes);
-    int64_t labelled = 0, *count = u3d_new((size_t)n * 2, sizeof *count), *at = count + n;
-    e->slice = u3d_new((size_t)n, sizeof *e->slice);
-    if (!count || !e->slice) {
-        u3d_free(count);
-        return U3D_E_NOMEM;
-    }
-    for (int64_t i = 0; i < voxels; i++)
-        if (v[i] != U3D_UNLABELED) count[plane_of(classes->size, c->across, i)]++, labelled++;
-    const int64_t found = u3d_case_annotated(count, n, at);
-    for (int64_t i = 0; i < found; i++) e->slice[at[i]] = true;
-    u3d_free(count);
-    if (found > 0) return U3D_OK;
-    u3d_free(e->slice);
-    e->slice = NULL;
-    if (2 * labelled > voxels) return U3D_OK; /* dense: every slice is one */
+    bool *others = NULL;
+    U3D_TRY(slices_across(classes, c->across, &e->slice));
+    for (int axis = 0; axis < 3 && !e->slice && !others; axis++)
+        if (axis != c->across) U3D_TRY(slices_across(classes, axis, &others));
+    const bool elsewhere = others != NULL;
+    u3d_free(others);
+    if (!elsewhere) return U3D_OK; /* dense labels, boxes and scribbles: every slice is one */
     return u3d_fail(
         U3D_E_ARG,
         "case '%s': no slice across %c is annotated, and a 2D network learns from whole slices; choose "

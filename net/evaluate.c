@@ -79,7 +79,7 @@ static u3d_status case_measure(const u3d_evaluate_opts *o, const u3d_volume *pre
     int n = 0;
     if (!values || !p || !r) U3D_GO(U3D_E_NOMEM);
     for (int k = 0; k < t->n; k++)
-        if (t->item[k].value != 0) values[n++] = t->item[k].value;
+        if (t->item[k].value != o->background) values[n++] = t->item[k].value;
     U3D_GO(u3d_surface_voxels(prediction, values, n, o->threads, p));
     U3D_GO(u3d_surface_voxels(reference, values, n, o->threads, r));
     for (int i = 0; i < n; i++)

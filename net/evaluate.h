@@ -13,7 +13,8 @@ typedef struct u3d_evaluate_opts {
     /* File or folder each; a dataset folder as reference means its labels. */
     const char *prediction, *reference;
     bool unlabeled_given;
-    int32_t unlabeled; /* reference voxels of this value do not count */
+    int32_t unlabeled;  /* reference voxels of this value do not count */
+    int32_t background; /* no measures of this label; 0 in most files */
     bool surface;      /* distances between surfaces, too: net/surface.h */
     double tolerance;  /* of NSD, >= 0, in the files' unit */
     int threads;       /* results do not depend on it */
@@ -24,7 +25,7 @@ typedef struct u3d_evaluate_opts {
  *  "mean": {"1": {...}}, "foreground_mean": {...}, "cases", "references_without_prediction", "unlabeled",
  *  "surface": null or {"tolerance", "unit", "cases", "note"}}
  *
- * Labels are the files' own values, 0 is background and left out. Per label, with P the predicted and R the
+ * Labels are the files' own values, `background` is left out. Per label, with P the predicted and R the
  * reference voxels among those that are annotated (all, unless `unlabeled` names others):
  *
  *   Dice        2|P and R| / (|P| + |R|)                  ratios are null where 0 / 0

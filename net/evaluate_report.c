@@ -119,7 +119,7 @@ static bool case_json(const writer *w, int i, cJSON *per_case)
               cJSON_AddStringToObject(entry, "reference_file", c->reference) &&
               (!c->image || cJSON_AddStringToObject(entry, "image_file", c->image));
     for (int k = 0; ok && k < w->values->n; k++) {
-        if (w->values->item[k].value == 0) continue;
+        if (w->values->item[k].value == w->o->background) continue;
         snprintf(key, sizeof key, "%d", w->values->item[k].value);
         metrics_of(&w->t[i], w->values->item[k].value, m);
         mean_add(&over_labels, m);
@@ -177,7 +177,8 @@ static bool totals_json(const writer *w, cJSON *root)
     cJSON *means = cJSON_AddObjectToObject(root, "mean");
     bool ok = means != NULL;
     for (int k = 0; ok && k < w->values->n; k++)
-        if (w->values->item[k].value != 0) ok = label_json(w, w->values->item[k].value, means, &foreground);
+        if (w->values->item[k].value != w->o->background)
+            ok = label_json(w, w->values->item[k].value, means, &foreground);
     mean_get(&foreground, m);
     return ok && metrics_json(w, root, "foreground_mean", m) &&
            cJSON_AddNumberToObject(root, "cases", w->p->n) &&

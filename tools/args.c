@@ -90,6 +90,7 @@ static struct poptOption evaluate_options[] = {
     STRING(prediction, "label file or folder", "FILE|DIR"),
     STRING(reference, "label file, folder of label files, or data set", "FILE|DIR"),
     STRING(unlabeled, "reference voxels of this value do not count", "V"),
+    STRING(background, "label that the means leave out (default 0)", "V"),
     STRING(tolerance, "NSD: share of the surfaces that lie within so many mm (default 1; in the files' unit where it is another)",
            "MM"),
     OPTION_FLAG("no-surface", no_surface, "no HD95, ASSD, NSD: they cost about as much time as reading the files"),
@@ -112,7 +113,8 @@ static struct poptOption crossval_options[] = {
     STRING(time, "train each fold for so long", "TIME"),
     OPTION("validate-every", validate_every, "as in train", "N"),
     FLAG(tta, "predict with mirrored copies of each tile"),
-    STRING(reference, "score against these labels instead, as dense ones of what was trained on sparsely", "FILE|DIR"),
+    STRING(reference, "with --data: score against these labels instead, as dense ones of what was trained on sparsely", "DIR"),
+    STRING(background, "label that the means leave out (default 0)", "V"),
     POPT_TABLEEND};
 
 static struct poptOption report_options[] = {
@@ -121,6 +123,7 @@ static struct poptOption report_options[] = {
     STRING(prediction, "scores and pictures of these label files (with --reference)", "FILE|DIR"),
     STRING(reference, "label file, folder of label files, or data set", "FILE|DIR"),
     STRING(unlabeled, "reference voxels of this value do not count", "V"),
+    STRING(background, "label that the means leave out (default 0)", "V"),
     STRING(image, "of one case: its image", "FILE"),
     STRING(csv, "a table to show", "FILE"),
     STRING(chart, "column Y of a table over its column X, a line for each value of BY", "FILE:X,Y,BY"),
@@ -362,7 +365,7 @@ void args_done(args *a)
                         &a->repeat,         &a->slices,    &a->count,   &a->size,       &a->merge,
                         &a->rest_output,    &a->tolerance, &a->csv,     &a->picture,
                         &a->folds,      &a->title,     &a->copy,    &a->chart,
-                        &a->caption};
+                        &a->caption,    &a->background};
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
         free(*strings[i]); /* popt's own, from malloc */
     for (int i = 0; a->set && a->set[i]; i++) free(a->set[i]);

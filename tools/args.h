@@ -21,7 +21,7 @@ typedef struct args {
     int resume;
     /* predict, evaluate */
     char *model, *input, *output, *step, *prediction, *reference;
-    char *tolerance, *csv, *picture;
+    char *tolerance, *csv, *picture, *background;
     int probabilities, tta, no_surface;
     /* info, bench, devices, verify */
     char *batch, *plan, *dot, *repeat;
@@ -37,6 +37,7 @@ typedef struct args {
     double started;           /* u3d_clock() at the start of main                 */
     volatile int *stop;       /* set by SIGINT and SIGTERM                        */
     bool terminal;            /* stderr is one                                    */
+    bool no_report;           /* train: crossval scores the fold itself           */
 } args;
 
 typedef struct command {

@@ -8,6 +8,8 @@
 #include "io/path.h"
 #include "io/volume.h"
 
+static const double TOLERANCE_MAX = 1e6;
+
 static u3d_status cases_all(args_cases *c)
 {
     c->train = u3d_new((size_t)c->data->n_cases, sizeof *c->train);
@@ -53,6 +55,18 @@ u3d_status args_unlabeled(const args *a, bool *given, int32_t *value)
     if (*given) U3D_TRY(args_int("--unlabeled", a->unlabeled, INT32_MIN, INT32_MAX, &v));
     *value = (int32_t)v;
     return U3D_OK;
+}
+
+u3d_status args_evaluate(const args *a, u3d_evaluate_opts *o)
+{
+    int64_t background = 0;
+    *o = (u3d_evaluate_opts){
+        .prediction = a->prediction, .reference = a->reference, .surface = !a->no_surface, .tolerance = 1};
+    U3D_TRY(args_unlabeled(a, &o->unlabeled_given, &o->unlabeled));
+    if (a->background) U3D_TRY(args_int("--background", a->background, INT32_MIN, INT32_MAX, &background));
+    o->background = (int32_t)background;
+    if (a->tolerance) U3D_TRY(args_real("--tolerance", a->tolerance, 0, TOLERANCE_MAX, &o->tolerance));
+    return args_threads(a, &o->threads);
 }
 
 u3d_status args_slices(const char *text, int64_t n[3])

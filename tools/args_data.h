@@ -3,6 +3,7 @@
 #define U3D_TOOLS_ARGS_DATA_H
 
 #include "io/dataset.h"
+#include "net/evaluate.h"
 #include "tools/args.h"
 
 typedef struct args_cases {
@@ -17,6 +18,8 @@ void args_cases_close(args_cases *c);
 
 /* --unlabeled V. */
 u3d_status args_unlabeled(const args *a, bool *given, int32_t *value);
+/* --prediction, --reference, --unlabeled, --background, --threads, --no-surface, --tolerance. */
+u3d_status args_evaluate(const args *a, u3d_evaluate_opts *o);
 /* --slices NX,NY,NZ -> counts across x, y, z. */
 u3d_status args_slices(const char *text, int64_t n[3]);
 

@@ -3,8 +3,8 @@
  *   OUT/crossval.json        what was asked for: the same call goes on where it stopped, another is refused
  *   OUT/splits_final.json    the folds, where no --split names them
  *   OUT/fold_K/              run/ (u3d train's), predictions/, summary.json (u3d evaluate's: where it is, the
- *                            fold is done); of one volume also the fold's labels, train.nii.gz and
- * test.nii.gz OUT/summary.json, .csv   every fold, their mean and spread; every fold and label
+ *                            fold is done); of one volume also the fold's labels, train.nii.gz, test.nii.gz
+ *   OUT/summary.json, .csv   every fold, their mean and spread; every fold and label
  *
  * Training and prediction run in processes of their own, as the commands that a user would call. */
 #include <math.h>
@@ -137,6 +137,7 @@ static u3d_status fold_train(const crossval *c, fold *f)
     args a = *c->a;
     a.out = f->run;
     a.json = 0;
+    a.no_report = true;
     if (exists_in(f->run, "checkpoint.safetensors")) {
         a.resume = 1;
         a.force = 0;
@@ -190,16 +191,15 @@ static u3d_status fold_score(const crossval *c, const fold *f)
     u3d_status status = U3D_OK;
     char *prediction = NULL;
     cJSON *summary = NULL;
-    u3d_evaluate_opts o = {
-        .prediction = f->predictions, .reference = c->a->data, .surface = true, .tolerance = 1};
-    U3D_TRY(args_threads(c->a, &o.threads));
-    U3D_TRY(args_unlabeled(c->a, &o.unlabeled_given, &o.unlabeled));
+    u3d_evaluate_opts o;
+    U3D_TRY(args_evaluate(c->a, &o));
+    o.prediction = f->predictions;
     if (!c->split) {
         U3D_TRY(only_file(f->predictions, &prediction));
         o.prediction = prediction;
         o.reference = f->test;
-    } else if (c->a->reference) {
-        o.reference = c->a->reference;
+    } else if (!o.reference) {
+        o.reference = c->a->data;
     }
     U3D_GO(u3d_evaluate(&o, &summary));
     U3D_GO(u3d_json_write(f->summary, summary));
@@ -234,6 +234,22 @@ done:
 
 /* ---- what was asked for ---- */
 
+/* Folds are dealt anew by every call: where these files have changed, tested slices or volumes might have
+ * been trained on. */
+static u3d_status request_contents(const args *a, cJSON *json)
+{
+    const struct {
+        const char *name, *path;
+    } files[] = {{"content of label", a->label}, {"content of split", a->split}};
+    char hash[24];
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        if (!files[i].path) continue;
+        U3D_TRY(u3d_path_hash(files[i].path, hash));
+        if (!cJSON_AddStringToObject(json, files[i].name, hash)) return U3D_E_NOMEM;
+    }
+    return U3D_OK;
+}
+
 static u3d_status request_json(const crossval *c, cJSON **out)
 {
     const args *a = c->a;
@@ -247,6 +263,7 @@ static u3d_status request_json(const crossval *c, cJSON **out)
                    {"unlabeled", a->unlabeled, false},
                    {"net", a->net ? a->net : "auto", false},
                    {"reference", a->reference, true},
+                   {"background", a->background, false},
                    {"iterations", a->iterations, false},
                    {"time", a->time, false},
                    {"validate_every", a->validate_every, false},
@@ -264,9 +281,30 @@ static u3d_status request_json(const crossval *c, cJSON **out)
     ok = ok && set;
     for (int i = 0; ok && i < args_set_count(a); i++)
         ok = cJSON_AddItemToArray(set, cJSON_CreateString(a->set[i]));
-    *out = ok ? json : NULL;
-    if (!ok) cJSON_Delete(json);
-    return ok ? U3D_OK : u3d_fail(U3D_E_NOMEM, "storing the options: out of memory");
+    u3d_status status =
+        ok ? request_contents(a, json) : u3d_fail(U3D_E_NOMEM, "storing the options: out of memory");
+    *out = status == U3D_OK ? json : NULL;
+    if (status != U3D_OK) cJSON_Delete(json);
+    return status;
+}
+
+/* A call that failed before its first iteration binds nobody. */
+static bool anything_done(const crossval *c)
+{
+    char *config = u3d_path_join(c->a->out, "fold_0/run/config.json");
+    const bool done = config && u3d_path_exists(config);
+    u3d_free(config);
+    return done;
+}
+
+static u3d_status request_begin(const crossval *c, const char *path, const cJSON *wanted)
+{
+    char *split = u3d_path_join(c->a->out, "splits_final.json");
+    if (!split) return U3D_E_NOMEM;
+    if (u3d_path_exists(path)) (void)remove(split); /* our own, of the call that failed */
+    u3d_free(split);
+    U3D_TRY(u3d_path_make_dir(c->a->out));
+    return u3d_json_write(path, wanted);
 }
 
 /* Begins OUT, or finds what was asked for there to be the same. */
@@ -277,9 +315,8 @@ static u3d_status request_settle(const crossval *c)
     char *path = u3d_path_join(c->a->out, "crossval.json");
     if (!path) return U3D_E_NOMEM;
     U3D_GO(request_json(c, &wanted));
-    if (!u3d_path_exists(path)) {
-        U3D_GO(u3d_path_make_dir(c->a->out));
-        U3D_GO(u3d_json_write(path, wanted));
+    if (!u3d_path_exists(path) || !anything_done(c)) {
+        U3D_GO(request_begin(c, path, wanted));
         goto done;
     }
     U3D_GO(u3d_json_read(path, &found));
@@ -372,6 +409,9 @@ static u3d_status options_check(crossval *c)
         return u3d_fail(U3D_E_ARG, "u3d crossval: expected --data DIR, or --image FILE with --label FILE");
     if ((a->split || a->reference) && !a->data)
         return u3d_fail(U3D_E_ARG, "u3d crossval: --split and --reference need --data");
+    if (a->reference && !u3d_path_is_dir(a->reference))
+        return u3d_fail(U3D_E_IO, "--reference '%s': expected a folder of label files, or a data set",
+                        a->reference);
     U3D_TRY(args_unlabeled(a, &given, &c->unlabeled));
     if (!a->data && !given)
         return u3d_fail(U3D_E_ARG,

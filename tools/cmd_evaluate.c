@@ -5,17 +5,11 @@
 #include "tools/args_data.h"
 #include "tools/evaluate_out.h"
 
-static const double TOLERANCE_MAX = 1e6;
-
 static u3d_status read_options(const args *a, u3d_evaluate_opts *o)
 {
-    *o = (u3d_evaluate_opts){
-        .prediction = a->prediction, .reference = a->reference, .surface = !a->no_surface, .tolerance = 1};
     U3D_TRY(args_need("evaluate", "--prediction FILE|DIR", a->prediction));
     U3D_TRY(args_need("evaluate", "--reference FILE|DIR", a->reference));
-    U3D_TRY(args_unlabeled(a, &o->unlabeled_given, &o->unlabeled));
-    U3D_TRY(args_threads(a, &o->threads));
-    if (a->tolerance) U3D_TRY(args_real("--tolerance", a->tolerance, 0, TOLERANCE_MAX, &o->tolerance));
+    U3D_TRY(args_evaluate(a, o));
     if (a->tolerance && a->no_surface)
         return u3d_fail(U3D_E_ARG, "u3d evaluate: --tolerance says nothing with --no-surface");
     if (a->image && !a->picture)

@@ -203,11 +203,9 @@ static u3d_status write_evaluation(report *r)
     if (!a->prediction && !a->reference) return U3D_OK;
     U3D_TRY(args_need("report", "--prediction FILE|DIR", a->prediction));
     U3D_TRY(args_need("report", "--reference FILE|DIR", a->reference));
-    u3d_evaluate_opts o = {
-        .prediction = a->prediction, .reference = a->reference, .surface = true, .tolerance = 1};
-    U3D_TRY(args_unlabeled(a, &o.unlabeled_given, &o.unlabeled));
-    U3D_TRY(args_threads(a, &o.threads));
-    char *png = u3d_format("%s.png", a->out);
+    u3d_evaluate_opts o;
+    U3D_TRY(args_evaluate(a, &o));
+    char *png = u3d_format("%s.picture.tmp", a->out);
     if (!png) return U3D_E_NOMEM;
     U3D_GO(u3d_evaluate(&o, &summary));
     html_heading(&r->page, "Scores");

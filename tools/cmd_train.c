@@ -162,8 +162,10 @@ u3d_status cmd_train(const args *given)
     o.data = cases.data;
     o.train = cases.train;
     o.n_train = cases.n_train;
-    o.report = cases.val;
-    o.n_report = cases.n_val;
+    if (!a.no_report) {
+        o.report = cases.val;
+        o.n_report = cases.n_val;
+    }
     U3D_GO(args_open_backend(&a, &backend));
     U3D_GO(u3d_train(backend, &o, &result));
     U3D_GO(print_result(&a, &result));

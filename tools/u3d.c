@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "engine/clock.h"
@@ -10,12 +11,20 @@
 #include "engine/log.h"
 #include "tools/args.h"
 
-static volatile int stop_requested;
+static volatile int *stop_requested; /* shared with processes that are forked: they stop with their parent */
+
+static bool stop_open(void)
+{
+    void *shared = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) return false;
+    stop_requested = shared;
+    return true;
+}
 
 /* The first signal asks; the second ends the program at once, as people expect. */
 static void on_signal(int signal_number)
 {
-    stop_requested = 1;
+    *stop_requested = 1;
     signal(signal_number, SIG_DFL);
 }
 
@@ -57,9 +66,10 @@ int main(int argc, char **argv)
     const command *c;
     const double started = u3d_clock();
     u3d_status status = args_parse(argc, (const char **)argv, &a, &c);
+    if (status == U3D_OK && c && !stop_open()) status = u3d_fail(U3D_E_NOMEM, "starting: out of memory");
     if (status == U3D_OK && c) {
         a.started = started;
-        a.stop = &stop_requested;
+        a.stop = stop_requested;
         a.terminal = isatty(STDERR_FILENO);
         if (a.quiet) u3d_log_set_level(U3D_LOG_WARN);
         if (a.verbose) u3d_log_set_level(U3D_LOG_DEBUG);

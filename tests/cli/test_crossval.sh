@@ -20,18 +20,27 @@ check "a fold that lacks its prediction is predicted again" cmp before.json cv/s
 expect 2 "another 'seed'" "$u3d" crossval --data data --folds 3 --out cv --iterations 6 $small --seed 2
 expect 2 "another 'folds'" "$u3d" crossval --data data --folds 2 --out cv --iterations 6 $small
 expect 2 '4 folds of the 3 cases' "$u3d" crossval --data data --folds 4 --out four --iterations 6 $small
-expect 0 'fold 1' "$u3d" crossval --data data --split cv/splits_final.json --out given --iterations 6 $small
+expect 2 "unknown|no setting|'nonsense'" "$u3d" crossval --data data --folds 3 --out four --iterations 6 $small --set nonsense=1
+expect 0 'mean, foreground' "$u3d" crossval --data data --folds 3 --out four --iterations 6 $small
+check "calls that failed before they began bind nobody" cmp before.json four/summary.json
+cp cv/splits_final.json splits.json
+expect 0 'fold 1' "$u3d" crossval --data data --split splits.json --out given --iterations 6 $small
 check "the same folds from a file, the same scores" cmp cv/summary.json given/summary.json
+echo >>splits.json
+expect 2 "another 'content of split'" "$u3d" crossval --data data --split splits.json --out given --iterations 6 $small
 
 expect 0 'mean, foreground' "$u3d" crossval --data data --split cv/splits_final.json --out dense --iterations 6 $small --reference data/labelsDense
 check "dense labels are another reference" test "$(grep -c . dense/summary.csv)" -gt 0 -a ! "$(cat dense/summary.csv)" = "$(cat cv/summary.csv)"
 
-# Interrupted in the middle of a training.
+expect 3 'expected a folder' "$u3d" crossval --data data --folds 3 --out none --reference nowhere --iterations 6 $small
+expect 0 'mean, foreground' "$u3d" crossval --data data --folds 3 --out without --iterations 6 $small --background 1
+check "the background that was named is left out" test "$(grep -c '^[0-9]*,[0-9]*,1,' without/summary.csv)" -eq 0 -a "$(grep -c '^[0-9]*,[0-9]*,0,' without/summary.csv)" -gt 0
+
+# Interrupted in the middle of a training: one signal to the parent alone.
 "$u3d" crossval --data data --folds 3 --out cut --iterations 60 $small >out.txt 2>err.txt &
 pid=$!
 for _ in $(seq 200); do [ "$(cat cut/fold_0/run/log.csv 2>/dev/null | wc -l)" -gt 4 ] && break; sleep 0.05; done
-kill -INT $pid
-pkill -INT -P $pid
+kill -TERM $pid
 wait $pid
 check "an interrupted cross-validation exits with 130" test $? -eq 130
 expect 0 'mean, foreground' "$u3d" crossval --data data --folds 3 --out cut --iterations 60 $small
@@ -41,8 +50,10 @@ check "and goes on as if nothing had happened" cmp cut/summary.json whole/summar
 # The slices of one volume.
 one="--image data/imagesTr/phantom_001.nii.gz --label data/labelsTr/phantom_001.nii.gz"
 expect 2 'unlabeled V' "$u3d" crossval $one --folds 3 --out slices --iterations 6 $small
-expect 0 'mean, foreground' "$u3d" crossval $one --folds 3 --out slices --iterations 6 $small --unlabeled 255
-check "three of nine slices in each" test -s slices/fold_2/test.nii.gz
+expect 0 'fold 2 is tested on 1 slices across x, 1 across y, 1 across z' "$u3d" crossval $one --folds 3 --out slices --iterations 6 $small --unlabeled 255
 expect 2 'too few for 10 folds' "$u3d" crossval $one --folds 10 --out ten --iterations 6 $small --unlabeled 255
 expect 2 'expected --data' "$u3d" crossval --out none --folds 3
+"$u3d" sparsify --label data/labelsDense/phantom_001.nii.gz --slices 4,4,4 --output data/labelsTr/phantom_001.nii.gz --force >/dev/null 2>&1
+rm slices/fold_2/summary.json
+expect 2 "another 'content of label'" "$u3d" crossval $one --folds 3 --out slices --iterations 6 $small --unlabeled 255
 finish
