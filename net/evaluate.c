@@ -166,7 +166,7 @@ static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const 
             "%d of %d predictions lie on another grid than their reference, by up to %.3g voxels; they are "
             "compared voxel by voxel",
             odd->n_off, p->n, odd->worst);
-    if (p->n_unpredicted)
+    if (p->n_unpredicted && !o->part)
         U3D_WARN("evaluate", "%d references have no prediction in %s and are left out", p->n_unpredicted,
                  o->prediction);
     if (o->surface && odd->n_sparse)

@@ -194,6 +194,7 @@ static u3d_status fold_score(const crossval *c, const fold *f)
     u3d_evaluate_opts o;
     U3D_TRY(args_evaluate(c->a, &o));
     o.prediction = f->predictions;
+    o.part = true;
     if (!c->split) {
         U3D_TRY(only_file(f->predictions, &prediction));
         o.prediction = prediction;
