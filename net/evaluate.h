@@ -15,10 +15,10 @@ typedef struct u3d_evaluate_opts {
     bool unlabeled_given;
     int32_t unlabeled;  /* reference voxels of this value do not count */
     int32_t background; /* no measures of this label; 0 in most files */
-    bool part;         /* references without a prediction are meant, as in a fold: no warning */
-    bool surface;      /* distances between surfaces, too: net/surface.h */
-    double tolerance;  /* of NSD, >= 0, in the files' unit */
-    int threads;       /* results do not depend on it */
+    bool part;          /* references without a prediction are meant, as in a fold: no warning */
+    bool surface;       /* distances between surfaces, too: net/surface.h */
+    double tolerance;   /* of NSD, >= 0, in the files' unit */
+    int threads;        /* results do not depend on it */
 } u3d_evaluate_opts;
 
 /* {"metric_per_case": [{"case", "prediction_file", "reference_file", "image_file", "metrics": {"1": {...}},
