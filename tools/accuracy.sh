@@ -9,7 +9,7 @@
 #   sparse  fold 0 in 20 minutes with 1, 2, 3 and 5 annotated slices per orientation in each training volume
 #   recipe  fold 0 in 10 minutes without one ingredient each; a fifth of the fold's training cases is left out of training and
 #           scored instead of its validation cases, so that settings can be chosen by this table
-# environment: U3D=build/tools/u3d  SEED=1  TIME: instead of 10 and 20 minutes
+# environment: U3D=build/tools/u3d  SEED=1  TIME: instead of 10 and 20 minutes  TRAIN="--threads 1": further options of training
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 [ $# -ge 2 ] || { sed -n '5,12s/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -36,7 +36,7 @@ row() {
   grep -q "^$name,$fold,$time,$seed," "$scores" && { echo "$name, $time, seed $seed: done before"; return; }
   echo "$name: $time ..."
   "$u3d" train --data "$from" --split "$split" --fold "$fold" --net auto --time "$time" --seed "$seed" --out "$run" \
-    --json --force "$@" >"$run.json" 2>"$run.log" || { tail -n 3 "$run.log" >&2; exit 1; }
+    --json --force ${TRAIN:-} "$@" >"$run.json" 2>"$run.log" || { tail -n 3 "$run.log" >&2; exit 1; }
   for way in "" --tta; do
     "$u3d" --quiet predict --model "$run" --data "$data" --split "$split" --fold "$fold" --output "$run/predicted$way" --force $way >/dev/null
   done
