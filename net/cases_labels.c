@@ -78,8 +78,7 @@ static void labels_warn(const u3d_dataset *d, const u3d_labels *found, const u3d
     if (found->has_unlabeled && found->unlabeled == 0)
         U3D_WARN("cases",
                  "0 means unlabelled: the network gives every voxel one of the labels %s; if none of them "
-                 "stands for "
-                 "the background, paint some of it with a value of its own",
+                 "stands for the background, paint some of it with a value of its own",
                  list);
     else if (table->background && !labels_has(found, 0))
         U3D_WARN("cases", "no background voxel (0) is annotated anywhere: the network never sees one");

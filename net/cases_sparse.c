@@ -173,14 +173,15 @@ static u3d_status slices_across(const u3d_volume *classes, int axis, bool **slic
 {
     const uint8_t *v = classes->data;
     const int64_t n = classes->size[axis], voxels = u3d_volume_voxels(classes);
-    int64_t *count = u3d_new((size_t)n * 2, sizeof *count), *at = count + n, found = 0;
+    int64_t *count = u3d_new((size_t)n, sizeof *count), *at = u3d_new((size_t)n, sizeof *at), found = 0;
     *slice = u3d_new((size_t)n, sizeof **slice);
-    const bool made = count && *slice;
+    const bool made = count && at && *slice;
     for (int64_t i = 0; made && i < voxels; i++)
         if (v[i] != U3D_UNLABELED) count[plane_of(classes->size, axis, i)]++;
     if (made) found = u3d_case_annotated(count, n, at);
     for (int64_t i = 0; i < found; i++) (*slice)[at[i]] = true;
     u3d_free(count);
+    u3d_free(at);
     if (found > 0) return U3D_OK;
     u3d_free(*slice);
     *slice = NULL;
