@@ -24,15 +24,20 @@ static const char HEAD[] =
     "@media print{body{margin:0;max-width:none}h2{break-after:avoid}figure,tr{break-inside:avoid}}\n"
     "</style>\n";
 
+static void put(FILE *f, char c)
+{
+    switch (c) {
+    case '<': fputs("&lt;", f); break;
+    case '>': fputs("&gt;", f); break;
+    case '&': fputs("&amp;", f); break;
+    case '"': fputs("&quot;", f); break;
+    default: fputc(c, f);
+    }
+}
+
 void html_text(FILE *f, const char *text)
 {
-    for (; *text; text++) switch (*text) {
-        case '<': fputs("&lt;", f); break;
-        case '>': fputs("&gt;", f); break;
-        case '&': fputs("&amp;", f); break;
-        case '"': fputs("&quot;", f); break;
-        default: fputc(*text, f);
-        }
+    for (; *text; text++) put(f, *text);
 }
 
 static void element(html *h, const char *name, const char *text)
@@ -90,13 +95,9 @@ void html_table_begin(html *h)
 /* A path may break behind its slashes, so that it does not push the numbers off the page. */
 static void cell_text(FILE *f, const char *text)
 {
-    for (size_t n; *text; text += n) {
-        char piece[256];
-        n = strcspn(text, "/");
-        n = n + (text[n] == '/') < sizeof piece ? n + (text[n] == '/') : sizeof piece - 1;
-        (void)snprintf(piece, sizeof piece, "%.*s", (int)n, text);
-        html_text(f, piece);
-        if (piece[n - 1] == '/' && text[n]) fputs("<wbr>", f);
+    for (; *text; text++) {
+        put(f, *text);
+        if (text[0] == '/' && text[1]) fputs("<wbr>", f);
     }
 }
 

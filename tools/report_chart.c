@@ -34,9 +34,9 @@ static int csv_column(const char *head, const char *name)
     return -1;
 }
 
-static u3d_status chart_rows_read(const char *csv, const char *chart, chart_row *rows, int *n)
+static u3d_status chart_rows_read(const char *csv, char names[3][64], chart_row *rows, int *n)
 {
-    char names[3][64], cell[64], *line = NULL;
+    char cell[64], *line = NULL;
     size_t cap = 0;
     int at[3];
     u3d_status status = U3D_OK;
@@ -44,7 +44,6 @@ static u3d_status chart_rows_read(const char *csv, const char *chart, chart_row 
     if (!f) return u3d_fail(U3D_E_IO, "%s: the table cannot be read", csv);
     if (getline(&line, &cap, f) <= 0) U3D_GO(u3d_fail(U3D_E_FORMAT, "%s: the table is empty", csv));
     for (int i = 0; i < 3; i++) {
-        csv_cell(chart, i, names[i], sizeof names[i]);
         at[i] = csv_column(line, names[i]);
         if (at[i] < 0) U3D_GO(u3d_fail(U3D_E_ARG, "--chart: %s has no column '%s'", csv, names[i]));
     }
@@ -93,15 +92,13 @@ u3d_status report_chart(html *page, const char *chart)
     html_line lines[MAX_CHART_LINES];
     chart_row *rows = u3d_new(MAX_CHART_ROWS, sizeof *rows);
     double *xy = u3d_new((size_t)2 * MAX_CHART_ROWS, sizeof *xy);
-    char title[256], y_name[64], x_name[64], by[64];
+    char title[256], names[3][64];
     if (!csv || !rows || !xy) U3D_GO(U3D_E_NOMEM);
-    U3D_GO(chart_rows_read(csv, colon + 1, rows, &n));
-    csv_cell(colon + 1, 0, x_name, sizeof x_name);
-    csv_cell(colon + 1, 1, y_name, sizeof y_name);
-    csv_cell(colon + 1, 2, by, sizeof by);
-    (void)snprintf(title, sizeof title, "%s over %s, a line for each %s", y_name, x_name, by);
+    for (int i = 0; i < 3; i++) csv_cell(colon + 1, i, names[i], sizeof names[i]);
+    U3D_GO(chart_rows_read(csv, names, rows, &n));
+    (void)snprintf(title, sizeof title, "%s over %s, a line for each %s", names[1], names[0], names[2]);
     const int n_lines = lines_make(rows, n, xy, lines);
-    html_chart(page, title, x_name, lines, n_lines);
+    html_chart(page, title, names[0], lines, n_lines);
 done:
     u3d_free(csv);
     u3d_free(rows);

@@ -42,6 +42,13 @@ attempt() {
 # done_already TEST NET SEED: the results have this run.
 done_already() { grep -q "^$1,[^,]*,$2,$3,foreground," "$out/results.csv"; }
 
+# append: whole blocks of rows alone get into the results.
+append() {
+  cat >"$out/new.csv"
+  cat "$out/new.csv" >>"$out/results.csv"
+  rm "$out/new.csv"
+}
+
 # keep TEST PERCENT NET SEED CSV: IoU and Dice per label, and of the foreground, out of evaluate's means; empty where nothing
 # was there to find.
 keep() {
@@ -49,9 +56,7 @@ keep() {
     function number(v) { return v == "" ? "" : sprintf("%.4f", v) }
     NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i }
     $1 == "mean" { print row "," $2 "," number($at["IoU"]) "," number($at["Dice"]) }
-    $1 == "foreground_mean" { print row ",foreground," number($at["IoU"]) "," number($at["Dice"]) }' "$5" >"$out/new.csv"
-  cat "$out/new.csv" >>"$out/results.csv"
-  rm "$out/new.csv"
+    $1 == "foreground_mean" { print row ",foreground," number($at["IoU"]) "," number($at["Dice"]) }' "$5" | append
 }
 
 # score PREDICTION TEST PERCENT NET SEED
@@ -92,9 +97,7 @@ slices_experiment() {
 fold_rows() {
   awk -F, -v tail="$1,$2,$3" '
     function number(v) { return v == "" ? "" : sprintf("%.4f", v) }
-    NR > 1 { print "fold " $1 "," tail "," $3 "," number($5) "," number($4) }' "$4/summary.csv" >"$out/new.csv"
-  cat "$out/new.csv" >>"$out/results.csv"
-  rm "$out/new.csv"
+    NR > 1 { print "fold " $1 "," tail "," $3 "," number($5) "," number($4) }' "$4/summary.csv" | append
 }
 
 # crossval PERCENT OPTION ...: every network and seed.
@@ -188,7 +191,7 @@ case_file() {
 }
 
 report() {
-  local picture runs net run case annotation
+  local picture runs net run case annotation browser
   if [ "$experiment" = volumes ]; then
     case=$(basename "$(ls "$out"/cv_*/fold_0/predictions/*.nii* | head -n 1)")
     case=${case%.gz}
@@ -230,7 +233,7 @@ case $experiment in
 esac
 mkdir -p "$out"
 out=$(realpath "$out")
-settings="$* TIME=$time SLICES=$slices FOLDS=$folds TRAIN=$train"
+settings="$experiment ${data:-$image $label} TIME=$time SLICES=$slices FOLDS=$folds TRAIN=$train"
 [ -e "$out/settings" ] || echo "$settings" >"$out/settings"
 [ "$settings" = "$(cat "$out/settings")" ] ||
   { echo "$out holds an experiment with other settings: $(cat "$out/settings"); now: $settings; give another OUT" >&2; exit 2; }
