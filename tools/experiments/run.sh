@@ -9,14 +9,15 @@
 # LABEL and DATA have dense labels; those of evenly spaced slices are trained on. What no setting trains on scores (slices), or
 # the left-out annotated slices (folds), or the whole left-out volumes (volumes). Results:
 #   OUT/results.csv    a line per run, test set and label
-#   OUT/table.md       mean and standard deviation over seeds of the foreground's IoU, as the paper's tables are laid out (table.csv)
+#   OUT/table.md       mean and standard deviation over seeds of the foreground's IoU, laid out as the paper's tables (table.csv)
 #   OUT/report.html    the same with a chart, slices with annotation, predictions and truth, and a run of each network with its
 #                      curves and settings; also as report.pdf where chromium is installed
 #
-# environment: NETS="paper paper-bn paper2d auto"  SEEDS="1 2 3"  TIME=10m per run  FOLDS=3
-#              SLICES="1,1,1 2,2,1 3,3,2 5,5,3": across x, y, z; folds and volumes take the last
-#              TRAIN="--memory 4G": further options of training      U3D=build/tools/u3d
-# NETS and SEEDS may grow from call to call; another TIME, SLICES, FOLDS or TRAIN needs another OUT.
+# environment: NETS="paper paper-bn paper2d auto": with settings as paper-bn+base=8+lr=0.1  SEEDS="1 2 3"  TIME=10m per run
+#              SLICES="1,1,1 2,2,1 3,3,2 5,5,3": across x, y, z; folds and volumes take the last       FOLDS=3
+#              VOLUMES="2 5 20": volumes trains on so many instead of folds, and tests on those that none of these train on
+#              TRAIN="--memory 4G": further options of training     METRIC=IoU or Dice in the table     U3D=build/tools/u3d
+# NETS and SEEDS may grow from call to call; another TIME, SLICES, FOLDS, VOLUMES or TRAIN needs another OUT.
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd)
 usage() { sed -n '5,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -27,7 +28,12 @@ time=${TIME:-10m}
 slices=${SLICES:-1,1,1 2,2,1 3,3,2 5,5,3}
 most=${slices##* }
 folds=${FOLDS:-3}
+volumes=${VOLUMES:-}
 train=${TRAIN:-}
+metric=${METRIC:-IoU}
+
+# net_options NAME+KEY=VALUE+...
+net_options() { echo "--net ${1//+/ --set }"; }
 
 # attempt COMMAND ...: a run that fails is told and left out; the next call tries it again.
 failed=0
@@ -84,7 +90,7 @@ slices_experiment() {
         done_already "${which//,/ }" "$net" "$seed" && continue
         run=$out/run_${which//,/_}_${net}_$seed
         echo "$which slices, $net, seed $seed ..."
-        attempt "$u3d" --quiet train --image "$image" --label "$out/annotation_${which//,/_}.nii.gz" --unlabeled 255 --net "$net" --seed "$seed" \
+        attempt "$u3d" --quiet train --image "$image" --label "$out/annotation_${which//,/_}.nii.gz" --unlabeled 255 $(net_options "$net") --seed "$seed" \
           --time "$time" --validate-every 0 --out "$run" --force $train &&
           attempt "$u3d" --quiet predict --model "$run" --input "$image" --output "$run/prediction.nii.gz" --force || continue
         score "$run/prediction.nii.gz" "${which//,/ }" "$percent" "$net" "$seed"
@@ -93,29 +99,53 @@ slices_experiment() {
   done
 }
 
-# fold_rows PERCENT NET SEED: out of a cross-validation's summary.csv, columns fold, cases, label, Dice, IoU.
+# fold_rows TESTS PERCENT NET SEED CROSSVAL: out of its summary.csv, columns fold, cases, label, Dice, IoU.
 fold_rows() {
-  awk -F, -v tail="$1,$2,$3" '
+  awk -F, -v tests="$1" -v tail="$2,$3,$4" '
     function number(v) { return v == "" ? "" : sprintf("%.4f", v) }
-    NR > 1 { print "fold " $1 "," tail "," $3 "," number($5) "," number($4) }' "$4/summary.csv" | append
+    BEGIN { split(tests, test, ",") }
+    NR > 1 { print test[$1 + 1] "," tail "," $3 "," number($5) "," number($4) }' "$5/summary.csv" | append
 }
 
-# crossval PERCENT OPTION ...: every network and seed.
+# crossval TESTS PERCENT OPTION ...: every network and seed; TESTS names the folds.
 crossval() {
-  local percent=$1 net seed
-  shift
+  local tests=$1 percent=$2 net seed
+  shift 2
   for net in $nets; do
     for seed in $seeds; do
-      done_already "fold $((folds - 1))" "$net" "$seed" && continue
+      done_already "${tests##*,}" "$net" "$seed" && continue
       echo "$net, seed $seed ..."
-      attempt "$u3d" --quiet crossval "$@" --unlabeled 255 --folds "$folds" --net "$net" --seed "$seed" --time "$time" --validate-every 0 \
+      attempt "$u3d" --quiet crossval "$@" --unlabeled 255 $(net_options "$net") --seed "$seed" --time "$time" --validate-every 0 \
         --out "$out/cv_${net}_$seed" $train || continue
-      fold_rows "$percent" "$net" "$seed" "$out/cv_${net}_$seed"
+      fold_rows "$tests" "$percent" "$net" "$seed" "$out/cv_${net}_$seed"
     done
   done
 }
 
-folds_experiment() { crossval "$(annotate "$most" annotation)" --image "$image" --label "$out/annotation.nii.gz"; }
+fold_names() { seq -s, -f "fold %g" 0 $((folds - 1)); }
+
+folds_experiment() {
+  crossval "$(fold_names)" "$(annotate "$most" annotation)" --image "$image" --label "$out/annotation.nii.gz" --folds "$folds"
+}
+
+# A fold per number of training volumes, evenly out of the sorted folder; all test on what the largest leaves.
+volume_counts_split() {
+  ls "$data/$labels" | sed -n 's/\.nii\(\.gz\)\?$//p' | awk -v counts="$volumes" '
+    function listed(text, item) { return text (text == "" ? "" : ", ") "\"" item "\"" }
+    { name[n++] = $0 }
+    END {
+      folds = split(counts, count, " ")
+      for (f = 1; f <= folds; f++) if (count[f] > most) most = count[f]
+      for (i = 0; i < most; i++) { at = int(i * n / most); chosen[i] = name[at]; taken[at] = 1 }
+      for (at = 0; at < n; at++) if (!(at in taken)) test = listed(test, name[at])
+      for (f = 1; f <= folds; f++) {
+        train = ""
+        for (i = 0; i < count[f]; i++) train = listed(train, chosen[int(i * most / count[f])])
+        printf "%s{\"train\": [%s], \"val\": [%s]}", f == 1 ? "[" : ",\n", train, test
+      }
+      print "]"
+    }' >"$out/split.json"
+}
 
 volumes_experiment() {
   local percent
@@ -123,17 +153,25 @@ volumes_experiment() {
   ln -sfn "$data/$images" "$out/data/$images"
   [ ! -e "$data/dataset.json" ] || cp "$data/dataset.json" "$out/data/"
   percent=$("$u3d" --quiet sparsify --label "$data/$labels" --slices "$most" --output "$out/data/$labels" --force | sed 's/kept \([0-9.]*\).*/\1/')
-  crossval "$percent" --data "$out/data" --reference "$data/$labels"
+  if [ -n "$volumes" ]; then
+    volume_counts_split
+    crossval "$(printf "%s volumes," $volumes | sed 's/,$//')" "$percent" --data "$out/data" --reference "$data/$labels" --split "$out/split.json"
+  else
+    crossval "$(fold_names)" "$percent" --data "$out/data" --reference "$data/$labels" --folds "$folds"
+  fi
 }
 
-# A row per test, a column per network, mean and spread over seeds; below them the mean of all rows.
+# metric_column: of results.csv.
+metric_column() { [ "$metric" = Dice ] && echo 7 || echo 6; }
+
+# A row per test, a column per network, mean and spread over seeds; below folds their mean.
 table() {
-  awk -F, '
+  awk -F, -v m="$(metric_column)" '
     function spread(n, sum, squares) { return n > 1 ? sqrt((squares - sum * sum / n > 0 ? squares - sum * sum / n : 0) / (n - 1)) : 0 }
-    NR > 1 && $5 == "foreground" && $6 != "" {
+    NR > 1 && $5 == "foreground" && $m != "" {
       if (!($1 in row)) { row[$1] = ++rows; test[rows] = $1; percent[rows] = $2 }
       if (!($3 in column)) { column[$3] = ++columns; net[columns] = $3 }
-      n[$1, $3]++; sum[$1, $3] += $6; squares[$1, $3] += $6 * $6
+      n[$1, $3]++; sum[$1, $3] += $m; squares[$1, $3] += $m * $m
     }
     END {
       printf "test,annotated"; for (c = 1; c <= columns; c++) printf ",%s", net[c]
@@ -147,24 +185,30 @@ table() {
           total[c] += sum[k] / n[k]; known[c]++
         }
       }
-      printf "\naverage,"; for (c = 1; c <= columns; c++) printf ",%.3f", known[c] ? total[c] / known[c] : 0
+      printf "\n"
+      if (test[1] !~ /^fold/) exit
+      printf "average,"; for (c = 1; c <= columns; c++) printf ",%.3f", known[c] ? total[c] / known[c] : 0
       printf "\n"
     }' "$out/results.csv" >"$out/table.csv"
   sed 's/,/ | /g; s/.*/| & |/' "$out/table.csv" | sed '1{p;s/[^|]\+/---/g}' >"$out/table.md"
 }
 
-# IoU over the annotated share of voxels, or over the folds.
+# The metric over the annotated share of voxels, the number of training volumes, or the folds.
 chart() {
   local x=fold
-  [ "$experiment" = slices ] && x=annotated
-  awk -F, -v x=$x '
-    NR > 1 && $5 == "foreground" && $6 != "" { at = x == "fold" ? substr($1, 6) : $2; n[at "," $3]++; sum[at "," $3] += $6 }
+  [ -z "$volumes" ] || x=volumes
+  [ "$experiment" != slices ] || x=annotated
+  awk -F, -v x=$x -v m="$(metric_column)" '
+    NR > 1 && $5 == "foreground" && $m != "" {
+      at = x == "fold" ? substr($1, 6) : x == "volumes" ? $1 + 0 : $2
+      n[at "," $3]++; sum[at "," $3] += $m
+    }
     END { for (k in n) { split(k, part, ","); printf "%s,%.4f,%s\n", part[1], sum[k] / n[k], part[2] } }' "$out/results.csv" |
-    sort -t, -k3,3 -k1,1n | sed "1i $x,IoU,net" >"$out/chart.csv"
-  echo "$out/chart.csv:$x,IoU,net"
+    sort -t, -k3,3 -k1,1n | sed "1i $x,$metric,net" >"$out/chart.csv"
+  echo "$out/chart.csv:$x,$metric,net"
 }
 
-# figure IMAGE ANNOTATION TRUTH: beside each other, with what every network made of it (first seed). Prints the caption.
+# figure IMAGE ANNOTATION TRUTH: beside each other, with what every network made of it (first seed, fold $shown). Prints the caption.
 figure() {
   local net prediction columns="image, annotation"
   local files=()
@@ -172,7 +216,7 @@ figure() {
     case $experiment,$net in
       slices,copy) prediction=$out/copy_${most//,/_}.nii.gz ;;
       slices,*) prediction=$out/run_${most//,/_}_${net}_${seeds%% *}/prediction.nii.gz ;;
-      *) prediction=$(ls "$out/cv_${net}_${seeds%% *}/fold_0/predictions/"*.nii* 2>/dev/null | head -n 1) ;;
+      *) prediction=$(ls "$out/cv_${net}_${seeds%% *}/$shown/predictions/"*.nii* 2>/dev/null | head -n 1) ;;
     esac
     [ -e "$prediction" ] && [ ${#files[@]} -lt 6 ] || continue
     files+=("$prediction")
@@ -191,9 +235,10 @@ case_file() {
 }
 
 report() {
-  local picture runs net run case annotation browser
+  local picture runs net run case annotation browser shown=fold_0
+  [ -z "$volumes" ] || shown=fold_$(($(wc -w <<<"$volumes") - 1))
   if [ "$experiment" = volumes ]; then
-    case=$(basename "$(ls "$out"/cv_*/fold_0/predictions/*.nii* | head -n 1)")
+    case=$(basename "$(ls "$out"/cv_*/"$shown"/predictions/*.nii* | head -n 1)")
     case=${case%.gz}
     case=${case%.nii}
     picture=$(figure "$(case_file "$data/$images" "$case")" "$(case_file "$out/data/$labels" "$case")" "$(case_file "$data/$labels" "$case")")
@@ -204,7 +249,7 @@ report() {
   fi
   runs=()
   for net in $nets; do
-    for run in "$out/run_${most//,/_}_${net}_${seeds%% *}" "$out/cv_${net}_${seeds%% *}/fold_0/run"; do
+    for run in "$out/run_${most//,/_}_${net}_${seeds%% *}" "$out/cv_${net}_${seeds%% *}/$shown/run"; do
       [ ! -e "$run/model.safetensors" ] || runs+=("$run")
     done
   done
@@ -219,7 +264,7 @@ experiment=$1
 case $experiment in
   slices | folds)
     [ $# -eq 4 ] || usage
-    image=$(realpath "$2") label=$(realpath "$3") out=$4
+    image=$(realpath "$2") label=$(realpath "$3") out=$4 volumes=
     title="$experiment: $(basename "$image")"
     ;;
   volumes)
@@ -233,7 +278,7 @@ case $experiment in
 esac
 mkdir -p "$out"
 out=$(realpath "$out")
-settings="$experiment ${data:-$image $label} TIME=$time SLICES=$slices FOLDS=$folds TRAIN=$train"
+settings="$experiment ${data:-$image $label} TIME=$time SLICES=$slices FOLDS=$folds VOLUMES=$volumes TRAIN=$train"
 [ -e "$out/settings" ] || echo "$settings" >"$out/settings"
 [ "$settings" = "$(cat "$out/settings")" ] ||
   { echo "$out holds an experiment with other settings: $(cat "$out/settings"); now: $settings; give another OUT" >&2; exit 2; }
