@@ -3,7 +3,7 @@
  * What does not depend on them is the preset "auto" (config_table.c).
  *
  *   patch    the median volume, not more than MAX_VOXELS, rounded up to what the poolings divide
- *            (of six tenths of its edges where labels are sparse)
+ *            (of six tenths of its edges where labels are sparse; then fewer of them on foreground)
  *   levels   pool while at least MIN_EDGE voxels remain along an axis; an axis whose voxels are twice as long
  *            as the shortest waits, with a kernel of 1, until the others have caught up
  *   width    the widest of WIDTHS that leaves WANTED iterations of one patch in the time
@@ -38,6 +38,11 @@ static const double LEAST_ITERATIONS = 1200;
 /* Of the volume's edges where labels are sparse: a patch that shows the whole volume tells a same-padded
  * network where the annotated slices are, and away from them it learns nothing. */
 static const double SPARSE_SHARE = 0.6;
+/* Patches centred on foreground where labels are sparse. Annotated slices go through the structures, so that
+ * the background away from them is rare already: on 32 training cases of hippocampus set apart, with one
+ * slice per orientation and four minutes of one core, one seed, mean Dice 0.850 and HD95 2.7 mm with 0.33
+ * (0.854 and 2.7 with 0.1), 0.839 and 6.0 mm with the 0.67 of dense labels. */
+static const double SPARSE_FOREGROUND_SHARE = 0.33;
 static const int64_t LEAST_VOXELS = 32 * 32 * 32;
 static const double TIME_WITHOUT_LIMIT_S = 3600;
 
@@ -298,6 +303,7 @@ u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels
         c->deep_supervision = U3D_DEEP_OFF;
         say(&r, "deep supervision: off, because valid convolutions have no labels for coarser levels");
     }
+    if (facts->sparse && !is_fixed(&f, "foreground_share")) c->foreground_share = SPARSE_FOREGROUND_SHARE;
     c->labels = n_labels;
     c->channels = facts->channels;
     U3D_GO(fit_time(c, facts, &most, caps.train_flops, time_s, &f, &r));

@@ -183,6 +183,7 @@ static struct poptOption sparsify_options[] = {
     OPTION("rest", rest_output, "also write the complement: what was left out, for scoring there",
            "FILE|DIR"),
     STRING(copy, "also write dense labels in which each voxel copies the nearest kept slice: a baseline", "FILE|DIR"),
+    STRING(missing, "planes whose labels are wrong: the next is kept instead, and --rest leaves them out", "z=30-32"),
     STRING(merge, "first make classes 1, 2, ... of groups of values, 0 of all others", "37-38,77+79"),
     POPT_TABLEEND};
 
@@ -365,7 +366,7 @@ void args_done(args *a)
                         &a->repeat,         &a->slices,    &a->count,   &a->size,       &a->merge,
                         &a->rest_output,    &a->tolerance, &a->csv,     &a->picture,
                         &a->folds,      &a->title,     &a->copy,    &a->chart,
-                        &a->caption,    &a->background};
+                        &a->caption,    &a->background, &a->missing};
     for (size_t i = 0; i < sizeof strings / sizeof strings[0]; i++)
         free(*strings[i]); /* popt's own, from malloc */
     for (int i = 0; a->set && a->set[i]; i++) free(a->set[i]);

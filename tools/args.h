@@ -27,7 +27,7 @@ typedef struct args {
     char *batch, *plan, *dot, *repeat;
     int ops, env, scaling, full;
     /* sparsify, phantom, augment */
-    char *slices, *count, *size, *merge, *rest_output, *copy;
+    char *slices, *count, *size, *merge, *rest_output, *copy, *missing;
     /* crossval, report */
     char *folds, *title, *chart, *caption;
     /* the rest of the line */

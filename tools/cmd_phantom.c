@@ -77,7 +77,7 @@ static u3d_status volume_store(const char *dir, const char *folder, const char *
 }
 
 static u3d_status phantom_make(const args *a, uint64_t seed, int64_t k, const int64_t size[3],
-                               const int64_t slices[3])
+                               const slices *which)
 {
     u3d_status status = U3D_OK;
     u3d_volume *image = NULL, *label = NULL;
@@ -89,7 +89,7 @@ static u3d_status phantom_make(const args *a, uint64_t seed, int64_t k, const in
     volume_draw(&r, image, label);
     U3D_GO(volume_store(a->out, "imagesTr", name, image));
     U3D_GO(volume_store(a->out, "labelsDense", name, label));
-    slices_keep(label, (const int64_t(*)[3])slices, 1, UNLABELED);
+    slices_keep(label, which, UNLABELED);
     U3D_GO(volume_store(a->out, "labelsTr", name, label));
 done:
     u3d_volume_free(image);
@@ -130,14 +130,15 @@ static u3d_status description_write(const args *a, int64_t count)
 
 u3d_status cmd_phantom(const args *a)
 {
-    int64_t count = 4, seed = 1, size[3] = {48, 64, 64}, slices[3] = {3, 3, 3};
+    int64_t count = 4, seed = 1, size[3] = {48, 64, 64};
+    slices which = {.counts = {{3, 3, 3}}, .n_sets = 1};
     U3D_TRY(args_need("phantom", "--out DIR", a->out));
     if (a->count) U3D_TRY(args_int("--count", a->count, 1, 999, &count));
     if (a->seed) U3D_TRY(args_int("--seed", a->seed, 0, INT64_MAX, &seed));
     if (a->size) U3D_TRY(u3d_parse_size(a->size, "--size", size));
-    if (a->slices) U3D_TRY(args_slices(a->slices, slices));
+    if (a->slices) U3D_TRY(args_slices(a->slices, which.counts[0]));
     for (int i = 0; i < 3; i++)
-        if (size[i] < 8 || size[i] > 1024 || slices[i] > size[2 - i])
+        if (size[i] < 8 || size[i] > 1024 || which.counts[0][i] > size[2 - i])
             return u3d_fail(
                 U3D_E_ARG,
                 "u3d phantom: expected --size between 8 and 1024 per axis and no more --slices than that");
@@ -150,7 +151,7 @@ u3d_status cmd_phantom(const args *a)
         u3d_free(folder);
         U3D_TRY(status);
     }
-    for (int64_t k = 0; k < count; k++) U3D_TRY(phantom_make(a, (uint64_t)seed, k, size, slices));
+    for (int64_t k = 0; k < count; k++) U3D_TRY(phantom_make(a, (uint64_t)seed, k, size, &which));
     U3D_TRY(description_write(a, count));
     printf("%s: %lld volumes of %lldx%lldx%lld\n", a->out, (long long)count, (long long)size[2],
            (long long)size[1], (long long)size[0]);

@@ -11,7 +11,7 @@
 #include "tools/args_data.h"
 #include "tools/slices.h"
 
-enum { MAX_RANGES = 256, MAX_SETS = 16 };
+enum { MAX_RANGES = 256 };
 
 typedef struct range { /* values first..last become `label` */
     long first, last;
@@ -19,8 +19,7 @@ typedef struct range { /* values first..last become `label` */
 } range;
 
 typedef struct sparsify {
-    int64_t sets[MAX_SETS][3]; /* across x, y, z; the slices of all sets are kept */
-    int n_sets;                /* 0: no --slices, nothing becomes unlabeled */
+    slices which; /* no sets: no --slices, nothing becomes unlabeled */
     int32_t unlabeled;
     range merge[MAX_RANGES];
     int n_merge;
@@ -53,19 +52,37 @@ static u3d_status merge_parse(const char *text, sparsify *s)
 }
 
 /* "1,1,1+5,5,3": sets of counts joined by '+'. */
-static u3d_status sets_parse(const char *text, sparsify *s)
+static u3d_status sets_parse(const char *text, slices *s)
 {
     char *copy = u3d_strdup(text), *at = copy;
     u3d_status status = copy ? U3D_OK : U3D_E_NOMEM;
     while (status == U3D_OK && at) {
         char *end = strchr(at, '+');
         if (end) *end++ = '\0';
-        status = s->n_sets < MAX_SETS ? args_slices(at, s->sets[s->n_sets++])
-                                      : u3d_fail(U3D_E_ARG, "--slices: more than %d sets", (int)MAX_SETS);
+        status = s->n_sets < SLICES_MAX_SETS
+                     ? args_slices(at, s->counts[s->n_sets++])
+                     : u3d_fail(U3D_E_ARG, "--slices: more than %d sets", (int)SLICES_MAX_SETS);
         at = end;
     }
     u3d_free(copy);
     return status;
+}
+
+/* "z=30-32" or "z=31". */
+static u3d_status missing_parse(const char *text, slices *s)
+{
+    char axis, rest;
+    long long first = -1, last = -1;
+    const int n = sscanf(text, "%c=%lld-%lld%c", &axis, &first, &last, &rest);
+    if (n == 2 && sscanf(text, "%c=%lld%c", &axis, &first, &rest) == 2) last = first;
+    const char *found = n >= 2 ? strchr("xyz", axis) : NULL;
+    if (!found || n == 4 || first < 0 || last < first)
+        return u3d_fail(U3D_E_ARG, "--missing: found '%s', expected planes across an axis such as z=30-32",
+                        text);
+    s->missing.axis = (int)(found - "xyz");
+    s->missing.first = first;
+    s->missing.n = last - first + 1;
+    return U3D_OK;
 }
 
 static void merge_apply(const sparsify *s, u3d_volume *v)
@@ -83,11 +100,19 @@ static u3d_status volume_check(const sparsify *s, const char *path, const u3d_vo
 {
     const int32_t *label = v->data;
     const int64_t n = u3d_volume_voxels(v);
-    for (int i = 0; i < s->n_sets; i++)
+    const slices *w = &s->which;
+    const int64_t across = v->size[2 - w->missing.axis];
+    for (int i = 0; i < w->n_sets; i++)
         for (int a = 0; a < 3; a++)
-            if (s->sets[i][a] > v->size[2 - a])
+            if (w->counts[i][a] > v->size[2 - a])
                 return u3d_fail(U3D_E_ARG, "%s: --slices asks for %lld slices across %c, the volume has %lld",
-                                path, (long long)s->sets[i][a], "xyz"[a], (long long)v -> size[2 - a]);
+                                path, (long long)w->counts[i][a], "xyz"[a], (long long)v -> size[2 - a]);
+    if (w->missing.first + w->missing.n > across || w->missing.n == across)
+        return u3d_fail(
+            U3D_E_ARG,
+            "%s: --missing names planes %lld to %lld across %c; the volume has %lld, and one must be left",
+            path, (long long)w->missing.first, (long long)(w->missing.first + w->missing.n - 1),
+            "xyz"[w->missing.axis], (long long)across);
     for (int64_t i = 0; i < n; i++)
         if (label[i] == s->unlabeled)
             return u3d_fail(U3D_E_FORMAT,
@@ -114,7 +139,7 @@ typedef struct outputs {
 /* `sparse` serves as the volume to copy into: it is written already. */
 static u3d_status copy_write(const sparsify *s, const u3d_volume *dense, u3d_volume *sparse, const char *path)
 {
-    U3D_TRY(slices_copy(dense, (const int64_t(*)[3])s->sets, s->n_sets, sparse));
+    U3D_TRY(slices_copy(dense, &s->which, sparse));
     return u3d_nifti_write(path, sparse);
 }
 
@@ -128,11 +153,11 @@ static u3d_status file_sparsify(const args *a, sparsify *s, const char *in, cons
     U3D_GO(u3d_nifti_read(in, U3D_VOLUME_LABEL, &dense));
     if (s->n_merge) merge_apply(s, dense);
     U3D_GO(volume_check(s, in, dense));
+    slices_blank_missing(dense, &s->which, s->unlabeled);
     U3D_GO(u3d_volume_new_like(dense, U3D_I32, 1, &sparse));
     const int64_t n = u3d_volume_voxels(dense);
     memcpy(sparse->data, dense->data, (size_t)n * sizeof(int32_t));
-    s->kept +=
-        s->n_sets == 0 ? n : slices_keep(sparse, (const int64_t(*)[3])s->sets, s->n_sets, s->unlabeled);
+    s->kept += s->which.n_sets == 0 ? n : slices_keep(sparse, &s->which, s->unlabeled);
     s->total += n;
     U3D_GO(u3d_nifti_write(o->out, sparse));
     if (o->rest) {
@@ -154,9 +179,10 @@ static u3d_status sparsify_options(const args *a, sparsify *s)
     U3D_TRY(args_need("sparsify", "--label FILE|DIR", a->label));
     U3D_TRY(args_need("sparsify", "--output FILE|DIR", a->output));
     if (!a->slices && !a->merge) return args_need("sparsify", "--slices NX,NY,NZ", NULL);
-    if (!a->slices && (a->rest_output || a->copy))
-        return u3d_fail(U3D_E_ARG, "u3d sparsify: --rest and --copy need --slices");
-    if (a->slices) U3D_TRY(sets_parse(a->slices, s));
+    if (!a->slices && (a->rest_output || a->copy || a->missing))
+        return u3d_fail(U3D_E_ARG, "u3d sparsify: --rest, --copy and --missing need --slices");
+    if (a->slices) U3D_TRY(sets_parse(a->slices, &s->which));
+    if (a->missing) U3D_TRY(missing_parse(a->missing, &s->which));
     if (a->merge) U3D_TRY(merge_parse(a->merge, s));
     s->unlabeled = 255;
     return a->unlabeled ? args_unlabeled(a, &given, &s->unlabeled) : U3D_OK;

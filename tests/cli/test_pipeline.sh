@@ -69,6 +69,9 @@ expect 0 'patch: 1x' "$u3d" train --data data --out flat2 --net auto --set plane
 expect 0 'kept 7.92 %' "$u3d" sparsify --label data/labelsDense --slices 1,0,0+0,2,0 --output both --rest others --copy copies
 expect 0 'foreground mean +1\.0000' "$u3d" evaluate --prediction copies --reference both --unlabeled 255
 check "a copy of slices is not the truth" test -z "$("$u3d" evaluate --prediction copies --reference others --unlabeled 255 | grep 'foreground mean *1.0000')"
+# Of 40x36x32 voxels 36*40 in z = 15 (z = 16 is missing) and 36*(32 - 1 - 3) more in x = 20.
+expect 0 'kept 5.31 %' "$u3d" sparsify --label data/labelsDense --slices 1,0,1 --missing z=16-18 --output holes --rest unseen
+expect 2 'the volume has 32' "$u3d" sparsify --label data/labelsDense --slices 1,0,1 --missing z=30-32 --output outside
 expect 0 'kept' "$u3d" sparsify --label data/labelsDense --slices 0,3,0 --output y
 expect 2 'no slice across x is annotated' "$u3d" train --image data/imagesTr/phantom_001.nii.gz --label y/phantom_001.nii.gz \
   --unlabeled 255 --out flat3 $flat --set plane=yz --set patch=1x24x24

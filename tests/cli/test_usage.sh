@@ -35,6 +35,9 @@ expect 2 'out DIR is missing' "$u3d" augment --data .
 expect 2 'two numbers low,high' "$u3d" info --net paper --set scaling=0.7
 expect 2 'expected three counts' "$u3d" sparsify --label a --output b --slices 1,2
 expect 2 'expected groups of values' "$u3d" sparsify --label a --output b --merge 1-x
+for planes in w=1 z=3-1 z=-1 z=3x z 3-4; do
+  expect 2 'expected planes across an axis' "$u3d" sparsify --label a --output b --slices 1,1,1 --missing $planes
+done
 check "nothing was written" test -z "$(ls | grep -v -e out.txt -e err.txt)"
 
 # Global options stand before or after the command.

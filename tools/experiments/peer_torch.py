@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The paper's network in PyTorch on the same annotated slices for the same time: what `u3d train --net paper-bn` is compared with.
 
-usage: peer_torch.py IMAGE ANNOTATION OUTPUT --seconds S [--base 32] [--unlabeled 255] [--seed 1] [--size 132x132x116]
+usage: peer_torch.py IMAGE ANNOTATION OUTPUT --time 10m [--base 32] [--unlabeled 255] [--seed 1] [--size 132x132x116]
 
 One NIfTI image and its labels of equal grid; the segmentation is written on that grid. Batch normalisation with the statistics
 of the tile, SGD with learning rate 0.01 and momentum 0.99, cross-entropy with weights that balance the labels, patches centred on
@@ -135,13 +135,14 @@ def main():
     parser.add_argument("image")
     parser.add_argument("annotation")
     parser.add_argument("output")
-    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--time", required=True)
     parser.add_argument("--base", type=int, default=32)
     parser.add_argument("--unlabeled", type=int, default=255)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", default="132x132x116")
     a = parser.parse_args()
     began = time.monotonic()
+    seconds = float(a.time[:-1]) * {"s": 1, "m": 60, "h": 3600}[a.time[-1]]
     torch.manual_seed(a.seed)
     size = [int(n) for n in a.size.split("x")][::-1]
     header, image = read_nifti(a.image)
@@ -149,7 +150,7 @@ def main():
     image = (image - image.mean()) / image.std()
     _, labels = read_nifti(a.annotation)
     net = UNet3D(len([v for v in np.unique(labels) if v != a.unlabeled]), a.base)
-    values = train(net, image, labels, a.unlabeled, size, a.seconds, began, np.random.default_rng(a.seed))
+    values = train(net, image, labels, a.unlabeled, size, seconds, began, np.random.default_rng(a.seed))
     predicting = time.monotonic()
     labels = predict(net, image, values, size)
     print(f"predicted in {time.monotonic() - predicting:.1f} s", flush=True)

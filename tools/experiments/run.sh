@@ -9,15 +9,19 @@
 # LABEL and DATA have dense labels; those of evenly spaced slices are trained on. What no setting trains on scores (slices), or
 # the left-out annotated slices (folds), or the whole left-out volumes (volumes). Results:
 #   OUT/results.csv    a line per run, test set and label
-#   OUT/table.md       mean and standard deviation over seeds of the foreground's IoU, laid out as the paper's tables (table.csv)
+#   OUT/table.md       mean and standard deviation over seeds of the foreground's IoU, laid out as the paper's tables (table.csv);
+#                      labels.md: of each label
 #   OUT/report.html    the same with a chart, slices with annotation, predictions and truth, and a run of each network with its
 #                      curves and settings; also as report.pdf where chromium is installed
 #
 # environment: NETS="paper paper-bn paper2d auto": with settings as paper-bn+base=8+lr=0.1  SEEDS="1 2 3"  TIME=10m per run
 #              SLICES="1,1,1 2,2,1 3,3,2 5,5,3": across x, y, z; folds and volumes take the last       FOLDS=3
 #              VOLUMES="2 5 20": volumes trains on so many instead of folds, and tests on those that none of these train on
-#              TRAIN="--memory 4G": further options of training     METRIC=IoU or Dice in the table     U3D=build/tools/u3d
-# NETS and SEEDS may grow from call to call; another TIME, SLICES, FOLDS, VOLUMES or TRAIN needs another OUT.
+#              SPARSIFY="--missing z=30-32": further options of `u3d sparsify`, here for planes whose labels are wrong
+#              TRAIN="--memory 4G": further options of training     METRIC=IoU or Dice in the tables     U3D=build/tools/u3d
+#              PYTHON=python3, with torch: for NETS="... torch", in slices alone; torch+base=8 and the like: see peer_torch.py
+# NETS and SEEDS may grow from call to call; another TIME, SLICES, FOLDS, VOLUMES, SPARSIFY or TRAIN needs another
+# OUT.
 set -eu
 here=$(cd "$(dirname "$0")/../.." && pwd)
 usage() { sed -n '5,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
@@ -29,8 +33,10 @@ slices=${SLICES:-1,1,1 2,2,1 3,3,2 5,5,3}
 most=${slices##* }
 folds=${FOLDS:-3}
 volumes=${VOLUMES:-}
+sparsify=${SPARSIFY:-}
 train=${TRAIN:-}
 metric=${METRIC:-IoU}
+python=${PYTHON:-python3}
 
 # net_options NAME+KEY=VALUE+...
 net_options() { echo "--net ${1//+/ --set }"; }
@@ -76,7 +82,23 @@ score() {
 annotate() {
   local which=$1 name=$2
   shift 2
-  "$u3d" --quiet sparsify --label "$label" --slices "$which" --output "$out/$name.nii.gz" --force "$@" | sed 's/kept \([0-9.]*\).*/\1/'
+  "$u3d" --quiet sparsify --label "$label" --slices "$which" --output "$out/$name.nii.gz" --force $sparsify "$@" | sed 's/kept \([0-9.]*\).*/\1/'
+}
+
+# segment NET SEED ANNOTATION RUN: trains on the annotated slices and predicts the volume.
+segment() {
+  case $1 in
+    torch*)
+      mkdir -p "$4"
+      attempt "$python" "$here/tools/experiments/peer_torch.py" "$image" "$3" "$4/prediction.nii.gz" --time "$time" --seed "$2" \
+        $(sed 's/^torch//; s/+/ --/g' <<<"$1")
+      ;;
+    *)
+      attempt "$u3d" --quiet train --image "$image" --label "$3" --unlabeled 255 $(net_options "$1") --seed "$2" --time "$time" \
+        --validate-every 0 --out "$4" --force $train &&
+        attempt "$u3d" --quiet predict --model "$4" --input "$image" --output "$4/prediction.nii.gz" --force
+      ;;
+  esac
 }
 
 slices_experiment() {
@@ -90,9 +112,7 @@ slices_experiment() {
         done_already "${which//,/ }" "$net" "$seed" && continue
         run=$out/run_${which//,/_}_${net}_$seed
         echo "$which slices, $net, seed $seed ..."
-        attempt "$u3d" --quiet train --image "$image" --label "$out/annotation_${which//,/_}.nii.gz" --unlabeled 255 $(net_options "$net") --seed "$seed" \
-          --time "$time" --validate-every 0 --out "$run" --force $train &&
-          attempt "$u3d" --quiet predict --model "$run" --input "$image" --output "$run/prediction.nii.gz" --force || continue
+        segment "$net" "$seed" "$out/annotation_${which//,/_}.nii.gz" "$run" || continue
         score "$run/prediction.nii.gz" "${which//,/ }" "$percent" "$net" "$seed"
       done
     done
@@ -152,7 +172,7 @@ volumes_experiment() {
   mkdir -p "$out/data"
   ln -sfn "$data/$images" "$out/data/$images"
   [ ! -e "$data/dataset.json" ] || cp "$data/dataset.json" "$out/data/"
-  percent=$("$u3d" --quiet sparsify --label "$data/$labels" --slices "$most" --output "$out/data/$labels" --force | sed 's/kept \([0-9.]*\).*/\1/')
+  percent=$("$u3d" --quiet sparsify --label "$data/$labels" --slices "$most" --output "$out/data/$labels" --force $sparsify | sed 's/kept \([0-9.]*\).*/\1/')
   if [ -n "$volumes" ]; then
     volume_counts_split
     crossval "$(printf "%s volumes," $volumes | sed 's/,$//')" "$percent" --data "$out/data" --reference "$data/$labels" --split "$out/split.json"
@@ -164,11 +184,13 @@ volumes_experiment() {
 # metric_column: of results.csv.
 metric_column() { [ "$metric" = Dice ] && echo 7 || echo 6; }
 
-# A row per test, a column per network, mean and spread over seeds; below folds their mean.
+# table NAME LABELS: a row per test (and label, where each has its own), a column per network, mean and spread over seeds; below
+# folds their mean.
 table() {
-  awk -F, -v m="$(metric_column)" '
+  awk -F, -v m="$(metric_column)" -v labels="$2" '
     function spread(n, sum, squares) { return n > 1 ? sqrt((squares - sum * sum / n > 0 ? squares - sum * sum / n : 0) / (n - 1)) : 0 }
-    NR > 1 && $5 == "foreground" && $m != "" {
+    NR > 1 && ($5 == "foreground") == (labels == "foreground") && $m != "" {
+      if (labels == "each") $1 = $1 ": label " $5
       if (!($1 in row)) { row[$1] = ++rows; test[rows] = $1; percent[rows] = $2 }
       if (!($3 in column)) { column[$3] = ++columns; net[columns] = $3 }
       n[$1, $3]++; sum[$1, $3] += $m; squares[$1, $3] += $m * $m
@@ -186,11 +208,11 @@ table() {
         }
       }
       printf "\n"
-      if (test[1] !~ /^fold/) exit
+      if (test[1] !~ /^fold/ || labels == "each") exit
       printf "average,"; for (c = 1; c <= columns; c++) printf ",%.3f", known[c] ? total[c] / known[c] : 0
       printf "\n"
-    }' "$out/results.csv" >"$out/table.csv"
-  sed 's/,/ | /g; s/.*/| & |/' "$out/table.csv" | sed '1{p;s/[^|]\+/---/g}' >"$out/table.md"
+    }' "$out/results.csv" >"$out/$1.csv"
+  sed 's/,/ | /g; s/.*/| & |/' "$out/$1.csv" | sed '1{p;s/[^|]\+/---/g}' >"$out/$1.md"
 }
 
 # The metric over the annotated share of voxels, the number of training volumes, or the folds.
@@ -278,13 +300,14 @@ case $experiment in
 esac
 mkdir -p "$out"
 out=$(realpath "$out")
-settings="$experiment ${data:-$image $label} TIME=$time SLICES=$slices FOLDS=$folds VOLUMES=$volumes TRAIN=$train"
+settings="$experiment ${data:-$image $label} TIME=$time SLICES=$slices FOLDS=$folds VOLUMES=$volumes SPARSIFY=$sparsify TRAIN=$train"
 [ -e "$out/settings" ] || echo "$settings" >"$out/settings"
 [ "$settings" = "$(cat "$out/settings")" ] ||
   { echo "$out holds an experiment with other settings: $(cat "$out/settings"); now: $settings; give another OUT" >&2; exit 2; }
 [ -e "$out/results.csv" ] || echo "test,annotated_percent,net,seed,label,IoU,Dice" >"$out/results.csv"
 "${experiment}_experiment"
-table
+table table foreground
+table labels each
 report
 cat "$out/table.md"
 [ "$failed" -eq 0 ] || { echo "$failed runs failed; the same call tries them again" >&2; exit 1; }
