@@ -303,7 +303,11 @@ u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels
         c->deep_supervision = U3D_DEEP_OFF;
         say(&r, "deep supervision: off, because valid convolutions have no labels for coarser levels");
     }
-    if (facts->sparse && !is_fixed(&f, "foreground_share")) c->foreground_share = SPARSE_FOREGROUND_SHARE;
+    if (facts->sparse && !is_fixed(&f, "foreground_share")) {
+        c->foreground_share = SPARSE_FOREGROUND_SHARE;
+        say(&r, "patches: %.0f %% of them centred on a foreground label, because labels are sparse",
+            100 * SPARSE_FOREGROUND_SHARE);
+    }
     c->labels = n_labels;
     c->channels = facts->channels;
     U3D_GO(fit_time(c, facts, &most, caps.train_flops, time_s, &f, &r));

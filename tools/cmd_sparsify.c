@@ -76,7 +76,7 @@ static u3d_status missing_parse(const char *text, slices *s)
     const int n = sscanf(text, "%c=%lld-%lld%c", &axis, &first, &last, &rest);
     if (n == 2 && sscanf(text, "%c=%lld%c", &axis, &first, &rest) == 2) last = first;
     const char *found = n >= 2 ? strchr("xyz", axis) : NULL;
-    if (!found || n == 4 || first < 0 || last < first)
+    if (!found || n == 4 || first < 0 || last < first || last > INT32_MAX)
         return u3d_fail(U3D_E_ARG, "--missing: found '%s', expected planes across an axis such as z=30-32",
                         text);
     s->missing.axis = (int)(found - "xyz");

@@ -9,7 +9,7 @@
 
 typedef struct chart_row {
     double x, y;
-    char by[64];
+    char by[128];
 } chart_row;
 
 enum { MAX_CHART_ROWS = 10000, MAX_CHART_LINES = 32, MAX_CELLS = 64 };
@@ -36,7 +36,7 @@ static int csv_column(const char *head, const char *name)
 
 static u3d_status chart_rows_read(const char *csv, char names[3][64], chart_row *rows, int *n)
 {
-    char cell[64], *line = NULL;
+    char cell[128], *line = NULL;
     size_t cap = 0;
     int at[3];
     u3d_status status = U3D_OK;

@@ -1,5 +1,5 @@
 /* Which slices a sparse annotation keeps: n per axis, evenly spaced, at floor((i + 1/2) / n * extent); of
- * missing planes the next one that is there. */
+ * missing planes the next one that is there (it may be kept already). */
 #ifndef U3D_TOOLS_SLICES_H
 #define U3D_TOOLS_SLICES_H
 

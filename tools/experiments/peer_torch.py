@@ -1,13 +1,19 @@
 #!/usr/bin/env python3
-"""The paper's network in PyTorch on the same annotated slices for the same time: what `u3d train --net paper-bn` is compared with.
+"""The paper's network in PyTorch on the same annotated slices for the same time: what `u3d train --net paper-bn` with
+`--set augment=flips` is compared with, setting by setting.
 
 usage: peer_torch.py IMAGE ANNOTATION OUTPUT --time 10m [--base 32] [--unlabeled 255] [--seed 1] [--size 132x132x116]
 
 One NIfTI image and its labels of equal grid; the segmentation is written on that grid. Batch normalisation with the statistics
 of the tile, SGD with learning rate 0.01 and momentum 0.99, cross-entropy with weights that balance the labels, patches centred on
-a labelled voxel, mirrored beyond the volume, randomly flipped and turned. Needs torch and numpy.
+a labelled voxel, mirrored beyond the volume, randomly flipped. The time is that of training, the start of the program included.
+Needs torch and numpy.
 """
-import argparse, gzip, struct, time
+import time
+
+began = time.monotonic()
+
+import argparse, gzip, struct
 import numpy as np
 import torch
 import torch.nn as nn
@@ -49,15 +55,14 @@ class UNet3D(nn.Module):
         super().__init__()
         out = [base * 2 ** (level + 1) for level in range(4)]
         self.down = nn.ModuleList(nn.Sequential(block(([1] + out)[l], out[l] // 2), block(out[l] // 2, out[l])) for l in range(4))
-        self.up = nn.ModuleList(
-            nn.Sequential(nn.ConvTranspose3d(out[l + 1], out[l + 1], 2, 2, bias=False), nn.BatchNorm3d(out[l + 1], track_running_stats=False), nn.ReLU(inplace=True))
-            for l in (2, 1, 0)
-        )
+        self.up = nn.ModuleList(nn.ConvTranspose3d(out[l + 1], out[l + 1], 2, 2, bias=False) for l in (2, 1, 0))
         self.join = nn.ModuleList(nn.Sequential(block(out[l + 1] + out[l], out[l]), block(out[l], out[l])) for l in (2, 1, 0))
         self.head = nn.Conv3d(out[0], labels, 1)
         for m in self.modules():
-            if isinstance(m, (nn.Conv3d, nn.ConvTranspose3d)):
-                nn.init.kaiming_normal_(m.weight, nonlinearity="relu")
+            if isinstance(m, (nn.Conv3d, nn.ConvTranspose3d)):  # each output voxel of the latter has one tap per channel
+                taps = m.in_channels * (27 if m.kernel_size == (3, 3, 3) else 1)
+                nn.init.normal_(m.weight, 0, (2 / taps) ** 0.5)
+        nn.init.zeros_(self.head.bias)
 
     def forward(self, x):
         skips = []
@@ -72,22 +77,24 @@ class UNet3D(nn.Module):
 
 
 def mirrored(start, length, size):
-    """Indices start .. start + length - 1, reflected into 0 .. size - 1."""
-    at = np.arange(start, start + length) % (2 * size)
-    return np.minimum(at, 2 * size - 1 - at)
+    """Indices start .. start + length - 1, reflected about the first and the last of 0 .. size - 1."""
+    period = max(2 * (size - 1), 1)
+    at = np.arange(start, start + length) % period
+    return np.minimum(at, period - at)
 
 
 def patch(volume, start, size):
     return volume[np.ix_(*(mirrored(s, n, edge) for s, n, edge in zip(start, size, volume.shape)))]
 
 
-def train(net, image, labels, unlabeled, size, seconds, began, random):
+def train(net, image, labels, unlabeled, size, seconds, random):
     values = [int(v) for v in np.unique(labels) if v != unlabeled]
     target = np.full(labels.shape, 255, np.uint8)
     for index, value in enumerate(values):
         target[labels == value] = index
     counts = np.array([(target == i).sum() for i in range(len(values))], float)
-    weights = torch.tensor(counts.sum() / (len(values) * counts), dtype=torch.float32)
+    weights = 1 / counts
+    weights = torch.tensor(np.clip(weights * len(values) / weights.sum(), 0.1, 10), dtype=torch.float32)
     known = np.argwhere(target != 255)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.99)
     inner = [n - 2 * MARGIN for n in size]
@@ -100,9 +107,6 @@ def train(net, image, labels, unlabeled, size, seconds, began, random):
         for axis in range(3):
             if random.random() < 0.5:
                 x, y = np.flip(x, axis), np.flip(y, axis)
-        if size[1] == size[2]:
-            turns = random.integers(4)
-            x, y = np.rot90(x, turns, (1, 2)), np.rot90(y, turns, (1, 2))
         logits = net(torch.from_numpy(np.ascontiguousarray(x))[None, None])
         loss = F.cross_entropy(logits, torch.from_numpy(np.ascontiguousarray(y)).long()[None], weights, ignore_index=255)
         optimizer.zero_grad(set_to_none=True)
@@ -141,7 +145,6 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", default="132x132x116")
     a = parser.parse_args()
-    began = time.monotonic()
     seconds = float(a.time[:-1]) * {"s": 1, "m": 60, "h": 3600}[a.time[-1]]
     torch.manual_seed(a.seed)
     size = [int(n) for n in a.size.split("x")][::-1]
@@ -150,7 +153,7 @@ def main():
     image = (image - image.mean()) / image.std()
     _, labels = read_nifti(a.annotation)
     net = UNet3D(len([v for v in np.unique(labels) if v != a.unlabeled]), a.base)
-    values = train(net, image, labels, a.unlabeled, size, seconds, began, np.random.default_rng(a.seed))
+    values = train(net, image, labels, a.unlabeled, size, seconds, np.random.default_rng(a.seed))
     predicting = time.monotonic()
     labels = predict(net, image, values, size)
     print(f"predicted in {time.monotonic() - predicting:.1f} s", flush=True)

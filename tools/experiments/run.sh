@@ -10,7 +10,7 @@
 # the left-out annotated slices (folds), or the whole left-out volumes (volumes). Results:
 #   OUT/results.csv    a line per run, test set and label
 #   OUT/table.md       mean and standard deviation over seeds of the foreground's IoU, laid out as the paper's tables (table.csv);
-#                      labels.md: of each label
+#                      labels.md: of each label; log: what trainings and predictions printed
 #   OUT/report.html    the same with a chart, slices with annotation, predictions and truth, and a run of each network with its
 #                      curves and settings; also as report.pdf where chromium is installed
 #
@@ -22,7 +22,8 @@
 #              PYTHON=python3, with torch: for NETS="... torch", in slices alone; torch+base=8 and the like: see peer_torch.py
 # NETS and SEEDS may grow from call to call; another TIME, SLICES, FOLDS, VOLUMES, SPARSIFY or TRAIN needs another
 # OUT.
-set -eu
+set -euo pipefail
+shopt -s inherit_errexit
 here=$(cd "$(dirname "$0")/../.." && pwd)
 usage() { sed -n '5,7s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 u3d=${U3D:-$here/build/tools/u3d}
@@ -41,18 +42,21 @@ python=${PYTHON:-python3}
 # net_options NAME+KEY=VALUE+...
 net_options() { echo "--net ${1//+/ --set }"; }
 
-# attempt COMMAND ...: a run that fails is told and left out; the next call tries it again.
+# attempt COMMAND ...: a run that fails is told and left out; the next call tries it again. What it prints goes into OUT/log.
 failed=0
 attempt() {
   local code=0
-  "$@" >/dev/null || code=$?
+  "$@" >>"$out/log" || code=$?
   [ $code -ne 130 ] || exit 130
   [ $code -eq 0 ] || failed=$((failed + 1))
   return $code
 }
 
 # done_already TEST NET SEED: the results have this run.
-done_already() { grep -q "^$1,[^,]*,$2,$3,foreground," "$out/results.csv"; }
+done_already() {
+  awk -F, -v test="$1" -v net="$2" -v seed="$3" \
+    '$1 == test && $3 == net && $4 == seed && $5 == "foreground" { found = 1 } END { exit !found }' "$out/results.csv"
+}
 
 # append: whole blocks of rows alone get into the results.
 append() {
@@ -148,37 +152,42 @@ folds_experiment() {
   crossval "$(fold_names)" "$(annotate "$most" annotation)" --image "$image" --label "$out/annotation.nii.gz" --folds "$folds"
 }
 
-# A fold per number of training volumes, evenly out of the sorted folder; all test on what the largest leaves.
-volume_counts_split() {
-  ls "$data/$labels" | sed -n 's/\.nii\(\.gz\)\?$//p' | awk -v counts="$volumes" '
+# A fold per number of training volumes, evenly out of the sorted folder, all tested on what the largest leaves; or FOLDS of them.
+volumes_split() {
+  ls "$data/$labels" | sed -n 's/\.nii\(\.gz\)\?$//p' | awk -v counts="$volumes" -v folds="$folds" '
     function listed(text, item) { return text (text == "" ? "" : ", ") "\"" item "\"" }
+    function fold(train, test) { printf "%s{\"train\": [%s], \"val\": [%s]}", printed++ ? ",\n " : "[", train, test }
     { name[n++] = $0 }
     END {
-      folds = split(counts, count, " ")
-      for (f = 1; f <= folds; f++) if (count[f] > most) most = count[f]
+      wanted = split(counts, count, " ")
+      for (f = 1; f <= wanted; f++) if (count[f] > most) most = count[f]
+      if (most >= n || folds > n) { print "there are " n " volumes: too few" >"/dev/stderr"; exit 2 }
       for (i = 0; i < most; i++) { at = int(i * n / most); chosen[i] = name[at]; taken[at] = 1 }
-      for (at = 0; at < n; at++) if (!(at in taken)) test = listed(test, name[at])
-      for (f = 1; f <= folds; f++) {
+      for (at = 0; at < n; at++) if (!(at in taken)) rest = listed(rest, name[at])
+      for (f = 1; f <= wanted; f++) {
         train = ""
         for (i = 0; i < count[f]; i++) train = listed(train, chosen[int(i * most / count[f])])
-        printf "%s{\"train\": [%s], \"val\": [%s]}", f == 1 ? "[" : ",\n", train, test
+        fold(train, rest)
+      }
+      for (f = 0; f < folds && !wanted; f++) {
+        train = test = ""
+        for (at = 0; at < n; at++) if (at % folds == f) test = listed(test, name[at]); else train = listed(train, name[at])
+        fold(train, test)
       }
       print "]"
     }' >"$out/split.json"
 }
 
 volumes_experiment() {
-  local percent
+  local percent tests
+  tests=$(fold_names)
   mkdir -p "$out/data"
   ln -sfn "$data/$images" "$out/data/$images"
   [ ! -e "$data/dataset.json" ] || cp "$data/dataset.json" "$out/data/"
   percent=$("$u3d" --quiet sparsify --label "$data/$labels" --slices "$most" --output "$out/data/$labels" --force $sparsify | sed 's/kept \([0-9.]*\).*/\1/')
-  if [ -n "$volumes" ]; then
-    volume_counts_split
-    crossval "$(printf "%s volumes," $volumes | sed 's/,$//')" "$percent" --data "$out/data" --reference "$data/$labels" --split "$out/split.json"
-  else
-    crossval "$(fold_names)" "$percent" --data "$out/data" --reference "$data/$labels" --folds "$folds"
-  fi
+  volumes_split
+  [ -z "$volumes" ] || tests=$(printf "%s volumes," $volumes)
+  crossval "${tests%,}" "$percent" --data "$out/data" --reference "$data/$labels" --split "$out/split.json"
 }
 
 # metric_column: of results.csv.
@@ -187,7 +196,7 @@ metric_column() { [ "$metric" = Dice ] && echo 7 || echo 6; }
 # table NAME LABELS: a row per test (and label, where each has its own), a column per network, mean and spread over seeds; below
 # folds their mean.
 table() {
-  awk -F, -v m="$(metric_column)" -v labels="$2" '
+  awk -F, -v m="$(metric_column)" -v metric="$metric" -v labels="$2" '
     function spread(n, sum, squares) { return n > 1 ? sqrt((squares - sum * sum / n > 0 ? squares - sum * sum / n : 0) / (n - 1)) : 0 }
     NR > 1 && ($5 == "foreground") == (labels == "foreground") && $m != "" {
       if (labels == "each") $1 = $1 ": label " $5
@@ -196,7 +205,7 @@ table() {
       n[$1, $3]++; sum[$1, $3] += $m; squares[$1, $3] += $m * $m
     }
     END {
-      printf "test,annotated"; for (c = 1; c <= columns; c++) printf ",%s", net[c]
+      printf "%s,annotated", metric; for (c = 1; c <= columns; c++) printf ",%s", net[c]
       for (r = 1; r <= rows; r++) {
         printf "\n%s,%s %%", test[r], percent[r]
         for (c = 1; c <= columns; c++) {
@@ -230,25 +239,31 @@ chart() {
   echo "$out/chart.csv:$x,$metric,net"
 }
 
-# figure IMAGE ANNOTATION TRUTH: beside each other, with what every network made of it (first seed, fold $shown). Prints the caption.
+# prediction NET: of the first seed; among several volumes of $case.
+prediction() {
+  local seed=${seeds%% *}
+  case $experiment,$1 in
+    slices,copy) echo "$out/copy_${most//,/_}.nii.gz" ;;
+    slices,*) echo "$out/run_${most//,/_}_${1}_$seed/prediction.nii.gz" ;;
+    *) case_file "$out/cv_${1}_$seed/$shown/predictions" "$case" ;;
+  esac
+}
+
+# figure IMAGE ANNOTATION TRUTH: beside each other, with what every network made of it. Prints the caption.
 figure() {
-  local net prediction columns="image, annotation"
+  local net file columns="image, annotation"
   local files=()
   for net in copy $nets; do
-    case $experiment,$net in
-      slices,copy) prediction=$out/copy_${most//,/_}.nii.gz ;;
-      slices,*) prediction=$out/run_${most//,/_}_${net}_${seeds%% *}/prediction.nii.gz ;;
-      *) prediction=$(ls "$out/cv_${net}_${seeds%% *}/$shown/predictions/"*.nii* 2>/dev/null | head -n 1) ;;
-    esac
-    [ -e "$prediction" ] && [ ${#files[@]} -lt 6 ] || continue
-    files+=("$prediction")
+    file=$(prediction "$net")
+    [ -e "$file" ] && [ ${#files[@]} -lt 6 ] || continue
+    files+=("$file")
     columns="$columns, $net"
   done
   "$u3d" --quiet picture --image "$1" --label "$2" --output "$out/picture.png" --force "${files[@]}" "$3" >/dev/null
   echo "$columns, truth"
 }
 
-# case_file FOLDER CASE: its volume.
+# case_file FOLDER CASE: its volume, or nothing.
 case_file() {
   local file
   for file in "$1/$2.nii.gz" "$1/$2.nii" "$1/${2}_0000.nii.gz" "$1/${2}_0000.nii"; do
@@ -257,12 +272,10 @@ case_file() {
 }
 
 report() {
-  local picture runs net run case annotation browser shown=fold_0
+  local picture runs net run annotation browser case= shown=fold_0
   [ -z "$volumes" ] || shown=fold_$(($(wc -w <<<"$volumes") - 1))
   if [ "$experiment" = volumes ]; then
-    case=$(basename "$(ls "$out"/cv_*/"$shown"/predictions/*.nii* | head -n 1)")
-    case=${case%.gz}
-    case=${case%.nii}
+    case=$(sed -n 's/.*"val": \["\([^"]*\)".*/\1/p;T;q' "$out/split.json")
     picture=$(figure "$(case_file "$data/$images" "$case")" "$(case_file "$out/data/$labels" "$case")" "$(case_file "$data/$labels" "$case")")
   else
     annotation=$out/annotation.nii.gz
@@ -277,21 +290,27 @@ report() {
   done
   "$u3d" --quiet report --out "$out/report.html" --force --title "$title" --csv "$out/table.csv" --chart "$(chart)" \
     --picture "$out/picture.png" --caption "$picture" "${runs[@]}" >/dev/null
-  browser=$(command -v chromium google-chrome chrome | head -n 1) || return 0
+  browser=$(command -v chromium || command -v google-chrome || command -v chrome) || return 0
   "$browser" --headless --no-sandbox --disable-gpu --no-pdf-header-footer --print-to-pdf="$out/report.pdf" "file://$out/report.html" 2>/dev/null || true
 }
 
+refuse() { echo "$1" >&2; exit 2; }
+
 [ $# -ge 3 ] || usage
 experiment=$1
+case $nets in *[,/]*) refuse "NETS: a name with a comma or a slash cannot head a column: $nets" ;; esac
+case $experiment,$nets in slices,*) ;; *torch*) refuse "NETS: torch takes part in slices alone" ;; esac
+case $metric in IoU | Dice) ;; *) refuse "METRIC: found $metric, expected IoU or Dice" ;; esac
 case $experiment in
   slices | folds)
     [ $# -eq 4 ] || usage
-    image=$(realpath "$2") label=$(realpath "$3") out=$4 volumes=
+    image=$(realpath -e "$2") label=$(realpath -e "$3") out=$4 volumes=
     title="$experiment: $(basename "$image")"
     ;;
   volumes)
     [ $# -eq 3 ] || usage
-    data=$(realpath "$2") out=$3
+    data=$(realpath -e "$2") out=$3
+    [ -z "$sparsify" ] || refuse "SPARSIFY is for one volume: labels of a folder are scored as they are"
     title="volumes: $(basename "$data")"
     labels=labels images=images
     [ ! -d "$data/labelsTr" ] || labels=labelsTr images=imagesTr
@@ -303,7 +322,9 @@ out=$(realpath "$out")
 settings="$experiment ${data:-$image $label} TIME=$time SLICES=$slices FOLDS=$folds VOLUMES=$volumes SPARSIFY=$sparsify TRAIN=$train"
 [ -e "$out/settings" ] || echo "$settings" >"$out/settings"
 [ "$settings" = "$(cat "$out/settings")" ] ||
-  { echo "$out holds an experiment with other settings: $(cat "$out/settings"); now: $settings; give another OUT" >&2; exit 2; }
+  refuse "$out holds an experiment with other settings: $(cat "$out/settings"); now: $settings; give another OUT"
+exec 9>"$out/lock"
+flock -n 9 || refuse "$out is in use by another call"
 [ -e "$out/results.csv" ] || echo "test,annotated_percent,net,seed,label,IoU,Dice" >"$out/results.csv"
 "${experiment}_experiment"
 table table foreground
