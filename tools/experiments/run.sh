@@ -18,7 +18,7 @@
 #              SLICES="1,1,1 2,2,1 3,3,2 5,5,3": across x, y, z; folds and volumes take the last       FOLDS=3
 #              VOLUMES="2 5 20": volumes trains on so many instead of folds, and tests on those that none of these train on
 #              SPARSIFY="--missing z=30-32": further options of `u3d sparsify`, here for planes whose labels are wrong
-#              TRAIN="--memory 4G": further options of training     METRIC=IoU or Dice in the tables     U3D=build/tools/u3d
+#              TRAIN="--memory 4G": further options of `u3d train`   METRIC=IoU or Dice in the tables     U3D=build/tools/u3d
 #              PYTHON=python3, with torch: for NETS="... torch", in slices alone; torch+base=8 and the like: see peer_torch.py
 # NETS and SEEDS may grow from call to call; another TIME, SLICES, FOLDS, VOLUMES, SPARSIFY or TRAIN needs another
 # OUT.
@@ -82,11 +82,18 @@ score() {
   keep "$2" "$3" "$4" "$5" "$out/scores.csv"
 }
 
-# annotate SLICES NAME [OPTION ...]: the share of voxels kept, in percent.
+# keep_slices LABELS SLICES OUTPUT [OPTION ...]: the share of voxels kept, in percent.
+keep_slices() {
+  local from=$1 which=$2 to=$3
+  shift 3
+  "$u3d" --quiet sparsify --label "$from" --slices "$which" --output "$to" --force "$@" | sed 's/kept \([0-9.]*\).*/\1/'
+}
+
+# annotate SLICES NAME [OPTION ...]: the same of the one volume.
 annotate() {
   local which=$1 name=$2
   shift 2
-  "$u3d" --quiet sparsify --label "$label" --slices "$which" --output "$out/$name.nii.gz" --force $sparsify "$@" | sed 's/kept \([0-9.]*\).*/\1/'
+  keep_slices "$label" "$which" "$out/$name.nii.gz" $sparsify "$@"
 }
 
 # segment NET SEED ANNOTATION RUN: trains on the annotated slices and predicts the volume.
@@ -149,7 +156,9 @@ crossval() {
 fold_names() { seq -s, -f "fold %g" 0 $((folds - 1)); }
 
 folds_experiment() {
-  crossval "$(fold_names)" "$(annotate "$most" annotation)" --image "$image" --label "$out/annotation.nii.gz" --folds "$folds"
+  local percent
+  percent=$(annotate "$most" annotation)
+  crossval "$(fold_names)" "$percent" --image "$image" --label "$out/annotation.nii.gz" --folds "$folds"
 }
 
 # A fold per number of training volumes, evenly out of the sorted folder, all tested on what the largest leaves; or FOLDS of them.
@@ -184,7 +193,7 @@ volumes_experiment() {
   mkdir -p "$out/data"
   ln -sfn "$data/$images" "$out/data/$images"
   [ ! -e "$data/dataset.json" ] || cp "$data/dataset.json" "$out/data/"
-  percent=$("$u3d" --quiet sparsify --label "$data/$labels" --slices "$most" --output "$out/data/$labels" --force $sparsify | sed 's/kept \([0-9.]*\).*/\1/')
+  percent=$(keep_slices "$data/$labels" "$most" "$out/data/$labels")
   volumes_split
   [ -z "$volumes" ] || tests=$(printf "%s volumes," $volumes)
   crossval "${tests%,}" "$percent" --data "$out/data" --reference "$data/$labels" --split "$out/split.json"
