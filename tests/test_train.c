@@ -108,7 +108,7 @@ static void test_sparse_and_report(void **state)
     f.o.n_train = 1;
     f.o.report = report;
     f.o.n_report = 2;
-    f.o.iterations = 100;
+    f.o.iterations = 200; /* after 100, one seed of eight has only 0.89 on the other volumes */
     assert_ok(u3d_test_run_train(&f, 2, &r));
     if (!(r.val_dice > 0.9 && r.report_dice > 0.9))
         fail_msg("Dice %g of held-out slices, %g of other volumes", r.val_dice, r.report_dice);
