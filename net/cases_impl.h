@@ -82,10 +82,6 @@ u3d_status u3d_case_resample(const u3d_cases *c, const u3d_case_entry *e, u3d_vo
 uint64_t u3d_case_loading_bytes(const u3d_case_entry *e, int32_t channels);
 /* U3D_E_NOMEM where the resampled case cannot fit into the memory; before anything of that size is made. */
 u3d_status u3d_case_check_resampled(const u3d_cases *c, const u3d_case_entry *e, int32_t channels);
-/* Annotated planes of n, in order, into at [n]; returns how many, 0 where labels are not sparse in this
- * orientation. Sparse: the median plane has less than half as many labelled voxels as the fullest; annotated:
- * a plane has more than the middle between the two. */
-int64_t u3d_case_annotated(const int64_t *count, int64_t n, int64_t *at);
 /* Warns where annotated slices will become one; `classes` not resampled yet. */
 u3d_status u3d_case_check_slices(const u3d_cases *c, const u3d_case_entry *e, const u3d_volume *classes);
 void u3d_case_report_resampling(const u3d_cases *c);
@@ -96,6 +92,23 @@ void u3d_case_report_resampling(const u3d_cases *c);
  * was said about it: U3D_E_ARG asks for --unlabeled or --dense. `zero_named`: the data set says what 0 means.
  */
 u3d_status u3d_case_sparse_check(const u3d_case *files, const u3d_volume *label, bool zero_named);
+
+/* ---- cases_planes.c ---- */
+
+/* Labelled voxels of each plane. */
+typedef struct u3d_plane_counts {
+    int64_t *of[3];   /* per axis z, y, x                               */
+    int64_t *scratch; /* as long as the three together; for the caller */
+    int64_t all;      /* in the volume                                  */
+} u3d_plane_counts;
+/* Voxels that differ from `unlabeled` in a label volume (i32, or u8 of classes). */
+u3d_status u3d_plane_counts_make(const u3d_volume *label, int32_t unlabeled, u3d_plane_counts *out);
+void u3d_plane_counts_free(u3d_plane_counts *counts);
+
+/* Annotated planes of n, in order, into at [n]; returns how many, 0 where labels are not sparse in this
+ * orientation. Sparse: the median plane has less than half as many labelled voxels as the fullest; annotated:
+ * a plane has more than the middle between the two. */
+int64_t u3d_case_annotated(const int64_t *count, int64_t n, int64_t *at);
 
 /* The one plane of a volume that shows a class; axis -1: several do, or none, or the volume has no other. */
 typedef struct u3d_only_plane {

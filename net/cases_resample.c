@@ -2,7 +2,6 @@
  *
  * The target is known before any voxel is read, from the headers, so that each case is resampled as soon as
  * it is there and its own voxels let go. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/log.h"
@@ -81,8 +80,7 @@ u3d_status u3d_case_check_resampled(const u3d_cases *c, const u3d_case_entry *e,
     const int64_t *from = e->own_size, *to = e->size;
     const double voxels =
         (double)from[0] * (double)from[1] * (double)from[2] + (double)to[0] * (double)to[1] * (double)to[2];
-    const double needed = voxels * (4.0 * channels + 1),
-                 allowed = (double)c->limit;
+    const double needed = voxels * (4.0 * channels + 1), allowed = (double)c->limit;
     if (c->limit == 0 || needed <= allowed) return U3D_OK;
     return u3d_fail(U3D_E_NOMEM,
                     "case '%s': %lldx%lldx%lld voxels of %.4gx%.4gx%.4g would become %lldx%lldx%lld of "
@@ -96,38 +94,6 @@ u3d_status u3d_case_check_resampled(const u3d_cases *c, const u3d_case_entry *e,
 }
 
 /* ---- single annotated slices ---- */
-
-static int plane_compare(const void *a, const void *b)
-{
-    const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-int64_t u3d_case_annotated(const int64_t *count, int64_t n, int64_t *at)
-{
-    int64_t annotated = 0;
-    memcpy(at, count, (size_t)n * sizeof *at);
-    qsort(at, (size_t)n, sizeof *at, plane_compare);
-    const int64_t most = at[n - 1], median = at[n / 2];
-    if (2 * median >= most) return 0;
-    for (int64_t plane = 0; plane < n; plane++)
-        if (2 * count[plane] > median + most) at[annotated++] = plane;
-    return annotated;
-}
-
-/* Labelled voxels of each plane along each axis. */
-static void planes_count(const u3d_volume *classes, int64_t *count[3])
-{
-    const uint8_t *v = classes->data;
-    for (int64_t z = 0; z < classes->size[0]; z++)
-        for (int64_t y = 0; y < classes->size[1]; y++)
-            for (int64_t x = 0; x < classes->size[2]; x++) {
-                if (*v++ == U3D_UNLABELED) continue;
-                count[0][z]++;
-                count[1][y]++;
-                count[2][x]++;
-            }
-}
 
 static void planes_warn(const u3d_case_entry *e, int axis, const int64_t *at, int64_t n, double target)
 {
@@ -150,18 +116,16 @@ static void planes_warn(const u3d_case_entry *e, int axis, const int64_t *at, in
 
 u3d_status u3d_case_check_slices(const u3d_cases *c, const u3d_case_entry *e, const u3d_volume *classes)
 {
-    const int64_t *size = classes->size, all = size[0] + size[1] + size[2];
+    const int64_t *size = classes->size;
+    u3d_plane_counts counts;
     if (!e->resampled) return U3D_OK;
-    int64_t *counts = u3d_new((size_t)(2 * all), sizeof *counts);
-    if (!counts) return U3D_E_NOMEM;
-    int64_t *count[3] = {counts, counts + size[0], counts + size[0] + size[1]};
-    planes_count(classes, count);
+    U3D_TRY(u3d_plane_counts_make(classes, U3D_UNLABELED, &counts));
     for (int a = 0; a < 3; a++) {
-        int64_t *at = counts + all;
         if (e->size[a] >= size[a]) continue;
-        planes_warn(e, a, at, u3d_case_annotated(count[a], size[a], at), c->resampling.spacing[a]);
+        const int64_t n = u3d_case_annotated(counts.of[a], size[a], counts.scratch);
+        planes_warn(e, a, counts.scratch, n, c->resampling.spacing[a]);
     }
-    u3d_free(counts);
+    u3d_plane_counts_free(&counts);
     return U3D_OK;
 }
 

@@ -15,27 +15,13 @@ struct u3d_slice_folds {
     int *fold[3]; /* per axis z, y, x: the fold of each plane, NO_FOLD where it is not an annotated slice */
 };
 
-/* Labelled voxels of each plane along each axis. */
-static void folds_count(const u3d_volume *label, int32_t unlabeled, int64_t *const count[3])
-{
-    const int32_t *v = label->data;
-    for (int64_t z = 0; z < label->size[0]; z++)
-        for (int64_t y = 0; y < label->size[1]; y++)
-            for (int64_t x = 0; x < label->size[2]; x++) {
-                if (*v++ == unlabeled) continue;
-                count[0][z]++;
-                count[1][y]++;
-                count[2][x]++;
-            }
-}
-
 /* Deals out the slices found; returns how many there are. */
-static int64_t folds_deal(u3d_slice_folds *f, int64_t *const count[3], int64_t *scratch)
+static int64_t folds_deal(u3d_slice_folds *f, const u3d_plane_counts *counts)
 {
     int64_t dealt = 0;
     for (int a = 0; a < 3; a++) {
-        const int64_t found = u3d_case_annotated(count[a], f->size[a], scratch);
-        for (int64_t i = 0; i < found; i++) f->fold[a][scratch[i]] = (int)(dealt++ % f->n);
+        const int64_t found = u3d_case_annotated(counts->of[a], f->size[a], counts->scratch);
+        for (int64_t i = 0; i < found; i++) f->fold[a][counts->scratch[i]] = (int)(dealt++ % f->n);
     }
     return dealt;
 }
@@ -43,26 +29,22 @@ static int64_t folds_deal(u3d_slice_folds *f, int64_t *const count[3], int64_t *
 u3d_status u3d_slice_folds_new(const u3d_volume *label, int32_t unlabeled, int n, u3d_slice_folds **out)
 {
     const int64_t *size = label->size, planes = size[0] + size[1] + size[2];
+    u3d_plane_counts counts;
     *out = NULL;
+    U3D_TRY(u3d_plane_counts_make(label, unlabeled, &counts));
     u3d_status status = U3D_OK;
     u3d_slice_folds *f = u3d_new(1, sizeof *f);
     int *fold = u3d_new((size_t)planes, sizeof *fold);
-    int64_t *counts = u3d_new((size_t)planes * 2, sizeof *counts); /* and the scratch behind them */
-    if (!f || !fold || !counts) {
+    if (!f || !fold) {
         u3d_free(fold);
         status = U3D_E_NOMEM;
         goto done;
     }
-    *f = (u3d_slice_folds){.n = n, .unlabeled = unlabeled};
+    *f = (u3d_slice_folds){
+        .n = n, .unlabeled = unlabeled, .fold = {fold, fold + size[0], fold + size[0] + size[1]}};
     memcpy(f->size, size, sizeof f->size);
     for (int64_t i = 0; i < planes; i++) fold[i] = NO_FOLD;
-    int64_t *count[3];
-    for (int64_t a = 0, at = 0; a < 3; at += size[a++]) {
-        f->fold[a] = fold + at;
-        count[a] = counts + at;
-    }
-    folds_count(label, unlabeled, count);
-    const int64_t found = folds_deal(f, count, counts + planes);
+    const int64_t found = folds_deal(f, &counts);
     if (found < n)
         U3D_GO(u3d_fail(U3D_E_UNSUPPORTED, "found %lld annotated slices, which is too few for %d folds",
                         (long long)found, n));
@@ -70,7 +52,7 @@ u3d_status u3d_slice_folds_new(const u3d_volume *label, int32_t unlabeled, int n
     f = NULL;
 done:
     u3d_slice_folds_free(f);
-    u3d_free(counts);
+    u3d_plane_counts_free(&counts);
     return status;
 }
 

@@ -128,6 +128,9 @@ bool u3d_pace_validation_due(const u3d_training *t);
 /* Nothing but training stands between the iteration under way and the next. */
 bool u3d_pace_goes_on(const u3d_training *t);
 bool u3d_pace_checkpoint_due(const u3d_training *t);
+/* Whether a budget has time to predict one more volume: as long as the `done` since `begin` took on average, the
+ * first `expected_s`, with `after_s` to come. */
+bool u3d_pace_allows_volume(const u3d_training *t, double begin, int done, double expected_s, double after_s);
 bool u3d_pace_finished(const u3d_training *t);
 
 /* ---- train_postprocess.c ---- */

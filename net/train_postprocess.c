@@ -77,21 +77,14 @@ static void decide(u3d_training *t, const choice *c)
     }
 }
 
-/* Under a time budget: is there time for one more volume, if it takes as long as those before? */
-static bool choice_fits(const u3d_training *t, double begin, int done)
-{
-    if (!(t->state.budget_s > 0) || t->o->resume) return true;
-    double each = done > 0 ? (u3d_clock() - begin) / done : t->pace.choice_s / t->n_choose;
-    return u3d_training_elapsed(t) + each + 1.5 * t->pace.save_s + t->pace.report_s <=
-           0.99 * t->state.budget_s;
-}
-
 static u3d_status compare_all(u3d_training *t, choice *c, int *done)
 {
     double begin = u3d_clock();
+    const double after_s = 1.5 * t->pace.save_s + t->pace.report_s;
     int first = u3d_cases_count(t->cases);
     *done = 0;
-    while (*done < t->n_choose && choice_fits(t, begin, *done)) {
+    while (*done < t->n_choose &&
+           u3d_pace_allows_volume(t, begin, *done, t->pace.choice_s / t->n_choose, after_s)) {
         const u3d_volume *image, *reference;
         U3D_TRY(u3d_training_acquire_held(t, first + *done, &image, &reference));
         u3d_status status = compare_case(t, image, reference, c);

@@ -241,6 +241,13 @@ bool u3d_pace_goes_on(const u3d_training *t)
     return !last && (t->pace.validation_step == 0 || after % t->pace.validation_step != 0);
 }
 
+bool u3d_pace_allows_volume(const u3d_training *t, double begin, int done, double expected_s, double after_s)
+{
+    if (!(t->state.budget_s > 0) || t->o->resume) return true;
+    const double each = done > 0 ? (u3d_clock() - begin) / done : expected_s;
+    return u3d_training_elapsed(t) + 1.5 * each + after_s <= 0.998 * t->state.budget_s;
+}
+
 bool u3d_pace_checkpoint_due(const u3d_training *t)
 {
     return u3d_clock() - t->pace.checkpoint_at >= CHECKPOINT_EVERY_S;

@@ -165,20 +165,13 @@ done:
     return status;
 }
 
-/* Under a time budget: is there time for one more volume, if it takes as long as those before? */
-static bool report_fits(const u3d_training *t, double begin, int done)
-{
-    if (!(t->state.budget_s > 0) || t->o->resume) return true;
-    double each = done > 0 ? (u3d_clock() - begin) / done : t->pace.iteration_s;
-    return u3d_training_elapsed(t) + 1.5 * each <= 0.998 * t->state.budget_s;
-}
-
 /* A volume that cannot be read, or does not fit, spoils its line of the report and not the trained model. */
 static u3d_status report_all(u3d_training *t, tally *sums, int *reported)
 {
     double begin = u3d_clock();
     *reported = 0;
-    for (int i = 0; i < t->o->n_report && report_fits(t, begin, *reported); i++) {
+    for (int i = 0; i < t->o->n_report; i++) {
+        if (!u3d_pace_allows_volume(t, begin, *reported, t->pace.iteration_s, 0)) break;
         const u3d_case *c = &t->o->data->cases[t->o->report[i]];
         if (!c->label) continue;
         u3d_status status = report_case(t, c, sums);

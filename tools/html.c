@@ -92,12 +92,12 @@ void html_table_begin(html *h)
     fputs("<table>\n", h->f);
 }
 
-/* A path may break behind its slashes, so that it does not push the numbers off the page. */
+/* A path or a name may break behind slashes and underscores, so that it does not push the numbers off the page. */
 static void cell_text(FILE *f, const char *text)
 {
     for (; *text; text++) {
         put(f, *text);
-        if (text[0] == '/' && text[1]) fputs("<wbr>", f);
+        if ((text[0] == '/' || text[0] == '_') && text[1]) fputs("<wbr>", f);
     }
 }
 
