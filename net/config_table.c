@@ -283,14 +283,16 @@ const int u3d_config_n_keys = (int)(sizeof u3d_config_keys / sizeof u3d_config_k
 
 /* Cicek et al. 2016: levels, widths, padding, input size, 70,000 iterations, batch 1, weighted cross-entropy,
  * Caffe's SGD. Learning rate and momentum are from the derived public solver (arXiv:1704.06382), which names
- * a step schedule without its factor: constant here. `labels` and `channels` stay 0 (from the data); who
+ * a step schedule without its factor: constant here. Gradients are clipped as in all our networks: without
+ * normalisation one sample too large ends a run otherwise (one of the first six on real slices, at step 51).
+ * Batch-normalised ones stayed below the limit in every run looked at. `labels` and `channels` stay 0 (from the data); who
  * describes the network without data puts the paper's 3 and 3 there. */
 #define PAPER                                                                                                \
     "levels=4", "base=32", "convs=2", "max_width=0", "double=before-pool", "norm=none",                      \
         "norm_statistics=tile", "activation=relu", "padding=valid", "kernel=3x3x3", "pool=2x2x2",            \
         "patch=132x132x116", "batch=1", "foreground_share=0", "intensity=zscore", "augment=paper",           \
         "loss=ce", "class_weights=auto", "optimizer=sgd", "lr=0.01", "momentum=0.99", "nesterov=false",                 \
-        "weight_decay=0", "schedule=constant", "clip_norm=0", "average=0", "iterations=70000"
+        "weight_decay=0", "schedule=constant", "average=0", "iterations=70000"
 
 static const char *const preset_paper[] = {PAPER, NULL};
 static const char *const preset_paper_bn[] = {PAPER, "norm=batch", NULL};

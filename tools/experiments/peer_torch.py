@@ -111,6 +111,7 @@ def train(net, image, labels, unlabeled, size, seconds, random):
         loss = F.cross_entropy(logits, torch.from_numpy(np.ascontiguousarray(y)).long()[None], weights, ignore_index=255)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 12)
         optimizer.step()
         iterations += 1
         longest = max(longest, time.monotonic() - start_s)
