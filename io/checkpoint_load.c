@@ -35,8 +35,8 @@ static bool load_whole(const cJSON *number, uint64_t *out)
 
 static u3d_status load_type(const char *path, const cJSON *item, u3d_type *type)
 {
-    const cJSON *dtype = cJSON_GetObjectItemCaseSensitive(item, "dtype"), *dim = NULL;
-    const cJSON *shape = cJSON_GetObjectItemCaseSensitive(item, "shape");
+    const cJSON *dtype = u3d_json_member(item, "dtype"), *dim = NULL;
+    const cJSON *shape = u3d_json_member(item, "shape");
     int64_t dims[U3D_MAX_RANK];
     int32_t rank = 0;
     int found = -1;
@@ -64,7 +64,7 @@ static u3d_status load_type(const char *path, const cJSON *item, u3d_type *type)
 
 static u3d_status load_entry_parse(const char *path, const cJSON *item, uint64_t data_bytes, load_entry *e)
 {
-    const cJSON *offsets = cJSON_GetObjectItemCaseSensitive(item, "data_offsets");
+    const cJSON *offsets = u3d_json_member(item, "data_offsets");
     int64_t elements = 0;
     uint64_t bytes = 0;
     e->name = item->string;
@@ -132,7 +132,7 @@ static u3d_status load_entries(const char *path, const cJSON *header, uint64_t d
 /* The metadata strings; *hashes gets the checksums, parsed, if there are any. */
 static u3d_status load_meta(const char *path, const cJSON *header, u3d_checkpoint *c, cJSON **hashes)
 {
-    const cJSON *meta = cJSON_GetObjectItemCaseSensitive(header, U3D_CHECKPOINT_META), *item = NULL;
+    const cJSON *meta = u3d_json_member(header, U3D_CHECKPOINT_META), *item = NULL;
     if (!meta) return U3D_OK;
     if (!cJSON_IsObject(meta))
         return u3d_fail(U3D_E_FORMAT, "'%s': " U3D_CHECKPOINT_META " is no object", path);
@@ -151,7 +151,7 @@ static u3d_status load_meta(const char *path, const cJSON *header, u3d_checkpoin
 
 static u3d_status load_check_hash(const char *path, const u3d_tensor *t, const cJSON *hashes)
 {
-    const cJSON *expected = cJSON_GetObjectItemCaseSensitive(hashes, t->name);
+    const cJSON *expected = u3d_json_member(hashes, t->name);
     char found[17];
     if (!expected) return U3D_OK;
     snprintf(found, sizeof found, "%016" PRIx64, u3d_checkpoint_hash(t->data, u3d_type_bytes(&t->type)));

@@ -9,6 +9,7 @@
 
 #include "engine/log.h"
 #include "engine/mem.h"
+#include "io/json.h"
 #include "io/path.h"
 #include "io/volume.h"
 
@@ -75,7 +76,7 @@ static int json_compare_label(const void *a, const void *b)
 
 u3d_status u3d_dataset_json_labels(u3d_dataset *d, const char *path, const cJSON *json)
 {
-    const cJSON *labels = cJSON_GetObjectItemCaseSensitive(json, "labels"), *item = NULL;
+    const cJSON *labels = u3d_json_member(json, "labels"), *item = NULL;
     if (!labels) return U3D_OK;
     if (!cJSON_IsObject(labels)) return u3d_fail(U3D_E_FORMAT, "'%s': labels: expected an object", path);
     cJSON_ArrayForEach(item, labels) U3D_TRY(json_label(d, path, item));
@@ -91,7 +92,7 @@ u3d_status u3d_dataset_json_labels(u3d_dataset *d, const char *path, const cJSON
 /* {"0": "T1", "1": "T2"} in the order of the numbers, or ["T1", "T2"]. */
 static u3d_status json_channels(u3d_dataset *d, const char *path, const cJSON *json, const char *field)
 {
-    const cJSON *channels = cJSON_GetObjectItemCaseSensitive(json, field), *item = NULL;
+    const cJSON *channels = u3d_json_member(json, field), *item = NULL;
     int position = 0, n = cJSON_GetArraySize(channels);
     if (!channels || n == 0) return U3D_OK;
     if (!cJSON_IsObject(channels) && !cJSON_IsArray(channels))
@@ -115,7 +116,7 @@ static u3d_status json_channels(u3d_dataset *d, const char *path, const cJSON *j
 /* "numTraining" is a courtesy of the format: a difference hints at files lost on the way. */
 static void json_check_count(const u3d_dataset *d, const char *path, const cJSON *json)
 {
-    const cJSON *count = cJSON_GetObjectItemCaseSensitive(json, "numTraining");
+    const cJSON *count = u3d_json_member(json, "numTraining");
     if (cJSON_IsNumber(count) && count->valuedouble != d->n_cases)
         U3D_WARN("io", "'%s': numTraining is %g, %d cases were found", path, count->valuedouble, d->n_cases);
 }
@@ -154,7 +155,7 @@ static u3d_status json_set_label(u3d_case *c, const char *dir, const char *path,
 /* One element of Decathlon's "training". */
 static u3d_status decathlon_case(u3d_dataset *d, const char *path, const cJSON *item, int index)
 {
-    const cJSON *image = cJSON_GetObjectItemCaseSensitive(item, "image"), *first = image;
+    const cJSON *image = u3d_json_member(item, "image"), *first = image;
     size_t stem = 0;
     u3d_case *c = NULL;
     if (cJSON_IsArray(image)) first = cJSON_GetArrayItem(image, 0);
@@ -169,13 +170,13 @@ static u3d_status decathlon_case(u3d_dataset *d, const char *path, const cJSON *
     stem -= (size_t)(name - first->valuestring);
     U3D_TRY(u3d_dataset_add_case(d, name, u3d_case_id_length(name, stem), &c));
     U3D_TRY(json_add_images(c, d->path, path, image));
-    return json_set_label(c, d->path, path, cJSON_GetObjectItemCaseSensitive(item, "label"));
+    return json_set_label(c, d->path, path, u3d_json_member(item, "label"));
 }
 
 u3d_status u3d_dataset_decathlon(const char *dir, const char *path, const cJSON *json, bool labels_needed,
                                  u3d_dataset **out)
 {
-    const cJSON *training = cJSON_GetObjectItemCaseSensitive(json, "training"), *item = NULL;
+    const cJSON *training = u3d_json_member(json, "training"), *item = NULL;
     u3d_dataset *d = NULL;
     int index = 0;
     u3d_status status = U3D_OK;
@@ -204,8 +205,8 @@ static u3d_status nnunet_listed(u3d_dataset *d, const char *path, const cJSON *l
             return u3d_fail(U3D_E_FORMAT, "'%s': dataset: expected an object with a name for each case",
                             path);
         U3D_TRY(u3d_dataset_add_case(d, item->string, strlen(item->string), &c));
-        U3D_TRY(json_add_images(c, d->path, path, cJSON_GetObjectItemCaseSensitive(item, "images")));
-        U3D_TRY(json_set_label(c, d->path, path, cJSON_GetObjectItemCaseSensitive(item, "label")));
+        U3D_TRY(json_add_images(c, d->path, path, u3d_json_member(item, "images")));
+        U3D_TRY(json_set_label(c, d->path, path, u3d_json_member(item, "label")));
     }
     return U3D_OK;
 }
@@ -229,8 +230,8 @@ u3d_status u3d_dataset_nnunet(const char *dir, const char *path, const cJSON *js
                               u3d_dataset **out)
 {
     static const char *const endings[] = {".nii.gz", ".nii"};
-    const cJSON *ending = cJSON_GetObjectItemCaseSensitive(json, "file_ending");
-    const cJSON *listed = cJSON_GetObjectItemCaseSensitive(json, "dataset");
+    const cJSON *ending = u3d_json_member(json, "file_ending");
+    const cJSON *listed = u3d_json_member(json, "dataset");
     const char *known = NULL;
     u3d_dataset *d = NULL;
     u3d_status status = U3D_OK;

@@ -87,6 +87,11 @@ u3d_status u3d_json_write(const char *path, const cJSON *json)
     return u3d_outfile_commit(file);
 }
 
+cJSON *u3d_json_member(const cJSON *object, const char *name)
+{
+    return cJSON_GetObjectItemCaseSensitive(object, name);
+}
+
 cJSON *u3d_json_number(double value)
 {
     return isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull();

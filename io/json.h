@@ -14,6 +14,8 @@ u3d_status u3d_json_parse(const char *text, const char *where, cJSON **out); /* 
 u3d_status u3d_json_write(const char *path, const cJSON *json);              /* pretty; temporary file, rename */
 u3d_status u3d_json_print(FILE *f, const cJSON *json);                       /* pretty, newline at the end */
 
+/* NULL where there is none, or `object` is none. */
+cJSON *u3d_json_member(const cJSON *object, const char *name);
 /* A number, or null where it is NaN or infinite. */
 cJSON *u3d_json_number(double value);
 

@@ -62,9 +62,8 @@ u3d_status u3d_split_read(const char *path, int fold, const u3d_dataset *d, int 
     side = u3d_new((size_t)d->n_cases, sizeof *side);
     if (!side) U3D_GO(U3D_E_NOMEM);
     const cJSON *chosen = cJSON_GetArrayItem(json, fold);
-    U3D_GO(split_mark(path, fold, cJSON_GetObjectItemCaseSensitive(chosen, "train"), "train", SIDE_TRAIN, d,
-                      side));
-    U3D_GO(split_mark(path, fold, cJSON_GetObjectItemCaseSensitive(chosen, "val"), "val", SIDE_VAL, d, side));
+    U3D_GO(split_mark(path, fold, u3d_json_member(chosen, "train"), "train", SIDE_TRAIN, d, side));
+    U3D_GO(split_mark(path, fold, u3d_json_member(chosen, "val"), "val", SIDE_VAL, d, side));
     U3D_GO(split_collect(side, d->n_cases, SIDE_TRAIN, train, n_train));
     U3D_GO(split_collect(side, d->n_cases, SIDE_VAL, val, n_val));
 done:

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "engine/log.h"
+#include "io/json.h"
 
 /* Mean 0, sd 1 of channel `ch` of data [n, channels]. */
 static void intensity_zscore(float *data, int64_t n, int32_t channels, int32_t ch)
@@ -93,7 +94,7 @@ u3d_status u3d_intensity_to_json(const u3d_intensity_stats *s, cJSON **out)
 static u3d_status intensity_read_list(const cJSON *json, const char *key, int32_t n, const char *where,
                                       double *values)
 {
-    const cJSON *array = cJSON_GetObjectItemCaseSensitive(json, key);
+    const cJSON *array = u3d_json_member(json, key);
     int found = cJSON_IsArray(array) ? cJSON_GetArraySize(array) : 0;
     if (found != n)
         return u3d_fail(U3D_E_FORMAT, "%s: '%s' has %d numbers; expected %d", where, key, found, (int)n);
@@ -109,8 +110,8 @@ static u3d_status intensity_read_list(const cJSON *json, const char *key, int32_
 u3d_status u3d_intensity_from_json(u3d_intensity_stats *s, const cJSON *json, const char *where)
 {
     memset(s, 0, sizeof *s);
-    const char *kind = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "kind"));
-    const cJSON *channels = cJSON_GetObjectItemCaseSensitive(json, "channels");
+    const char *kind = cJSON_GetStringValue(u3d_json_member(json, "kind"));
+    const cJSON *channels = u3d_json_member(json, "channels");
     if (!cJSON_IsNumber(channels) || channels->valueint < 1 || channels->valueint > U3D_MAX_CHANNELS)
         return u3d_fail(U3D_E_FORMAT, "%s: 'channels' must be a number from 1 to %d", where,
                         (int)U3D_MAX_CHANNELS);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine/mem.h"
+#include "io/json.h"
 #include "net/config.h"
 
 /* Class of a value; U3D_UNLABELED for the unlabeled value; -1 where the table lacks it. */
@@ -123,9 +124,9 @@ static bool labels_read_int(const cJSON *json, int32_t *v)
 u3d_status u3d_labels_from_json(u3d_labels *l, const cJSON *json, const char *where)
 {
     memset(l, 0, sizeof *l);
-    const cJSON *values = cJSON_GetObjectItemCaseSensitive(json, "values");
-    const cJSON *names = cJSON_GetObjectItemCaseSensitive(json, "names");
-    const cJSON *unlabeled = cJSON_GetObjectItemCaseSensitive(json, "unlabeled");
+    const cJSON *values = u3d_json_member(json, "values");
+    const cJSON *names = u3d_json_member(json, "names");
+    const cJSON *unlabeled = u3d_json_member(json, "unlabeled");
     int n = cJSON_IsArray(values) ? cJSON_GetArraySize(values) : -1;
     if (n < 0 || n > U3D_MAX_LABELS || !cJSON_IsArray(names) || cJSON_GetArraySize(names) != n)
         return u3d_fail(U3D_E_FORMAT, "%s: expected lists 'values' and 'names' of one length, at most %d",
@@ -140,7 +141,7 @@ u3d_status u3d_labels_from_json(u3d_labels *l, const cJSON *json, const char *wh
         (void)snprintf(l->name[i], sizeof l->name[i], "%s", name);
     }
     l->n = n;
-    l->background = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(json, "background"));
+    l->background = cJSON_IsTrue(u3d_json_member(json, "background"));
     if (!unlabeled || cJSON_IsNull(unlabeled)) return U3D_OK;
     l->has_unlabeled = labels_read_int(unlabeled, &l->unlabeled);
     return l->has_unlabeled ? U3D_OK : u3d_fail(U3D_E_FORMAT, "%s: 'unlabeled' is not a whole number", where);

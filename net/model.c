@@ -202,7 +202,7 @@ static u3d_status facts_to_json(const u3d_data_facts *f, cJSON **out)
 
 static bool triple_from_json(const cJSON *json, const char *key, double abc[3])
 {
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, key);
+    const cJSON *list = u3d_json_member(json, key);
     if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) != 3) return false;
     for (int i = 0; i < 3; i++) {
         const cJSON *item = cJSON_GetArrayItem(list, i);
@@ -214,7 +214,7 @@ static bool triple_from_json(const cJSON *json, const char *key, double abc[3])
 
 static u3d_status facts_from_json(const cJSON *json, const char *where, u3d_data_facts *f)
 {
-    const cJSON *channels = cJSON_GetObjectItemCaseSensitive(json, "channels");
+    const cJSON *channels = u3d_json_member(json, "channels");
     double spacing[3], size[3], orientation[3];
     if (!cJSON_IsNumber(channels) || channels->valuedouble < 1 || channels->valuedouble > U3D_MAX_CHANNELS ||
         !triple_from_json(json, "spacing", spacing) || !triple_from_json(json, "size", size) ||
@@ -225,7 +225,7 @@ static u3d_status facts_from_json(const cJSON *json, const char *where, u3d_data
             "orientation",
             where, U3D_MAX_CHANNELS);
     f->channels = (int32_t)channels->valuedouble;
-    const char *why = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(json, "spacing_why"));
+    const char *why = cJSON_GetStringValue(u3d_json_member(json, "spacing_why"));
     (void)snprintf(f->spacing_why, sizeof f->spacing_why, "%s", why ? why : "");
     for (int i = 0; i < 3; i++) {
         f->spacing[i] = spacing[2 - i];
@@ -271,7 +271,7 @@ static int foreground_class(const u3d_labels *l, const cJSON *value)
 
 static u3d_status postprocess_from_json(const cJSON *json, const char *where, u3d_model *m)
 {
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "keep_largest"), *item;
+    const cJSON *list = u3d_json_member(json, "keep_largest"), *item;
     memset(m->keep_largest, 0, sizeof m->keep_largest);
     bool ok = cJSON_IsArray(list);
     cJSON_ArrayForEach(item, list)

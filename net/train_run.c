@@ -79,7 +79,7 @@ static u3d_status state_to_json(const u3d_training *t, char **printed)
 /* A number, NaN where it is null; false where it is neither. */
 static bool get_number(const cJSON *json, const char *key, double *value)
 {
-    const cJSON *item = cJSON_GetObjectItemCaseSensitive(json, key);
+    const cJSON *item = u3d_json_member(json, key);
     if (!cJSON_IsNumber(item) && !cJSON_IsNull(item)) return false;
     *value = cJSON_IsNumber(item) ? item->valuedouble : NAN;
     return true;
@@ -96,7 +96,7 @@ static bool get_count(const cJSON *json, const char *key, double low, int64_t *v
 
 static u3d_status state_from_json(const cJSON *json, const char *where, u3d_training_state *s)
 {
-    const cJSON *seed = cJSON_GetObjectItemCaseSensitive(json, "seed");
+    const cJSON *seed = u3d_json_member(json, "seed");
     bool ok = get_count(json, "iteration", 0, &s->iteration) && get_count(json, "total", 0, &s->total) &&
               cJSON_IsString(seed) && get_number(json, "elapsed_s", &s->elapsed_s) && s->elapsed_s >= 0 &&
               get_number(json, "budget_s", &s->budget_s) &&
@@ -191,7 +191,7 @@ u3d_status u3d_run_check_cases(const u3d_training *t)
 {
     cJSON *json;
     U3D_TRY(resumed_json(t, &json));
-    const cJSON *list = cJSON_GetObjectItemCaseSensitive(json, "cases");
+    const cJSON *list = u3d_json_member(json, "cases");
     u3d_status status = U3D_OK;
     if (cJSON_GetArraySize(list) != t->n_which)
         status = u3d_fail(U3D_E_ARG,

@@ -162,3 +162,12 @@ int u3d_test_count_text(const char *text, const char *part)
     for (const char *at = strstr(text, part); at; at = strstr(at + 1, part)) n++;
     return n;
 }
+
+u3d_augment u3d_test_augment_everything(void)
+{
+    u3d_config c;
+    u3d_config_default(&c);
+    assert_ok(u3d_config_set(&c, "augment=nnunet"));
+    c.augment.p_elastic = 1;
+    return (u3d_augment){.spacing = {1, 1, 1}, .set = c.augment};
+}

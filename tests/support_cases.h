@@ -4,6 +4,7 @@
 
 #include "tests/support.h"
 
+#include "net/augment.h"
 #include "net/cases.h"
 
 typedef struct u3d_test_set {
@@ -53,5 +54,8 @@ void u3d_test_close(double got, double expected, double tolerance);
 /* Runs with stderr in a file; what was written there comes back (caller: u3d_free). */
 char *u3d_test_stderr_of(void (*run)(void *), void *user);
 int u3d_test_count_text(const char *text, const char *part);
+
+/* nnU-Net's changes, and every sample deformed; voxels of 1x1x1. */
+u3d_augment u3d_test_augment_everything(void);
 
 #endif

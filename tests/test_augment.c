@@ -12,15 +12,6 @@
 #include "net/sample.h"
 #include "net/warp.h"
 
-static u3d_augment everything(void)
-{
-    u3d_config c;
-    u3d_config_default(&c);
-    assert_ok(u3d_config_set(&c, "augment=nnunet"));
-    c.augment.p_elastic = 1;
-    return (u3d_augment){.spacing = {1, 1, 1}, .set = c.augment};
-}
-
 /* ---- whole samples ---- */
 
 static double voxel_smooth(int64_t z, int64_t y, int64_t x, const void *user)
@@ -61,7 +52,7 @@ static void test_samples(void **state)
     u3d_test_set s;
     u3d_cases *c = NULL;
     u3d_sampler *full = NULL, *cut = NULL;
-    u3d_augment a = everything();
+    u3d_augment a = u3d_test_augment_everything();
     const u3d_augment none = {.spacing = {1, 1, 1}};
     int same = 0, other_label = 0;
     open_cases(&s, &c);
@@ -110,7 +101,7 @@ static void test_annotation_stays(void **state)
     u3d_test_set s;
     u3d_cases *c = NULL;
     u3d_sampler *sampler = NULL;
-    u3d_augment a = everything();
+    u3d_augment a = u3d_test_augment_everything();
     a.set.p_rotation = a.set.p_scaling = 1;
     a.set.p_elastic = 0;
     a.mirror[0] = a.mirror[2] = true;
@@ -141,7 +132,7 @@ static void test_workers(void **state)
     u3d_test_set s;
     u3d_cases *c = NULL;
     u3d_sampler *sampler = NULL;
-    u3d_augment a = everything();
+    u3d_augment a = u3d_test_augment_everything();
     open_cases(&s, &c);
     a.mirror[2] = a.turn[0] = true;
     a.set.p_noise = a.set.p_blur = a.set.p_low_resolution = a.set.p_gamma = a.set.p_curve = 0.5;
@@ -179,7 +170,7 @@ static void test_workers(void **state)
 static void test_no_memory(void **state)
 {
     (void)state;
-    const u3d_augment a = everything(), none = {.spacing = {1, 1, 1}};
+    const u3d_augment a = u3d_test_augment_everything(), none = {.spacing = {1, 1, 1}};
     const int64_t live = u3d_mem_live();
     for (int64_t n = 1;; n++) {
         u3d_sampler *s = NULL;

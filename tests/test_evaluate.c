@@ -3,6 +3,7 @@
 #include "tests/support_nifti.h"
 
 #include "engine/mem.h"
+#include "io/json.h"
 #include "io/path.h"
 #include "net/evaluate.h"
 #include "net/metrics.h"
@@ -26,8 +27,8 @@ static void label_file(const char *name, const int32_t values[6])
 
 static double metric(const cJSON *parent, const char *label, const char *name)
 {
-    const cJSON *o = label ? cJSON_GetObjectItemCaseSensitive(parent, label) : parent;
-    const cJSON *v = cJSON_GetObjectItemCaseSensitive(o, name);
+    const cJSON *o = label ? u3d_json_member(parent, label) : parent;
+    const cJSON *v = u3d_json_member(o, name);
     assert_non_null(v);
     return cJSON_IsNumber(v) ? v->valuedouble : NAN;
 }
@@ -55,16 +56,16 @@ static void counts_are_as_by_hand(void **state)
     label_file("p.nii.gz", (int32_t[]){0, 1, 1, 2, 7, 1});
     label_file("r.nii.gz", (int32_t[]){0, 1, 2, 2, 9, 9});
     cJSON *s = evaluate("p.nii.gz", "r.nii.gz", true, 9);
-    const cJSON *m = cJSON_GetObjectItemCaseSensitive(s, "mean");
+    const cJSON *m = u3d_json_member(s, "mean");
     assert_true(metric(m, "1", "TP") == 1 && metric(m, "1", "FP") == 1 && metric(m, "1", "FN") == 0 &&
                 metric(m, "1", "TN") == 2);
     assert_true(metric(m, "2", "TP") == 1 && metric(m, "2", "FP") == 0 && metric(m, "2", "FN") == 1 &&
                 metric(m, "2", "TN") == 2);
     assert_true(fabs(metric(m, "1", "Dice") - 2.0 / 3) < 1e-12 && fabs(metric(m, "2", "IoU") - 0.5) < 1e-12);
     assert_true(metric(m, "1", "volume_pred") == 2 * 1.0); /* two voxels of 2 * 1 * 0.5 */
-    assert_null(cJSON_GetObjectItemCaseSensitive(m, "7")); /* seen only where nobody annotated */
-    assert_null(cJSON_GetObjectItemCaseSensitive(m, "0"));
-    const cJSON *f = cJSON_GetObjectItemCaseSensitive(s, "foreground_mean");
+    assert_null(u3d_json_member(m, "7"));                  /* seen only where nobody annotated */
+    assert_null(u3d_json_member(m, "0"));
+    const cJSON *f = u3d_json_member(s, "foreground_mean");
     assert_true(fabs(metric(f, NULL, "Dice") - 2.0 / 3) < 1e-12);
     cJSON_Delete(s);
 }
@@ -84,10 +85,10 @@ static void absent_labels_do_not_count(void **state)
     label_file("r/two.nii.gz", (int32_t[]){0, 0, 0, 0, 0, 2});
     label_file("r/three.nii.gz", (int32_t[]){0, 0, 0, 0, 0, 2});
     cJSON *s = evaluate("p", "r", false, 0);
-    const cJSON *m = cJSON_GetObjectItemCaseSensitive(s, "mean");
+    const cJSON *m = u3d_json_member(s, "mean");
     assert_true(fabs(metric(m, "1", "Dice") - 2.0 / 3) < 1e-12 && metric(m, "2", "Dice") == 1);
     assert_true(metric(s, NULL, "references_without_prediction") == 1);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(s, "metric_per_case")), 2);
+    assert_int_equal(cJSON_GetArraySize(u3d_json_member(s, "metric_per_case")), 2);
     cJSON_Delete(s);
 }
 
@@ -107,7 +108,7 @@ static void classes_are_counted_where_labelled(void **state)
 
 static const cJSON *member(const cJSON *object, const char *name)
 {
-    const cJSON *m = cJSON_GetObjectItemCaseSensitive(object, name);
+    const cJSON *m = u3d_json_member(object, name);
     assert_non_null(m);
     return m;
 }
@@ -227,7 +228,7 @@ static void names_are_whole(void **state)
         label_file(name, (int32_t[]){0, 1, 1, 0, 0, i});
     }
     cJSON *s = evaluate("np", "nr", false, 0);
-    assert_int_equal(cJSON_GetArraySize(cJSON_GetObjectItemCaseSensitive(s, "metric_per_case")), 3);
+    assert_int_equal(cJSON_GetArraySize(u3d_json_member(s, "metric_per_case")), 3);
     assert_true(metric(s, NULL, "references_without_prediction") == 0);
     cJSON_Delete(s);
     label_file("np/vol_0001.nii", (int32_t[]){0, 1, 1, 0, 0, 0});
@@ -244,7 +245,7 @@ static void surfaces_may_be_left_out(void **state)
     cJSON *s;
     label_file("p.nii.gz", (int32_t[]){0, 1, 1, 0, 0, 0});
     assert_ok(u3d_evaluate(&(u3d_evaluate_opts){.prediction = p, .reference = p}, &s));
-    assert_null(cJSON_GetObjectItemCaseSensitive(member(member(s, "mean"), "1"), "HD95"));
+    assert_null(u3d_json_member(member(member(s, "mean"), "1"), "HD95"));
     assert_true(metric(member(member(s, "mean"), "1"), NULL, "RVD_abs") == 0 && is_null(s, "surface"));
     cJSON_Delete(s);
     u3d_free(p);

@@ -10,15 +10,6 @@
 
 static const u3d_axes as_it_is = {.from = {0, 1, 2}};
 
-static u3d_augment everything(void)
-{
-    u3d_config c;
-    u3d_config_default(&c);
-    assert_ok(u3d_config_set(&c, "augment=nnunet"));
-    c.augment.p_elastic = 1;
-    return (u3d_augment){.spacing = {1, 1, 1}, .set = c.augment};
-}
-
 static void map_row(u3d_warp *w, int64_t z, int64_t y, int64_t n, double (*v)[3])
 {
     float *coord[3];
@@ -66,7 +57,7 @@ static void test_field_deviation(void **state)
     assert_true(fabs(field_variance(1.5, false) - 0.4601) < 1e-4);
     assert_true(fabs(field_variance(1, true) - 1) < 1e-12);
     for (int interpolate = 0; interpolate < 2; interpolate++) {
-        u3d_augment a = everything();
+        u3d_augment a = u3d_test_augment_everything();
         a.set.elastic_interpolation = interpolate ? U3D_ELASTIC_INTERPOLATE : U3D_ELASTIC_APPROXIMATE;
         u3d_warp *w = NULL;
         double squares[3][3] = {{0}}, cross = 0, mean = 0;
@@ -107,7 +98,7 @@ static void test_field_smooth(void **state)
     const int64_t in[3] = {9, 9, 129};
     const double spacing[3] = {1, 1, 1};
     for (int interpolate = 0; interpolate < 2; interpolate++) {
-        u3d_augment a = everything();
+        u3d_augment a = u3d_test_augment_everything();
         a.set.elastic_interpolation = interpolate ? U3D_ELASTIC_INTERPOLATE : U3D_ELASTIC_APPROXIMATE;
         u3d_warp *w = NULL;
         double v[129][3], largest = 0, moved = 0;
@@ -135,7 +126,7 @@ static void test_field_spacing(void **state)
     const int64_t in[3] = {33, 65, 65};
     const double spacing[3] = {2, 1, 1};
     for (int coarse = 0; coarse < 2; coarse++) {
-        u3d_augment a = everything();
+        u3d_augment a = u3d_test_augment_everything();
         memcpy(a.spacing, spacing, sizeof spacing);
         a.coarse[0] = coarse;
         u3d_warp *w = NULL;
@@ -161,7 +152,7 @@ static void test_rotation_positions(void **state)
     (void)state;
     const int64_t in[3] = {12, 17, 20};
     const double spacing[3] = {3, 1.5, 0.7};
-    u3d_augment a = everything();
+    u3d_augment a = u3d_test_augment_everything();
     u3d_warp *w = NULL;
     double v[20][3];
     assert_ok(u3d_warp_new(&a, in, &w));
@@ -191,7 +182,7 @@ static void test_rotation_isotropic(void **state)
     (void)state;
     const int64_t in[3] = {12, 17, 20};
     const double spacing[3] = {3, 1.5, 0.7};
-    u3d_augment a = everything();
+    u3d_augment a = u3d_test_augment_everything();
     u3d_warp *w = NULL;
     double first[20][3], v[20][3];
     assert_ok(u3d_warp_new(&a, in, &w));
@@ -226,7 +217,7 @@ static void test_draws(void **state)
 {
     (void)state;
     enum { N = 20000 };
-    u3d_augment a = everything();
+    u3d_augment a = u3d_test_augment_everything();
     a.set.p_elastic = 0.1;
     int rotated = 0, scaled = 0, elastic = 0, larger = 0;
     double sum = 0, largest = 0;
@@ -382,7 +373,7 @@ static void test_reading(void **state)
     static uint8_t label[17 * 17 * 17];
     for (int trial = 0; trial < 60; trial++) {
         scene s = scene_new(&r, trial);
-        u3d_augment a = everything();
+        u3d_augment a = u3d_test_augment_everything();
         a.set.image_interpolation = trial % 3 == 0 ? U3D_INTERPOLATE_CUBIC : U3D_INTERPOLATE_LINEAR;
         a.set.elastic_grid = 8;
         u3d_warp *w = NULL;
@@ -410,7 +401,7 @@ static void test_exact_map(void **state)
     bool flipped = false, turned = false;
     for (int trial = 0; trial < 60; trial++) {
         scene s = scene_new(&r, trial);
-        u3d_augment a = everything();
+        u3d_augment a = u3d_test_augment_everything();
         u3d_box out = {.size = {s.out[0], s.out[1], s.out[2]}};
         u3d_warp *w = NULL;
         for (int axis = 0; axis < 3; axis++) {
@@ -445,7 +436,7 @@ static void test_mirrored_map(void **state)
     (void)state;
     const int64_t in[3] = {10, 11, 12};
     const double spacing[3] = {2, 1, 1.5};
-    u3d_augment a = everything();
+    u3d_augment a = u3d_test_augment_everything();
     u3d_warp *w = NULL;
     static double v[10][11][12][3], mirrored[12][3];
     const u3d_axes flip = {.from = {0, 1, 2}, .flip = {true, false, true}};
@@ -469,7 +460,7 @@ static void test_mirrored_map(void **state)
 static void test_translation(void **state)
 {
     (void)state;
-    u3d_augment a = everything();
+    u3d_augment a = u3d_test_augment_everything();
     int seen[3][7] = {{0}};
     a.set.translation = 3;
     for (int64_t k = 0; k < 2000; k++) {

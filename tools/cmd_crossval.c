@@ -324,7 +324,7 @@ static u3d_status request_settle(const crossval *c)
     const cJSON *option;
     cJSON_ArrayForEach(option, wanted)
     {
-        if (!cJSON_Compare(option, cJSON_GetObjectItemCaseSensitive(found, option->string), true))
+        if (!cJSON_Compare(option, u3d_json_member(found, option->string), true))
             U3D_GO(u3d_fail(U3D_E_ARG, "%s is a cross-validation with another '%s' (%s); give another --out",
                             c->a->out, option->string, path));
     }

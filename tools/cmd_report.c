@@ -23,11 +23,6 @@ typedef struct report {
     int n;
 } report;
 
-static const cJSON *member(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
 /* A setting or a fact as text. */
 static const char *text_of(const cJSON *v, char *buf, size_t cap)
 {
@@ -63,7 +58,7 @@ static void write_run_table(report *r)
     html_row(&r->page, TITLES, 8, true);
     for (int i = 0; i < r->n; i++) {
         const report_run *run = &r->run[i];
-        const cJSON *source = member(run->config, "source");
+        const cJSON *source = u3d_json_member(run->config, "source");
         const double *seconds = report_run_column(run, "seconds"), *loss = report_run_column(run, "loss");
         double *dice = report_run_mean(run, "dice_"), last = NAN, sum = 0;
         int last_tenth = run->n / 10 + 1;
@@ -75,11 +70,12 @@ static void write_run_table(report *r)
         (void)snprintf(iterations, sizeof iterations, "%d", run->n);
         (void)snprintf(end, sizeof end, "%.4f", sum / last_tenth);
         if (isfinite(last)) (void)snprintf(held, sizeof held, "%.4f", last);
-        const cJSON *from = member(source, "data") ? member(source, "data") : member(source, "image");
+        const cJSON *from = u3d_json_member(source, "data") ? u3d_json_member(source, "data")
+                                                            : u3d_json_member(source, "image");
         const char *const cells[] = {run->name,
-                                     text_of(member(run->config, "net"), net, sizeof net),
+                                     text_of(u3d_json_member(run->config, "net"), net, sizeof net),
                                      text_of(from, data, sizeof data),
-                                     text_of(member(run->config, "seed"), seed, sizeof seed),
+                                     text_of(u3d_json_member(run->config, "seed"), seed, sizeof seed),
                                      minutes,
                                      iterations,
                                      end,
@@ -123,7 +119,7 @@ static bool setting_cells(const report *r, const char *name, const char *cells[M
     bool alike = true;
     cells[0] = name;
     for (int i = 0; i < r->n; i++) {
-        const cJSON *here = member(member(r->run[i].config, "settings"), name);
+        const cJSON *here = u3d_json_member(u3d_json_member(r->run[i].config, "settings"), name);
         cells[i + 1] = text_of(here, buf[i], sizeof buf[i]);
         alike = alike && strcmp(cells[i + 1], cells[1]) == 0;
     }
@@ -133,7 +129,7 @@ static bool setting_cells(const report *r, const char *name, const char *cells[M
 /* Every setting of every run; where runs are several, those that differ come first. */
 static void write_settings(report *r)
 {
-    const cJSON *setting, *settings = member(r->run[0].config, "settings");
+    const cJSON *setting, *settings = u3d_json_member(r->run[0].config, "settings");
     const char *cells[MAX_RUNS + 1] = {"setting"};
     char buf[MAX_RUNS][32];
     html_heading(&r->page, "Settings");
@@ -174,7 +170,7 @@ static void write_score_row(report *r, const char *name, const cJSON *scores)
     const char *cells[N_MEASURES + 1] = {name};
     char buf[N_MEASURES][32];
     for (int i = 0; i < N_MEASURES; i++) {
-        const cJSON *v = member(scores, MEASURES[i].name);
+        const cJSON *v = u3d_json_member(scores, MEASURES[i].name);
         cells[i + 1] = cJSON_IsNumber(v) ? buf[i] : "-";
         if (cJSON_IsNumber(v)) (void)snprintf(buf[i], sizeof buf[i], MEASURES[i].format, v->valuedouble);
     }
@@ -187,11 +183,12 @@ static void write_scores(report *r, const cJSON *summary)
     const cJSON *label;
     for (int i = 0; i < N_MEASURES; i++) titles[i + 1] = MEASURES[i].name;
     html_paragraph(&r->page, "Means of %d cases: %s against %s.",
-                   (int)cJSON_GetNumberValue(member(summary, "cases")), r->a->prediction, r->a->reference);
+                   (int)cJSON_GetNumberValue(u3d_json_member(summary, "cases")), r->a->prediction,
+                   r->a->reference);
     html_table_begin(&r->page);
     html_row(&r->page, titles, N_MEASURES + 1, true);
-    cJSON_ArrayForEach(label, member(summary, "mean")) write_score_row(r, label->string, label);
-    write_score_row(r, "foreground", member(summary, "foreground_mean"));
+    cJSON_ArrayForEach(label, u3d_json_member(summary, "mean")) write_score_row(r, label->string, label);
+    write_score_row(r, "foreground", u3d_json_member(summary, "foreground_mean"));
     html_table_end(&r->page);
 }
 

@@ -62,11 +62,11 @@ static u3d_status source_restore(args *a, cJSON **json)
             "resuming %s: there is no run (config.json is missing); start one with u3d train --out", a->out);
     else
         status = u3d_json_read(path, json);
-    const cJSON *source = status == U3D_OK ? cJSON_GetObjectItemCaseSensitive(*json, "source") : NULL;
+    const cJSON *source = status == U3D_OK ? u3d_json_member(*json, "source") : NULL;
     if (status == U3D_OK && !cJSON_IsObject(source))
         status = u3d_fail(U3D_E_FORMAT, "%s: field 'source' is missing; the run cannot be resumed", path);
     for (int i = 0; status == U3D_OK && i < N_SOURCE; i++) {
-        const cJSON *value = cJSON_GetObjectItemCaseSensitive(source, SOURCE[i].name);
+        const cJSON *value = u3d_json_member(source, SOURCE[i].name);
         if (*source_at(a, i))
             status =
                 u3d_fail(U3D_E_ARG, "resuming %s: --%s was given, but a resumed run takes everything from %s",
@@ -74,7 +74,7 @@ static u3d_status source_restore(args *a, cJSON **json)
         else if (cJSON_IsString(value))
             *source_at(a, i) = value->valuestring;
     }
-    if (status == U3D_OK) a->dense = cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(source, "dense"));
+    if (status == U3D_OK) a->dense = cJSON_IsTrue(u3d_json_member(source, "dense"));
     u3d_free(path);
     return status;
 }

@@ -7,6 +7,7 @@
 #include "backends/backends.h"
 #include "engine/log.h"
 #include "engine/mem.h"
+#include "io/json.h"
 #include "tools/net_args.h"
 #include "tools/verify.h"
 
@@ -33,7 +34,7 @@ void verify_wrong(verify_row *r, const char *fmt, ...)
 
 static bool row_json(cJSON *json, const verify_row *r)
 {
-    cJSON *list = cJSON_GetObjectItemCaseSensitive(json, r->list);
+    cJSON *list = u3d_json_member(json, r->list);
     if (!list) list = cJSON_AddArrayToObject(json, r->list);
     cJSON *o = cJSON_CreateObject();
     bool ok = list && o && cJSON_AddItemToArray(list, o) && cJSON_AddStringToObject(o, "name", r->name) &&

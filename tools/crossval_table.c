@@ -11,15 +11,11 @@ static const char *const MEASURES[] = {"Dice", "IoU", "Precision", "Recall", "HD
 enum { N_MEASURES = sizeof MEASURES / sizeof MEASURES[0] };
 static const char FOREGROUND[] = "foreground";
 
-static const cJSON *member(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
 /* A fold's measures of one label, or of the foreground. */
 static const cJSON *scores_of(const cJSON *summary, const char *label)
 {
-    return label == FOREGROUND ? member(summary, "foreground_mean") : member(member(summary, "mean"), label);
+    return label == FOREGROUND ? u3d_json_member(summary, "foreground_mean")
+                               : u3d_json_member(u3d_json_member(summary, "mean"), label);
 }
 
 /* Over folds; NaN where none has it, sd where one alone has it. */
@@ -31,7 +27,7 @@ static void mean_and_sd(const cJSON *summaries, const char *label, const char *m
     int n = 0;
     cJSON_ArrayForEach(summary, summaries)
     {
-        const cJSON *v = member(scores_of(summary, label), measure);
+        const cJSON *v = u3d_json_member(scores_of(summary, label), measure);
         if (!cJSON_IsNumber(v)) continue;
         sum += v->valuedouble;
         n++;
@@ -39,7 +35,7 @@ static void mean_and_sd(const cJSON *summaries, const char *label, const char *m
     *mean = n > 0 ? sum / n : NAN;
     cJSON_ArrayForEach(summary, summaries)
     {
-        const cJSON *v = member(scores_of(summary, label), measure);
+        const cJSON *v = u3d_json_member(scores_of(summary, label), measure);
         if (cJSON_IsNumber(v)) squares += (v->valuedouble - *mean) * (v->valuedouble - *mean);
     }
     *sd = n > 1 ? sqrt(squares / (n - 1)) : NAN;
@@ -63,9 +59,9 @@ static bool add_labels(const cJSON *summaries, cJSON *means, cJSON *sds)
 {
     const cJSON *summary, *label;
     bool ok = add_label(summaries, FOREGROUND, means, sds);
-    cJSON_ArrayForEach(summary, summaries)
-        cJSON_ArrayForEach(label, member(summary, "mean")) if (ok && !member(means, label->string)) ok =
-            add_label(summaries, label->string, means, sds);
+    cJSON_ArrayForEach(summary, summaries) cJSON_ArrayForEach(
+        label, u3d_json_member(summary, "mean")) if (ok && !u3d_json_member(means, label->string)) ok =
+        add_label(summaries, label->string, means, sds);
     return ok;
 }
 
@@ -79,7 +75,8 @@ static bool add_folds(const cJSON *summaries, cJSON *folds)
         cJSON *entry = ok ? cJSON_CreateObject() : NULL;
         ok = ok && cJSON_AddItemToArray(folds, entry);
         for (size_t i = 0; ok && i < sizeof KEPT / sizeof KEPT[0]; i++)
-            ok = cJSON_AddItemToObject(entry, KEPT[i], cJSON_Duplicate(member(summary, KEPT[i]), true));
+            ok = cJSON_AddItemToObject(entry, KEPT[i],
+                                       cJSON_Duplicate(u3d_json_member(summary, KEPT[i]), true));
     }
     return ok;
 }
@@ -97,7 +94,7 @@ u3d_status crossval_summary(const cJSON *summaries, cJSON **out)
 
 static void print_number(const cJSON *scores, const char *measure, int decimals)
 {
-    const cJSON *v = member(scores, measure);
+    const cJSON *v = u3d_json_member(scores, measure);
     if (cJSON_IsNumber(v))
         printf(" %7.*f", decimals, v->valuedouble);
     else
@@ -119,20 +116,20 @@ void crossval_table(const cJSON *result)
     printf("%-24s", "");
     for (int i = 0; i < N_MEASURES; i++) printf(" %7.7s", MEASURES[i]);
     putchar('\n');
-    cJSON_ArrayForEach(fold, member(result, "folds"))
+    cJSON_ArrayForEach(fold, u3d_json_member(result, "folds"))
     {
         (void)snprintf(name, sizeof name, "fold %d (%g case%s)", k++,
-                       cJSON_GetNumberValue(member(fold, "cases")),
-                       cJSON_GetNumberValue(member(fold, "cases")) == 1 ? "" : "s");
-        print_row(name, member(fold, "foreground_mean"));
+                       cJSON_GetNumberValue(u3d_json_member(fold, "cases")),
+                       cJSON_GetNumberValue(u3d_json_member(fold, "cases")) == 1 ? "" : "s");
+        print_row(name, u3d_json_member(fold, "foreground_mean"));
     }
-    cJSON_ArrayForEach(label, member(result, "mean"))
+    cJSON_ArrayForEach(label, u3d_json_member(result, "mean"))
     {
-        const bool all = label == member(result, "mean")->child;
+        const bool all = label == u3d_json_member(result, "mean")->child;
         (void)snprintf(name, sizeof name, "mean, %s%s", all ? "" : "label ", label->string);
         print_row(name, label);
         (void)snprintf(name, sizeof name, "sd over folds");
-        print_row(name, member(member(result, "sd"), label->string));
+        print_row(name, u3d_json_member(u3d_json_member(result, "sd"), label->string));
     }
 }
 
@@ -140,7 +137,7 @@ static void csv_line(FILE *f, int fold, double cases, const char *label, const c
 {
     fprintf(f, "%d,%g,%s", fold, cases, label);
     for (int i = 0; i < N_MEASURES; i++) {
-        const cJSON *v = member(scores, MEASURES[i]);
+        const cJSON *v = u3d_json_member(scores, MEASURES[i]);
         if (cJSON_IsNumber(v))
             fprintf(f, ",%.6g", v->valuedouble);
         else
@@ -159,11 +156,11 @@ u3d_status crossval_csv(const cJSON *result, const char *path)
     fputs("fold,cases,label", f);
     for (int i = 0; i < N_MEASURES; i++) fprintf(f, ",%s", MEASURES[i]);
     fputc('\n', f);
-    cJSON_ArrayForEach(fold, member(result, "folds"))
+    cJSON_ArrayForEach(fold, u3d_json_member(result, "folds"))
     {
-        const double cases = cJSON_GetNumberValue(member(fold, "cases"));
-        cJSON_ArrayForEach(label, member(fold, "mean")) csv_line(f, k, cases, label->string, label);
-        csv_line(f, k++, cases, FOREGROUND, member(fold, "foreground_mean"));
+        const double cases = cJSON_GetNumberValue(u3d_json_member(fold, "cases"));
+        cJSON_ArrayForEach(label, u3d_json_member(fold, "mean")) csv_line(f, k, cases, label->string, label);
+        csv_line(f, k++, cases, FOREGROUND, u3d_json_member(fold, "foreground_mean"));
     }
     return u3d_outfile_commit(out);
 }

@@ -20,21 +20,16 @@ static int by_dice(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
-static const cJSON *member(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
 /* Worst and median; one case where they are the same. *n is 0 where no case has any foreground. */
 static u3d_status cases_choose(const cJSON *summary, scored chosen[2], int *n)
 {
-    const cJSON *per_case = member(summary, "metric_per_case"), *c;
+    const cJSON *per_case = u3d_json_member(summary, "metric_per_case"), *c;
     scored *all = u3d_new((size_t)cJSON_GetArraySize(per_case), sizeof *all);
     int count = 0, at = 0;
     if (!all) return U3D_E_NOMEM;
     cJSON_ArrayForEach(c, per_case)
     {
-        const cJSON *dice = member(member(c, "foreground_mean"), "Dice");
+        const cJSON *dice = u3d_json_member(u3d_json_member(c, "foreground_mean"), "Dice");
         if (cJSON_IsNumber(dice)) all[count++] = (scored){dice->valuedouble, at};
         at++;
     }
@@ -71,11 +66,11 @@ static void image_read(const char *path, const u3d_volume *reference, volumes *v
 
 static u3d_status volumes_read(const cJSON *entry, const char *image, volumes *v)
 {
-    U3D_TRY(u3d_nifti_read(cJSON_GetStringValue(member(entry, "reference_file")), U3D_VOLUME_LABEL,
+    U3D_TRY(u3d_nifti_read(cJSON_GetStringValue(u3d_json_member(entry, "reference_file")), U3D_VOLUME_LABEL,
                            &v->reference));
-    U3D_TRY(u3d_nifti_read(cJSON_GetStringValue(member(entry, "prediction_file")), U3D_VOLUME_LABEL,
+    U3D_TRY(u3d_nifti_read(cJSON_GetStringValue(u3d_json_member(entry, "prediction_file")), U3D_VOLUME_LABEL,
                            &v->prediction));
-    if (!image) image = cJSON_GetStringValue(member(entry, "image_file"));
+    if (!image) image = cJSON_GetStringValue(u3d_json_member(entry, "image_file"));
     if (image) image_read(image, v->reference, v);
     return U3D_OK;
 }
@@ -85,7 +80,7 @@ static void tell(const cJSON *per_case, const scored chosen[2], int n, const cha
     static const char *const WHICH[] = {"worst", "median"};
     for (int i = 0; i < n; i++)
         U3D_INFO("evaluate", "%s: %s case %s, mean foreground Dice %.4f", path, WHICH[i],
-                 cJSON_GetStringValue(member(cJSON_GetArrayItem(per_case, chosen[i].at), "case")),
+                 cJSON_GetStringValue(u3d_json_member(cJSON_GetArrayItem(per_case, chosen[i].at), "case")),
                  chosen[i].dice);
     U3D_INFO("evaluate",
              "%s: columns are image (where known), reference, prediction, outlines (reference white)", path);
@@ -94,7 +89,8 @@ static void tell(const cJSON *per_case, const scored chosen[2], int n, const cha
 u3d_status evaluate_picture(const cJSON *summary, const char *image, const char *path)
 {
     u3d_status status = U3D_OK;
-    const cJSON *per_case = member(summary, "metric_per_case"), *unlabeled = member(summary, "unlabeled");
+    const cJSON *per_case = u3d_json_member(summary, "metric_per_case"),
+                *unlabeled = u3d_json_member(summary, "unlabeled");
     const picture_opts o = {.has_unlabeled = cJSON_IsNumber(unlabeled),
                             .unlabeled = cJSON_IsNumber(unlabeled) ? (int32_t)unlabeled->valuedouble : 0};
     scored chosen[2];

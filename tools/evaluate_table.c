@@ -7,14 +7,9 @@
 #include "io/path.h"
 #include "tools/evaluate_out.h"
 
-static const cJSON *member(const cJSON *object, const char *name)
-{
-    return cJSON_GetObjectItemCaseSensitive(object, name);
-}
-
 static const char *case_name(const cJSON *entry)
 {
-    const char *name = cJSON_GetStringValue(member(entry, "case"));
+    const char *name = cJSON_GetStringValue(u3d_json_member(entry, "case"));
     return name ? name : "";
 }
 
@@ -38,7 +33,7 @@ static const column VOLUME[] = {{"volume_pred", "volume pred", 12, -1, 1},
 
 static void cell(const column *c, const cJSON *metrics)
 {
-    const cJSON *v = member(metrics, c->name);
+    const cJSON *v = u3d_json_member(metrics, c->name);
     if (!metrics)
         printf(" %*s", c->width, c->title);
     else if (!cJSON_IsNumber(v))
@@ -61,19 +56,19 @@ static void row(const char *name, const char *label, bool surface, const cJSON *
 
 static void explain_surface(const cJSON *summary, const cJSON *surface)
 {
-    const char *said = cJSON_GetStringValue(member(surface, "unit"));
+    const char *said = cJSON_GetStringValue(u3d_json_member(surface, "unit"));
     const char *unit = !said || strcmp(said, "unknown") == 0 ? "units of the files" : said;
-    const int scored = (int)cJSON_GetNumberValue(member(surface, "cases")),
-              cases = (int)cJSON_GetNumberValue(member(summary, "cases"));
+    const int scored = (int)cJSON_GetNumberValue(u3d_json_member(surface, "cases")),
+              cases = (int)cJSON_GetNumberValue(u3d_json_member(summary, "cases"));
     const cJSON *m;
     printf("\nHD95 and ASSD in %s; NSD: share of the surfaces within %g %s.\n", unit,
-           cJSON_GetNumberValue(member(surface, "tolerance")), unit);
+           cJSON_GetNumberValue(u3d_json_member(surface, "tolerance")), unit);
     if (scored < cases)
         printf("%d of %d references have unlabelled voxels: no surface there is known to be one.\n",
                cases - scored, cases);
-    cJSON_ArrayForEach(m, member(summary, "mean"))
+    cJSON_ArrayForEach(m, u3d_json_member(summary, "mean"))
     {
-        const int measured = (int)cJSON_GetNumberValue(member(m, "distance_cases"));
+        const int measured = (int)cJSON_GetNumberValue(u3d_json_member(m, "distance_cases"));
         if (measured < scored)
             printf("Label %s: HD95 and ASSD are means of %d cases, in %d its surface is missing from one "
                    "file or both.\n",
@@ -83,15 +78,15 @@ static void explain_surface(const cJSON *summary, const cJSON *surface)
 
 void evaluate_table(const cJSON *summary)
 {
-    const cJSON *surface = member(summary, "surface"), *c, *m;
+    const cJSON *surface = u3d_json_member(summary, "surface"), *c, *m;
     const bool with = cJSON_IsObject(surface);
     row("case", "label", with, NULL);
-    cJSON_ArrayForEach(c, member(summary, "metric_per_case"))
+    cJSON_ArrayForEach(c, u3d_json_member(summary, "metric_per_case"))
     {
-        cJSON_ArrayForEach(m, member(c, "metrics")) row(case_name(c), m->string, with, m);
+        cJSON_ArrayForEach(m, u3d_json_member(c, "metrics")) row(case_name(c), m->string, with, m);
     }
-    cJSON_ArrayForEach(m, member(summary, "mean")) row("mean", m->string, with, m);
-    row("foreground mean", "", with, member(summary, "foreground_mean"));
+    cJSON_ArrayForEach(m, u3d_json_member(summary, "mean")) row("mean", m->string, with, m);
+    row("foreground mean", "", with, u3d_json_member(summary, "foreground_mean"));
     if (with) explain_surface(summary, surface);
 }
 
@@ -120,7 +115,7 @@ static void csv_row(FILE *f, const char *name, const char *label, const cJSON *t
     fprintf(f, ",%s", label);
     cJSON_ArrayForEach(t, titles)
     {
-        const cJSON *v = member(metrics, t->string);
+        const cJSON *v = u3d_json_member(metrics, t->string);
         if (!metrics)
             fprintf(f, ",%s", t->string);
         else if (cJSON_IsNumber(v))
@@ -133,16 +128,16 @@ static void csv_row(FILE *f, const char *name, const char *label, const cJSON *t
 
 u3d_status evaluate_csv(const cJSON *summary, const char *path)
 {
-    const cJSON *titles = member(summary, "foreground_mean"), *c, *m;
+    const cJSON *titles = u3d_json_member(summary, "foreground_mean"), *c, *m;
     u3d_outfile *file;
     U3D_TRY(u3d_outfile_open(path, &file));
     FILE *f = u3d_outfile_stream(file);
     csv_row(f, "case", "label", titles, NULL);
-    cJSON_ArrayForEach(c, member(summary, "metric_per_case"))
+    cJSON_ArrayForEach(c, u3d_json_member(summary, "metric_per_case"))
     {
-        cJSON_ArrayForEach(m, member(c, "metrics")) csv_row(f, case_name(c), m->string, titles, m);
+        cJSON_ArrayForEach(m, u3d_json_member(c, "metrics")) csv_row(f, case_name(c), m->string, titles, m);
     }
-    cJSON_ArrayForEach(m, member(summary, "mean")) csv_row(f, "mean", m->string, titles, m);
+    cJSON_ArrayForEach(m, u3d_json_member(summary, "mean")) csv_row(f, "mean", m->string, titles, m);
     csv_row(f, "foreground_mean", "", titles, titles);
     return u3d_outfile_commit(file);
 }
