@@ -14,7 +14,7 @@ cd "$here"
 [ -e "$out" ] && { echo "$out exists already: give another folder, or remove it" >&2; exit 2; }
 
 bash tools/install_deps.sh mricron-data
-cmake --preset release -D U3D_TESTS=OFF >/dev/null
+cmake --preset release >/dev/null
 cmake --build build >/dev/null
 u3d=$here/build/tools/u3d
 brain=/usr/share/mricron/templates/ch2.nii.gz

@@ -49,7 +49,7 @@ why() { tail -n 1 "$out/$1.err" | cut -c 1-200; }
 
 section build
 u3d=$here/build/tools/u3d
-if ! { bash tools/install_deps.sh && cmake --preset release -D U3D_TESTS=OFF && cmake --build build --target u3d; } \
+if ! { bash tools/install_deps.sh && cmake --preset release && cmake --build build --target u3d; } \
     >"$out/build.log" 2>&1; then
   [ -x "$u3d" ] || { tail -n 5 "$out/build.log" >&2; echo "gpu_report: building failed" >&2; exit 2; }
 fi

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 bash tools/install_deps.sh libcmocka-dev pocl-opencl-icd oclgrind
-cmake --preset release >/dev/null
+cmake --preset release -D U3D_TESTS=ON >/dev/null
 cmake --build build
 ctest --test-dir build --output-on-failure
 [ -n "${U3D_TEST_QUICK:-}" ] && exit 0
