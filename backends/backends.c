@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "engine/child.h"
-#include "engine/log.h"
-#include "engine/mem.h"
+#include "engine/base/child.h"
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
 
 extern const u3d_backend_vt u3d_backend_cpu;
 #if U3D_HAVE_OPENCL

@@ -2,7 +2,7 @@
 #ifndef U3D_BACKENDS_BACKENDS_H
 #define U3D_BACKENDS_BACKENDS_H
 
-#include "engine/backend.h"
+#include "engine/plan/backend.h"
 
 const u3d_backend_vt *u3d_backend_at(int i); /* NULL past the end */
 

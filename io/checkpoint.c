@@ -4,7 +4,7 @@
  * file; the header is padded with spaces to a multiple of 8 bytes for the same reason. */
 #include "io/checkpoint_impl.h"
 
-#include "engine/mem.h"
+#include "engine/base/mem.h"
 #include "io/json.h"
 #include "io/path.h"
 

@@ -6,7 +6,7 @@
 #ifndef U3D_IO_CHECKPOINT_H
 #define U3D_IO_CHECKPOINT_H
 
-#include "engine/tensor.h"
+#include "engine/base/tensor.h"
 
 typedef struct u3d_meta {
     char *key, *value;

@@ -6,7 +6,7 @@
  * Source: huggingface/safetensors, README "Format". */
 #include "io/checkpoint_impl.h"
 
-#include "engine/mem.h"
+#include "engine/base/mem.h"
 #include "io/json.h"
 #include "io/path.h"
 

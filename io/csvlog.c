@@ -5,7 +5,7 @@
  * rename. */
 #include "io/csvlog.h"
 
-#include "engine/mem.h"
+#include "engine/base/mem.h"
 #include "io/path.h"
 
 #include <errno.h>

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 
 typedef struct u3d_csvlog u3d_csvlog;
 

@@ -5,8 +5,8 @@
  * hours of training, a bad one when it is read. */
 #include "io/dataset_impl.h"
 
-#include "engine/log.h"
-#include "engine/mem.h"
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
 #include "io/json.h"
 #include "io/path.h"
 #include "io/volume.h"

@@ -9,7 +9,7 @@
 #ifndef U3D_IO_DATASET_H
 #define U3D_IO_DATASET_H
 
-#include "engine/type.h"
+#include "engine/base/type.h"
 
 typedef struct u3d_case {
     char *id;         /* "hippocampus_001"                                                  */

@@ -7,8 +7,8 @@
  * Labels may be written either way round in both. Source: nnU-Net, documentation/dataset_format.md. */
 #include "io/dataset_impl.h"
 
-#include "engine/log.h"
-#include "engine/mem.h"
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
 #include "io/json.h"
 #include "io/path.h"
 #include "io/volume.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "engine/mem.h"
+#include "engine/base/mem.h"
 #include "io/checkpoint.h"
 
 static int by_name(const void *a, const void *b)

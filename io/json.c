@@ -5,7 +5,7 @@
  * cannot exhaust the stack. */
 #include "io/json.h"
 
-#include "engine/mem.h"
+#include "engine/base/mem.h"
 #include "io/path.h"
 
 #include <errno.h>

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 
 u3d_status u3d_json_read(const char *path, cJSON **out);                     /* caller: cJSON_Delete */
 u3d_status u3d_json_parse(const char *text, const char *where, cJSON **out); /* `where` for messages */

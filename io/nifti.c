@@ -7,7 +7,7 @@
  * order and a 4D file is spread out channel by channel. zlib reads plain files as they are. */
 #include "io/nifti_impl.h"
 
-#include "engine/mem.h"
+#include "engine/base/mem.h"
 
 #include <errno.h>
 #include <math.h>

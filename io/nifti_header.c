@@ -9,7 +9,7 @@
  * exactly. Sources: nifti1.h and nifti2.h (field by field), https://nifti.nimh.nih.gov/nifti-1. */
 #include "io/nifti_impl.h"
 
-#include "engine/mem.h"
+#include "engine/base/mem.h"
 #include "io/path.h"
 
 #include <errno.h>

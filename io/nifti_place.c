@@ -6,7 +6,7 @@
  * was. */
 #include "io/nifti_impl.h"
 
-#include "engine/log.h"
+#include "engine/base/log.h"
 
 #include <math.h>
 #include <nifti2_io.h>

@@ -7,7 +7,7 @@
  * fastest, channels outermost. */
 #include "io/volume.h"
 
-#include "engine/mem.h"
+#include "engine/base/mem.h"
 #include "io/path.h"
 
 #include <errno.h>

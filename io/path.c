@@ -6,7 +6,7 @@
  * and a folder opens but cannot be read. */
 #include "io/path.h"
 
-#include "engine/mem.h"
+#include "engine/base/mem.h"
 
 #include <dirent.h>
 #include <errno.h>

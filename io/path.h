@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 
 char *u3d_path_join(const char *dir, const char *name); /* owned by the caller; NULL: out of memory */
 bool u3d_path_exists(const char *path);

@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 
 /* rgb [height, width, 3], 8 bits. Temporary file, rename. */
 u3d_status u3d_png_write(const char *path, const uint8_t *rgb, int width, int height);

@@ -4,7 +4,7 @@
  * with published folds wrong without a sign. */
 #include "io/dataset.h"
 
-#include "engine/mem.h"
+#include "engine/base/mem.h"
 #include "io/json.h"
 
 #include <stdint.h>

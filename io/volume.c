@@ -4,7 +4,7 @@
  * places where both orders meet. */
 #include "io/volume.h"
 
-#include "engine/mem.h"
+#include "engine/base/mem.h"
 
 #include <math.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 #ifndef U3D_IO_VOLUME_H
 #define U3D_IO_VOLUME_H
 
-#include "engine/type.h"
+#include "engine/base/type.h"
 
 /* What the file said of its place in space, kept to be written back untouched. */
 typedef struct u3d_grid {

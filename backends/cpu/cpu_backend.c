@@ -11,8 +11,8 @@
 #include <sys/mman.h>
 
 #include "backends/cpu/cpu_impl.h"
-#include "engine/env.h"
-#include "engine/mem.h"
+#include "engine/base/env.h"
+#include "engine/base/mem.h"
 
 extern const u3d_backend_vt u3d_backend_cpu; /* at the end */
 

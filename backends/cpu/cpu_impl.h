@@ -11,7 +11,7 @@
 #ifndef U3D_CPU_IMPL_H
 #define U3D_CPU_IMPL_H
 
-#include "engine/backend.h"
+#include "engine/plan/backend.h"
 
 #define CPU_PASTE_(a, b) a##__##b
 #define CPU_PASTE(a, b)  CPU_PASTE_(a, b)

@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/env.h"
-#include "engine/log.h"
+#include "engine/base/env.h"
+#include "engine/base/log.h"
 
 cl_api cl;
 clblast_api clblast;

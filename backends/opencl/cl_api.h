@@ -8,7 +8,7 @@
 #include <CL/cl.h>
 #include <clblast_c.h>
 
-#include "engine/status.h"
+#include "engine/base/status.h"
 
 #define CL_API_LIST(X)                                                                                       \
     X(GetPlatformIDs)                                                                                        \

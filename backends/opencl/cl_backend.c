@@ -11,8 +11,8 @@
 #include "backends/opencl/cl_transfer.h"
 #include "backends/opencl/cl_tune.h"
 #include "backends/opencl/cl_tuned.h"
-#include "engine/log.h"
-#include "engine/mem.h"
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
 
 extern const u3d_backend_vt u3d_backend_opencl; /* at the end */
 

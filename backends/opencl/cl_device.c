@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/env.h"
+#include "engine/base/env.h"
 
 enum {
     MAX_PLATFORMS = 16,

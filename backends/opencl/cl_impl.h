@@ -15,7 +15,7 @@
 #define U3D_BACKENDS_OPENCL_CL_IMPL_H
 
 #include "backends/opencl/cl_api.h"
-#include "engine/backend.h"
+#include "engine/plan/backend.h"
 
 typedef struct cl_job cl_job;
 

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "backends/opencl/cl_gemm.h"
-#include "engine/mem.h"
+#include "engine/base/mem.h"
 
 enum { MAX_OPERANDS = 12 };
 

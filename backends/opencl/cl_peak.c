@@ -1,6 +1,6 @@
 #include "backends/opencl/cl_peak.h"
 
-#include "engine/clock.h"
+#include "engine/base/clock.h"
 
 enum { GROUP = 256, GROUPS_PER_UNIT = 64, LANES = 64, ARRAYS = 3, REPEAT = 4 };
 

@@ -12,10 +12,10 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-#include "engine/clock.h"
-#include "engine/env.h"
-#include "engine/log.h"
-#include "engine/mem.h"
+#include "engine/base/clock.h"
+#include "engine/base/env.h"
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
 
 enum { MAX_PROGRAMS = 512, PATH_CAP = 1024, LOG_CAP = 1500, FILE_CAP = 1 << 20 };
 

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "engine/mem.h"
+#include "engine/base/mem.h"
 
 enum {
     N_STAGES = 2, /* one under way, one being filled            */

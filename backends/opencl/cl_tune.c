@@ -14,8 +14,8 @@
 
 #include "backends/opencl/cl_gemm.h"
 #include "backends/opencl/cl_tuned.h"
-#include "engine/clock.h"
-#include "engine/mem.h"
+#include "engine/base/clock.h"
+#include "engine/base/mem.h"
 
 enum { SIZES = 4, N = 128, K = 256, M_MAX = 32768, CHECKS = 4096, REPEAT = 3, BIG = 2 };
 

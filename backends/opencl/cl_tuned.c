@@ -8,7 +8,7 @@
 #include <xxhash.h>
 
 #include "backends/opencl/cl_program.h"
-#include "engine/log.h"
+#include "engine/base/log.h"
 
 enum { PATH_CAP = 1024, LINE_CAP = 1024, VALUE_MAX = 1 << 20 };
 

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "engine/op_rules.h"
+#include "engine/ops/op_rules.h"
 
 static const char *map_op_name(const u3d_op_desc *d)
 {

@@ -9,8 +9,8 @@
  * y; a byte holds it while a window has at most 256 voxels. */
 #include <inttypes.h>
 
-#include "engine/graph.h"
-#include "engine/op_rules.h"
+#include "engine/graph/graph.h"
+#include "engine/ops/op_rules.h"
 
 enum { POOL_MAX_WINDOW = 256 };
 

@@ -7,7 +7,7 @@
  *
  * The first three update their outputs. Numbers that change from step to step come in `hyper` and `t`, not in
  * attributes: a prepared kernel never changes. */
-#include "engine/op_rules.h"
+#include "engine/ops/op_rules.h"
 
 enum { STEP_HYPER = 8 };
 

@@ -9,8 +9,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "engine/graph.h"
-#include "engine/op_rules.h"
+#include "engine/graph/graph.h"
+#include "engine/ops/op_rules.h"
 
 static u3d_status softmax_infer(u3d_op_desc *d)
 {

@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "engine/op_rules.h"
+#include "engine/ops/op_rules.h"
 
 static u3d_status subsample_infer(u3d_op_desc *d)
 {

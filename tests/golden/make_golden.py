@@ -92,7 +92,7 @@ class UNet(nn.Module):
 
 
 def dice_loss(logits, label, weight, skip_background):
-    """Soft Dice as engine/op.h defines it: over the whole batch, voxels with weight only."""
+    """Soft Dice as engine/ops/op.h defines it: over the whole batch, voxels with weight only."""
     k = logits.shape[1]
     p = logits.softmax(1).movedim(1, -1).reshape(-1, k)
     flat = label.reshape(-1)

@@ -1,5 +1,5 @@
 /* Finds the reference of an op and adds what d->accumulate asks for: the loops themselves always replace.
- * The table names one function per line of engine/op_list.h, so that an op without a reference does not link.
+ * The table names one function per line of engine/ops/op_list.h, so that an op without a reference does not link.
  */
 #include "tests/ref/ref.h"
 

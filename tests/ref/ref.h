@@ -3,11 +3,11 @@
  *
  * All arrays are double whatever their element type (labels and pooling indices are whole numbers), in the
  * engine's layout: maps [N, D, H, W, C], weights [KD, KH, KW, CI, CO]. The semantics are those of
- * engine/op.h. */
+ * engine/ops/op.h. */
 #ifndef U3D_TESTS_REF_REF_H
 #define U3D_TESTS_REF_REF_H
 
-#include "engine/op.h"
+#include "engine/ops/op.h"
 
 /* Computes every output of `d` (d->in and d->out filled). Outputs are replaced, those that the op updates
  * excepted. */

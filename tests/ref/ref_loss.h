@@ -2,7 +2,7 @@
 #ifndef U3D_TESTS_REF_REF_LOSS_H
 #define U3D_TESTS_REF_REF_LOSS_H
 
-#include "engine/op.h"
+#include "engine/ops/op.h"
 
 /* p [K] = softmax of logits [K]. */
 void u3d_ref_softmax_row(const double *logits, int64_t n_classes, double *p);

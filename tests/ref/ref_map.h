@@ -2,7 +2,7 @@
 #ifndef U3D_TESTS_REF_REF_MAP_H
 #define U3D_TESTS_REF_REF_MAP_H
 
-#include "engine/op.h"
+#include "engine/ops/op.h"
 
 /* Input 0 of a convolution or pooling as the op reads it, written out: parts joined, activation applied. Its
  * type goes to *type; the caller frees it. */

@@ -1,5 +1,5 @@
 /* Optimiser updates over flat blocks of parameters, and the sum behind the gradient norm. Formulas:
- * engine/optim.h. Bound by memory: one pass over each block. */
+ * engine/run/optim.h. Bound by memory: one pass over each block. */
 #include "backends/cpu/kernels/cpu_slice.h"
 
 #include <math.h>

@@ -1,4 +1,4 @@
-/* Optimizer updates over flat blocks, and the sum behind the gradient norm. Formulas: engine/optim.h. A
+/* Optimizer updates over flat blocks, and the sum behind the gradient norm. Formulas: engine/run/optim.h. A
  * work-item of the updates takes one piece of VEC elements, n is the number of pieces; bound by memory. */
 #include "vec.clh"
 #include "reduce.clh"

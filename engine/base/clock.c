@@ -1,0 +1,12 @@
+/* Time from the system's monotonic clock: never jumps when the date is set, so differences are
+ * always durations. */
+#include "engine/base/clock.h"
+
+#include <time.h>
+
+double u3d_clock(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}

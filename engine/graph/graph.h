@@ -1,0 +1,130 @@
+/* The layer graph: values and nodes by id, in executable order.
+ *
+ * Builders remember the first failure; later calls return U3D_NONE and do nothing, so
+ * that a model reads as straight code and is checked once, by u3d_graph_finish. Names
+ * come from the scope ("enc0" + "conv1"), joined by dots. All memory belongs to the graph.
+ * Training and inference are two graphs built by the same function and matched by
+ * parameter name; there is no mode flag at run time. */
+#ifndef U3D_ENGINE_GRAPH_H
+#define U3D_ENGINE_GRAPH_H
+
+#include <stdio.h>
+
+#include "engine/ops/op.h"
+
+typedef int32_t u3d_val; /* index of a value in its graph */
+enum { U3D_NONE = -1 };
+
+typedef enum u3d_role {
+    U3D_ROLE_INPUT, /* fed by the caller before each run                    */
+    U3D_ROLE_PARAM, /* trainable, lives in u3d_params                       */
+    U3D_ROLE_GRAD,  /* gradient of a parameter, lives in u3d_params         */
+    U3D_ROLE_STATE, /* kept between runs, not trained (running statistics)  */
+    U3D_ROLE_TEMP,  /* placed by the planner, may share memory              */
+    U3D_ROLE_OUTPUT /* placed by the planner, kept until the next run       */
+} u3d_role;
+
+typedef enum u3d_init {
+    U3D_INIT_ZERO,
+    U3D_INIT_ONE,
+    U3D_INIT_HE_NORMAL,
+    U3D_INIT_RUNNING /* [2, C]: first row (mean) 0, second row (variance) 1 */
+} u3d_init;
+
+typedef struct u3d_value {
+    char name[U3D_NAME_CAP]; /* "enc2.conv1.weight", "enc2.conv1.out"                  */
+    u3d_type type;
+    u3d_role role;
+    int32_t producer;  /* node index or U3D_NONE                                       */
+    int32_t n_uses;    /* nodes that read it                                           */
+    u3d_val grad;      /* gradient value or U3D_NONE                                   */
+    u3d_val grad_of;   /* role GRAD: the parameter; else U3D_NONE                      */
+    u3d_init init;     /* role PARAM and STATE                                         */
+    float init_gain;   /* HE_NORMAL: sd = init_gain * sqrt(2 / fan_in)                 */
+    int64_t fan_in;
+    bool decay;        /* weight decay applies: weights yes, biases and norms no       */
+} u3d_value;
+
+struct u3d_node {
+    char name[U3D_NAME_CAP]; /* "enc2.conv1", "enc2.conv1.dx"                          */
+    u3d_op op;
+    u3d_attr attr;
+    int32_t n_in, n_out;
+    u3d_val in[U3D_MAX_IN], out[U3D_MAX_OUT];
+    uint32_t accumulate;
+    bool backward;           /* appended by u3d_graph_backward                         */
+};
+
+u3d_status u3d_graph_new(u3d_graph **out);
+void u3d_graph_free(u3d_graph *g);
+
+u3d_val u3d_input(u3d_graph *g, const char *name, u3d_type t);
+u3d_val u3d_param(u3d_graph *g, const char *name, u3d_type t, u3d_init init, float init_gain, int64_t fan_in,
+                  bool decay);
+u3d_val u3d_state(u3d_graph *g, const char *name, u3d_type t, u3d_init init);
+
+/* Layers: they create their parameters below the current scope and `name`. */
+typedef struct u3d_layer_conv {
+    u3d_conv_attr attr;
+    int32_t channels_out;
+    bool bias;
+    float init_gain;
+} u3d_layer_conv;
+
+u3d_val u3d_layer_conv3d(u3d_graph *g, const char *name, u3d_val x, const u3d_layer_conv *l);   /* name.weight, name.bias */
+u3d_val u3d_layer_upconv3d(u3d_graph *g, const char *name, u3d_val x, const u3d_layer_conv *l); /* name.weight, name.bias */
+/* name.weight (gain), name.bias; with keep_running or use_running also the state name.running [2, C]. */
+u3d_val u3d_layer_norm(u3d_graph *g, const char *name, u3d_val x, u3d_norm_attr a);
+
+/* Plain ops. */
+u3d_val u3d_maxpool3d(u3d_graph *g, const char *name, u3d_val x, u3d_conv_attr a);
+u3d_val u3d_relu(u3d_graph *g, const char *name, u3d_val x, float slope);
+u3d_val u3d_crop_concat(u3d_graph *g, const char *name, u3d_val up, u3d_val skip);
+u3d_val u3d_add(u3d_graph *g, const char *name, u3d_val a, u3d_val b);
+u3d_val u3d_scale(u3d_graph *g, const char *name, u3d_val x, float factor);
+u3d_val u3d_subsample(u3d_graph *g, const char *name, u3d_val labels, u3d_subsample_attr a);
+u3d_val u3d_softmax(u3d_graph *g, const char *name, u3d_val logits);
+u3d_val u3d_softmax_xent(u3d_graph *g, const char *name, u3d_val logits, u3d_val labels, u3d_val class_weight,
+                         u3d_loss_attr a);
+u3d_val u3d_dice(u3d_graph *g, const char *name, u3d_val logits, u3d_val labels, u3d_val class_weight,
+                 u3d_loss_attr a);
+
+/* Append any node: infers and creates its outputs (role TEMP), or writes into `into[i]`
+ * where that is not U3D_NONE (gradients, states). For gradient rules and tests.
+ * `into` may be NULL. Returns the node index, U3D_NONE after a failure. */
+int32_t u3d_graph_append(u3d_graph *g, const char *name, u3d_op op, const u3d_attr *attr, const u3d_val *in,
+                         int n_in, int n_out, const u3d_val *into, uint32_t accumulate);
+
+void u3d_scope_push(u3d_graph *g, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void u3d_scope_pop(u3d_graph *g);
+void u3d_graph_output(u3d_graph *g, u3d_val v, const char *name); /* role OUTPUT, so that it can be fetched */
+
+/* Reverse-mode differentiation: appends nodes so that every parameter's gradient is
+ * written exactly once per run (first contribution =, later ones +=), no zeroing needed.
+ * Values that no parameter depends on (the image) get no gradient.
+ * U3D_E_UNSUPPORTED names the op without a rule. */
+u3d_status u3d_graph_backward(u3d_graph *g, u3d_val scalar_loss);
+u3d_status u3d_graph_finish(u3d_graph *g); /* first recorded failure, or U3D_OK */
+
+int u3d_graph_n_values(const u3d_graph *g);
+int u3d_graph_n_nodes(const u3d_graph *g);
+const u3d_value *u3d_graph_value(const u3d_graph *g, u3d_val v);
+const u3d_node *u3d_graph_node(const u3d_graph *g, int i);
+u3d_val u3d_graph_find(const u3d_graph *g, const char *name); /* value by name; U3D_NONE if absent */
+void u3d_graph_desc(const u3d_graph *g, int node, u3d_op_desc *out);
+int64_t u3d_graph_param_count(const u3d_graph *g); /* trainable scalars */
+double u3d_graph_flops(const u3d_graph *g, bool backward_too);
+u3d_status u3d_graph_write_dot(const u3d_graph *g, FILE *f); /* Graphviz */
+
+/* ---- for gradient rules in engine/ops (autodiff.c) ---- */
+
+/* Where a contribution to d(loss)/dv goes, as the next op's output: sets *into to the gradient
+ * value to write (U3D_NONE: make one) and returns whether to accumulate. `wanted` false: v needs no gradient. */
+bool u3d_grad_wanted(const u3d_graph *g, u3d_val v);
+/* Append a gradient node for `n` whose outputs are the gradients of `of[0..n_out)`; outputs whose `of` is
+ * U3D_NONE or not wanted are made and dropped. Accumulates where a gradient exists already, through a
+ * temporary and an add where the op cannot. */
+u3d_status u3d_grad_append(u3d_graph *g, const u3d_node *n, const char *suffix, u3d_op op, const u3d_attr *attr,
+                           const u3d_val *in, int n_in, const u3d_val *of, int n_out);
+
+#endif

@@ -1,0 +1,81 @@
+/* Intensity statistics of computed tomography over the foreground of a training set.
+ *
+ * At most 10,000 evenly spaced foreground voxels are taken from each case (nnU-Net takes as many at random),
+ * so that large cases do not outvote small ones and the result depends on the data alone. Percentiles
+ * interpolate linearly between the two nearest ranks. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+#include "net/cases/cases_impl.h"
+
+enum { CT_PER_CASE = 10000, CT_TOTAL = 4000000 }; /* CT_TOTAL: 16 MB per channel, for very many cases */
+
+u3d_status u3d_ct_sample_new(int32_t channels, int n_cases, u3d_ct_sample *s)
+{
+    *s = (u3d_ct_sample){.channels = channels, .per_case = CT_PER_CASE};
+    if ((int64_t)n_cases * CT_PER_CASE > CT_TOTAL) s->per_case = CT_TOTAL / n_cases + 1;
+    s->cap = s->per_case * n_cases;
+    s->value = u3d_new((size_t)channels * (size_t)s->cap, sizeof *s->value);
+    return s->value ? U3D_OK : U3D_E_NOMEM;
+}
+
+void u3d_ct_sample_done(u3d_ct_sample *s)
+{
+    u3d_free(s->value);
+    s->value = NULL;
+}
+
+void u3d_ct_sample_add(u3d_ct_sample *s, const u3d_volume *image, const u3d_volume *classes, int background)
+{
+    const float *data = image->data;
+    const uint8_t *class = classes->data;
+    int64_t voxels = u3d_volume_voxels(classes), count = 0, seen = 0;
+    for (int64_t v = 0; v < voxels; v++) count += class[v] != U3D_UNLABELED && class[v] != background;
+    int64_t step = (count + s->per_case - 1) / s->per_case;
+    for (int64_t v = 0; v < voxels; v++) {
+        if (class[v] == U3D_UNLABELED || class[v] == background || seen++ % step != 0) continue;
+        for (int32_t ch = 0; ch < s->channels; ch++)
+            s->value[ch * s->cap + s->n] = data[v * s->channels + ch];
+        s->n++;
+    }
+}
+
+static int ct_compare(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+static double ct_percentile(const float *sorted, int64_t n, double share)
+{
+    double rank = share * (double)(n - 1);
+    int64_t low = (int64_t)rank, high = low + 1 < n ? low + 1 : low;
+    return (double)sorted[low] + (rank - (double)low) * ((double)sorted[high] - (double)sorted[low]);
+}
+
+u3d_status u3d_ct_sample_stats(u3d_ct_sample *s, u3d_intensity_stats *out)
+{
+    if (s->n == 0)
+        return u3d_fail(
+            U3D_E_FORMAT,
+            "intensity=ct needs labelled foreground voxels and no case has any; set intensity=zscore");
+    for (int32_t ch = 0; ch < s->channels; ch++) {
+        float *value = s->value + ch * s->cap;
+        double sum = 0, squares = 0;
+        qsort(value, (size_t)s->n, sizeof *value, ct_compare);
+        for (int64_t i = 0; i < s->n; i++) sum += (double)value[i];
+        out->mean[ch] = sum / (double)s->n;
+        for (int64_t i = 0; i < s->n; i++)
+            squares += ((double)value[i] - out->mean[ch]) * ((double)value[i] - out->mean[ch]);
+        out->sd[ch] = sqrt(squares / (double)s->n);
+        out->low[ch] = ct_percentile(value, s->n, 0.005);
+        out->high[ch] = ct_percentile(value, s->n, 0.995);
+        if (value[0] == value[s->n - 1]) {
+            U3D_WARN("cases", "channel %d has one intensity in all foreground voxels", (int)ch);
+            out->sd[ch] = 1;
+        }
+    }
+    return U3D_OK;
+}

@@ -1,0 +1,100 @@
+/* The label table of a data set: values found in the label volumes, united with those that dataset.json
+ * names. */
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/log.h"
+#include "net/cases/cases_impl.h"
+
+/* Keeps the values increasing; names stay with theirs. *at: where the value is. */
+static u3d_status labels_insert(u3d_labels *l, int32_t value, int *at)
+{
+    int i = l->n;
+    while (i > 0 && l->value[i - 1] >= value) i--;
+    *at = i;
+    if (i < l->n && l->value[i] == value) return U3D_OK;
+    if (l->n == U3D_MAX_LABELS)
+        return u3d_fail(U3D_E_FORMAT,
+                        "more than %d label values (%d is one more); are these labels, or an image?",
+                        (int)U3D_MAX_LABELS, (int)value);
+    memmove(&l->value[i + 1], &l->value[i], (size_t)(l->n - i) * sizeof l->value[0]);
+    memmove(&l->name[i + 1], &l->name[i], (size_t)(l->n - i) * sizeof l->name[0]);
+    l->value[i] = value;
+    l->name[i][0] = '\0';
+    l->n++;
+    return U3D_OK;
+}
+
+u3d_status u3d_case_values(const u3d_volume *label, u3d_labels *found)
+{
+    const int32_t *v = label->data;
+    int64_t n = u3d_volume_voxels(label);
+    int at = 0;
+    for (int64_t i = 0; i < n; i++) {
+        if (i > 0 && v[i] == v[i - 1]) continue;
+        if (found->has_unlabeled && v[i] == found->unlabeled) continue;
+        U3D_TRY(labels_insert(found, v[i], &at));
+    }
+    return U3D_OK;
+}
+
+static bool labels_has(const u3d_labels *l, int32_t value)
+{
+    for (int i = 0; i < l->n; i++)
+        if (l->value[i] == value) return true;
+    return false;
+}
+
+/* "1, 2, 5" of the entries that `want` accepts; returns their number. */
+static int labels_list(const u3d_labels *l, bool (*want)(const u3d_labels *, int), char *buf, size_t cap)
+{
+    int n = 0;
+    size_t used = 0;
+    buf[0] = '\0';
+    for (int i = 0; i < l->n; i++) {
+        if (!want(l, i)) continue;
+        if (used < cap)
+            used += (size_t)snprintf(buf + used, cap - used, "%s%d", n ? ", " : "", (int)l->value[i]);
+        n++;
+    }
+    return n;
+}
+
+static bool labels_any(const u3d_labels *l, int i)
+{
+    return i < l->n;
+}
+static bool labels_nameless(const u3d_labels *l, int i)
+{
+    return l->name[i][0] == '\0';
+}
+
+static void labels_warn(const u3d_dataset *d, const u3d_labels *found, const u3d_labels *table)
+{
+    char list[128];
+    if (d->n_labels > 0 && labels_list(table, labels_nameless, list, sizeof list) > 0)
+        U3D_WARN("cases", "label values without a name in dataset.json, used all the same: %s", list);
+    labels_list(table, labels_any, list, sizeof list);
+    if (found->has_unlabeled && found->unlabeled == 0)
+        U3D_WARN("cases",
+                 "0 means unlabelled: the network gives every voxel one of the labels %s; if none of them "
+                 "stands for the background, paint some of it with a value of its own",
+                 list);
+    else if (table->background && !labels_has(found, 0))
+        U3D_WARN("cases", "no background voxel (0) is annotated anywhere: the network never sees one");
+    if (table->n == 1) U3D_WARN("cases", "%s is the only label value: there is nothing to tell apart", list);
+}
+
+u3d_status u3d_case_table(const u3d_dataset *d, const u3d_labels *found, u3d_labels *table)
+{
+    *table = *found;
+    for (int i = 0; i < d->n_labels; i++) {
+        int at = 0;
+        if (found->has_unlabeled && d->labels[i].value == found->unlabeled) continue;
+        U3D_TRY(labels_insert(table, d->labels[i].value, &at));
+        (void)snprintf(table->name[at], sizeof table->name[at], "%s", d->labels[i].name);
+    }
+    table->background = table->n > 0 && table->value[0] == 0; /* negative values would come first */
+    labels_warn(d, found, table);
+    return U3D_OK;
+}

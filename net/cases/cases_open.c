@@ -1,0 +1,360 @@
+/* Opening the training cases: every file is read once, checked, and kept in memory while the budget lasts.
+ *
+ *   1. the value that means "unlabelled" is settled (options, data set, or none)
+ *   2. the spacing that voxels are resampled to is settled (cases_resample.c)
+ *   3. per case: image and labels are read; classes are counted as this case alone numbers its values,
+ *      because the values of the cases to come are not known yet
+ *   4. the label table is made, and the cases' own numbers are replaced by its classes
+ *   5. images are normalised: at once, but for CT, whose statistics are complete only now. Normalising comes
+ *      before resampling (as in nnU-Net), so that CT cases that are resampled are read again when needed */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+#include "net/cases/cases_impl.h"
+
+/* What is known only while opening. */
+typedef struct open_scan {
+    const u3d_dataset *d;
+    u3d_labels found;                  /* values seen so far                                   */
+    int32_t (*values)[U3D_MAX_LABELS]; /* per case: its values, increasing         */
+    int *n_values;
+    u3d_only_plane (*only)[U3D_MAX_LABELS]; /* likewise, where each value is seen       */
+    u3d_ct_sample sample;
+    u3d_grid_report grids;
+    bool must_ask; /* nothing was said about unlabelled voxels             */
+    bool zero_named;
+    int64_t unlabeled; /* voxels                                               */
+    int first_orientation[3];
+    double *column; /* [n] scratch for medians                              */
+} open_scan;
+
+static u3d_status open_copy_files(const u3d_case *from, u3d_case *to)
+{
+    to->id = u3d_strdup(from->id);
+    to->image = u3d_new((size_t)from->n_images, sizeof *to->image);
+    if (!to->id || !to->image) return U3D_E_NOMEM;
+    for (; to->n_images < from->n_images; to->n_images++) {
+        to->image[to->n_images] = u3d_strdup(from->image[to->n_images]);
+        if (!to->image[to->n_images]) return U3D_E_NOMEM;
+    }
+    if (from->label) to->label = u3d_strdup(from->label);
+    return from->label && !to->label ? U3D_E_NOMEM : U3D_OK;
+}
+
+/* Step 1. */
+static u3d_status open_settle_unlabeled(const u3d_dataset *d, const u3d_cases_opts *o, open_scan *scan)
+{
+    if (o->unlabeled_given && o->dense)
+        return u3d_fail(
+            U3D_E_ARG,
+            "--unlabeled %d says that voxels are unlabelled, --dense that none is; give one of them",
+            (int)o->unlabeled);
+    if (o->unlabeled_given && d->has_unlabeled && o->unlabeled != d->unlabeled)
+        return u3d_fail(
+            U3D_E_ARG, "--unlabeled %d, but '%s' says that %d is the unlabelled value; leave --unlabeled out",
+            (int)o->unlabeled, d->path, (int)d->unlabeled);
+    scan->found.has_unlabeled = o->unlabeled_given || d->has_unlabeled;
+    scan->found.unlabeled = o->unlabeled_given ? o->unlabeled : d->has_unlabeled ? d->unlabeled : 0;
+    scan->must_ask = !scan->found.has_unlabeled && !o->dense;
+    for (int i = 0; i < d->n_labels; i++) scan->zero_named = scan->zero_named || d->labels[i].value == 0;
+    return U3D_OK;
+}
+
+/* CT only where every channel is called so. */
+static u3d_intensity open_intensity_kind(const u3d_dataset *d, u3d_intensity wanted)
+{
+    if (wanted != U3D_INTENSITY_AUTO) return wanted;
+    bool ct = d->n_channel_names > 0;
+    for (int i = 0; i < d->n_channel_names; i++) ct = ct && strcasecmp(d->channel_names[i], "CT") == 0;
+    return ct ? U3D_INTENSITY_CT : U3D_INTENSITY_ZSCORE;
+}
+
+static u3d_status open_check_channels(u3d_cases *c, int i, const u3d_volume *image)
+{
+    const char *id = c->entry[i].files.id;
+    if (i > 0 && image->channels != c->facts.channels)
+        return u3d_fail(U3D_E_FORMAT, "case '%s' has %d channels, case '%s' has %d; all cases need the same",
+                        id, (int)image->channels, c->entry[0].files.id, (int)c->facts.channels);
+    if (image->channels > U3D_MAX_CHANNELS)
+        return u3d_fail(U3D_E_FORMAT, "case '%s' has %d channels; at most %d are possible", id,
+                        (int)image->channels, (int)U3D_MAX_CHANNELS);
+    c->facts.channels = c->intensity.channels = image->channels;
+    return U3D_OK;
+}
+
+static void open_note_orientation(u3d_cases *c, int i, const u3d_volume *image)
+{
+    int axis[3];
+    u3d_volume_orientation(image, axis);
+    if (i == 0) memcpy(c->facts.orientation, axis, sizeof axis);
+    for (int w = 0; w < 3; w++)
+        c->one_orientation = c->one_orientation && abs(axis[w]) == abs(c->facts.orientation[w]);
+}
+
+/* Labels i32 -> u8 numbered as this case's values. */
+static u3d_status open_scan_labels(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *label, open_scan *scan, int i,
+                                   u3d_volume **classes)
+{
+    u3d_labels own = {.has_unlabeled = scan->found.has_unlabeled, .unlabeled = scan->found.unlabeled};
+    if (scan->must_ask) U3D_TRY(u3d_case_sparse_check(&e->files, label, scan->zero_named));
+    U3D_TRY(u3d_case_values(label, &own));
+    U3D_TRY(u3d_case_values(label, &scan->found));
+    memcpy(scan->values[i], own.value, sizeof own.value);
+    scan->n_values[i] = own.n;
+    U3D_TRY(u3d_labels_to_classes(&own, label, e->files.label, classes));
+    if (own.has_unlabeled) u3d_case_only_planes(*classes, own.n, scan->only[i]);
+    U3D_TRY(u3d_case_find_slices(c, *classes, e));
+    u3d_case_keep_slices(c, e, *classes);
+    return U3D_OK;
+}
+
+/* Classes on the grid that training sees, and their index. */
+static u3d_status open_index_labels(u3d_cases *c, u3d_case_entry *e, const int32_t *values, int n_values,
+                                    u3d_volume *classes)
+{
+    U3D_TRY(u3d_case_check_slices(c, e, classes));
+    U3D_TRY(u3d_case_resample(c, e, NULL, classes));
+    U3D_TRY(u3d_case_index_make(classes, &e->index));
+    for (int k = 0, at = 0; k < n_values; k++) {
+        const bool left = at < e->index.n && e->index.class[at] == k;
+        at += left;
+        if (!left && e->resampled)
+            U3D_WARN(
+                "cases",
+                "case '%s': label %d is too small for voxels of %.4gx%.4gx%.4g and is lost in resampling",
+                e->files.id, values[k], e->spacing[2], e->spacing[1], e->spacing[0]);
+    }
+    return U3D_OK;
+}
+
+/* Number of value 0 among a case's own values, -1 where it has none. */
+static int open_background(const int32_t *values, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (values[i] == 0) return i;
+    return -1;
+}
+
+static int64_t unlabelled(const u3d_volume *classes)
+{
+    const uint8_t *v = classes->data;
+    int64_t n = u3d_volume_voxels(classes), count = 0;
+    for (int64_t i = 0; i < n; i++) count += v[i] == U3D_UNLABELED;
+    return count;
+}
+
+/* Step 3. */
+static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
+{
+    u3d_case_entry *e = &c->entry[i];
+    const bool ct = c->intensity.kind == U3D_INTENSITY_CT;
+    u3d_volume *image = NULL, *label = NULL, *classes = NULL;
+    u3d_status status;
+    U3D_GO(u3d_case_read(&e->files, &scan->grids, &image, &label));
+    U3D_GO(open_check_channels(c, i, image));
+    open_note_orientation(c, i, image);
+    u3d_case_place(c, e, image);
+    U3D_GO(u3d_case_check_resampled(c, e, image->channels));
+    e->bytes =
+        (uint64_t)(e->size[0] * e->size[1] * e->size[2]) * (4 * (uint64_t)image->channels + (label ? 1 : 0));
+    c->total += e->bytes;
+    if (label) {
+        status = open_scan_labels(c, e, label, scan, i, &classes);
+        if (status == U3D_E_FORMAT) u3d_wrap(status, "case '%s', labels '%s'", e->files.id, e->files.label);
+        if (status != U3D_OK) goto done;
+        scan->unlabeled += unlabelled(classes);
+    }
+    if (ct) {
+        if (!scan->sample.value) U3D_GO(u3d_ct_sample_new(image->channels, c->n, &scan->sample));
+        if (classes)
+            u3d_ct_sample_add(&scan->sample, image, classes,
+                              open_background(scan->values[i], scan->n_values[i]));
+    }
+    u3d_volume_free(label);
+    label = NULL;
+    if (classes) U3D_GO(open_index_labels(c, e, scan->values[i], scan->n_values[i], classes));
+    if (c->resident + e->bytes > c->cap || (ct && e->resampled)) goto done;
+    if (!ct) U3D_GO(u3d_intensity_normalise(image, &c->intensity));
+    U3D_GO(u3d_case_resample(c, e, image, NULL));
+    c->resident += e->bytes;
+    e->data = (u3d_case_data){.image = image, .label = classes};
+    e->state = U3D_CASE_READY;
+    image = classes = NULL;
+done:
+    u3d_volume_free(image);
+    u3d_volume_free(label);
+    u3d_volume_free(classes);
+    return status;
+}
+
+/* Step 4: a case's own numbers -> classes of the table. Both follow increasing values, so order is kept. */
+static void open_renumber(u3d_case_entry *e, const int32_t *values, int n_values, const u3d_labels *table)
+{
+    uint8_t class[256];
+    memset(class, U3D_UNLABELED, sizeof class);
+    for (int i = 0, k = 0; i < n_values; i++) {
+        while (table->value[k] != values[i]) k++;
+        class[i] = (uint8_t)k;
+    }
+    for (int i = 0; i < e->index.n; i++) e->index.class[i] = class[e->index.class[i]];
+    if (!e->data.label) return;
+    uint8_t *v = e->data.label->data;
+    int64_t n = u3d_volume_voxels(e->data.label);
+    for (int64_t i = 0; i < n; i++) v[i] = class[v[i]];
+}
+
+/* Step 5, CT. */
+static u3d_status open_normalise_ct(u3d_cases *c, open_scan *scan)
+{
+    U3D_TRY(u3d_ct_sample_stats(&scan->sample, &c->intensity));
+    for (int i = 0; i < c->n; i++)
+        if (c->entry[i].data.image) U3D_TRY(u3d_intensity_normalise(c->entry[i].data.image, &c->intensity));
+    return U3D_OK;
+}
+
+static int open_compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double open_median(double *v, int n)
+{
+    qsort(v, (size_t)n, sizeof *v, open_compare);
+    return (v[(n - 1) / 2] + v[n / 2]) / 2;
+}
+
+static void open_facts(u3d_cases *c, double *column)
+{
+    for (int a = 0; a < 3; a++) {
+        for (int i = 0; i < c->n; i++) column[i] = c->entry[i].spacing[a];
+        c->facts.spacing[a] = c->resampling.on ? c->resampling.spacing[a] : open_median(column, c->n);
+        for (int i = 0; i < c->n; i++) column[i] = (double)c->entry[i].size[a];
+        c->facts.size[a] = open_median(column, c->n);
+    }
+    double labelled = 0, voxels = 0;
+    for (int i = 0; i < c->n; i++) {
+        const int64_t *size = c->entry[i].size;
+        labelled += (double)u3d_cases_voxels(c, i, -1);
+        voxels += (double)size[0] * (double)size[1] * (double)size[2];
+    }
+    c->facts.sparse = 2 * labelled < voxels;
+}
+
+/* Sparse labels of which one slice in all shows a class: no slice tells how it goes on beside it. */
+static void open_warn_single(const u3d_cases *c, const open_scan *scan)
+{
+    for (int k = 0; k < c->labels.n; k++) {
+        const u3d_only_plane *seen = NULL;
+        int cases = 0, where = 0;
+        for (int i = 0; i < c->n; i++)
+            for (int j = 0; j < scan->n_values[i]; j++)
+                if (scan->values[i][j] == c->labels.value[k]) {
+                    seen = &scan->only[i][j];
+                    where = i;
+                    cases++;
+                }
+        if (cases != 1 || seen->axis < 0) continue;
+        U3D_WARN("cases",
+                 "label %d%s%s is annotated in one slice only (%c = %lld of case '%s', counted from 0): how "
+                 "it goes "
+                 "on from there cannot be learned; paint it in a second slice, best in another orientation",
+                 (int)c->labels.value[k], c->labels.name[k][0] ? " " : "", c->labels.name[k],
+                 "zyx"[seen->axis], (long long)seen -> at, c -> entry[where].files.id);
+    }
+}
+
+static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cases_opts *o)
+{
+    if (scan->grids.apart > 0)
+        U3D_WARN("cases",
+                 "image and label grids are apart by more than 0.01 voxel in %d of %d cases, most in '%s' "
+                 "(%.3g voxel); "
+                 "voxels are paired by index",
+                 scan->grids.apart, c->n, scan->grids.worst_id, scan->grids.worst);
+    if (o->unlabeled_given && scan->unlabeled == 0)
+        U3D_WARN("cases", "--unlabeled %d, but no voxel has that value: every voxel counts as labelled",
+                 (int)o->unlabeled);
+    if (scan->unlabeled > 0) open_warn_single(c, scan);
+    if (!c->one_orientation)
+        U3D_WARN("cases",
+                 "the files store their axes in different anatomical orders; voxels are used as stored");
+    U3D_INFO("cases", "cases %d, channels %d, labels %d; %.3g GB, of which %.3g GB stay in memory", c->n,
+             (int)c->facts.channels, (int)c->labels.n, (double)c->total * 1e-9,
+             (double)u3d_cases_resident_bytes(c) * 1e-9);
+    u3d_case_report_resampling(c);
+}
+
+static u3d_status open_new(const u3d_dataset *d, const int *which, int n, const u3d_cases_opts *o,
+                           u3d_cases **out)
+{
+    u3d_cases *c = u3d_new(1, sizeof *c);
+    if (!c) return U3D_E_NOMEM;
+    pthread_mutex_init(&c->lock, NULL);
+    pthread_cond_init(&c->loaded, NULL);
+    c->one_orientation = true;
+    c->slices_only = o->slices_only;
+    c->across = o->across;
+    c->cap = o->memory_cap ? o->memory_cap : u3d_mem_machine() / 2;
+    if (c->cap == 0) c->cap = UINT64_MAX;
+    c->limit = o->memory_limit ? o->memory_limit : u3d_mem_machine();
+    c->entry = u3d_new((size_t)n, sizeof *c->entry);
+    u3d_status status = c->entry ? U3D_OK : U3D_E_NOMEM;
+    for (; status == U3D_OK && c->n_all < n; c->n_all++) {
+        int i = which[c->n_all];
+        U3D_ASSERT(i >= 0 && i < d->n_cases, "case %d of %d", i, d->n_cases);
+        status = open_copy_files(&d->cases[i], &c->entry[c->n_all].files);
+    }
+    c->n = c->n_all;
+    *out = c;
+    return status;
+}
+
+static u3d_status open_scan_all(u3d_cases *c, const u3d_cases_opts *o, open_scan *scan)
+{
+    for (int i = 0; i < c->n; i++) U3D_TRY(open_scan_case(c, i, scan));
+    U3D_TRY(u3d_case_table(scan->d, &scan->found, &c->labels));
+    for (int i = 0; i < c->n; i++)
+        open_renumber(&c->entry[i], scan->values[i], scan->n_values[i], &c->labels);
+    if (c->intensity.kind == U3D_INTENSITY_CT) U3D_TRY(open_normalise_ct(c, scan));
+    open_facts(c, scan->column);
+    open_report(c, scan, o);
+    return U3D_OK;
+}
+
+u3d_status u3d_cases_open(const u3d_dataset *d, const int *which, int n, u3d_intensity intensity,
+                          const u3d_cases_opts *o, u3d_cases **out)
+{
+    *out = NULL;
+    if (n < 1) return u3d_fail(U3D_E_ARG, "no case of '%s' is left to open", d->path ? d->path : "the data");
+    u3d_cases *c = NULL;
+    open_scan *scan = u3d_new(1, sizeof *scan);
+    if (!scan) return U3D_E_NOMEM;
+    scan->d = d;
+    u3d_status status;
+    U3D_GO(open_settle_unlabeled(d, o, scan));
+    U3D_GO(open_new(d, which, n, o, &c));
+    U3D_GO(u3d_case_settle_spacing(c, &o->resampling));
+    c->intensity.kind = open_intensity_kind(d, intensity);
+    scan->values = u3d_new((size_t)n, sizeof *scan->values);
+    scan->n_values = u3d_new((size_t)n, sizeof *scan->n_values);
+    scan->only = u3d_new((size_t)n, sizeof *scan->only);
+    scan->column = u3d_new((size_t)n, sizeof *scan->column);
+    status = scan->values && scan->n_values && scan->only && scan->column ? U3D_OK : U3D_E_NOMEM;
+    if (status == U3D_OK) status = open_scan_all(c, o, scan);
+    if (status != U3D_OK) goto done;
+    *out = c;
+    c = NULL;
+done:
+    u3d_cases_free(c);
+    u3d_free(scan->values);
+    u3d_free(scan->n_values);
+    u3d_free(scan->only);
+    u3d_free(scan->column);
+    u3d_ct_sample_done(&scan->sample);
+    u3d_free(scan);
+    return status;
+}

@@ -1,0 +1,129 @@
+/* Settings: one table (name, type, default, range, help) drives files, --set, --help, validation
+ * and the copy inside every model. Presets ("paper", "paper-bn", "paper2d", "auto") are values of it. */
+#ifndef U3D_NET_CONFIG_H
+#define U3D_NET_CONFIG_H
+
+#include <cjson/cJSON.h>
+
+#include "engine/run/optim.h"
+
+enum { U3D_MAX_LEVELS = 7, U3D_MAX_LABELS = 254, U3D_MAX_CHANNELS = 64, U3D_LIST_CAP = 256 };
+
+typedef enum u3d_double { U3D_DOUBLE_BEFORE_POOL, U3D_DOUBLE_AT_START } u3d_double;
+typedef enum u3d_norm_kind { U3D_NORM_NONE, U3D_NORM_BATCH, U3D_NORM_INSTANCE } u3d_norm_kind;
+typedef enum u3d_norm_statistics { U3D_STAT_TILE, U3D_STAT_RUNNING } u3d_norm_statistics;
+typedef enum u3d_activation { U3D_ACT_RELU, U3D_ACT_LEAKY } u3d_activation;
+typedef enum u3d_padding { U3D_PAD_VALID, U3D_PAD_SAME } u3d_padding;
+typedef enum u3d_loss_kind { U3D_LOSS_CE, U3D_LOSS_DICE, U3D_LOSS_CE_DICE } u3d_loss_kind;
+typedef enum u3d_plane { U3D_PLANE_OFF, U3D_PLANE_XY, U3D_PLANE_XZ, U3D_PLANE_YZ } u3d_plane;
+typedef enum u3d_deep { U3D_DEEP_OFF, U3D_DEEP_ON, U3D_DEEP_ALL } u3d_deep;
+typedef enum u3d_post { U3D_POST_NONE, U3D_POST_LARGEST, U3D_POST_AUTO } u3d_post;
+typedef enum u3d_intensity { U3D_INTENSITY_AUTO, U3D_INTENSITY_ZSCORE, U3D_INTENSITY_CT, U3D_INTENSITY_NONE } u3d_intensity;
+typedef enum u3d_resample { U3D_RESAMPLE_OFF, U3D_RESAMPLE_AUTO } u3d_resample;
+typedef enum u3d_resample_how { U3D_RESAMPLE_CUBIC, U3D_RESAMPLE_LINEAR } u3d_resample_how;
+typedef enum u3d_precision { U3D_PRECISION_FAST, U3D_PRECISION_STRICT } u3d_precision;
+typedef enum u3d_switch { U3D_SWITCH_AUTO, U3D_SWITCH_ON, U3D_SWITCH_OFF } u3d_switch;
+typedef enum u3d_augment_kind { U3D_AUGMENT_OFF, U3D_AUGMENT_FLIPS, U3D_AUGMENT_PAPER, U3D_AUGMENT_NNUNET } u3d_augment_kind;
+typedef enum u3d_scaling_axes { U3D_SCALING_SAME, U3D_SCALING_EACH } u3d_scaling_axes;
+typedef enum u3d_elastic { U3D_ELASTIC_APPROXIMATE, U3D_ELASTIC_INTERPOLATE } u3d_elastic;
+typedef enum u3d_interpolation { U3D_INTERPOLATE_LINEAR, U3D_INTERPOLATE_CUBIC } u3d_interpolation;
+
+/* Random changes of patches beside flips and turns. p_*: how likely a patch gets them; pairs are (low, high). What each
+ * means stands in net/sample/warp.h (space) and net/sample/grey.h (grey values). */
+typedef struct u3d_augment_settings {
+    u3d_augment_kind kind;                    /* key "augment": what the others were set by */
+    double p_rotation, rotation[3];           /* largest angle about z, y, x, degrees; text x,y,z */
+    double rotation_in_plane;                 /* degrees, where turning is in one plane only      */
+    u3d_switch in_plane;
+    double p_scaling, scaling[2];
+    u3d_scaling_axes scaling_axes;
+    double p_elastic, elastic_grid, elastic_sd; /* voxels */
+    u3d_elastic elastic_interpolation;
+    int64_t translation;                      /* voxels */
+    u3d_interpolation image_interpolation;
+    double p_curve, curve_black[2], curve_white[2], curve_slope[2];
+    double p_noise, noise[2];
+    double p_blur, blur[2];
+    double p_brightness, brightness[2];
+    double p_shift, shift;
+    double p_contrast, contrast[2];
+    double p_low_resolution, low_resolution[2];
+    double p_gamma_inverted, p_gamma, gamma[2];
+    bool gamma_retain;
+    double p_channel;
+} u3d_augment_settings;
+
+typedef struct u3d_config {
+    /* network */
+    int64_t levels, base, convs, max_width;   /* max_width: channels never exceed it (nnU-Net: 320); 0: no limit */
+    u3d_double doubling;                      /* key "double" */
+    u3d_norm_kind norm;
+    u3d_norm_statistics norm_statistics;
+    double norm_momentum, norm_eps;
+    u3d_activation activation;
+    double leaky_slope;
+    u3d_padding padding;
+    u3d_plane plane;                          /* 2D: single slices of this plane */
+    int32_t kernel[U3D_MAX_LEVELS][3];        /* z, y, x; key "kernel": "3x3x3" for all, or "1x3x3,3x3x3" finest first; x,y,z in text */
+    int32_t pool[U3D_MAX_LEVELS - 1][3];      /* z, y, x; pool[l] leads from level l to l+1 */
+    int64_t labels, channels;                 /* 0: from the data */
+    /* voxels */
+    u3d_resample resample;                    /* to `spacing`, see net/volume/resample.h */
+    char spacing[96];                         /* "auto" (from the training cases; a trained model has numbers), or x,y,z */
+    u3d_resample_how resample_image;
+    /* patches */
+    int64_t patch[3];                         /* network input, z, y, x; text x,y,z */
+    int64_t batch;
+    double foreground_share;
+    u3d_switch turn;                          /* random 90 degree turns */
+    char mirror[16];                          /* auto, none, or axes: x, y, z, xy, ... */
+    u3d_augment_settings augment;
+    u3d_intensity intensity;
+    /* loss */
+    u3d_loss_kind loss;
+    u3d_deep deep_supervision;                /* heads and losses at coarser decoder levels, in training */
+    char class_weights[U3D_LIST_CAP];         /* "none", "auto" (from frequencies), or one number per label: "1,2,2" */
+    /* optimizer */
+    u3d_optim_kind optimizer;
+    double lr, momentum, beta2, weight_decay, clip_norm, average;
+    bool nesterov;
+    u3d_schedule schedule;
+    int64_t step_size, warmup;
+    double step_gamma;
+    int64_t iterations;
+    /* prediction */
+    u3d_post postprocess;                     /* largest component of each foreground class */
+    /* execution */
+    u3d_precision precision;
+    u3d_switch fuse;
+} u3d_config;
+
+/* Defaults of the table. */
+void u3d_config_default(u3d_config *c);
+/* "paper", "paper-bn", "paper2d", or a JSON file of keys. "auto" gives the starting point that
+ * u3d_autoplan fills in. U3D_E_ARG names known presets. */
+u3d_status u3d_config_preset(u3d_config *c, const char *net);
+/* Whether one of n "key=value" sets this key. */
+bool u3d_config_sets(const char *const *set, int n, const char *key);
+/* The axis that the slices of a 2D network lie across: 0 z, 1 y, 2 x; -1: the network is not 2D. */
+int u3d_config_across(const u3d_config *c);
+/* One "key=value". U3D_E_ARG: unknown key (nearest known one is named) or value out of range. "augment" sets many keys at
+ * once: those that are to differ are set after it. */
+u3d_status u3d_config_set(u3d_config *c, const char *key_value);
+u3d_status u3d_config_set_key(u3d_config *c, const char *key, const char *value);
+/* Relations between keys: channels wide enough, patch legal for levels, padding and pools (names the nearest legal size). */
+u3d_status u3d_config_check(const u3d_config *c);
+u3d_status u3d_config_to_json(const u3d_config *c, cJSON **out);   /* every key, as text or number */
+u3d_status u3d_config_from_json(u3d_config *c, const cJSON *json, const char *where);
+u3d_status u3d_config_print_help(FILE *f);                         /* the table, for --help */
+char *u3d_config_value_text(const u3d_config *c, const char *key); /* owned by the caller; NULL unknown */
+
+/* "1x1x2.5" (x,y,z) or "1,1,2.5" -> z, y, x; three numbers above 0. */
+u3d_status u3d_parse_spacing(const char *text, double zyx[3]);
+/* The text that it reads back exactly, x,y,z. */
+void u3d_spacing_text(const double zyx[3], char *buf, size_t cap);
+
+/* "132x132x116" (x,y,z) or "132,132,116" -> z, y, x. */
+u3d_status u3d_parse_size(const char *text, const char *what, int64_t zyx[3]);
+
+#endif

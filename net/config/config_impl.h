@@ -1,0 +1,47 @@
+/* Private to net/config*.c: one row of the settings table. */
+#ifndef U3D_NET_CONFIG_IMPL_H
+#define U3D_NET_CONFIG_IMPL_H
+
+#include "net/config/config.h"
+
+enum { U3D_KEY_TEXT_CAP = 512 }; /* longest value of any key as text, with its end */
+
+typedef enum u3d_key_kind {
+    U3D_KEY_INT,  /* int64_t                                                         */
+    U3D_KEY_REAL, /* double                                                          */
+    U3D_KEY_RANGE, /* double[2]: low,high                                            */
+    U3D_KEY_ANGLES, /* double[3], z, y, x; text x,y,z, or one number for all three   */
+    U3D_KEY_BOOL, /* bool: true, false (on, off, yes, no, 1, 0)                      */
+    U3D_KEY_WORD, /* enum: one of `words`, stored as its position                    */
+    U3D_KEY_TEXT, /* char[count], checked by `check`                                 */
+    U3D_KEY_SIZE, /* int64_t[3], z, y, x; text x, y, z                               */
+    U3D_KEY_AXES  /* int32_t[count][3], z, y, x; text x, y, z, one entry per level   */
+} u3d_key_kind;
+
+typedef struct u3d_config_key {
+    const char *name;
+    u3d_key_kind kind;
+    size_t offset;                         /* in u3d_config                                     */
+    const char *value;                     /* default, as text                                  */
+    double low, high;                      /* numbers: legal values, inclusive                  */
+    const char *const *words;              /* WORD: ends with NULL                              */
+    const char *const *const *implied;     /* WORD: settings that each word stands for, or NULL */
+    size_t count;                          /* TEXT: bytes; AXES: entries                        */
+    u3d_status (*check)(const char *text); /* TEXT                                            */
+    const char *help;
+} u3d_config_key;
+
+extern const u3d_config_key u3d_config_keys[];
+extern const int u3d_config_n_keys;
+
+/* "key=value" texts of a preset, ended by NULL; NULL if there is no such preset. */
+const char *const *u3d_config_preset_keys(const char *name);
+
+const u3d_config_key *u3d_config_find_key(const char *name); /* NULL if unknown */
+/* The value as the text that u3d_config_set_key reads back exactly; returns buf. */
+const char *u3d_config_key_text(const u3d_config *c, const u3d_config_key *key, char *buf, size_t cap);
+
+/* "1,2,2.5" -> numbers; *n of them, at most cap. U3D_E_ARG: not such a list. */
+u3d_status u3d_config_number_list(const char *text, double *numbers, int cap, int *n);
+
+#endif

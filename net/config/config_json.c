@@ -1,0 +1,143 @@
+/* Settings as JSON, and the table as help.
+ *
+ * Numbers are written as numbers, switches as true or false, everything else as the text that --set takes;
+ * reading turns each value back into that text, so that files and --set obey one set of rules. Lists may also
+ * be JSON arrays: [132, 132, 116] is "132,132,116" and [[3, 3, 1], [3, 3, 3]] is "3x3x1,3x3x3". */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net/config/config_impl.h"
+
+/* cJSON prints doubles to 15 digits where that is right to within its own tolerance, which loses the last
+ * bit; a number that needs more digits goes in as the text it is to be printed as. */
+static bool json_add_real(cJSON *json, const char *name, double v, const char *exact)
+{
+    char short_text[40];
+    (void)snprintf(short_text, sizeof short_text, "%.15g", v);
+    if (strtod(short_text, NULL) == v) return cJSON_AddNumberToObject(json, name, v) != NULL;
+    return cJSON_AddRawToObject(json, name, exact) != NULL;
+}
+
+u3d_status u3d_config_to_json(const u3d_config *c, cJSON **out)
+{
+    *out = NULL;
+    cJSON *json = cJSON_CreateObject();
+    bool good = json != NULL;
+    for (int i = 0; good && i < u3d_config_n_keys; i++) {
+        const u3d_config_key *key = &u3d_config_keys[i];
+        const void *at = (const char *)c + key->offset;
+        char buf[U3D_KEY_TEXT_CAP];
+        switch (key->kind) {
+        case U3D_KEY_INT:
+            good = cJSON_AddNumberToObject(json, key->name, (double)*(const int64_t *)at);
+            break;
+        case U3D_KEY_REAL:
+            good = json_add_real(json, key->name, *(const double *)at,
+                                 u3d_config_key_text(c, key, buf, sizeof buf));
+            break;
+        case U3D_KEY_BOOL: good = cJSON_AddBoolToObject(json, key->name, *(const bool *)at); break;
+        default:
+            good = cJSON_AddStringToObject(json, key->name, u3d_config_key_text(c, key, buf, sizeof buf));
+            break;
+        }
+    }
+    if (!good) {
+        cJSON_Delete(json);
+        return u3d_fail(U3D_E_NOMEM, "settings as JSON: out of memory");
+    }
+    *out = json;
+    return U3D_OK;
+}
+
+/* Appends to a text of U3D_KEY_TEXT_CAP bytes; false where it is full. */
+static bool json_append(char *buf, const char *text)
+{
+    size_t used = strlen(buf), n = strlen(text);
+    if (used + n >= U3D_KEY_TEXT_CAP) return false;
+    memcpy(buf + used, text, n + 1);
+    return true;
+}
+
+/* One JSON value as the text of --set. `depth` counts arrays: the outer one is joined by commas, inner ones
+ * by x. */
+static bool json_value_text(const cJSON *value, int depth, char *buf)
+{
+    char number[40];
+    if (cJSON_IsString(value) || cJSON_IsRaw(value)) return json_append(buf, value->valuestring);
+    if (cJSON_IsBool(value)) return json_append(buf, cJSON_IsTrue(value) ? "true" : "false");
+    if (cJSON_IsNumber(value)) {
+        (void)snprintf(number, sizeof number, "%.17g", value->valuedouble);
+        return json_append(buf, number);
+    }
+    if (!cJSON_IsArray(value) || depth == 2) return false;
+    const cJSON *element = NULL;
+    cJSON_ArrayForEach(element, value)
+    {
+        if (element != value->child && !json_append(buf, depth == 0 ? "," : "x")) return false;
+        if (!json_value_text(element, depth + 1, buf)) return false;
+    }
+    return true;
+}
+
+/* Keys that stand for others, or all the rest: the file's order must not matter. */
+static u3d_status json_set_keys(u3d_config *c, const cJSON *json, const char *where, bool implying)
+{
+    const cJSON *value = NULL;
+    cJSON_ArrayForEach(value, json)
+    {
+        char text[U3D_KEY_TEXT_CAP] = "";
+        const u3d_config_key *key = u3d_config_find_key(value->string);
+        if ((key && key->implied) != implying) continue;
+        if (!json_value_text(value, 0, text))
+            return u3d_fail(
+                U3D_E_ARG, "%s: setting '%s' is neither a number, a text, true or false, nor a list of those",
+                where, value->string);
+        u3d_status status = u3d_config_set_key(c, value->string, text);
+        if (status != U3D_OK) return u3d_wrap(status, "%s: ", where);
+    }
+    return U3D_OK;
+}
+
+u3d_status u3d_config_from_json(u3d_config *c, const cJSON *json, const char *where)
+{
+    if (!cJSON_IsObject(json)) return u3d_fail(U3D_E_FORMAT, "%s: expected a JSON object of settings", where);
+    u3d_config read = *c;
+    U3D_TRY(json_set_keys(&read, json, where, true));
+    U3D_TRY(json_set_keys(&read, json, where, false));
+    *c = read;
+    return U3D_OK;
+}
+
+/* What a key may be, for people: "1 .. 7", "ce | dice | ce+dice". */
+static void json_range_text(const u3d_config_key *key, char *buf, size_t cap)
+{
+    size_t used = 0;
+    buf[0] = '\0';
+    switch (key->kind) {
+    case U3D_KEY_INT:
+    case U3D_KEY_REAL:
+    case U3D_KEY_RANGE:
+    case U3D_KEY_ANGLES:
+    case U3D_KEY_SIZE:
+    case U3D_KEY_AXES: (void)snprintf(buf, cap, "%.10g .. %.10g", key->low, key->high); break;
+    case U3D_KEY_BOOL: (void)snprintf(buf, cap, "true | false"); break;
+    case U3D_KEY_TEXT: (void)snprintf(buf, cap, "text"); break;
+    case U3D_KEY_WORD:
+        for (int i = 0; key->words[i] && used < cap; i++)
+            used += (size_t)snprintf(buf + used, cap - used, "%s%s", i ? " | " : "", key->words[i]);
+        break;
+    }
+}
+
+u3d_status u3d_config_print_help(FILE *f)
+{
+    (void)fprintf(f, "%-21s %-12s %-34s %s\n", "key", "default", "range", "meaning");
+    for (int i = 0; i < u3d_config_n_keys; i++) {
+        const u3d_config_key *key = &u3d_config_keys[i];
+        char range[128];
+        json_range_text(key, range, sizeof range);
+        (void)fprintf(f, "%-21s %-12s %-34s %s\n", key->name, key->value, range, key->help);
+    }
+    return ferror(f) ? u3d_fail(U3D_E_OUTPUT, "the list of settings could not be written") : U3D_OK;
+}

@@ -1,0 +1,209 @@
+/* Scores of label files against reference files: each case is read, counted and measured once.
+ *
+ * Values are the files' own label values; 0 is background and not reported. A label that is absent in both
+ * files of a case has no Dice there (null), and such cases do not enter its mean (nnU-Net's nanmean). */
+#include <math.h>
+#include <string.h>
+
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+#include "engine/base/thread.h"
+#include "net/evaluate/evaluate_impl.h"
+
+/* ---- counting ---- */
+
+/* Index of `value`, inserted in order where it is new; -1 out of memory. */
+static int tally_index(u3d_tallies *t, int32_t value)
+{
+    int lo = 0, hi = t->n;
+    while (lo < hi) {
+        const int mid = (lo + hi) / 2;
+        if (t->item[mid].value < value)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    if (lo < t->n && t->item[lo].value == value) return lo;
+    if (t->n == t->cap) {
+        u3d_tally *grown = u3d_resize(t->item, (size_t)t->cap, (size_t)t->cap * 2 + 16, sizeof *grown);
+        if (!grown) return -1;
+        t->item = grown;
+        t->cap = t->cap * 2 + 16;
+    }
+    memmove(t->item + lo + 1, t->item + lo, (size_t)(t->n - lo) * sizeof *t->item);
+    t->item[lo] = (u3d_tally){.value = value, .surface = {NAN, NAN, NAN, NAN}};
+    t->n++;
+    return lo;
+}
+
+/* `length` voxels in a row that are `p` in the prediction and `r` in the reference. */
+static u3d_status run_count(u3d_tallies *t, int32_t p, int32_t r, int64_t length)
+{
+    int ip = tally_index(t, p);
+    const int ir = tally_index(t, r);
+    if (ip < 0 || ir < 0) return U3D_E_NOMEM;
+    if (t->item[ip].value != p) ip = tally_index(t, p); /* moved by the insertion */
+    t->counted += length;
+    t->item[ip].predicted += length;
+    t->item[ir].reference += length;
+    if (p == r) t->item[ir].both += length;
+    return U3D_OK;
+}
+
+static u3d_status case_count(const u3d_volume *prediction, const u3d_volume *reference, const u3d_pairs *all,
+                             u3d_tallies *t)
+{
+    const int32_t *p = prediction->data, *r = reference->data;
+    const int64_t n = u3d_volume_voxels(reference);
+    for (int64_t v = 0, end; v < n; v = end) {
+        for (end = v + 1; end < n && p[end] == p[v] && r[end] == r[v];) end++;
+        if (all->has_unlabeled && r[v] == all->unlabeled)
+            t->unlabeled += end - v;
+        else
+            U3D_TRY(run_count(t, p[v], r[v], end - v));
+    }
+    t->voxel = fabs(reference->spacing[0] * reference->spacing[1] * reference->spacing[2]);
+    t->units = reference->grid.xyzt_units & 7; /* nifti1.h: XYZT_TO_SPACE */
+    return U3D_OK;
+}
+
+/* ---- surfaces ---- */
+
+static u3d_status case_measure(const u3d_evaluate_opts *o, const u3d_volume *prediction,
+                               const u3d_volume *reference, u3d_tallies *t)
+{
+    u3d_status status = U3D_OK;
+    const size_t most = (size_t)t->n;
+    int32_t *values = u3d_new(most, sizeof *values);
+    u3d_points *p = u3d_new(most, sizeof *p), *r = u3d_new(most, sizeof *r);
+    int n = 0;
+    if (!values || !p || !r) U3D_GO(U3D_E_NOMEM);
+    for (int k = 0; k < t->n; k++)
+        if (t->item[k].value != o->background) values[n++] = t->item[k].value;
+    U3D_GO(u3d_surface_voxels(prediction, values, n, o->threads, p));
+    U3D_GO(u3d_surface_voxels(reference, values, n, o->threads, r));
+    for (int i = 0; i < n; i++)
+        U3D_GO(u3d_surface_compare(&p[i], &r[i], reference->spacing, o->tolerance, o->threads,
+                                   &t->item[tally_index(t, values[i])].surface));
+done:
+    u3d_points_free(p, n);
+    u3d_points_free(r, n);
+    u3d_free(p);
+    u3d_free(r);
+    u3d_free(values);
+    return status;
+}
+
+/* ---- one case ---- */
+
+typedef struct reading { /* both files at once: unpacking takes longer than scoring */
+    const char *path[2];
+    u3d_volume *volume[2];
+} reading;
+
+static u3d_status read_one(void *context, int worker, int64_t item)
+{
+    reading *r = context;
+    (void)worker;
+    return u3d_nifti_read(r->path[item], U3D_VOLUME_LABEL, &r->volume[item]);
+}
+
+static u3d_status case_score(const u3d_evaluate_opts *o, const u3d_pair *c, const u3d_pairs *all,
+                             double *off_by, u3d_tallies *t)
+{
+    u3d_status status = U3D_OK;
+    reading files = {.path = {c->prediction, c->reference}};
+    U3D_GO(u3d_thread_each(o->threads, 2, read_one, &files));
+    U3D_GO(u3d_volume_same_grid(files.volume[0], c->prediction, files.volume[1], c->reference, off_by));
+    U3D_GO(case_count(files.volume[0], files.volume[1], all, t));
+    if (o->surface && t->unlabeled == 0) U3D_GO(case_measure(o, files.volume[0], files.volume[1], t));
+done:
+    u3d_volume_free(files.volume[0]);
+    u3d_volume_free(files.volume[1]);
+    return status;
+}
+
+/* ---- all cases ---- */
+
+typedef struct oddities { /* said once for all cases */
+    int n_off, n_sparse;
+    double worst; /* distance of grids, voxels */
+} oddities;
+
+/* A value that most of the references consist of and that is never predicted says "nobody painted here", more
+ * likely than that it was missed everywhere. Values come with sums over all cases. */
+static void unpainted_tell(const u3d_tallies *values)
+{
+    for (int k = 0; k < values->n; k++)
+        if (values->item[k].predicted == 0 && 2 * values->item[k].reference > values->counted)
+            U3D_WARN("evaluate",
+                     "label %d fills %.0f %% of the references and is never predicted: if it means "
+                     "unlabelled, give "
+                     "--unlabeled %d",
+                     (int)values->item[k].value,
+                     100 * (double)values->item[k].reference / (double)values->counted,
+                     (int)values->item[k].value);
+}
+
+/* Adds the sums of a case to those of all. */
+static u3d_status values_add(u3d_tallies *values, const u3d_tallies *t)
+{
+    values->counted += t->counted;
+    for (int i = 0; i < t->n; i++) {
+        const int k = tally_index(values, t->item[i].value);
+        if (k < 0) return U3D_E_NOMEM;
+        values->item[k].predicted += t->item[i].predicted;
+        values->item[k].reference += t->item[i].reference;
+    }
+    return U3D_OK;
+}
+
+static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const oddities *odd)
+{
+    if (odd->n_off)
+        U3D_WARN(
+            "evaluate",
+            "%d of %d predictions lie on another grid than their reference, by up to %.3g voxels; they are "
+            "compared voxel by voxel",
+            odd->n_off, p->n, odd->worst);
+    if (p->n_unpredicted && !o->part)
+        U3D_WARN("evaluate", "%d references have no prediction in %s and are left out", p->n_unpredicted,
+                 o->prediction);
+    if (o->surface && odd->n_sparse)
+        U3D_INFO("evaluate",
+                 "%d of %d references have unlabelled voxels: no distances between surfaces there",
+                 odd->n_sparse, p->n);
+}
+
+u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
+{
+    u3d_status status = U3D_OK;
+    u3d_pairs p = {0};
+    u3d_tallies *t = NULL, values = {0};
+    oddities odd = {0};
+    *out = NULL;
+    U3D_GO(u3d_pairs_find(o, &p));
+    if (o->unlabeled_given) {
+        p.has_unlabeled = true;
+        p.unlabeled = o->unlabeled;
+    }
+    t = u3d_new((size_t)p.n, sizeof *t);
+    if (!t) U3D_GO(U3D_E_NOMEM);
+    for (int i = 0; i < p.n; i++) {
+        double off_by = 0;
+        U3D_GO(case_score(o, &p.item[i], &p, &off_by, &t[i]));
+        if (off_by > 0.01) odd.n_off++;
+        odd.worst = fmax(odd.worst, off_by);
+        odd.n_sparse += t[i].unlabeled > 0;
+        U3D_GO(values_add(&values, &t[i]));
+    }
+    oddities_tell(o, &p, &odd);
+    unpainted_tell(&values);
+    U3D_GO(u3d_evaluate_report(o, &p, t, &values, out));
+done:
+    for (int i = 0; t && i < p.n; i++) u3d_free(t[i].item);
+    u3d_free(t);
+    u3d_free(values.item);
+    u3d_pairs_free(&p);
+    return status;
+}

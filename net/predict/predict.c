@@ -1,0 +1,211 @@
+/* Prediction of whole volumes: the loop that cuts, runs and stitches, and the way from file to file.
+ *
+ * Memory: the volume (f32), its classes (u8), one ring of planes (net/predict/stitch.c), two more on the own grid of
+ * a volume that is resampled (net/volume/resample_planes.c), and one tile's network; or the volume while it is
+ * resampled, if that is more. All of it is added up and compared with --memory before any voxel is read. */
+#include <math.h>
+#include <string.h>
+
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+#include "net/model/postprocess.h"
+#include "net/predict/predict_impl.h"
+#include "net/predict/progress.h"
+
+/* Spacing further off than this factor is worth a sentence: shapes learned at one scale are sought at
+ * another. */
+static const double SPACING_FACTOR = 1.25;
+
+/* Every tile through the network and into the stitch. */
+static u3d_status tiles_run(u3d_predictor *p, const u3d_volume *image, const u3d_tile *tiles, int n,
+                            u3d_stitch *stitch)
+{
+    const bool valid = p->model->config.padding == U3D_PAD_VALID;
+    const u3d_border border = valid ? U3D_BORDER_MIRROR : U3D_BORDER_ZERO;
+    const float *probability;
+    u3d_progress progress = u3d_progress_begin("tile", 0, n, p->o.bar);
+    for (int i = 0; i < n; i++) {
+        if (p->o.stop && *p->o.stop)
+            return u3d_fail(U3D_E_CANCELLED, "predicting: interrupted at tile %d of %d", i, n);
+        u3d_patch_cut_image(image, &tiles[i].in, border, u3d_tensor_f32(p->tile));
+        U3D_TRY(u3d_predictor_run_tile(
+            p, &probability)); /* exec_feed, exec_run, exec_fetch per model and mirror */
+        U3D_TRY(u3d_stitch_add(stitch, i, probability));
+        if (n > 1 && !p->o.quiet) u3d_progress_show(&progress, i + 1, "");
+    }
+    if (n > 1 && !p->o.quiet) u3d_progress_end(&progress);
+    return u3d_stitch_finish(stitch);
+}
+
+static u3d_stitch_opts stitch_opts(const u3d_predictor *p, const int64_t size[3])
+{
+    u3d_stitch_opts o = {.labels = p->labels, .gaussian = p->model->config.padding != U3D_PAD_VALID};
+    memcpy(o.volume, size, sizeof o.volume);
+    memcpy(o.net_out, p->out, sizeof o.net_out);
+    return o;
+}
+
+static u3d_planes_back_opts back_opts(const u3d_predictor *p, const int64_t from[3], const int64_t to[3])
+{
+    u3d_planes_back_opts o = {.labels = p->labels};
+    memcpy(o.from, from, sizeof o.from);
+    memcpy(o.to, to, sizeof o.to);
+    return o;
+}
+
+u3d_status u3d_predict_volume(u3d_predictor *p, const u3d_volume *image, u3d_volume **classes,
+                              u3d_volume **probabilities)
+{
+    return u3d_predict_volume_to(p, image, image, classes, probabilities);
+}
+
+u3d_status u3d_predict_volume_to(u3d_predictor *p, const u3d_volume *image, const u3d_volume *own,
+                                 u3d_volume **classes, u3d_volume **probabilities)
+{
+    u3d_status status = U3D_OK;
+    u3d_tile *tiles = NULL;
+    u3d_stitch *stitch = NULL;
+    u3d_planes_back *back = NULL;
+    const bool valid = p->model->config.padding == U3D_PAD_VALID;
+    int n;
+
+    *classes = NULL;
+    if (probabilities) *probabilities = NULL;
+    U3D_ASSERT(image->channels == p->channels, "volume has %d channels, network %d", image->channels,
+               p->channels);
+    U3D_GO(u3d_tiling_make(image->size, p->in, p->out, valid, p->o.step, &tiles, &n));
+    U3D_GO(u3d_volume_new_like(own, U3D_U8, 1, classes));
+    if (probabilities) U3D_GO(u3d_volume_new_like(own, U3D_F32, p->labels, probabilities));
+    u3d_stitch_opts so = stitch_opts(p, image->size);
+    so.tiles = tiles;
+    so.n_tiles = n;
+    if (memcmp(image->size, own->size, sizeof own->size) != 0) {
+        u3d_planes_back_opts bo = back_opts(p, image->size, own->size);
+        bo.classes = *classes;
+        bo.probabilities = probabilities ? *probabilities : NULL;
+        U3D_GO(u3d_planes_back_new(&bo, &back));
+        so.back = back;
+    } else {
+        so.probabilities = probabilities ? *probabilities : NULL;
+    }
+    U3D_GO(u3d_stitch_new(&so, back ? NULL : *classes, &stitch));
+    status = tiles_run(p, image, tiles, n, stitch);
+done:
+    u3d_stitch_free(stitch);
+    u3d_planes_back_free(back);
+    u3d_free(tiles);
+    if (status != U3D_OK) {
+        u3d_volume_free(*classes);
+        *classes = NULL;
+        if (probabilities) {
+            u3d_volume_free(*probabilities);
+            *probabilities = NULL;
+        }
+    }
+    return status;
+}
+
+/* Everything that will be held while `own` is predicted, in bytes. */
+static uint64_t volume_bytes(const u3d_predictor *p, const u3d_volume *own)
+{
+    const uint64_t voxels = (uint64_t)u3d_volume_voxels(own);
+    int64_t size[3];
+    u3d_resampling r;
+    u3d_resampling_of(&p->model->config, &r);
+    const bool resampled = u3d_resample_size(&r, own->size, own->spacing, size);
+    const u3d_stitch_opts so = stitch_opts(p, size);
+    const u3d_planes_back_opts bo = back_opts(p, size, own->size);
+    uint64_t bytes = u3d_stitch_bytes(&so) + u3d_resample_image_bytes(size, size, p->channels);
+    bytes += voxels * 2; /* classes, and the same as label values */
+    if (resampled) bytes += u3d_planes_back_bytes(&bo);
+    if (p->o.probabilities) bytes += voxels * (uint64_t)p->labels * sizeof(float);
+    const uint64_t before = u3d_resample_image_bytes(own->size, size, p->channels);
+    return p->bytes + (before > bytes ? before : bytes);
+}
+
+/* Refuse before reading what would not fit. */
+static u3d_status check_memory(const u3d_predictor *p, const u3d_case *input)
+{
+    u3d_volume *grid;
+    U3D_TRY(u3d_nifti_probe(input->image[0], &grid));
+    const uint64_t bytes = volume_bytes(p, grid);
+    u3d_volume_free(grid);
+    U3D_INFO("predict", "%s: peak memory %.2f GB planned", input->id, (double)bytes / 1e9);
+    if (p->o.memory_cap && bytes > p->o.memory_cap)
+        return u3d_fail(
+            U3D_E_NOMEM, "predicting %s needs %.2f GB and %.2f GB are allowed; give --memory=%.1fG%s",
+            input->id, (double)bytes / 1e9, (double)p->o.memory_cap / 1e9, ceil((double)bytes / 1e8) / 10,
+            p->o.probabilities ? ", or leave out --probabilities" : "");
+    return U3D_OK;
+}
+
+static void log_resampled(const u3d_case *input, const u3d_volume *own, const u3d_volume *image)
+{
+    U3D_INFO("predict",
+             "%s: resampled from %lldx%lldx%lld voxels of %.4gx%.4gx%.4g to %lldx%lldx%lld of %.4gx%.4gx%.4g "
+             "for the "
+             "network; results are on the file's own grid",
+             input->id, (long long)own->size[2], (long long)own->size[1], (long long)own->size[0],
+             own->spacing[2], own->spacing[1], own->spacing[0], (long long)image->size[2],
+             (long long)image->size[1], (long long)image->size[0], image->spacing[2], image->spacing[1],
+             image->spacing[0]);
+}
+
+/* The model's training data against this volume: what cannot work is refused, what is doubtful is said. */
+static u3d_status check_facts(const u3d_model *m, const u3d_case *input, const u3d_volume *image)
+{
+    const u3d_data_facts *f = &m->facts;
+    if (image->channels != m->config.channels)
+        return u3d_fail(U3D_E_FORMAT, "%s: found %d channels, the model was trained on %lld", input->image[0],
+                        image->channels, (long long)m->config.channels);
+    const bool as_it_is = m->config.resample == U3D_RESAMPLE_OFF;
+    for (int a = 0; a < 3 && as_it_is; a++) {
+        const double ratio = f->spacing[a] > 0 ? image->spacing[a] / f->spacing[a] : 1;
+        if (ratio > SPACING_FACTOR || ratio < 1 / SPACING_FACTOR) {
+            U3D_WARN("predict",
+                     "%s: voxels of %.4gx%.4gx%.4g, but the model was trained on %.4gx%.4gx%.4g (x, y, z); "
+                     "resample the volume for a result to trust, or train with --set resample=auto",
+                     input->id, image->spacing[2], image->spacing[1], image->spacing[0], f->spacing[2],
+                     f->spacing[1], f->spacing[0]);
+            break;
+        }
+    }
+    int axis[3];
+    u3d_volume_orientation(image, axis);
+    if (axis[0] && f->orientation[0] && memcmp(axis, f->orientation, sizeof axis) != 0)
+        U3D_WARN("predict",
+                 "%s: its axes are oriented otherwise than the training data's; reorient the volume for a "
+                 "result to trust",
+                 input->id);
+    return U3D_OK;
+}
+
+u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case *input, const char *out,
+                            const char *probabilities_out)
+{
+    u3d_status status = U3D_OK;
+    u3d_volume *image = NULL, *classes = NULL, *probabilities = NULL, *labels = NULL, own;
+    u3d_resampling r;
+    U3D_GO(check_memory(p, input));
+    U3D_GO(u3d_case_read_image(input, &image));
+    U3D_GO(check_facts(m, input, image));
+    U3D_GO(u3d_intensity_normalise(image, &m->intensity));
+    own = *image;
+    own.data = NULL;
+    u3d_resampling_of(&m->config, &r);
+    U3D_GO(u3d_resample_image(&r, image));
+    if (memcmp(own.size, image->size, sizeof own.size) != 0) log_resampled(input, &own, image);
+    U3D_GO(u3d_predict_volume_to(p, image, &own, &classes, probabilities_out ? &probabilities : NULL));
+    u3d_volume_free(image); /* before components take theirs */
+    image = NULL;
+    U3D_GO(u3d_postprocess(m, input->id, classes));
+    U3D_GO(u3d_labels_to_values(&m->labels, classes, &labels));
+    if (probabilities_out) U3D_GO(u3d_nifti_write(probabilities_out, probabilities));
+    U3D_GO(u3d_nifti_write(out, labels));
+done:
+    u3d_volume_free(image);
+    u3d_volume_free(classes);
+    u3d_volume_free(probabilities);
+    u3d_volume_free(labels);
+    return status;
+}

@@ -1,0 +1,292 @@
+/* Station 4b of training: what may be changed at all, and the changes that are exact: a cut patch flipped and
+ * turned, image and label alike.
+ *
+ * Flips and 90 degree turns are exact: no voxel is interpolated. All of them together are one signed exchange
+ * of axes, dst[i] = src[j] with j[from[a]] = flip[a] ? n - 1 - i[a] : i[a], carried out in one pass. */
+#include "net/sample/augment.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "engine/base/log.h"
+
+/* ---- which changes are allowed ---- */
+
+/* Words of label names that tell one end of a world axis (0 right-left, 1 front-back, 2 up-down) from the
+ * other. */
+static const struct {
+    const char *a, *b;
+    int world;
+} augment_pairs[] = {{"left", "right", 0},
+                     {"l", "r", 0},
+                     {"lh", "rh", 0},
+                     {"lt", "rt", 0},
+                     {"anterior", "posterior", 1},
+                     {"ant", "post", 1},
+                     {"ventral", "dorsal", 1},
+                     {"front", "back", 1},
+                     {"superior", "inferior", 2},
+                     {"sup", "inf", 2},
+                     {"upper", "lower", 2},
+                     {"cranial", "caudal", 2},
+                     {"top", "bottom", 2},
+                     {"proximal", "distal", 2}};
+
+/* Whether `name` has the word, where words are runs of letters: "Left_Lung", "lung.left" and "left lung" have
+ * "left". */
+static bool augment_has_word(const char *name, const char *word)
+{
+    for (const char *at = name; *at;) {
+        size_t n = 0;
+        while (isalpha((unsigned char)at[n])) n++;
+        if (n == strlen(word) && strncasecmp(at, word, n) == 0) return true;
+        at += n;
+        while (*at && !isalpha((unsigned char)*at)) at++;
+    }
+    return false;
+}
+
+static bool augment_any_has(const u3d_labels *l, const char *word)
+{
+    for (int i = 0; i < l->n; i++)
+        if (augment_has_word(l->name[i], word)) return true;
+    return false;
+}
+
+/* World axes that label names tell apart; returns whether there is one. */
+static bool augment_told_axes(const u3d_labels *l, bool told[3])
+{
+    memset(told, 0, 3 * sizeof told[0]);
+    for (size_t i = 0; i < sizeof augment_pairs / sizeof augment_pairs[0]; i++)
+        if (augment_any_has(l, augment_pairs[i].a) && augment_any_has(l, augment_pairs[i].b))
+            told[augment_pairs[i].world] = true;
+    return told[0] || told[1] || told[2];
+}
+
+static bool augment_oriented(const u3d_data_facts *f)
+{
+    return f->orientation[0] != 0;
+}
+
+/* mirror=auto; returns the reason. */
+static const char *augment_auto_mirror(const u3d_cases *cases, bool mirror[3])
+{
+    const u3d_data_facts *f = u3d_cases_facts(cases);
+    bool told[3];
+    for (int a = 0; a < 3; a++) mirror[a] = true;
+    if (!augment_told_axes(u3d_cases_labels(cases), told)) return "no label names tell directions apart";
+    if (!augment_oriented(f) || !u3d_cases_one_orientation(cases)) {
+        for (int a = 0; a < 3; a++) mirror[a] = false;
+        return "label names tell directions apart and the files do not say, or not alike, which axis that is";
+    }
+    for (int w = 0; w < 3; w++)
+        if (told[w]) mirror[3 - (f->orientation[w] < 0 ? -f->orientation[w] : f->orientation[w])] = false;
+    return "label names tell the ends of the other axes apart";
+}
+
+/* Whether axes a and b look alike to the network: spacing within 1 % in every case (that of the target where
+ * cases are resampled: each comes as near to it as its number of voxels allows), patch, kernels and pools. */
+static bool augment_alike(const u3d_config *c, const u3d_cases *cases, int a, int b)
+{
+    if (c->patch[a] != c->patch[b]) return false;
+    for (int64_t level = 0; level < c->levels; level++) {
+        if (c->kernel[level][a] != c->kernel[level][b]) return false;
+        if (level + 1 < c->levels && c->pool[level][a] != c->pool[level][b]) return false;
+    }
+    for (int i = 0; i < u3d_cases_count(cases); i++) {
+        const double *spacing =
+            u3d_cases_is_resampled(cases, i) ? u3d_cases_facts(cases)->spacing : u3d_cases_spacing(cases, i);
+        if (!(fabs(spacing[a] - spacing[b]) <= 0.01 * fmax(spacing[a], spacing[b]))) return false;
+    }
+    return true;
+}
+
+static void augment_plan_turns(const u3d_config *c, const u3d_cases *cases, const bool coarse[3],
+                               bool turn[3])
+{
+    bool told[3];
+    bool wanted = c->turn == U3D_SWITCH_ON;
+    if (c->turn == U3D_SWITCH_AUTO)
+        wanted =
+            !augment_oriented(u3d_cases_facts(cases)) && !augment_told_axes(u3d_cases_labels(cases), told);
+    for (int a = 0; a < 3; a++) {
+        const int p = (a + 1) % 3, q = (a + 2) % 3;
+        turn[a] = wanted && coarse[p] == coarse[q] && augment_alike(c, cases, p, q);
+    }
+}
+
+/* nnU-Net's ANISO_THRESHOLD: longest edge of the patch to the shortest; and the same of the spacing, for
+ * patches that do not follow it. */
+static const double MOST_ANISOTROPIC = 3;
+
+/* One axis at most: with two of them no plane would be left to rotate in. That across the slices of a 2D
+ * network. Else in_plane=on: that of the widest spacing, the first of equals. auto: that whose spacing is so
+ * much wider; else that along which the patch is so much shorter, where it is one alone. */
+static void augment_plan_coarse(const u3d_config *c, const double spacing[3], bool coarse[3])
+{
+    int widest = 0, n_short = 0, shortest = 0;
+    int64_t longest = 0;
+    double finest = spacing[0];
+    for (int a = 0; a < 3; a++) {
+        longest = c->patch[a] > longest ? c->patch[a] : longest;
+        finest = fmin(finest, spacing[a]);
+        if (spacing[a] > spacing[widest]) widest = a;
+    }
+    for (int a = 0; a < 3; a++) {
+        if ((double)longest <= MOST_ANISOTROPIC * (double)c->patch[a]) continue;
+        shortest = a;
+        n_short++;
+    }
+    memset(coarse, 0, 3 * sizeof *coarse);
+    const int across = u3d_config_across(c);
+    if (across >= 0)
+        coarse[across] = true;
+    else if (c->augment.in_plane == U3D_SWITCH_OFF)
+        return;
+    else if (c->augment.in_plane == U3D_SWITCH_ON || spacing[widest] > MOST_ANISOTROPIC * finest)
+        coarse[widest] = true;
+    else if (n_short == 1)
+        coarse[shortest] = true;
+}
+
+/* What beside flips and turns will happen, with its chance. */
+static void augment_log_settings(const u3d_augment *o)
+{
+    const u3d_augment_settings *s = &o->set;
+    const struct {
+        const char *name;
+        double chance;
+    } changes[] = {{"rotation", s->p_rotation},
+                   {"scaling", s->p_scaling},
+                   {"elastic", s->p_elastic},
+                   {"translation", s->translation > 0},
+                   {"curve", s->p_curve},
+                   {"noise", s->p_noise},
+                   {"blur", s->p_blur},
+                   {"brightness", s->p_brightness},
+                   {"shift", s->p_shift},
+                   {"contrast", s->p_contrast},
+                   {"resolution", s->p_low_resolution},
+                   {"inverted gamma", s->p_gamma_inverted},
+                   {"gamma", s->p_gamma}};
+    char text[512];
+    size_t used = 0;
+    for (size_t i = 0; i < sizeof changes / sizeof changes[0]; i++)
+        if (changes[i].chance > 0)
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s %g", used ? ", " : "",
+                                     changes[i].name, changes[i].chance);
+    if (used == 0) return;
+    U3D_INFO("augment", "chances per patch: %s%s", text,
+             o->coarse[0] || o->coarse[1] || o->coarse[2] ? "; nothing moves across the coarse axis" : "");
+}
+
+u3d_status u3d_augment_plan(const u3d_config *c, const u3d_cases *cases, u3d_augment *out)
+{
+    const char *why = "as set";
+    memset(out, 0, sizeof *out);
+    if (strcmp(c->mirror, "auto") == 0)
+        why = augment_auto_mirror(cases, out->mirror);
+    else if (strcmp(c->mirror, "none") != 0)
+        for (int a = 0; a < 3; a++) out->mirror[a] = strchr(c->mirror, "zyx"[a]) != NULL;
+    out->set = c->augment;
+    memcpy(out->spacing, u3d_cases_facts(cases)->spacing, sizeof out->spacing);
+    augment_plan_coarse(c, out->spacing, out->coarse);
+    augment_plan_turns(c, cases, out->coarse, out->turn);
+
+    static const char *const plane[3] = {" xy", " xz", " yz"}; /* perpendicular to z, y, x */
+    char axes[4] = "";
+    int n = 0;
+    for (int a = 2; a >= 0; a--)
+        if (out->mirror[a]) axes[n++] = "zyx"[a];
+    bool turns = out->turn[0] || out->turn[1] || out->turn[2];
+    U3D_INFO("augment", "flips along %s (%s); 90 degree turns in%s%s%s%s", n ? axes : "no axis", why,
+             out->turn[0] ? plane[0] : "", out->turn[1] ? plane[1] : "", out->turn[2] ? plane[2] : "",
+             turns ? "" : " no plane");
+    augment_log_settings(out);
+    return U3D_OK;
+}
+
+/* ---- carrying them out ---- */
+
+/* One more quarter turn in the plane of axes a and b: what b was comes to a, flipped; what a was, to b. */
+static void augment_quarter(u3d_axes *t, int a, int b)
+{
+    int from = t->from[a];
+    bool flip = t->flip[a];
+    t->from[a] = t->from[b];
+    t->flip[a] = !t->flip[b];
+    t->from[b] = from;
+    t->flip[b] = flip;
+}
+
+/* n elements, `step` bytes apart, to consecutive places. Labels and one-channel images, which are most of
+ * them, are moved as what they are: a copy of 1 or 4 bytes by a call takes several times as long. */
+static void augment_row(const char *src, int64_t step, int64_t n, size_t bytes, char *dst)
+{
+    if (bytes == 1) {
+        for (int64_t i = 0; i < n; i++) dst[i] = src[i * step];
+    } else if (bytes == sizeof(float)) {
+        for (int64_t i = 0; i < n; i++)
+            memcpy(dst + i * (int64_t)sizeof(float), src + i * step, sizeof(float));
+    } else {
+        for (int64_t i = 0; i < n; i++) memcpy(dst + i * (int64_t)bytes, src + i * step, bytes);
+    }
+}
+
+/* src -> dst, both [size] of elements of `bytes`; exchanged axes have equal sizes. */
+static void augment_exchange(const u3d_axes *t, const int64_t size[3], size_t bytes, const char *src,
+                             char *dst)
+{
+    const int64_t stride[3] = {size[1] * size[2], size[2], 1};
+    int64_t step[3], first = 0; /* in src, for a step along each axis of dst */
+    for (int a = 0; a < 3; a++) {
+        step[a] = t->flip[a] ? -stride[t->from[a]] : stride[t->from[a]];
+        if (t->flip[a]) first += (size[t->from[a]] - 1) * stride[t->from[a]];
+    }
+    for (int64_t z = 0; z < size[0]; z++)
+        for (int64_t y = 0; y < size[1]; y++) {
+            int64_t at = first + z * step[0] + y * step[1];
+            if (step[2] == 1)
+                memcpy(dst, src + (size_t)at * bytes, (size_t)size[2] * bytes);
+            else
+                augment_row(src + at * (int64_t)bytes, step[2] * (int64_t)bytes, size[2], bytes, dst);
+            dst += (size_t)size[2] * bytes;
+        }
+}
+
+/* Every number is drawn whether it is used or not, so that switching one change
+ * on or off leaves the others as they were. */
+u3d_axes u3d_augment_axes(const u3d_augment *a, uint64_t seed, int64_t k, const int64_t in[3],
+                          const int64_t out[3])
+{
+    u3d_axes t = {.from = {0, 1, 2}};
+    u3d_rng rng = u3d_rng_at(seed, U3D_RNG_AUGMENT, (uint64_t)k);
+    for (int axis = 0; axis < 3; axis++) {
+        bool flip = u3d_rng_u32(&rng) & 1;
+        t.flip[axis] = flip && a->mirror[axis];
+    }
+    for (int axis = 0; axis < 3; axis++) {
+        uint32_t quarters = u3d_rng_u32(&rng) & 3;
+        int p = (axis + 1) % 3, q = (axis + 2) % 3;
+        if (!a->turn[axis] || in[p] != in[q] || out[p] != out[q]) continue;
+        for (uint32_t i = 0; i < quarters; i++) augment_quarter(&t, p, q);
+    }
+    return t;
+}
+
+void u3d_augment_apply(const u3d_augment *a, uint64_t seed, int64_t k, const int64_t in[3], int32_t channels,
+                       float *image, const int64_t out[3], uint8_t *label, void *work)
+{
+    u3d_axes t = u3d_augment_axes(a, seed, k, in, out);
+    bool same = true;
+    for (int axis = 0; axis < 3; axis++) same = same && t.from[axis] == axis && !t.flip[axis];
+    if (same) return;
+    size_t voxel = sizeof(float) * (size_t)channels, n_out = (size_t)(out[0] * out[1] * out[2]);
+    memcpy(work, image, (size_t)(in[0] * in[1] * in[2]) * voxel);
+    augment_exchange(&t, in, voxel, work, (char *)image);
+    memcpy(work, label, n_out);
+    augment_exchange(&t, out, 1, work, (char *)label);
+}

@@ -1,0 +1,114 @@
+/* Stations 3, 4 and 4b of training; before: cases and a sample number; after: image and label as the network
+ * gets them. */
+#include "net/sample/sample.h"
+
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "net/sample/grey.h"
+#include "net/sample/warp.h"
+
+struct u3d_sampler {
+    u3d_patch_opts patch;
+    u3d_augment augment;
+    int32_t channels;
+    u3d_warp *warp; /* NULL: nothing is ever resampled */
+    void *work;     /* of the exchange, then of grey values */
+};
+
+u3d_patch_opts u3d_sample_patch_opts(const u3d_config *c, const u3d_cases *cases, const int64_t in[3],
+                                     const int64_t out[3])
+{
+    u3d_patch_opts p = {.foreground_share = c->foreground_share,
+                        .border = c->padding == U3D_PAD_VALID ? U3D_BORDER_MIRROR : U3D_BORDER_ZERO,
+                        .roam = c->padding == U3D_PAD_SAME && u3d_cases_facts(cases)->sparse};
+    memcpy(p.in, in, sizeof p.in);
+    memcpy(p.out, out, sizeof p.out);
+    return p;
+}
+
+static int64_t sample_voxels(const int64_t size[3])
+{
+    return size[0] * size[1] * size[2];
+}
+
+static uint64_t sample_work_bytes(const u3d_patch_opts *p, const u3d_augment *a, int32_t channels)
+{
+    uint64_t bytes = (uint64_t)sample_voxels(p->in) * (uint64_t)channels * sizeof(float);
+    const uint64_t label = (uint64_t)sample_voxels(p->out), grey = u3d_grey_bytes(a, p->in, channels);
+    if (label > bytes) bytes = label;
+    return grey > bytes ? grey : bytes;
+}
+
+uint64_t u3d_sampler_bytes(const u3d_patch_opts *p, const u3d_augment *a, int32_t channels)
+{
+    return sample_work_bytes(p, a, channels) + u3d_warp_bytes(a, p->in);
+}
+
+u3d_status u3d_sampler_new(const u3d_patch_opts *p, const u3d_augment *a, int32_t channels, u3d_sampler **out)
+{
+    *out = NULL;
+    u3d_sampler *s = u3d_new(1, sizeof *s);
+    if (!s) return U3D_E_NOMEM;
+    s->patch = *p;
+    s->augment = *a;
+    s->channels = channels;
+    s->work = u3d_new_uninit((size_t)sample_work_bytes(p, a, channels), 1);
+    u3d_status status = s->work ? u3d_warp_new(a, p->in, &s->warp) : U3D_E_NOMEM;
+    if (status == U3D_OK)
+        *out = s;
+    else
+        u3d_sampler_free(s);
+    return status;
+}
+
+void u3d_sampler_free(u3d_sampler *s)
+{
+    if (!s) return;
+    u3d_warp_free(s->warp);
+    u3d_free(s->work);
+    u3d_free(s);
+}
+
+/* Station 4: one pass through the volume, whatever was drawn. */
+static void sample_read(u3d_sampler *s, const u3d_case_data *data, const double spacing[3], uint64_t seed,
+                        int64_t k, const int64_t voxel[3], u3d_box *in, float *image, uint8_t *label)
+{
+    const u3d_patch_opts *p = &s->patch;
+    u3d_warp_draw draw;
+    if (s->warp && u3d_warp_choose(&s->augment, seed, k, &draw)) {
+        const u3d_axes axes = u3d_augment_axes(&s->augment, seed, k, p->in, p->out);
+        u3d_warp_set(s->warp, &draw, spacing, &axes);
+        u3d_warp_keep(s->warp, &axes, voxel, in);
+        u3d_warp_image(s->warp, data->image, in, p->border, image);
+        u3d_warp_label(s->warp, data->label, in, p->out, p->border, label);
+        return;
+    }
+    u3d_box out;
+    for (int a = 0; a < 3; a++) {
+        out.size[a] = p->out[a];
+        out.start[a] = in->start[a] + (p->in[a] - p->out[a]) / 2;
+    }
+    u3d_patch_cut_image(data->image, in, p->border, image);
+    u3d_patch_cut_label(data->label, &out, p->border, label);
+    u3d_augment_apply(&s->augment, seed, k, p->in, s->channels, image, p->out, label, s->work);
+}
+
+u3d_status u3d_sampler_fill(u3d_sampler *s, u3d_cases *cases, uint64_t seed, int64_t k, float *image,
+                            uint8_t *label, int *case_index, u3d_box *box)
+{
+    const u3d_case_data *data = NULL;
+    u3d_box in;
+    int64_t voxel[3];
+    int i = 0;
+    U3D_TRY(u3d_patch_choose(cases, &s->patch, seed, k, &i, &in, voxel));
+    u3d_warp_shift(&s->augment, seed, k, &in);
+    U3D_TRY(u3d_cases_acquire(cases, i, &data));
+    sample_read(s, data, u3d_cases_spacing(cases, i), seed, k, voxel, &in, image, label);
+    u3d_cases_release(cases, i);
+    if (u3d_grey_bytes(&s->augment, s->patch.in, s->channels) > 0)
+        u3d_grey_apply(&s->augment, seed, k, s->patch.in, s->channels, image, s->work);
+    if (case_index) *case_index = i;
+    if (box) *box = in;
+    return U3D_OK;
+}

@@ -1,0 +1,172 @@
+/* Training, from files to a written model: the loop of the station table in net/README.md.
+ *
+ * Everything that the loop needs is made before it (train_setup.c); inside it nothing is allocated but by a
+ * validation or a checkpoint. Iteration k sees batch k, which depends on the seed alone, so that a resumed
+ * run goes on exactly as if it had never stopped. */
+#include "net/train/train_impl.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+
+/* A run whose gradients are not finite this often in a row does not recover. */
+enum { MAX_SKIPPED = 20, LOSS_SLOT = 0 };
+
+/* Station by station, the way of the first batch (U3D_LOG=flow:debug). */
+static void trace_feed(const u3d_patch *patch)
+{
+    char text[128];
+    if (patch->index != 0 || !u3d_log_on(U3D_LOG_DEBUG, "flow")) return;
+    U3D_DEBUG("flow", "5 queue    batch %lld", (long long)patch->index);
+    U3D_DEBUG("flow", "6 feed     image %s", u3d_type_text(&patch->image->type, text, sizeof text));
+    U3D_DEBUG("flow", "6 feed     label %s", u3d_type_text(&patch->label->type, text, sizeof text));
+}
+
+static void trace_update(const u3d_training *t, const u3d_optim_stats *s)
+{
+    if (t->state.iteration != 1 || !u3d_log_on(U3D_LOG_DEBUG, "flow")) return;
+    U3D_DEBUG("flow", "7 graph    %d nodes: forward, loss, backward", u3d_graph_n_nodes(t->net.graph));
+    U3D_DEBUG("flow", "8 loss     %g", t->state.loss);
+    U3D_DEBUG("flow", "9 gradient norm %g over %lld parameters", s->grad_norm,
+              (long long)u3d_graph_param_count(t->net.graph));
+    U3D_DEBUG("flow", "10 update  learning rate %g%s", s->lr, s->skipped ? ", skipped" : "");
+}
+
+/* Counts the iteration; stops a run that has gone astray. */
+static u3d_status count_iteration(u3d_training *t, const u3d_optim_stats *s)
+{
+    float loss;
+    U3D_TRY(u3d_backend_collect(t->backend, LOSS_SLOT, &loss, sizeof loss));
+    t->state.iteration++;
+    t->state.loss = (double)loss;
+    if (isfinite(t->state.loss))
+        t->smooth_loss = isnan(t->smooth_loss) ? t->state.loss : 0.95 * t->smooth_loss + 0.05 * t->state.loss;
+    t->skipped_in_row = s->skipped ? t->skipped_in_row + 1 : 0;
+    if (t->skipped_in_row < MAX_SKIPPED) return U3D_OK;
+    return u3d_fail(
+        U3D_E_NUMERIC,
+        "training: the gradient was not finite for %d iterations in a row, the last one %lld (loss %g); "
+        "the last checkpoint is kept; try a smaller --set lr=... (now %g) or --set clip_norm=1",
+        MAX_SKIPPED, (long long)t->state.iteration, t->state.loss, s->lr);
+}
+
+/* One line of log.csv: iteration, seconds, loss, lr, grad_norm, then the scores where there was a validation.
+ */
+static u3d_status record(u3d_training *t, const u3d_optim_stats *s, bool validated)
+{
+    int n = 0, first = t->model.labels.background ? 1 : 0;
+    t->row[n++] = (double)t->state.iteration;
+    t->row[n++] = u3d_training_elapsed(t);
+    t->row[n++] = t->state.loss;
+    t->row[n++] = s->lr;
+    t->row[n++] = s->grad_norm;
+    for (int k = first; k < t->model.labels.n; k++) {
+        t->row[n++] = validated ? t->scores.dice[k] : NAN;
+        t->row[n++] = validated ? t->scores.iou[k] : NAN;
+    }
+    return u3d_csvlog_row(t->log, t->row, n);
+}
+
+static void show_progress(u3d_training *t, const u3d_optim_stats *s)
+{
+    char detail[64];
+    if (t->state.total == 0) return; /* not known yet how far it is */
+    (void)snprintf(detail, sizeof detail, "loss %.4f  lr %.2g", t->smooth_loss, s->lr);
+    u3d_progress_show(&t->progress, t->state.iteration, detail);
+}
+
+static u3d_status interrupted(u3d_training *t)
+{
+    U3D_TRY(u3d_run_checkpoint(t));
+    if (t->state.total == 0)
+        return u3d_fail(U3D_E_CANCELLED,
+                        "training: stopped after iteration %lld; go on with u3d train --resume --out %s",
+                        (long long)t->state.iteration, t->o->out);
+    return u3d_fail(U3D_E_CANCELLED,
+                    "training: stopped after iteration %lld of %lld; go on with u3d train --resume --out %s",
+                    (long long)t->state.iteration, (long long)t->state.total, t->o->out);
+}
+
+static u3d_status feed_batch(u3d_training *t)
+{
+    u3d_patch *patch;
+    U3D_TRY(u3d_feeder_next(t->feeder, &patch));
+    U3D_TRY(u3d_exec_feed(t->exec, t->net.image, patch->image));
+    U3D_TRY(u3d_exec_feed(t->exec, t->net.label, patch->label));
+    U3D_TRY(u3d_exec_feed(t->exec, t->net.class_weight, t->class_weight));
+    trace_feed(patch);
+    u3d_feeder_return(t->feeder, patch);
+    return U3D_OK;
+}
+
+/* A device with memory of its own is given batch k + 1 while it computes batch k; only then is batch k's loss
+ * waited for. Not before a validation, which works in the same memory. */
+static u3d_status train_loop(u3d_training *t)
+{
+    u3d_optim_stats stats;
+    bool fed = false;
+    while (!u3d_pace_finished(t)) {
+        if (!fed) U3D_TRY(feed_batch(t));
+        U3D_TRY(u3d_exec_run(t->exec));
+        U3D_TRY(u3d_exec_post(t->exec, t->net.loss, LOSS_SLOT));
+        fed = u3d_pace_goes_on(t);
+        if (fed) U3D_TRY(feed_batch(t));
+        U3D_TRY(u3d_optim_step(t->optim, &stats));
+        U3D_TRY(count_iteration(t, &stats));
+        trace_update(t, &stats);
+
+        bool validate = u3d_pace_validation_due(t);
+        if (validate) U3D_TRY(u3d_training_validate(t));
+        U3D_TRY(record(t, &stats, validate));
+        show_progress(t, &stats);
+        U3D_TRY(u3d_pace_update(t));
+        if (t->o->stop && *t->o->stop) return interrupted(t);
+        if (u3d_pace_checkpoint_due(t)) U3D_TRY(u3d_run_checkpoint(t));
+    }
+    return U3D_OK;
+}
+
+static u3d_status finish(u3d_training *t, u3d_train_result *out)
+{
+    U3D_TRY(u3d_run_checkpoint(t));
+    U3D_TRY(u3d_training_postprocess(t));
+    U3D_TRY(u3d_run_write_model(t, out->fingerprint));
+    U3D_TRY(u3d_training_report(t, &out->report_dice, &out->report_iou));
+    out->iterations = t->state.iteration;
+    out->parameters = u3d_graph_param_count(t->infer.graph);
+    out->loss = t->state.loss;
+    out->val_dice = t->state.val_dice;
+    out->val_iou = t->state.val_iou;
+    out->peak_planned = t->peak_planned;
+    out->peak_resident = u3d_mem_peak_resident();
+    out->device_planned = t->device_planned;
+    out->device_peak = u3d_backend_peak_bytes(t->backend);
+    out->seconds = u3d_training_elapsed(t);
+    out->waited = u3d_feeder_waited(t->feeder);
+    U3D_INFO("train",
+             "done: %lld iterations in %.0f s, peak %.2f GB (planned %.2f GB), %.1f s of waiting for "
+             "patches, model %s",
+             (long long)out->iterations, out->seconds, (double)out->peak_resident / 1e9,
+             (double)out->peak_planned / 1e9, out->waited, out->fingerprint);
+    if (out->device_peak > 0)
+        U3D_INFO("train", "memory of the device: peak %.2f GB (planned %.2f GB)",
+                 (double)out->device_peak / 1e9, (double)out->device_planned / 1e9);
+    return U3D_OK;
+}
+
+u3d_status u3d_train(u3d_backend *b, const u3d_train_opts *o, u3d_train_result *out)
+{
+    *out = (u3d_train_result){.val_dice = NAN, .val_iou = NAN, .report_dice = NAN, .report_iou = NAN};
+    u3d_training *t = u3d_new(1, sizeof *t);
+    if (!t) return U3D_E_NOMEM;
+    t->backend = b;
+    t->o = o;
+    u3d_status status = u3d_training_open(t);
+    if (status == U3D_OK) status = train_loop(t);
+    u3d_progress_end(&t->progress);
+    if (status == U3D_OK) status = finish(t, out);
+    u3d_training_close(t);
+    return status;
+}

@@ -1,0 +1,251 @@
+/* Overlap with what was set aside, while training and at its end.
+ *
+ * Always with the averaged weights: they are what the written model has. Held-out data belongs to the
+ * training cases; the fold's own validation cases are only reported, once, after the model was written. */
+#include "net/train/train_impl.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+#include "net/volume/metrics.h"
+#include "net/model/postprocess.h"
+#include "net/volume/tiling.h"
+
+/* A validation while training lets tiles abut: an eighth of the work, for a slightly pessimistic score. */
+static const double VALIDATION_STEP = 1.0;
+
+/* Sums over volumes; n: volumes in which the class occurs. */
+typedef struct tally {
+    u3d_scores sum;
+    int n[U3D_MAX_LABELS];
+} tally;
+
+static int first_scored(const u3d_training *t)
+{
+    return t->model.labels.background ? 1 : 0;
+}
+
+/* Predict one volume, as training sees it, and add its scores on the grid of the reference. While training,
+ * the model names no class to be post-processed. */
+static u3d_status score_volume(u3d_training *t, const u3d_volume *image, const u3d_volume *reference,
+                               tally *sums)
+{
+    u3d_status status = U3D_OK;
+    u3d_overlap overlap[U3D_MAX_LABELS] = {{0}};
+    u3d_volume *classes = NULL;
+    int n = t->model.labels.n;
+    U3D_GO(u3d_predict_volume_to(t->predictor, image, reference, &classes, NULL));
+    U3D_GO(u3d_postprocess(&t->model, NULL, classes));
+    u3d_overlap_add(classes, reference, n, overlap);
+    for (int k = 0; k < n; k++) {
+        double dice = u3d_overlap_dice(&overlap[k]);
+        if (isnan(dice)) continue;
+        sums->sum.dice[k] += dice;
+        sums->sum.iou[k] += u3d_overlap_iou(&overlap[k]);
+        sums->n[k]++;
+    }
+done:
+    u3d_volume_free(classes);
+    return status;
+}
+
+static void means_of(const u3d_training *t, const tally *sums, u3d_scores *out)
+{
+    int n = 0;
+    out->mean_dice = out->mean_iou = 0.0;
+    for (int k = 0; k < t->model.labels.n; k++) {
+        bool known = sums->n[k] > 0;
+        out->dice[k] = known ? sums->sum.dice[k] / sums->n[k] : NAN;
+        out->iou[k] = known ? sums->sum.iou[k] / sums->n[k] : NAN;
+        if (!known || k < first_scored(t)) continue;
+        out->mean_dice += out->dice[k];
+        out->mean_iou += out->iou[k];
+        n++;
+    }
+    out->mean_dice = n > 0 ? out->mean_dice / n : NAN;
+    out->mean_iou = n > 0 ? out->mean_iou / n : NAN;
+}
+
+static void log_scores(const u3d_training *t, const char *what, const u3d_scores *s)
+{
+    char text[600];
+    size_t used = 0;
+    for (int k = first_scored(t); k < t->model.labels.n && used + 100 < sizeof text; k++) {
+        const u3d_labels *l = &t->model.labels;
+        int n = snprintf(text + used, sizeof text - used, "  %d%s%s %.4f", l->value[k],
+                         l->name[k][0] ? " " : "", l->name[k], s->dice[k]);
+        if (n > 0) used += (size_t)n;
+    }
+    if (t->progress.bar) (void)fputs("\r\033[K", stderr); /* the line under the bar starts afresh */
+    U3D_INFO("train", "%s: mean Dice %.4f, IoU %.4f;%s", what, s->mean_dice, s->mean_iou, text);
+}
+
+/* ---- held-out data ---- */
+
+u3d_status u3d_training_acquire_held(u3d_training *t, int i, const u3d_volume **image,
+                                     const u3d_volume **reference)
+{
+    const u3d_case_data *data;
+    const u3d_volume *own = t->held_slices ? t->held_slices : t->held_own[i - u3d_cases_count(t->cases)];
+    U3D_TRY(u3d_cases_acquire(t->cases, i, &data));
+    *image = data->image;
+    *reference = own ? own : data->label;
+    return U3D_OK;
+}
+
+static u3d_status score_case(u3d_training *t, int i, tally *sums)
+{
+    const u3d_volume *image, *reference;
+    U3D_TRY(u3d_training_acquire_held(t, i, &image, &reference));
+    u3d_status status = score_volume(t, image, reference, sums);
+    u3d_cases_release(t->cases, i);
+    return status;
+}
+
+static u3d_status score_held(u3d_training *t, tally *sums)
+{
+    if (t->held_slices) return score_case(t, 0, sums);
+    int first = u3d_cases_count(t->cases);
+    for (int i = 0; i < t->n_validate; i++) U3D_TRY(score_case(t, first + i, sums));
+    return U3D_OK;
+}
+
+u3d_status u3d_training_validate(u3d_training *t)
+{
+    double begin = u3d_clock();
+    char what[64];
+    tally *sums = u3d_new(1, sizeof *sums);
+    if (!sums) return U3D_E_NOMEM;
+    u3d_params_swap_average(t->params);
+    u3d_predictor_set_step(t->predictor, VALIDATION_STEP);
+    u3d_status status = score_held(t, sums);
+    u3d_params_swap_average(t->params);
+    means_of(t, sums, &t->scores);
+    u3d_free(sums);
+    if (status ==
+        U3D_E_CANCELLED) { /* the loop sees the wish to stop by itself, and its checkpoint is due first */
+        for (int k = 0; k < t->model.labels.n; k++) t->scores.dice[k] = t->scores.iou[k] = NAN;
+        return U3D_OK;
+    }
+    U3D_TRY(status);
+    t->pace.validation_s = u3d_clock() - begin;
+    t->pace.validation_left_s -= t->pace.validation_s;
+    t->pace.other_s += t->pace.validation_s;
+    t->state.val_dice = t->scores.mean_dice;
+    t->state.val_iou = t->scores.mean_iou;
+    (void)snprintf(what, sizeof what, "validation after iteration %lld", (long long)t->state.iteration);
+    log_scores(t, what, &t->scores);
+    return U3D_OK;
+}
+
+/* ---- the fold's validation cases ---- */
+
+static u3d_status report_case(u3d_training *t, const u3d_case *c, tally *sums)
+{
+    u3d_status status = U3D_OK;
+    u3d_volume *image = NULL, *file = NULL, *classes = NULL;
+    double off_by;
+    U3D_GO(u3d_case_read_image(c, &image));
+    U3D_GO(u3d_nifti_read(c->label, U3D_VOLUME_LABEL, &file));
+    U3D_GO(u3d_volume_same_grid(image, c->image[0], file, c->label, &off_by));
+    U3D_GO(u3d_labels_to_classes(&t->model.labels, file, c->label, &classes));
+    u3d_volume_free(file);
+    file = NULL;
+    U3D_GO(u3d_intensity_normalise(image, &t->model.intensity));
+    U3D_GO(u3d_resample_image(u3d_cases_resampling(t->cases), image));
+    U3D_GO(score_volume(t, image, classes, sums));
+done:
+    u3d_volume_free(image);
+    u3d_volume_free(file);
+    u3d_volume_free(classes);
+    return status;
+}
+
+/* A volume that cannot be read, or does not fit, spoils its line of the report and not the trained model. */
+static u3d_status report_all(u3d_training *t, tally *sums, int *reported)
+{
+    double begin = u3d_clock();
+    *reported = 0;
+    for (int i = 0; i < t->o->n_report; i++) {
+        if (!u3d_pace_allows_volume(t, begin, *reported, t->pace.iteration_s, 0)) break;
+        const u3d_case *c = &t->o->data->cases[t->o->report[i]];
+        if (!c->label) continue;
+        u3d_status status = report_case(t, c, sums);
+        if (status == U3D_E_CANCELLED || status == U3D_E_DEVICE || status == U3D_E_NOMEM) return status;
+        if (status != U3D_OK)
+            U3D_WARN("train", "report: %s is left out: %s", c->id, u3d_error_text());
+        else
+            ++*reported;
+    }
+    return U3D_OK;
+}
+
+u3d_status u3d_training_report(u3d_training *t, double *dice, double *iou)
+{
+    char what[96];
+    int reported;
+    *dice = *iou = NAN;
+    if (t->o->n_report == 0) return U3D_OK;
+    tally *sums = u3d_new(1, sizeof *sums);
+    u3d_scores *means = u3d_new(1, sizeof *means);
+    u3d_status status = sums && means ? U3D_OK : U3D_E_NOMEM;
+    if (status != U3D_OK) goto done;
+    t->progress.bar = false;
+    u3d_params_swap_average(t->params);
+    u3d_predictor_set_step(t->predictor, U3D_REPORT_STEP);
+    status = report_all(t, sums, &reported);
+    u3d_params_swap_average(t->params);
+    U3D_GO(status);
+    if (reported < t->o->n_report)
+        U3D_WARN("train", "report: %d of the fold's %d validation volumes", reported, t->o->n_report);
+    means_of(t, sums, means);
+    (void)snprintf(what, sizeof what, "the fold's validation cases (%d)", reported);
+    if (reported > 0) log_scores(t, what, means);
+    *dice = means->mean_dice;
+    *iou = means->mean_iou;
+done:
+    u3d_free(sums);
+    u3d_free(means);
+    return status;
+}
+
+/* ---- cost ---- */
+
+static int64_t tiles_of(const u3d_training *t, const int64_t size[3], double step)
+{
+    u3d_tile *tiles;
+    int n;
+    bool valid = t->model.config.padding == U3D_PAD_VALID;
+    if (u3d_tiling_make(size, t->infer.in, t->infer.out, valid, step, &tiles, &n) != U3D_OK) return 0;
+    u3d_free(tiles);
+    return n;
+}
+
+int64_t u3d_training_report_tiles(const u3d_training *t)
+{
+    int64_t median[3];
+    for (int axis = 0; axis < 3; axis++) median[axis] = (int64_t)lround(t->model.facts.size[axis]);
+    return t->o->n_report * tiles_of(t, median, U3D_REPORT_STEP);
+}
+
+int64_t u3d_training_held_tiles(const u3d_training *t, int n)
+{
+    int64_t tiles = 0;
+    int first = u3d_cases_count(t->cases);
+    for (int i = 0; i < n; i++) tiles += tiles_of(t, u3d_cases_size(t->cases, first + i), U3D_REPORT_STEP);
+    return tiles;
+}
+
+int64_t u3d_training_validation_tiles(const u3d_training *t)
+{
+    if (t->held_slices) return tiles_of(t, u3d_cases_size(t->cases, 0), VALIDATION_STEP);
+    int64_t tiles = 0;
+    int first = u3d_cases_count(t->cases);
+    for (int i = 0; i < t->n_validate; i++)
+        tiles += tiles_of(t, u3d_cases_size(t->cases, first + i), VALIDATION_STEP);
+    return tiles;
+}

@@ -1,0 +1,173 @@
+/* Connected components by runs: a row of voxels is cut into runs of equal classes, and runs that touch in
+ * neighbouring rows are united (union-find). Memory goes with the surface of the classes, not with the
+ * volume.
+ *
+ * Rows are numbered z * height + y. A run is compared with those of the four neighbouring rows that come
+ * before its own: (z, y-1), (z-1, y-1), (z-1, y), (z-1, y+1). */
+#include "net/volume/components.h"
+
+#include <string.h>
+
+#include "engine/base/mem.h"
+
+typedef struct run {
+    int64_t up;         /* index of another run of the component, smaller; its own: the root */
+    int32_t begin, end; /* x, half open                                                      */
+} run;
+
+typedef struct runs {
+    const bool *wanted;
+    int n_classes;
+    int64_t size[3]; /* z, y, x                                             */
+    uint8_t *data;
+    int64_t n;
+    run *run;
+    int64_t *first;  /* [rows + 1]: index of each row's first run           */
+    int64_t *voxels; /* [n]: of the component, at its root                  */
+} runs;
+
+static int64_t n_rows(const runs *r)
+{
+    return r->size[0] * r->size[1];
+}
+
+static bool is_wanted(const runs *r, uint8_t class)
+{
+    return class < r->n_classes && r->wanted[class];
+}
+
+/* Cuts a row into runs; returns how many. `out` may be NULL. */
+static int64_t cut_row(const runs *r, int64_t row, run *out)
+{
+    const uint8_t *x = r->data + row * r->size[2];
+    int64_t n = 0, width = r->size[2];
+    for (int64_t begin = 0, end; begin < width; begin = end) {
+        for (end = begin + 1; end < width && x[end] == x[begin];) end++;
+        if (!is_wanted(r, x[begin])) continue;
+        if (out) out[n] = (run){.begin = (int32_t)begin, .end = (int32_t)end};
+        n++;
+    }
+    return n;
+}
+
+static u3d_status cut_rows(runs *r)
+{
+    r->first = u3d_new_uninit((size_t)n_rows(r) + 1, sizeof *r->first);
+    if (!r->first) return U3D_E_NOMEM;
+    for (int64_t row = 0; row < n_rows(r); row++) {
+        r->first[row] = r->n;
+        r->n += cut_row(r, row, NULL);
+    }
+    r->first[n_rows(r)] = r->n;
+    r->run = u3d_new_uninit((size_t)r->n, sizeof *r->run);
+    r->voxels = u3d_new((size_t)r->n, sizeof *r->voxels);
+    if (!r->run || !r->voxels) return U3D_E_NOMEM;
+    for (int64_t row = 0; row < n_rows(r); row++) cut_row(r, row, r->run + r->first[row]);
+    for (int64_t i = 0; i < r->n; i++) r->run[i].up = i;
+    return U3D_OK;
+}
+
+static int64_t find_root(const runs *r, int64_t i)
+{
+    while (r->run[i].up != i) i = r->run[i].up = r->run[r->run[i].up].up; /* paths are halved on the way */
+    return i;
+}
+
+static void unite(const runs *r, int64_t a, int64_t b)
+{
+    a = find_root(r, a);
+    b = find_root(r, b);
+    if (a < b)
+        r->run[b].up = a;
+    else
+        r->run[a].up = b;
+}
+
+static uint8_t class_of(const runs *r, int64_t row, int64_t i)
+{
+    return r->data[row * r->size[2] + r->run[i].begin];
+}
+
+/* Unites runs of one class that overlap or touch at a corner. */
+static void meet(const runs *r, int64_t row, int64_t a, int64_t other, int64_t b)
+{
+    const run *p = &r->run[a], *q = &r->run[b];
+    if (p->begin <= q->end && q->begin <= p->end && class_of(r, row, a) == class_of(r, other, b))
+        unite(r, a, b);
+}
+
+/* Both lists are sorted, and the run that ends first has met all of its partners. Of two that end together
+ * each may touch the other's successor, at a corner. */
+static void unite_rows(const runs *r, int64_t row, int64_t other)
+{
+    int64_t a = r->first[row], b = r->first[other], a_end = r->first[row + 1], b_end = r->first[other + 1];
+    while (a < a_end && b < b_end) {
+        int32_t p_end = r->run[a].end, q_end = r->run[b].end;
+        meet(r, row, a, other, b);
+        if (p_end == q_end && a + 1 < a_end) meet(r, row, a + 1, other, b);
+        if (p_end < q_end)
+            a++;
+        else
+            b++;
+    }
+}
+
+static void unite_all(const runs *r)
+{
+    for (int64_t z = 0; z < r->size[0]; z++)
+        for (int64_t y = 0; y < r->size[1]; y++) {
+            int64_t row = z * r->size[1] + y, above = row - r->size[1];
+            if (y > 0) unite_rows(r, row, row - 1);
+            if (z == 0) continue;
+            if (y > 0) unite_rows(r, row, above - 1);
+            unite_rows(r, row, above);
+            if (y + 1 < r->size[1]) unite_rows(r, row, above + 1);
+        }
+}
+
+/* Voxels of each component, and of the largest one of each class. */
+static void measure(const runs *r, int64_t *largest, u3d_kept *kept)
+{
+    for (int64_t i = 0; i < r->n; i++) r->voxels[find_root(r, i)] += r->run[i].end - r->run[i].begin;
+    for (int64_t row = 0; row < n_rows(r); row++)
+        for (int64_t i = r->first[row]; i < r->first[row + 1]; i++) {
+            uint8_t class = class_of(r, row, i);
+            if (r->run[i].up != i) continue;
+            if (r->voxels[i] > largest[class]) largest[class] = r->voxels[i];
+            if (kept) kept[class].components++;
+        }
+}
+
+static void clear_small(const runs *r, const int64_t *largest, u3d_kept *kept)
+{
+    for (int64_t row = 0; row < n_rows(r); row++)
+        for (int64_t i = r->first[row]; i < r->first[row + 1]; i++) {
+            const run *p = &r->run[i];
+            uint8_t class = class_of(r, row, i);
+            if (r->voxels[find_root(r, i)] == largest[class]) continue;
+            memset(r->data + row * r->size[2] + p->begin, 0, (size_t)(p->end - p->begin));
+            if (!kept) continue;
+            kept[class].voxels += p->end - p->begin;
+            kept[class].removed += find_root(r, i) == i;
+        }
+}
+
+u3d_status u3d_components_keep_largest(u3d_volume *classes, const bool *wanted, int n_classes, u3d_kept *kept)
+{
+    runs r = {.wanted = wanted, .n_classes = n_classes, .data = classes->data};
+    int64_t largest[256] = {0};
+    U3D_ASSERT(classes->dtype == U3D_U8 && classes->channels == 1 && n_classes <= 256 && !wanted[0],
+               "type %d, %d channels, %d classes", (int)classes->dtype, classes->channels, n_classes);
+    memcpy(r.size, classes->size, sizeof r.size);
+    if (kept) memset(kept, 0, (size_t)n_classes * sizeof *kept);
+    u3d_status status = cut_rows(&r);
+    if (status == U3D_OK) {
+        unite_all(&r);
+        measure(&r, largest, kept);
+        clear_small(&r, largest, kept);
+    }
+    u3d_free(r.run);
+    u3d_free(r.first);
+    u3d_free(r.voxels);
+    return status;
+}

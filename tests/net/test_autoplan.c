@@ -1,0 +1,105 @@
+/* --net auto: nnU-Net's choices where the data allow them, and within memory. */
+#include "tests/support/support.h"
+
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "net/model/autoplan.h"
+#include "net/model/unet3d.h"
+
+static const uint64_t PLENTY = 8000000000;
+
+static u3d_data_facts facts_of(double x, double y, double z, double sx, double sy, double sz)
+{
+    return (u3d_data_facts){.channels = 1, .size = {z, y, x}, .spacing = {sz, sy, sx}};
+}
+
+static u3d_config plan(const u3d_data_facts *facts, const char *const *set, int n_set, uint64_t memory,
+                       double time_s)
+{
+    u3d_config c;
+    char *why;
+    u3d_backend *b = u3d_test_cpu();
+    assert_ok(u3d_config_preset(&c, "auto"));
+    for (int i = 0; i < n_set; i++) assert_ok(u3d_config_set(&c, set[i]));
+    assert_ok(u3d_autoplan(&c, facts, 3, set, n_set, memory, time_s, b, &why));
+    assert_non_null(strstr(why, "patch: "));
+    assert_non_null(strstr(why, "levels: "));
+    assert_ok(u3d_config_check(&c));
+    u3d_free(why);
+    u3d_backend_close(b);
+    return c;
+}
+
+static void assert_axes(const int32_t got[3], int32_t x, int32_t y, int32_t z)
+{
+    assert_int_equal(got[2], x);
+    assert_int_equal(got[1], y);
+    assert_int_equal(got[0], z);
+}
+
+/* Hippocampus: nnU-Net plans 40x56x40 (in its own axis order), four stages, 5x7x5 at the coarsest. */
+static void test_hippocampus(void **state)
+{
+    (void)state;
+    u3d_data_facts facts = facts_of(35, 50, 36, 1, 1, 1);
+    u3d_config c = plan(&facts, NULL, 0, PLENTY, 1200);
+    assert_memory_equal(c.patch, ((int64_t[]){40, 56, 40}), sizeof c.patch);
+    assert_int_equal(c.levels, 4);
+    for (int l = 0; l < 4; l++) assert_axes(c.kernel[l], 3, 3, 3);
+    for (int l = 0; l < 3; l++) assert_axes(c.pool[l], 2, 2, 2);
+    assert_int_equal(c.labels, 3);
+    assert_int_equal(c.channels, 1);
+    assert_true(c.base >= 16 && c.base <= 32);
+}
+
+/* Slices four times as thick as pixels: along z neither pooled nor convolved until x and y have caught up. */
+static void test_anisotropic(void **state)
+{
+    (void)state;
+    u3d_data_facts facts = facts_of(120, 120, 16, 0.7, 0.7, 2.8);
+    u3d_config c = plan(&facts, NULL, 0, PLENTY, 0);
+    assert_axes(c.kernel[0], 3, 3, 1);
+    assert_axes(c.pool[0], 2, 2, 1);
+    assert_axes(c.kernel[1], 3, 3, 1);
+    assert_axes(c.pool[1], 2, 2, 1);
+    assert_axes(c.kernel[2], 3, 3, 3);
+    assert_axes(c.pool[2], 2, 2, 2);
+}
+
+static void test_one_slice(void **state)
+{
+    (void)state;
+    u3d_data_facts facts = facts_of(64, 64, 1, 1, 1, 1);
+    u3d_config c = plan(&facts, NULL, 0, PLENTY, 0);
+    assert_int_equal(c.patch[0], 1);
+    for (int l = 0; l < c.levels; l++) assert_axes(c.kernel[l], 3, 3, 1);
+}
+
+/* More time, wider; less memory, smaller; what the user set stays. */
+static void test_limits(void **state)
+{
+    (void)state;
+    u3d_data_facts facts = facts_of(400, 400, 400, 1, 1, 1);
+    u3d_config shorter = plan(&facts, NULL, 0, PLENTY, 60), longer = plan(&facts, NULL, 0, PLENTY, 1e6);
+    assert_true(shorter.base < longer.base);
+    u3d_config small = plan(&facts, NULL, 0, 100000000, 60);
+    int64_t most = longer.patch[0] * longer.patch[1] * longer.patch[2];
+    assert_true(most <= 80 * 80 * 80);
+    assert_true(small.patch[0] * small.patch[1] * small.patch[2] < most);
+
+    static const char *const set[] = {"patch=48x48x48", "base=12", "levels=3", "lr=0.123", "batch=1"};
+    u3d_config c = plan(&facts, set, 5, PLENTY, 60);
+    assert_memory_equal(c.patch, ((int64_t[]){48, 48, 48}), sizeof c.patch);
+    assert_int_equal(c.base, 12);
+    assert_int_equal(c.levels, 3);
+    assert_int_equal(c.batch, 1);
+    assert_true(c.lr == 0.123);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_hippocampus), cmocka_unit_test(test_anisotropic),
+                                       cmocka_unit_test(test_one_slice), cmocka_unit_test(test_limits)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,274 @@
+/* Largest components, against a flood fill that knows no runs. */
+#include "tests/support/support.h"
+
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "net/volume/components.h"
+
+enum { CLASSES = 4 };
+
+static u3d_volume *volume_new(int64_t d, int64_t h, int64_t w)
+{
+    u3d_volume *v;
+    assert_ok(u3d_volume_new((int64_t[]){d, h, w}, (double[]){3, 1, 0.5}, U3D_U8, 1, &v));
+    return v;
+}
+
+static uint8_t *voxel(const u3d_volume *v, int64_t z, int64_t y, int64_t x)
+{
+    return (uint8_t *)v->data + (z * v->size[1] + y) * v->size[2] + x;
+}
+
+/* ---- flood fill ---- */
+
+typedef struct flood {
+    const uint8_t *from;
+    int32_t *mark;  /* number of the component, 0: none yet */
+    int64_t *stack; /* of voxels */
+    const int64_t *size;
+} flood;
+
+/* Marks the component of a voxel; returns its size. */
+static int64_t flood_from(flood *f, int64_t seed, int32_t number)
+{
+    int64_t n_stack = 0, voxels = 0;
+    f->mark[seed] = number;
+    f->stack[n_stack++] = seed;
+    while (n_stack > 0) {
+        int64_t at = f->stack[--n_stack], x = at % f->size[2], y = at / f->size[2] % f->size[1],
+                z = at / (f->size[2] * f->size[1]);
+        voxels++;
+        for (int i = 0; i < 27; i++) {
+            int64_t oz = z + i / 9 - 1, oy = y + i / 3 % 3 - 1, ox = x + i % 3 - 1;
+            if (oz < 0 || oy < 0 || ox < 0 || oz >= f->size[0] || oy >= f->size[1] || ox >= f->size[2])
+                continue;
+            int64_t to = (oz * f->size[1] + oy) * f->size[2] + ox;
+            if (f->from[to] != f->from[at] || f->mark[to]) continue;
+            f->mark[to] = number;
+            f->stack[n_stack++] = to;
+        }
+    }
+    return voxels;
+}
+
+/* The same as u3d_components_keep_largest, on a copy. */
+static uint8_t *expected(const u3d_volume *v, const bool *wanted, int n_classes, u3d_kept *kept)
+{
+    int64_t n = u3d_volume_voxels(v), largest[256] = {0};
+    int64_t *sizes = u3d_new((size_t)n + 1, sizeof *sizes);
+    uint8_t *out = u3d_new((size_t)n, 1);
+    flood f = {.from = v->data, .size = v->size};
+    f.mark = u3d_new((size_t)n, sizeof *f.mark);
+    f.stack = u3d_new((size_t)n, sizeof *f.stack);
+    assert_true(sizes && out && f.mark && f.stack);
+    memset(kept, 0, (size_t)n_classes * sizeof *kept);
+    int32_t number = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint8_t class = f.from[i];
+        if (class >= n_classes || !wanted[class] || f.mark[i]) continue;
+        number++;
+        sizes[number] = flood_from(&f, i, number);
+        if (sizes[number] > largest[class]) largest[class] = sizes[number];
+        kept[class].components++;
+    }
+    int32_t last_removed = 0; /* a component's first voxel comes before those of later components */
+    for (int64_t i = 0; i < n; i++) {
+        uint8_t class = f.from[i];
+        out[i] = class;
+        if (!f.mark[i] || sizes[f.mark[i]] == largest[class]) continue;
+        out[i] = 0;
+        kept[class].voxels++;
+        if (f.mark[i] > last_removed) {
+            last_removed = f.mark[i];
+            kept[class].removed++;
+        }
+    }
+    u3d_free(sizes);
+    u3d_free(f.mark);
+    u3d_free(f.stack);
+    return out;
+}
+
+static void check(u3d_volume *v, const bool *wanted, int n_classes)
+{
+    u3d_kept want[256], got[256];
+    uint8_t *out = expected(v, wanted, n_classes, want);
+    assert_ok(u3d_components_keep_largest(v, wanted, n_classes, got));
+    for (int64_t i = 0; i < u3d_volume_voxels(v); i++)
+        if (((uint8_t *)v->data)[i] != out[i])
+            fail_msg("%lldx%lldx%lld: voxel %lld is %d, expected %d", (long long)v->size[0],
+                     (long long)v->size[1], (long long)v->size[2], (long long)i, ((uint8_t *)v->data)[i],
+                     out[i]);
+    for (int k = 0; k < n_classes; k++) assert_memory_equal(&got[k], &want[k], sizeof want[k]);
+    u3d_free(out);
+}
+
+static void random_volumes(void **state)
+{
+    (void)state;
+    const bool all[CLASSES] = {false, true, true, true}, some[CLASSES] = {false, false, true, false};
+    u3d_rng r = u3d_rng_at(u3d_test_seed(), U3D_RNG_TEST, 1);
+    for (int trial = 0; trial < 400; trial++) {
+        u3d_volume *v =
+            volume_new(1 + u3d_rng_below(&r, 12), 1 + u3d_rng_below(&r, 12), 1 + u3d_rng_below(&r, 40));
+        int64_t filled = 1 + u3d_rng_below(&r, 99); /* per cent: on both sides of percolation */
+        for (int64_t i = 0; i < u3d_volume_voxels(v); i++)
+            if (u3d_rng_below(&r, 100) < filled)
+                ((uint8_t *)v->data)[i] =
+                    (uint8_t)(trial % 7 ? u3d_rng_below(&r, CLASSES) : 1 + (trial / 7) % 3);
+        check(v, trial % 3 ? all : some, CLASSES);
+        u3d_volume_free(v);
+    }
+}
+
+/* Blobs as a network leaves them: most voxels in runs. */
+static void blobs(void **state)
+{
+    (void)state;
+    const bool all[CLASSES] = {false, true, true, true};
+    u3d_rng r = u3d_rng_at(u3d_test_seed(), U3D_RNG_TEST, 2);
+    for (int trial = 0; trial < 10; trial++) {
+        u3d_volume *v = volume_new(40, 50, 60);
+        for (int blob = 0; blob < 30; blob++) {
+            int64_t c[3], radius = 1 + u3d_rng_below(&r, 7), class = u3d_rng_below(&r, CLASSES);
+            for (int a = 0; a < 3; a++) c[a] = u3d_rng_below(&r, v->size[a]);
+            for (int64_t z = 0; z < 40; z++)
+                for (int64_t y = 0; y < 50; y++)
+                    for (int64_t x = 0; x < 60; x++) {
+                        int64_t d[3] = {z - c[0], y - c[1], x - c[2]};
+                        if (d[0] * d[0] + d[1] * d[1] + d[2] * d[2] <= radius * radius)
+                            *voxel(v, z, y, x) = (uint8_t) class;
+                    }
+        }
+        check(v, all, CLASSES);
+        u3d_volume_free(v);
+    }
+}
+
+/* ---- by hand ---- */
+
+static int64_t count(const u3d_volume *v, uint8_t class)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < u3d_volume_voxels(v); i++) n += ((const uint8_t *)v->data)[i] == class;
+    return n;
+}
+
+static void corners_connect_and_borders_do_not(void **state)
+{
+    (void)state;
+    const bool wanted[2] = {false, true};
+    u3d_kept kept[2];
+    for (int i = 0; i < 27; i++) { /* two voxels that touch, whichever the direction, beside a lone one */
+        if (i == 13) continue;
+        u3d_volume *v = volume_new(5, 5, 9);
+        *voxel(v, 2, 2, 2) = *voxel(v, 2 + i / 9 - 1, 2 + i / 3 % 3 - 1, 2 + i % 3 - 1) = *voxel(v, 2, 2, 7) =
+            1;
+        assert_ok(u3d_components_keep_largest(v, wanted, 2, kept));
+        assert_true(kept[1].components == 2 && kept[1].removed == 1 && kept[1].voxels == 1);
+        assert_true(*voxel(v, 2, 2, 2) == 1 && *voxel(v, 2, 2, 7) == 0);
+        u3d_volume_free(v);
+    }
+    /* The end of a row is no neighbour of the next row's beginning, nor a plane's of the next plane's. */
+    u3d_volume *v = volume_new(4, 4, 5);
+    *voxel(v, 3, 0, 4) = *voxel(v, 3, 1, 0) = *voxel(v, 0, 3, 4) = *voxel(v, 1, 0, 0) = 1;
+    *voxel(v, 3, 3, 2) = *voxel(v, 3, 3, 3) = 1;
+    assert_ok(u3d_components_keep_largest(v, wanted, 2, kept));
+    assert_true(kept[1].components == 5 && kept[1].removed == 4 && count(v, 1) == 2);
+    u3d_volume_free(v);
+}
+
+static void of_equals_all_stay(void **state)
+{
+    (void)state;
+    const bool wanted[2] = {false, true};
+    u3d_kept kept[2];
+    u3d_volume *v = volume_new(1, 1, 20);
+    memcpy(v->data, (uint8_t[20]){1, 1, 1, 0, 1, 0, 0, 1, 1, 1, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1}, 20);
+    assert_ok(u3d_components_keep_largest(v, wanted, 2, kept));
+    assert_memory_equal(v->data, ((uint8_t[20]){1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1}),
+                        20);
+    assert_true(kept[1].components == 5 && kept[1].removed == 2 && kept[1].voxels == 3);
+    u3d_volume_free(v);
+}
+
+/* Classes that are not wanted, and values that are no class, stay; so do empty volumes. */
+static void the_rest_is_left_alone(void **state)
+{
+    (void)state;
+    const bool wanted[3] = {false, false, true}, none[3] = {false};
+    u3d_volume *v = volume_new(1, 1, 12);
+    memcpy(v->data, (uint8_t[12]){1, 0, 1, 2, 2, 0, 2, 9, 0, 9, 9, 255}, 12);
+    assert_ok(u3d_components_keep_largest(v, none, 3, NULL));
+    assert_memory_equal(v->data, ((uint8_t[12]){1, 0, 1, 2, 2, 0, 2, 9, 0, 9, 9, 255}), 12);
+    assert_ok(u3d_components_keep_largest(v, wanted, 3, NULL));
+    assert_memory_equal(v->data, ((uint8_t[12]){1, 0, 1, 2, 2, 0, 0, 9, 0, 9, 9, 255}), 12);
+    memset(v->data, 0, 12);
+    assert_ok(u3d_components_keep_largest(v, wanted, 3, NULL));
+    assert_int_equal(count(v, 0), 12);
+    u3d_volume_free(v);
+}
+
+/* A comb whose teeth, columns along z, meet in the last plane alone, so that components are united as late as
+ * possible; beside a block. */
+static void a_huge_component(void **state)
+{
+    (void)state;
+    const bool wanted[3] = {false, true, true};
+    u3d_kept kept[3];
+    u3d_volume *v = volume_new(160, 200, 220);
+    for (int64_t z = 0; z < 160; z++)
+        for (int64_t y = 0; y < 200; y++)
+            for (int64_t x = 0; x < 220; x++) {
+                bool spine = z == 159 && y == 199, tooth = x % 2 == 0 && y % 2 == 1;
+                *voxel(v, z, y, x) = z < 100 && y < 150 ? 2 : spine || (tooth && y > 150) ? 1 : 0;
+            }
+    int64_t teeth = count(v, 1);
+    *voxel(v, 130, 20, 20) = 2;
+    *voxel(v, 130, 40, 20) = 1;
+    assert_ok(u3d_components_keep_largest(v, wanted, 3, kept));
+    assert_true(kept[2].components == 2 && kept[2].voxels == 1 && count(v, 2) == 100LL * 150 * 220);
+    /* The spine joins the 110 teeth of its own row, y = 199; all others are components of 160 voxels. */
+    assert_true(kept[1].components > 1000 && count(v, 1) < teeth && *voxel(v, 159, 199, 1) == 1);
+    assert_true(*voxel(v, 0, 199, 0) == 1 && *voxel(v, 0, 197, 0) == 0 && *voxel(v, 130, 40, 20) == 0);
+    assert_int_equal(count(v, 1), 110 * 160 + 110);
+    u3d_volume_free(v);
+}
+
+static void running_out_of_memory(void **state)
+{
+    (void)state;
+    const bool wanted[2] = {false, true};
+    u3d_volume *v = volume_new(2, 2, 6);
+    *voxel(v, 0, 0, 0) = *voxel(v, 1, 1, 4) = *voxel(v, 1, 1, 5) = 1;
+    int64_t live = u3d_mem_live();
+    int failures = 0;
+    for (int n = 1; n < 10; n++) {
+        u3d_mem_fail_at(n);
+        u3d_status status = u3d_components_keep_largest(v, wanted, 2, NULL);
+        u3d_mem_fail_at(0);
+        assert_int_equal(u3d_mem_live(), live);
+        if (status == U3D_OK) break;
+        assert_int_equal(status, U3D_E_NOMEM);
+        assert_int_equal(count(v, 1), 3);
+        failures++;
+    }
+    assert_true(failures > 0 && count(v, 1) == 2);
+    u3d_volume_free(v);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_volumes),
+        cmocka_unit_test(blobs),
+        cmocka_unit_test(corners_connect_and_borders_do_not),
+        cmocka_unit_test(of_equals_all_stay),
+        cmocka_unit_test(the_rest_is_left_alone),
+        cmocka_unit_test(a_huge_component),
+        cmocka_unit_test(running_out_of_memory),
+    };
+    u3d_test_seed();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

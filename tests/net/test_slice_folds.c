@@ -1,0 +1,72 @@
+/* Folds over annotated slices: every slice in one fold, nothing tested that was trained on, nothing lost. */
+#include "tests/support/support.h"
+
+#include <string.h>
+
+#include "net/cases/slice_folds.h"
+
+enum { BLANK = 255, NZ = 16, NY = 18, NX = 20 };
+
+static bool annotated(int64_t z, int64_t y, int64_t x)
+{
+    return z == 4 || z == 9 || z == 13 || y == 6 || y == 12 || x == 3 || x == 10;
+}
+
+static u3d_volume *sparse(void)
+{
+    u3d_volume *v;
+    assert_ok(u3d_volume_new((int64_t[]){NZ, NY, NX}, (double[]){1, 1, 1}, U3D_I32, 1, &v));
+    int32_t *to = v->data;
+    for (int64_t z = 0; z < NZ; z++)
+        for (int64_t y = 0; y < NY; y++)
+            for (int64_t x = 0; x < NX; x++) *to++ = annotated(z, y, x) ? (int32_t)((z + y + x) % 3) : BLANK;
+    return v;
+}
+
+static void folds_part_the_slices(void **state)
+{
+    (void)state;
+    u3d_volume *label = sparse();
+    const int32_t *v = label->data;
+    u3d_slice_folds *f;
+    int64_t slices[3] = {0}, tested[NZ * NY * NX] = {0};
+    assert_ok(u3d_slice_folds_new(label, BLANK, 3, &f));
+    for (int k = 0; k < 3; k++) {
+        u3d_volume *train, *test;
+        int64_t across[3];
+        u3d_slice_folds_count(f, k, across);
+        assert_in_range(across[0] + across[1] + across[2], 2, 3); /* seven slices */
+        for (int a = 0; a < 3; a++) slices[a] += across[a];
+        assert_ok(u3d_slice_folds_make(f, label, k, &train, &test));
+        const int32_t *kept = train->data, *left = test->data;
+        for (int64_t i = 0; i < NZ * NY * NX; i++) {
+            assert_true(kept[i] == BLANK || left[i] == BLANK);
+            assert_true((kept[i] == BLANK ? left[i] : kept[i]) == v[i]);
+            tested[i] += left[i] != BLANK;
+        }
+        u3d_volume_free(train);
+        u3d_volume_free(test);
+    }
+    assert_true(slices[0] == 2 && slices[1] == 2 && slices[2] == 3);
+    for (int64_t i = 0; i < NZ * NY * NX; i++) assert_int_equal(tested[i] > 0, v[i] != BLANK);
+    u3d_slice_folds_free(f);
+    u3d_volume_free(label);
+}
+
+static void too_few_slices_are_refused(void **state)
+{
+    (void)state;
+    u3d_volume *label = sparse();
+    u3d_slice_folds *f;
+    assert_status(u3d_slice_folds_new(label, BLANK, 8, &f), U3D_E_UNSUPPORTED);
+    assert_non_null(strstr(u3d_error_text(), "7 annotated slices"));
+    assert_null(f);
+    u3d_volume_free(label);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(folds_part_the_slices),
+                                       cmocka_unit_test(too_few_slices_are_refused)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,132 @@
+/* What the test programs share. */
+#include "tests/support/support.h"
+
+#include <ftw.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "backends/cpu/cpu_impl.h"
+#include "engine/base/env.h"
+#include "engine/base/mem.h"
+
+uint64_t u3d_test_seed(void)
+{
+    static uint64_t seed;
+    if (seed) return seed;
+    const char *text = u3d_env_get(U3D_ENV_SEED);
+    seed = text ? strtoull(text, NULL, 0) : U3D_TEST_SEED;
+    if (!seed) seed = 1;
+    printf("seed %llu (U3D_SEED replays another)\n", (unsigned long long)seed);
+    return seed;
+}
+
+void u3d_test_status(u3d_status status, u3d_status expected, const char *what, const char *file, int line)
+{
+    if (status == expected) return;
+    print_error("%s\n  gave status %d, expected %d: %s\n", what, status, expected,
+                status == U3D_OK ? "(no error)" : u3d_error_text());
+    _fail(file, line);
+}
+
+char *u3d_test_dir(void)
+{
+    const char *base = getenv("TMPDIR"); /* the system's variable, not one of ours */
+    char *dir = u3d_format("%s/u3d-test-XXXXXX", base && *base ? base : "/tmp");
+    if (!dir || !mkdtemp(dir)) {
+        print_error("cannot make a temporary folder\n");
+        exit(1);
+    }
+    return dir;
+}
+
+static int dir_remove(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
+void u3d_test_dir_done(char *dir)
+{
+    if (u3d_env_get(U3D_ENV_KEEP))
+        printf("kept %s\n", dir);
+    else
+        nftw(dir, dir_remove, 16, FTW_DEPTH | FTW_PHYS);
+    u3d_free(dir);
+}
+
+char *u3d_test_path(const char *dir, const char *name)
+{
+    char *path = u3d_format("%s/%s", dir, name);
+    if (!path) exit(1);
+    return path;
+}
+
+u3d_backend *u3d_test_backend(const char *name, const char *isa, int threads)
+{
+    u3d_backend *b = NULL;
+    if (isa) setenv("U3D_CPU_ISA", isa, 1);
+    u3d_status status = u3d_backend_open(name, &(u3d_backend_opts){.threads = threads}, &b);
+    if (isa) unsetenv("U3D_CPU_ISA");
+    if (status == U3D_OK) return b;
+    print_error("open %s %s: %s\n", name, isa ? isa : "", u3d_error_text());
+    exit(1);
+}
+
+/* Ends the program, as ctest counts skipped, where U3D_CPU_ISA names code that this build has and this machine
+ * cannot run. Other wrong names fail when the backend is opened. */
+static void skip_without_isa(void)
+{
+    const char *wanted = u3d_env_get(U3D_ENV_CPU_ISA);
+    const cpu_isa *isa;
+    for (int i = 0; wanted && (isa = cpu_isa_at(i)) != NULL; i++) {
+        if (strcmp(isa->name, wanted) != 0 || isa->usable()) continue;
+        printf("skipped: this machine cannot run the CPU's %s code\n", wanted);
+        exit(77);
+    }
+}
+
+u3d_backend *u3d_test_cpu(void)
+{
+    skip_without_isa();
+    return u3d_test_backend("cpu", NULL, 2);
+}
+
+void u3d_test_need_device(const char *name)
+{
+    const u3d_backend_vt *vt = NULL;
+    for (int i = 0; (vt = u3d_backend_at(i)) != NULL && strcmp(vt->name, name) != 0; i++) continue;
+    u3d_caps caps;
+    int n = 0;
+    if (vt && vt->list(&caps, 1, &n) == U3D_OK && n > 0) return;
+    printf("skipped: no device for backend %s: %s\n", name, vt ? u3d_error_text() : "not in this build");
+    exit(77);
+}
+
+static double rms_of_f32(const float *p, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += (double)p[i] * (double)p[i];
+    return sqrt(sum / (double)n);
+}
+
+u3d_test_diff u3d_test_compare_f32(const float *got, const float *want, int64_t n)
+{
+    double *wide = malloc((size_t)n * sizeof *wide);
+    if (!wide) exit(1);
+    for (int64_t i = 0; i < n; i++) wide[i] = (double)want[i];
+    u3d_test_diff d = u3d_test_compare(got, wide, n);
+    free(wide);
+    return d;
+}
+
+void u3d_test_near(const char *what, const float *got, const float *want, int64_t n, double tol)
+{
+    u3d_test_diff d = u3d_test_compare_f32(got, want, n);
+    if (d.rms <= tol) return;
+    char text[256];
+    u3d_type flat = u3d_type_f32(1, &n);
+    fail_msg("%s: %s (limit %.1e, size of reference %.3g)", what,
+             u3d_test_diff_text(&d, &flat, "", text, sizeof text), tol, rms_of_f32(want, n));
+}

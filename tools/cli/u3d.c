@@ -1,0 +1,85 @@
+/* u3d: parse, dispatch, and turn a status into a sentence on stderr and an exit code.
+ * The only place that prints an error or exits. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "engine/base/clock.h"
+#include "engine/base/env.h"
+#include "engine/base/log.h"
+#include "tools/cli/args.h"
+
+static volatile int *stop_requested; /* shared with processes that are forked: they stop with their parent */
+
+static bool stop_open(void)
+{
+    void *shared = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED) return false;
+    stop_requested = shared;
+    return true;
+}
+
+/* The first signal asks; the second ends the program at once, as people expect. */
+static void on_signal(int signal_number)
+{
+    *stop_requested = 1;
+    signal(signal_number, SIG_DFL);
+}
+
+static int exit_code(u3d_status status)
+{
+    switch (status) {
+    case U3D_OK: return 0;
+    case U3D_E_CHECK: return 1;
+    case U3D_E_ARG:
+    case U3D_E_SHAPE:
+    case U3D_E_UNSUPPORTED: return 2;
+    case U3D_E_IO:
+    case U3D_E_FORMAT: return 3;
+    case U3D_E_DEVICE: return 4;
+    case U3D_E_NOMEM: return 5;
+    case U3D_E_OUTPUT: return 6;
+    case U3D_E_NUMERIC: return 7;
+    case U3D_E_CANCELLED: return 130;
+    }
+    return 2;
+}
+
+/* Threads wait for each other some hundred times per iteration. GNU's OpenMP lets them spin for milliseconds, which keeps
+ * the one that everybody waits for from its core as soon as the machine does other work, too: two threads become
+ * several times slower than one. It reads its settings before main runs, so the program starts once more with a short
+ * spin, unless the user chose another (GOMP_SPINCOUNT) or none of this (U3D_SPIN). */
+static void start_with_short_spin(char **argv)
+{
+    if (u3d_env_get(U3D_ENV_SPIN)) return;
+    const char *done = u3d_env_describe(U3D_ENV_SPIN)->name;
+    if (setenv("GOMP_SPINCOUNT", "1000", 0) == 0 && setenv(done, "1", 1) == 0)
+        (void)execv("/proc/self/exe", argv); /* where that fails we go on as we are */
+}
+
+int main(int argc, char **argv)
+{
+    start_with_short_spin(argv);
+    args a = {0};
+    const command *c;
+    const double started = u3d_clock();
+    u3d_status status = args_parse(argc, (const char **)argv, &a, &c);
+    if (status == U3D_OK && c && !stop_open()) status = u3d_fail(U3D_E_NOMEM, "starting: out of memory");
+    if (status == U3D_OK && c) {
+        a.started = started;
+        a.stop = stop_requested;
+        a.terminal = isatty(STDERR_FILENO);
+        if (a.quiet) u3d_log_set_level(U3D_LOG_WARN);
+        if (a.verbose) u3d_log_set_level(U3D_LOG_DEBUG);
+        signal(SIGINT, on_signal);
+        signal(SIGTERM, on_signal);
+        status = c->run(&a);
+    }
+    args_done(&a);
+    if (status == U3D_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        status = u3d_fail(U3D_E_OUTPUT, "writing the results to stdout failed");
+    if (status != U3D_OK) fprintf(stderr, "u3d: error: %s\n", u3d_error_text());
+    return exit_code(status);
+}

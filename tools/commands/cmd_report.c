@@ -1,0 +1,285 @@
+/* u3d report: what happened, on one page: runs with their curves and settings, scores, pictures, tables.
+ * Every part is there where its option is. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "io/json.h"
+#include "net/evaluate/evaluate.h"
+#include "tools/cli/args.h"
+#include "tools/cli/args_data.h"
+#include "tools/commands/evaluate_out.h"
+#include "tools/draw/html.h"
+#include "tools/commands/report_chart.h"
+#include "tools/commands/report_run.h"
+
+enum { MAX_RUNS = 64, MAX_CELLS = 64 };
+
+typedef struct report {
+    const args *a;
+    html page;
+    report_run run[MAX_RUNS];
+    int n;
+} report;
+
+/* A setting or a fact as text. */
+static const char *text_of(const cJSON *v, char *buf, size_t cap)
+{
+    if (cJSON_IsString(v)) return v->valuestring;
+    if (cJSON_IsBool(v)) return cJSON_IsTrue(v) ? "true" : "false";
+    if (!cJSON_IsNumber(v)) return "";
+    (void)snprintf(buf, cap, "%.6g", v->valuedouble);
+    return buf;
+}
+
+/* ---- runs ---- */
+
+/* What all paths begin with, up to a slash, says nothing about a run. */
+static void name_runs(report *r)
+{
+    size_t shared = r->n ? strlen(r->run[0].path) : 0;
+    for (int i = 0; i < r->n; i++) {
+        const char *path = r->run[i].path;
+        size_t alike = 0;
+        while (alike < shared && path[alike] == r->run[0].path[alike]) alike++;
+        shared = alike;
+    }
+    while (shared > 0 && r->run[0].path[shared - 1] != '/') shared--;
+    for (int i = 0; i < r->n; i++)
+        if (r->run[i].path[shared]) r->run[i].name = r->run[i].path + shared;
+}
+
+static void write_run_table(report *r)
+{
+    static const char *const TITLES[] = {"run",        "network",         "data",         "seed", "minutes",
+                                         "iterations", "loss at the end", "held-out Dice"};
+    html_table_begin(&r->page);
+    html_row(&r->page, TITLES, 8, true);
+    for (int i = 0; i < r->n; i++) {
+        const report_run *run = &r->run[i];
+        const cJSON *source = u3d_json_member(run->config, "source");
+        const double *seconds = report_run_column(run, "seconds"), *loss = report_run_column(run, "loss");
+        double *dice = report_run_mean(run, "dice_"), last = NAN, sum = 0;
+        int last_tenth = run->n / 10 + 1;
+        for (int j = 0; dice && j < run->n; j++)
+            if (isfinite(dice[j])) last = dice[j];
+        for (int j = run->n - last_tenth; loss && j < run->n; j++) sum += loss[j];
+        char minutes[32], iterations[32], end[32], held[32] = "-", net[64], data[32], seed[64];
+        (void)snprintf(minutes, sizeof minutes, "%.1f", seconds ? seconds[run->n - 1] / 60 : NAN);
+        (void)snprintf(iterations, sizeof iterations, "%d", run->n);
+        (void)snprintf(end, sizeof end, "%.4f", sum / last_tenth);
+        if (isfinite(last)) (void)snprintf(held, sizeof held, "%.4f", last);
+        const cJSON *from = u3d_json_member(source, "data") ? u3d_json_member(source, "data")
+                                                            : u3d_json_member(source, "image");
+        const char *const cells[] = {run->name,
+                                     text_of(u3d_json_member(run->config, "net"), net, sizeof net),
+                                     text_of(from, data, sizeof data),
+                                     text_of(u3d_json_member(run->config, "seed"), seed, sizeof seed),
+                                     minutes,
+                                     iterations,
+                                     end,
+                                     held};
+        html_row(&r->page, cells, 8, false);
+        u3d_free(dice);
+    }
+    html_table_end(&r->page);
+}
+
+/* One line per run over minutes; `mean_of`: a prefix of columns instead of one column. */
+static u3d_status write_curve(report *r, const char *title, const char *column, const char *mean_of)
+{
+    u3d_status status = U3D_OK;
+    double *own[2 * MAX_RUNS] = {NULL};
+    html_line lines[MAX_RUNS];
+    for (int i = 0; i < r->n; i++) {
+        const report_run *run = &r->run[i];
+        const double *seconds = report_run_column(run, "seconds");
+        double *minutes = own[2 * i] = u3d_new((size_t)run->n, sizeof *minutes);
+        if (mean_of) own[2 * i + 1] = report_run_mean(run, mean_of);
+        const double *y = mean_of ? own[2 * i + 1] : report_run_column(run, column);
+        if (!minutes || (mean_of && !y)) U3D_GO(U3D_E_NOMEM);
+        if (!seconds || !y)
+            U3D_GO(
+                u3d_fail(U3D_E_FORMAT, "%s/log.csv: a column is missing: seconds, or %s", run->path, column));
+        for (int j = 0; j < run->n; j++) minutes[j] = seconds[j] / 60;
+        lines[i] =
+            (html_line){.name = run->name, .x = minutes, .y = y, .n = run->n, .points = mean_of != NULL};
+    }
+    html_chart(&r->page, title, "minutes", lines, r->n);
+done:
+    for (int i = 0; i < 2 * MAX_RUNS; i++) u3d_free(own[i]);
+    return status;
+}
+
+/* The row of one setting: its name, then its value in every run. Returns whether they are alike. */
+static bool setting_cells(const report *r, const char *name, const char *cells[MAX_RUNS + 1],
+                          char buf[MAX_RUNS][32])
+{
+    bool alike = true;
+    cells[0] = name;
+    for (int i = 0; i < r->n; i++) {
+        const cJSON *here = u3d_json_member(u3d_json_member(r->run[i].config, "settings"), name);
+        cells[i + 1] = text_of(here, buf[i], sizeof buf[i]);
+        alike = alike && strcmp(cells[i + 1], cells[1]) == 0;
+    }
+    return alike;
+}
+
+/* Every setting of every run; where runs are several, those that differ come first. */
+static void write_settings(report *r)
+{
+    const cJSON *setting, *settings = u3d_json_member(r->run[0].config, "settings");
+    const char *cells[MAX_RUNS + 1] = {"setting"};
+    char buf[MAX_RUNS][32];
+    html_heading(&r->page, "Settings");
+    if (r->n > 1) {
+        for (int i = 0; i < r->n; i++) cells[i + 1] = r->run[i].name;
+        html_table_begin(&r->page);
+        html_row(&r->page, cells, r->n + 1, true);
+        cJSON_ArrayForEach(setting, settings) if (!setting_cells(r, setting->string, cells, buf))
+            html_row(&r->page, cells, r->n + 1, false);
+        html_table_end(&r->page);
+        html_paragraph(&r->page, "Alike in all runs:");
+    }
+    html_list_begin(&r->page);
+    cJSON_ArrayForEach(setting, settings) if (setting_cells(r, setting->string, cells, buf))
+        html_pair(&r->page, cells[0], cells[1]);
+    html_list_end(&r->page);
+}
+
+static u3d_status write_runs(report *r)
+{
+    if (r->n == 0) return U3D_OK;
+    html_heading(&r->page, r->n == 1 ? "Training" : "Training runs");
+    write_run_table(r);
+    U3D_TRY(write_curve(r, "Loss while training", "loss", NULL));
+    return write_curve(r, "Mean Dice of what was held out (nothing where nothing was)", NULL, "dice_");
+}
+
+/* ---- scores ---- */
+
+static const struct {
+    const char *name, *format;
+} MEASURES[] = {{"Dice", "%.4f"}, {"IoU", "%.4f"},  {"Precision", "%.4f"}, {"Recall", "%.4f"},
+                {"HD95", "%.3f"}, {"ASSD", "%.3f"}, {"NSD", "%.4f"}};
+enum { N_MEASURES = sizeof MEASURES / sizeof MEASURES[0] };
+
+static void write_score_row(report *r, const char *name, const cJSON *scores)
+{
+    const char *cells[N_MEASURES + 1] = {name};
+    char buf[N_MEASURES][32];
+    for (int i = 0; i < N_MEASURES; i++) {
+        const cJSON *v = u3d_json_member(scores, MEASURES[i].name);
+        cells[i + 1] = cJSON_IsNumber(v) ? buf[i] : "-";
+        if (cJSON_IsNumber(v)) (void)snprintf(buf[i], sizeof buf[i], MEASURES[i].format, v->valuedouble);
+    }
+    html_row(&r->page, cells, N_MEASURES + 1, false);
+}
+
+static void write_scores(report *r, const cJSON *summary)
+{
+    const char *titles[N_MEASURES + 1] = {"label"};
+    const cJSON *label;
+    for (int i = 0; i < N_MEASURES; i++) titles[i + 1] = MEASURES[i].name;
+    html_paragraph(&r->page, "Means of %d cases: %s against %s.",
+                   (int)cJSON_GetNumberValue(u3d_json_member(summary, "cases")), r->a->prediction,
+                   r->a->reference);
+    html_table_begin(&r->page);
+    html_row(&r->page, titles, N_MEASURES + 1, true);
+    cJSON_ArrayForEach(label, u3d_json_member(summary, "mean")) write_score_row(r, label->string, label);
+    write_score_row(r, "foreground", u3d_json_member(summary, "foreground_mean"));
+    html_table_end(&r->page);
+}
+
+static u3d_status write_evaluation(report *r)
+{
+    const args *a = r->a;
+    cJSON *summary = NULL;
+    u3d_status status;
+    if (!a->prediction && !a->reference) return U3D_OK;
+    U3D_TRY(args_need("report", "--prediction FILE|DIR", a->prediction));
+    U3D_TRY(args_need("report", "--reference FILE|DIR", a->reference));
+    u3d_evaluate_opts o;
+    U3D_TRY(args_evaluate(a, &o));
+    char *png = u3d_format("%s.picture.tmp", a->out);
+    if (!png) return U3D_E_NOMEM;
+    U3D_GO(u3d_evaluate(&o, &summary));
+    html_heading(&r->page, "Scores");
+    write_scores(r, summary);
+    U3D_GO(evaluate_picture(summary, a->image, png));
+    U3D_GO(html_picture(&r->page, png,
+                        "The worst and the median case: image (where known), reference, prediction, outlines "
+                        "(reference white)"));
+done:
+    (void)remove(png);
+    u3d_free(png);
+    cJSON_Delete(summary);
+    return status;
+}
+
+/* ---- tables and pictures of others ---- */
+
+static u3d_status write_csv(report *r)
+{
+    if (!r->a->csv) return U3D_OK;
+    FILE *f = fopen(r->a->csv, "r");
+    if (!f) return u3d_fail(U3D_E_IO, "%s: the table cannot be read", r->a->csv);
+    char *line = NULL;
+    size_t cap = 0;
+    html_table_begin(&r->page);
+    for (bool head = true; getline(&line, &cap, f) > 0; head = false) {
+        const char *cells[MAX_CELLS];
+        int n = 0;
+        line[strcspn(line, "\r\n")] = '\0';
+        for (char *at = line, *end; at && n < MAX_CELLS; at = end) {
+            cells[n++] = at;
+            end = strchr(at, ',');
+            if (end) *end++ = '\0';
+        }
+        html_row(&r->page, cells, n, head);
+    }
+    html_table_end(&r->page);
+    free(line);
+    fclose(f);
+    return U3D_OK;
+}
+
+static u3d_status write_page(report *r)
+{
+    const args *a = r->a;
+    U3D_TRY(write_csv(r));
+    if (a->chart) U3D_TRY(report_chart(&r->page, a->chart));
+    if (a->picture) U3D_TRY(html_picture(&r->page, a->picture, a->caption ? a->caption : a->picture));
+    U3D_TRY(write_runs(r));
+    U3D_TRY(write_evaluation(r));
+    if (r->n > 0) write_settings(r);
+    html_paragraph(&r->page, "Written by u3d %s.", u3d_version);
+    return U3D_OK;
+}
+
+u3d_status cmd_report(const args *a)
+{
+    u3d_status status = U3D_OK;
+    report *r = u3d_new(1, sizeof *r);
+    if (!r) return U3D_E_NOMEM;
+    r->a = a;
+    U3D_GO(args_need("report", "--out PAGE.html", a->out));
+    U3D_GO(args_free_output(a, a->out));
+    if (a->n_rest == 0 && !a->prediction && !a->csv && !a->chart && !a->picture)
+        U3D_GO(u3d_fail(U3D_E_ARG, "u3d report: nothing to show; give runs, --prediction with --reference, "
+                                   "--csv, --chart or --picture"));
+    if (a->n_rest > MAX_RUNS)
+        U3D_GO(u3d_fail(U3D_E_ARG, "u3d report: %d runs, expected %d at most", a->n_rest, (int)MAX_RUNS));
+    for (; r->n < a->n_rest; r->n++) U3D_GO(report_run_read(a->rest[r->n], &r->run[r->n]));
+    name_runs(r);
+    U3D_GO(html_open(a->out, a->title ? a->title : "u3d", &r->page));
+    U3D_GO(write_page(r));
+    U3D_GO(html_close(&r->page));
+    printf("%s\n", a->out);
+done:
+    if (r->page.file) html_abandon(&r->page);
+    for (int i = 0; i < MAX_RUNS; i++) report_run_free(&r->run[i]);
+    u3d_free(r);
+    return status;
+}

@@ -1,0 +1,242 @@
+/* u3d sparsify: sparse annotation made from dense labels (tools/commands/slices.h says which slices stay), and, with
+ * --rest, its complement: the reference for scoring away from the annotated slices. --merge first makes
+ * classes of groups of values, as atlases need. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "io/path.h"
+#include "io/volume.h"
+#include "tools/cli/args_data.h"
+#include "tools/commands/slices.h"
+
+enum { MAX_RANGES = 256 };
+
+typedef struct range { /* values first..last become `label` */
+    long first, last;
+    int32_t label;
+} range;
+
+typedef struct sparsify {
+    slices which; /* no sets: no --slices, nothing becomes unlabeled */
+    int32_t unlabeled;
+    range merge[MAX_RANGES];
+    int n_merge;
+    int64_t kept, total;
+} sparsify;
+
+/* "37-38,77+79-80": groups separated by commas, ranges and values in a group joined by '+'; group k gets
+ * label k. */
+static u3d_status merge_parse(const char *text, sparsify *s)
+{
+    int32_t label = 1;
+    for (const char *p = text; *p;) {
+        char *end;
+        const long first = strtol(p, &end, 10);
+        long last = first;
+        bool ok = end != p && s->n_merge < MAX_RANGES;
+        if (ok && *end == '-') {
+            p = end + 1;
+            last = strtol(p, &end, 10);
+            ok = end != p && last >= first;
+        }
+        if (!ok || (*end && (!strchr(",+", *end) || !end[1])))
+            return u3d_fail(U3D_E_ARG, "--merge: found '%s', expected groups of values such as 37-38,77+79",
+                            text);
+        s->merge[s->n_merge++] = (range){first, last, label};
+        if (*end == ',') label++;
+        p = *end ? end + 1 : end;
+    }
+    return U3D_OK;
+}
+
+/* "1,1,1+5,5,3": sets of counts joined by '+'. */
+static u3d_status sets_parse(const char *text, slices *s)
+{
+    char *copy = u3d_strdup(text), *at = copy;
+    u3d_status status = copy ? U3D_OK : U3D_E_NOMEM;
+    while (status == U3D_OK && at) {
+        char *end = strchr(at, '+');
+        if (end) *end++ = '\0';
+        status = s->n_sets < SLICES_MAX_SETS
+                     ? args_slices(at, s->counts[s->n_sets++])
+                     : u3d_fail(U3D_E_ARG, "--slices: more than %d sets", (int)SLICES_MAX_SETS);
+        at = end;
+    }
+    u3d_free(copy);
+    return status;
+}
+
+/* "z=30-32" or "z=31". */
+static u3d_status missing_parse(const char *text, slices *s)
+{
+    char axis, rest;
+    long long first = -1, last = -1;
+    const int n = sscanf(text, "%c=%lld-%lld%c", &axis, &first, &last, &rest);
+    if (n == 2 && sscanf(text, "%c=%lld%c", &axis, &first, &rest) == 2) last = first;
+    const char *found = n >= 2 ? strchr("xyz", axis) : NULL;
+    if (!found || n == 4 || first < 0 || last < first || last > INT32_MAX)
+        return u3d_fail(U3D_E_ARG, "--missing: found '%s', expected planes across an axis such as z=30-32",
+                        text);
+    s->missing.axis = (int)(found - "xyz");
+    s->missing.first = first;
+    s->missing.n = last - first + 1;
+    return U3D_OK;
+}
+
+static void merge_apply(const sparsify *s, u3d_volume *v)
+{
+    int32_t *label = v->data;
+    for (int64_t i = u3d_volume_voxels(v); i-- > 0;) {
+        int32_t merged = 0;
+        for (int r = 0; r < s->n_merge; r++)
+            if (label[i] >= s->merge[r].first && label[i] <= s->merge[r].last) merged = s->merge[r].label;
+        label[i] = merged;
+    }
+}
+
+static u3d_status volume_check(const sparsify *s, const char *path, const u3d_volume *v)
+{
+    const int32_t *label = v->data;
+    const int64_t n = u3d_volume_voxels(v);
+    const slices *w = &s->which;
+    const int64_t across = v->size[2 - w->missing.axis];
+    for (int i = 0; i < w->n_sets; i++)
+        for (int a = 0; a < 3; a++)
+            if (w->counts[i][a] > v->size[2 - a])
+                return u3d_fail(U3D_E_ARG, "%s: --slices asks for %lld slices across %c, the volume has %lld",
+                                path, (long long)w->counts[i][a], "xyz"[a], (long long)v -> size[2 - a]);
+    if (w->missing.first + w->missing.n > across || w->missing.n == across)
+        return u3d_fail(
+            U3D_E_ARG,
+            "%s: --missing names planes %lld to %lld across %c; the volume has %lld, and one must be left",
+            path, (long long)w->missing.first, (long long)(w->missing.first + w->missing.n - 1),
+            "xyz"[w->missing.axis], (long long)across);
+    for (int64_t i = 0; i < n; i++)
+        if (label[i] == s->unlabeled)
+            return u3d_fail(U3D_E_FORMAT,
+                            "%s: voxel %lld,%lld,%lld has label %d, which is to mean unlabeled; choose "
+                            "another --unlabeled value",
+                            path, (long long)(i % v->size[2]), (long long)(i / v->size[2] % v->size[1]),
+                            (long long)(i / (v->size[1] * v->size[2])), label[i]);
+    return U3D_OK;
+}
+
+/* What `sparse` has dropped: the dense labels with every kept voxel unlabeled. */
+static void complement(const u3d_volume *dense, const u3d_volume *sparse, int32_t unlabeled, u3d_volume *rest)
+{
+    const int32_t *label = dense->data, *kept = sparse->data;
+    int32_t *to = rest->data;
+    for (int64_t i = u3d_volume_voxels(dense); i-- > 0;) to[i] = kept[i] == unlabeled ? label[i] : unlabeled;
+}
+
+/* Where the results of one file go; `rest` and `copy` may be NULL. */
+typedef struct outputs {
+    char *out, *rest, *copy;
+} outputs;
+
+/* `sparse` serves as the volume to copy into: it is written already. */
+static u3d_status copy_write(const sparsify *s, const u3d_volume *dense, u3d_volume *sparse, const char *path)
+{
+    U3D_TRY(slices_copy(dense, &s->which, sparse));
+    return u3d_nifti_write(path, sparse);
+}
+
+static u3d_status file_sparsify(const args *a, sparsify *s, const char *in, const outputs *o)
+{
+    u3d_status status = U3D_OK;
+    u3d_volume *dense = NULL, *sparse = NULL, *rest = NULL;
+    U3D_GO(args_free_output(a, o->out));
+    if (o->rest) U3D_GO(args_free_output(a, o->rest));
+    if (o->copy) U3D_GO(args_free_output(a, o->copy));
+    U3D_GO(u3d_nifti_read(in, U3D_VOLUME_LABEL, &dense));
+    if (s->n_merge) merge_apply(s, dense);
+    U3D_GO(volume_check(s, in, dense));
+    slices_blank_missing(dense, &s->which, s->unlabeled);
+    U3D_GO(u3d_volume_new_like(dense, U3D_I32, 1, &sparse));
+    const int64_t n = u3d_volume_voxels(dense);
+    memcpy(sparse->data, dense->data, (size_t)n * sizeof(int32_t));
+    s->kept += s->which.n_sets == 0 ? n : slices_keep(sparse, &s->which, s->unlabeled);
+    s->total += n;
+    U3D_GO(u3d_nifti_write(o->out, sparse));
+    if (o->rest) {
+        U3D_GO(u3d_volume_new_like(dense, U3D_I32, 1, &rest));
+        complement(dense, sparse, s->unlabeled, rest);
+        U3D_GO(u3d_nifti_write(o->rest, rest));
+    }
+    if (o->copy) U3D_GO(copy_write(s, dense, sparse, o->copy));
+done:
+    u3d_volume_free(dense);
+    u3d_volume_free(sparse);
+    u3d_volume_free(rest);
+    return status;
+}
+
+static u3d_status sparsify_options(const args *a, sparsify *s)
+{
+    bool given;
+    U3D_TRY(args_need("sparsify", "--label FILE|DIR", a->label));
+    U3D_TRY(args_need("sparsify", "--output FILE|DIR", a->output));
+    if (!a->slices && !a->merge) return args_need("sparsify", "--slices NX,NY,NZ", NULL);
+    if (!a->slices && (a->rest_output || a->copy || a->missing))
+        return u3d_fail(U3D_E_ARG, "u3d sparsify: --rest, --copy and --missing need --slices");
+    if (a->slices) U3D_TRY(sets_parse(a->slices, &s->which));
+    if (a->missing) U3D_TRY(missing_parse(a->missing, &s->which));
+    if (a->merge) U3D_TRY(merge_parse(a->merge, s));
+    s->unlabeled = 255;
+    return a->unlabeled ? args_unlabeled(a, &given, &s->unlabeled) : U3D_OK;
+}
+
+/* DIR/NAME for a folder, else the option itself; NULL stays NULL. */
+static u3d_status output_path(const char *option, const char *name, bool folder, char **out)
+{
+    *out = NULL;
+    if (!option) return U3D_OK;
+    *out = folder ? u3d_path_join(option, name) : u3d_strdup(option);
+    return *out ? U3D_OK : U3D_E_NOMEM;
+}
+
+static u3d_status outputs_name(const args *a, const char *name, bool folder, outputs *o)
+{
+    *o = (outputs){0};
+    U3D_TRY(output_path(a->output, name, folder, &o->out));
+    U3D_TRY(output_path(a->rest_output, name, folder, &o->rest));
+    return output_path(a->copy, name, folder, &o->copy);
+}
+
+static u3d_status folders_make(const args *a)
+{
+    U3D_TRY(u3d_path_make_dir(a->output));
+    if (a->rest_output) U3D_TRY(u3d_path_make_dir(a->rest_output));
+    return a->copy ? u3d_path_make_dir(a->copy) : U3D_OK;
+}
+
+u3d_status cmd_sparsify(const args *a)
+{
+    u3d_status status = U3D_OK;
+    sparsify s = {0};
+    char **names = NULL;
+    int n = 0;
+    bool folder;
+    U3D_GO(sparsify_options(a, &s));
+    U3D_GO(args_label_files(a->label, &names, &n, &folder));
+    if (folder) U3D_GO(folders_make(a));
+    for (int i = 0; i < n; i++) {
+        outputs o = {0};
+        char *in = NULL;
+        status = output_path(a->label, names[i], folder, &in);
+        if (status == U3D_OK) status = outputs_name(a, names[i], folder, &o);
+        if (status == U3D_OK) status = file_sparsify(a, &s, in, &o);
+        u3d_free(in);
+        u3d_free(o.out);
+        u3d_free(o.rest);
+        u3d_free(o.copy);
+        if (status != U3D_OK) goto done;
+    }
+    printf("kept %.2f %% of the voxels of %d label file%s; the rest is %d (unlabeled)\n",
+           100 * (double)s.kept / (double)s.total, n, n == 1 ? "" : "s", s.unlabeled);
+done:
+    u3d_path_list_free(names, n);
+    return status;
+}

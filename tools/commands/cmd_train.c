@@ -1,0 +1,178 @@
+/* u3d train: options -> u3d_train. What the data were is stored in the run's config.json ("source"), so that
+ * --resume needs nothing else. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/base/mem.h"
+#include "io/json.h"
+#include "io/path.h"
+#include "net/train/train.h"
+#include "tools/cli/args_data.h"
+
+/* Options that say what the data are, by name in config.json. Paths are stored absolute. */
+typedef struct source_field {
+    const char *name;
+    size_t offset;
+    bool path;
+} source_field;
+
+static const source_field SOURCE[] = {
+    {"data", offsetof(args, data), true},   {"image", offsetof(args, image), true},
+    {"label", offsetof(args, label), true}, {"split", offsetof(args, split), true},
+    {"fold", offsetof(args, fold), false},  {"unlabeled", offsetof(args, unlabeled), false},
+    {"net", offsetof(args, net), false}};
+enum { N_SOURCE = sizeof SOURCE / sizeof SOURCE[0] };
+
+static char **source_at(args *a, int i)
+{
+    return (char **)(void *)((char *)a + SOURCE[i].offset);
+}
+
+static u3d_status source_store(const args *a, char **text)
+{
+    args copy = *a;
+    *text = NULL;
+    cJSON *json = cJSON_CreateObject();
+    bool ok = json && cJSON_AddBoolToObject(json, "dense", a->dense);
+    for (int i = 0; ok && i < N_SOURCE; i++) {
+        const char *value = *source_at(&copy, i);
+        if (!value) continue;
+        char *absolute = SOURCE[i].path ? realpath(value, NULL) : NULL;
+        ok = cJSON_AddStringToObject(json, SOURCE[i].name, absolute ? absolute : value);
+        free(absolute);
+    }
+    char *printed = ok ? cJSON_PrintUnformatted(json) : NULL;
+    if (printed) *text = u3d_strdup(printed);
+    cJSON_free(printed);
+    cJSON_Delete(json);
+    return *text ? U3D_OK : u3d_fail(U3D_E_NOMEM, "storing the options of training: out of memory");
+}
+
+/* The options of the run in --out; a value given now must not contradict the stored one. `json` keeps the
+ * strings. */
+static u3d_status source_restore(args *a, cJSON **json)
+{
+    char *path = u3d_path_join(a->out, "config.json");
+    if (!path) return U3D_E_NOMEM;
+    u3d_status status = U3D_OK;
+    if (!u3d_path_exists(path))
+        status = u3d_fail(
+            U3D_E_ARG,
+            "resuming %s: there is no run (config.json is missing); start one with u3d train --out", a->out);
+    else
+        status = u3d_json_read(path, json);
+    const cJSON *source = status == U3D_OK ? u3d_json_member(*json, "source") : NULL;
+    if (status == U3D_OK && !cJSON_IsObject(source))
+        status = u3d_fail(U3D_E_FORMAT, "%s: field 'source' is missing; the run cannot be resumed", path);
+    for (int i = 0; status == U3D_OK && i < N_SOURCE; i++) {
+        const cJSON *value = u3d_json_member(source, SOURCE[i].name);
+        if (*source_at(a, i))
+            status =
+                u3d_fail(U3D_E_ARG, "resuming %s: --%s was given, but a resumed run takes everything from %s",
+                         a->out, SOURCE[i].name, path);
+        else if (cJSON_IsString(value))
+            *source_at(a, i) = value->valuestring;
+    }
+    if (status == U3D_OK) a->dense = cJSON_IsTrue(u3d_json_member(source, "dense"));
+    u3d_free(path);
+    return status;
+}
+
+static u3d_status print_result(const args *a, const u3d_train_result *r)
+{
+    if (!a->json) {
+        printf("trained %s: %lld iterations in %.0f s, loss %.4f", a->out, (long long)r->iterations,
+               r->seconds, r->loss);
+        if (isfinite(r->val_dice)) printf(", held-out Dice %.4f, IoU %.4f", r->val_dice, r->val_iou);
+        if (isfinite(r->report_dice))
+            printf(", the fold's validation cases Dice %.4f, IoU %.4f", r->report_dice, r->report_iou);
+        printf(", peak memory %.2f GB", (double)r->peak_resident / 1e9);
+        if (r->device_peak > 0) printf(" and %.2f GB of the device's", (double)r->device_peak / 1e9);
+        printf("\n");
+        return U3D_OK;
+    }
+    cJSON *json = cJSON_CreateObject();
+    const bool ok = json && cJSON_AddStringToObject(json, "run", a->out) &&
+                    cJSON_AddNumberToObject(json, "iterations", (double)r->iterations) &&
+                    cJSON_AddNumberToObject(json, "parameters", (double)r->parameters) &&
+                    cJSON_AddItemToObject(json, "seconds", u3d_json_number(r->seconds)) &&
+                    cJSON_AddItemToObject(json, "seconds_waiting", u3d_json_number(r->waited)) &&
+                    cJSON_AddItemToObject(json, "loss", u3d_json_number(r->loss)) &&
+                    cJSON_AddItemToObject(json, "held_out_dice", u3d_json_number(r->val_dice)) &&
+                    cJSON_AddItemToObject(json, "held_out_iou", u3d_json_number(r->val_iou)) &&
+                    cJSON_AddItemToObject(json, "report_dice", u3d_json_number(r->report_dice)) &&
+                    cJSON_AddItemToObject(json, "report_iou", u3d_json_number(r->report_iou)) &&
+                    cJSON_AddNumberToObject(json, "peak_bytes_planned", (double)r->peak_planned) &&
+                    cJSON_AddNumberToObject(json, "peak_bytes", (double)r->peak_resident) &&
+                    cJSON_AddNumberToObject(json, "device_bytes_planned", (double)r->device_planned) &&
+                    cJSON_AddNumberToObject(json, "device_bytes", (double)r->device_peak) &&
+                    cJSON_AddStringToObject(json, "fingerprint", r->fingerprint);
+    u3d_status status =
+        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "printing the result: out of memory");
+    cJSON_Delete(json);
+    return status;
+}
+
+static u3d_status train_options(const args *a, u3d_train_opts *o)
+{
+    int64_t seed = 1;
+    o->out = a->out;
+    o->resume = a->resume;
+    o->force = a->force;
+    o->net = a->net ? a->net : "auto";
+    o->set = (const char *const *)a->set;
+    o->n_set = args_set_count(a);
+    o->dense = a->dense;
+    o->started = a->started;
+    o->bar = a->terminal;
+    o->stop = a->stop;
+    if (a->dense && a->unlabeled)
+        return u3d_fail(U3D_E_ARG, "u3d train: --dense and --unlabeled exclude each other");
+    if (a->iterations && a->time)
+        return u3d_fail(U3D_E_ARG, "u3d train: give --iterations or --time, not both");
+    U3D_TRY(args_unlabeled(a, &o->unlabeled_given, &o->unlabeled));
+    if (a->iterations) U3D_TRY(args_int("--iterations", a->iterations, 1, INT32_MAX, &o->iterations));
+    if (a->time) U3D_TRY(args_seconds("--time", a->time, &o->time_s));
+    if (a->validate_every)
+        U3D_TRY(args_int("--validate-every", a->validate_every, 0, INT32_MAX, &o->validate_every));
+    if (a->validate_every && o->validate_every == 0) o->validate_every = -1; /* never: nothing is set aside */
+    if (a->seed) U3D_TRY(args_int("--seed", a->seed, 0, INT64_MAX, &seed));
+    o->seed = (uint64_t)seed;
+    return args_memory(a, &o->memory_cap);
+}
+
+u3d_status cmd_train(const args *given)
+{
+    u3d_status status = U3D_OK;
+    args a = *given;
+    cJSON *stored = NULL;
+    char *source = NULL;
+    args_cases cases = {0};
+    u3d_backend *backend = NULL;
+    u3d_train_opts o = {0};
+    u3d_train_result result;
+
+    U3D_GO(args_need("train", "--out RUN", a.out));
+    if (a.resume) U3D_GO(source_restore(&a, &stored));
+    U3D_GO(train_options(&a, &o));
+    U3D_GO(args_cases_open(&a, "train", true, &cases));
+    U3D_GO(source_store(&a, &source));
+    o.command_json = source;
+    o.data = cases.data;
+    o.train = cases.train;
+    o.n_train = cases.n_train;
+    if (!a.no_report) {
+        o.report = cases.val;
+        o.n_report = cases.n_val;
+    }
+    U3D_GO(args_open_backend(&a, &backend));
+    U3D_GO(u3d_train(backend, &o, &result));
+    U3D_GO(print_result(&a, &result));
+done:
+    u3d_backend_close(backend);
+    args_cases_close(&cases);
+    u3d_free(source);
+    cJSON_Delete(stored);
+    return status;
+}

@@ -1,0 +1,26 @@
+/* u3d tune: measures settings for a device and keeps them for all later runs. */
+#include "engine/plan/backend.h"
+
+#include "tools/cli/args.h"
+
+enum { DEFAULT_S = 180 };
+
+static bool say(void *user, const char *line)
+{
+    const args *a = user;
+    printf("%s\n", line);
+    fflush(stdout); /* every line took seconds */
+    return !*a->stop;
+}
+
+u3d_status cmd_tune(const args *a)
+{
+    u3d_backend *b;
+    double seconds = DEFAULT_S;
+    args own = *a;
+    if (a->time) U3D_TRY(args_seconds("--time", a->time, &seconds));
+    U3D_TRY(args_open_backend(a, &b));
+    u3d_status status = u3d_backend_tune(b, seconds, say, &own);
+    u3d_backend_close(b);
+    return status;
+}
