@@ -11,7 +11,7 @@
  * arXiv:1603.07285. */
 #include <inttypes.h>
 
-#include "engine/graph/graph.h"
+#include "engine/ops/op_grad.h"
 #include "engine/ops/op_rules.h"
 
 static u3d_status conv3d_infer(u3d_op_desc *d)

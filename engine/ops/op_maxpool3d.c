@@ -9,7 +9,7 @@
  * y; a byte holds it while a window has at most 256 voxels. */
 #include <inttypes.h>
 
-#include "engine/graph/graph.h"
+#include "engine/ops/op_grad.h"
 #include "engine/ops/op_rules.h"
 
 enum { POOL_MAX_WINDOW = 256 };

@@ -15,7 +15,7 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "engine/graph/graph.h"
+#include "engine/ops/op_grad.h"
 #include "engine/ops/op_rules.h"
 
 static u3d_status norm_check_attr(const u3d_op_desc *d)

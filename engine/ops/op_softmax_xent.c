@@ -9,7 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "engine/graph/graph.h"
+#include "engine/ops/op_grad.h"
 #include "engine/ops/op_rules.h"
 
 static u3d_status softmax_infer(u3d_op_desc *d)

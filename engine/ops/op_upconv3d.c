@@ -10,7 +10,7 @@
  * costs elements(x) * CO * KD*KH*KW multiplications and additions. */
 #include <inttypes.h>
 
-#include "engine/graph/graph.h"
+#include "engine/ops/op_grad.h"
 #include "engine/ops/op_rules.h"
 
 static u3d_status upconv3d_infer(u3d_op_desc *d)

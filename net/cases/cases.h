@@ -4,6 +4,7 @@
 #define U3D_NET_CASES_H
 
 #include "io/dataset.h"
+#include "net/volume/facts.h"
 #include "net/volume/intensity.h"
 #include "net/volume/labels.h"
 #include "net/volume/resample.h"
@@ -18,16 +19,6 @@ typedef struct u3d_cases_opts {
     uint64_t memory_limit; /* bytes that resampling one case may take; 0: the machine's */
     u3d_resampling resampling; /* voxels that all cases are brought to; spacing 0: u3d_resample_target of them */
 } u3d_cases_opts;
-
-/* What prediction checks its input against; stored in the model. */
-typedef struct u3d_data_facts {
-    int32_t channels;
-    double spacing[3];      /* z, y, x: what cases were resampled to, or the median of their own */
-    char spacing_why[160];  /* where it comes from; "" where nothing is resampled           */
-    int orientation[3];     /* of the first case, as u3d_volume_orientation; zeros unknown */
-    double size[3];         /* median voxels, z, y, x                                      */
-    bool sparse;            /* most voxels are unlabelled; not stored                      */
-} u3d_data_facts;
 
 typedef struct u3d_case_data {
     u3d_volume *image; /* f32 normalised                                             */

@@ -6,6 +6,7 @@
 #include <cjson/cJSON.h>
 
 #include "engine/run/optim.h"
+#include "net/config/config_value.h"
 
 enum { U3D_MAX_LEVELS = 7, U3D_MAX_LABELS = 254, U3D_MAX_CHANNELS = 64, U3D_LIST_CAP = 256 };
 
@@ -117,13 +118,5 @@ u3d_status u3d_config_to_json(const u3d_config *c, cJSON **out);   /* every key,
 u3d_status u3d_config_from_json(u3d_config *c, const cJSON *json, const char *where);
 u3d_status u3d_config_print_help(FILE *f);                         /* the table, for --help */
 char *u3d_config_value_text(const u3d_config *c, const char *key); /* owned by the caller; NULL unknown */
-
-/* "1x1x2.5" (x,y,z) or "1,1,2.5" -> z, y, x; three numbers above 0. */
-u3d_status u3d_parse_spacing(const char *text, double zyx[3]);
-/* The text that it reads back exactly, x,y,z. */
-void u3d_spacing_text(const double zyx[3], char *buf, size_t cap);
-
-/* "132x132x116" (x,y,z) or "132,132,116" -> z, y, x. */
-u3d_status u3d_parse_size(const char *text, const char *what, int64_t zyx[3]);
 
 #endif

@@ -34,14 +34,12 @@ typedef struct u3d_config_key {
 extern const u3d_config_key u3d_config_keys[];
 extern const int u3d_config_n_keys;
 
-/* "key=value" texts of a preset, ended by NULL; NULL if there is no such preset. */
-const char *const *u3d_config_preset_keys(const char *name);
-
 const u3d_config_key *u3d_config_find_key(const char *name); /* NULL if unknown */
-/* The value as the text that u3d_config_set_key reads back exactly; returns buf. */
-const char *u3d_config_key_text(const u3d_config *c, const u3d_config_key *key, char *buf, size_t cap);
 
-/* "1,2,2.5" -> numbers; *n of them, at most cap. U3D_E_ARG: not such a list. */
-u3d_status u3d_config_number_list(const char *text, double *numbers, int cap, int *n);
+/* Reads a value by the key's kind and range and stores it at `at`, which stays as it was if the value is not legal
+ * (U3D_E_ARG names the key and what is legal). */
+u3d_status u3d_key_read(const u3d_config_key *key, const char *text, void *at);
+/* Writes the value at `at` as the text that u3d_key_read reads back exactly; returns buf. */
+const char *u3d_key_text(const u3d_config_key *key, const void *at, char *buf, size_t cap);
 
 #endif

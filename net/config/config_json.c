@@ -34,11 +34,11 @@ u3d_status u3d_config_to_json(const u3d_config *c, cJSON **out)
             break;
         case U3D_KEY_REAL:
             good = json_add_real(json, key->name, *(const double *)at,
-                                 u3d_config_key_text(c, key, buf, sizeof buf));
+                                 u3d_key_text(key, at, buf, sizeof buf));
             break;
         case U3D_KEY_BOOL: good = cJSON_AddBoolToObject(json, key->name, *(const bool *)at); break;
         default:
-            good = cJSON_AddStringToObject(json, key->name, u3d_config_key_text(c, key, buf, sizeof buf));
+            good = cJSON_AddStringToObject(json, key->name, u3d_key_text(key, at, buf, sizeof buf));
             break;
         }
     }

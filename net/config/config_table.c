@@ -1,15 +1,14 @@
-/* The table of settings, and the presets as lists of its values.
+/* The table of settings.
  *
- * A row says everything about a key: where it is stored, its default, its range and one line of help.
- * Reading, writing, --help and the copy inside a model walk this table (config.c, config_json.c); relations
- * between keys are in config_check.c. Key "augment" stands for a list of other keys. Defaults are nnU-Net's
- * network, loss and optimizer (Isensee et al. 2021) without what it does around them; the
- * presets follow Cicek et al. 2016 where the paper says something, and the authors' released solver where it
- * does not. */
+ * A row says everything about a key: where it is stored, its default, its range and one line of help. Reading,
+ * writing, --help and the copy inside a model walk this table (config.c, config_json.c); relations between keys
+ * are checked in net/model/config_check.c. Some keys, such as "augment", stand for a list of other keys. The defaults
+ * are nnU-Net's network, loss and optimizer (Isensee et al. 2021); presets change them (config_preset.c). */
 #include <stddef.h>
 #include <string.h>
 
 #include "net/config/config_impl.h"
+#include "net/config/config_value.h"
 
 static const char *const words_double[] = {"before-pool", "at-start", NULL};
 static const char *const words_norm[] = {"none", "batch", "instance", NULL};
@@ -87,7 +86,7 @@ static u3d_status table_check_weights(const char *text)
     if (strcmp(text, "auto") == 0 || strcmp(text, "none") == 0) return U3D_OK;
     double weight[U3D_MAX_LABELS], sum = 0;
     int n = 0;
-    if (u3d_config_number_list(text, weight, U3D_MAX_LABELS, &n) != U3D_OK)
+    if (u3d_parse_numbers(text, weight, U3D_MAX_LABELS, &n) != U3D_OK)
         return u3d_fail(U3D_E_ARG, "expected none, auto, or one number per label such as 1,2,2");
     for (int i = 0; i < n; i++) {
         if (weight[i] < 0 || weight[i] > 1e6)
@@ -281,41 +280,9 @@ const u3d_config_key u3d_config_keys[] = {
 
 const int u3d_config_n_keys = (int)(sizeof u3d_config_keys / sizeof u3d_config_keys[0]);
 
-/* Cicek et al. 2016: levels, widths, padding, input size, 70,000 iterations, batch 1, weighted cross-entropy,
- * Caffe's SGD. Learning rate and momentum are from the derived public solver (arXiv:1704.06382), which names
- * a step schedule without its factor: constant here. Gradients are clipped as in all our networks: without
- * normalisation one sample too large ends a run otherwise (one of the first six on real slices, at step 51).
- * Batch-normalised ones stayed below the limit in every run looked at. `labels` and `channels` stay 0 (from the data); who
- * describes the network without data puts the paper's 3 and 3 there. */
-#define PAPER                                                                                                \
-    "levels=4", "base=32", "convs=2", "max_width=0", "double=before-pool", "norm=none",                      \
-        "norm_statistics=tile", "activation=relu", "padding=valid", "kernel=3x3x3", "pool=2x2x2",            \
-        "patch=132x132x116", "batch=1", "foreground_share=0", "intensity=zscore", "augment=paper",           \
-        "loss=ce", "class_weights=auto", "optimizer=sgd", "lr=0.01", "momentum=0.99", "nesterov=false",                 \
-        "weight_decay=0", "schedule=constant", "average=0", "iterations=70000"
-
-static const char *const preset_paper[] = {PAPER, NULL};
-static const char *const preset_paper_bn[] = {PAPER, "norm=batch", NULL};
-/* The 2D baseline: the same layout on single slices. */
-static const char *const preset_paper2d[] = {PAPER, "norm=batch", "plane=xy", NULL};
-/* What --net auto does not plan from the data (autoplan.c), where it leaves the defaults. Its augmentation and
- * deep supervision are nnU-Net's, its optimizer is not, for runs of minutes on a CPU: after 480 iterations on hippocampus mean Dice 0.87 where
- * nnU-Net's SGD had 0.79 (31 training cases set apart). */
-static const char *const preset_auto[] = {"resample=auto",         "augment=nnunet", "deep_supervision=all",
-                                          "foreground_share=0.67", "optimizer=adam", "lr=0.002",
-                                          "momentum=0.9",          "average=0.99",   NULL};
-
-static const struct {
-    const char *name;
-    const char *const *keys;
-} presets[] = {{"paper", preset_paper},
-               {"paper-bn", preset_paper_bn},
-               {"paper2d", preset_paper2d},
-               {"auto", preset_auto}};
-
-const char *const *u3d_config_preset_keys(const char *name)
+const u3d_config_key *u3d_config_find_key(const char *name)
 {
-    for (size_t i = 0; i < sizeof presets / sizeof presets[0]; i++)
-        if (strcmp(presets[i].name, name) == 0) return presets[i].keys;
+    for (int i = 0; i < u3d_config_n_keys; i++)
+        if (strcmp(u3d_config_keys[i].name, name) == 0) return &u3d_config_keys[i];
     return NULL;
 }

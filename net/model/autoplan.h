@@ -3,7 +3,7 @@
 #define U3D_NET_AUTOPLAN_H
 
 #include "engine/plan/backend.h"
-#include "net/cases/cases.h"
+#include "net/volume/facts.h"
 #include "net/config/config.h"
 
 /* Fills the keys that --net auto leaves open. `set`: "key=value" that the user set; these keys stay.

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "net/config/config_impl.h"
+#include "net/config/config.h"
 #include "net/model/unet3d.h"
 
 static u3d_status check_patch(const u3d_config *c)
@@ -59,7 +59,7 @@ static u3d_status check_weights(const u3d_config *c)
         return U3D_OK;
     double weight[U3D_MAX_LABELS];
     int n = 0;
-    U3D_TRY(u3d_config_number_list(c->class_weights, weight, U3D_MAX_LABELS, &n));
+    U3D_TRY(u3d_parse_numbers(c->class_weights, weight, U3D_MAX_LABELS, &n));
     if (n == c->labels) return U3D_OK;
     return u3d_fail(U3D_E_ARG, "class_weights has %d numbers for %lld labels", n, (long long)c->labels);
 }

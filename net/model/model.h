@@ -5,7 +5,9 @@
 
 #include "engine/run/params.h"
 #include "io/checkpoint.h"
-#include "net/cases/cases.h"
+#include "net/volume/facts.h"
+#include "net/volume/intensity.h"
+#include "net/volume/labels.h"
 #include "net/config/config.h"
 
 typedef struct u3d_model {

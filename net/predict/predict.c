@@ -9,6 +9,7 @@
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "net/model/postprocess.h"
+#include "net/cases/cases.h"
 #include "net/predict/predict_impl.h"
 #include "net/predict/progress.h"
 

@@ -4,7 +4,15 @@
 #define U3D_NET_FEEDER_H
 
 #include "net/sample/augment.h"
-#include "net/volume/patch.h"
+#include "engine/base/tensor.h"
+#include "net/sample/choose.h"
+
+/* A batch of patches, cut and augmented. */
+typedef struct u3d_patch {
+    int64_t index;      /* which batch: 0, 1, ...                        */
+    u3d_tensor *image;  /* f32 [N, D, H, W, C]                           */
+    u3d_tensor *label;  /* u8  [N, d, h, w], the network's output size   */
+} u3d_patch;
 
 typedef struct u3d_feeder_opts {
     u3d_patch_opts patch;

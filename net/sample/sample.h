@@ -3,6 +3,7 @@
 #define U3D_NET_SAMPLE_H
 
 #include "net/sample/augment.h"
+#include "net/sample/choose.h"
 #include "net/volume/patch.h"
 
 /* How patches are chosen and cut for a network of these input and output sizes: outside of a volume valid

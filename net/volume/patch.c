@@ -1,11 +1,13 @@
-/* Stations 3 and 4 of training, station 3 of prediction: where to cut, and cutting.
+/* Station 4 of training and station 3 of prediction: a box is cut out of a volume.
  *
- * Before: normalised volumes and a sample number; after: a contiguous patch. A box may reach over the volume:
- * the outside is mirrored about the edge voxel (valid networks, the paper) or zero, which is the mean after
- * normalising (same-padded networks). Rows are copied as one run where they lie inside. */
+ * Before: a normalised volume and a box; after: a contiguous patch. A box may reach beyond the volume: voxels
+ * outside are mirrored about the edge voxel (networks with valid convolutions, as in the paper) or zero, which
+ * is the mean after normalisation (same-padded networks). Where a row lies inside the volume, it is copied in one run. */
 #include "net/volume/patch.h"
 
 #include <string.h>
+
+#include "net/volume/labels.h"
 
 int64_t u3d_mirror_index(int64_t i, int64_t n)
 {
@@ -60,68 +62,4 @@ void u3d_patch_cut_label(const u3d_volume *label, const u3d_box *box, u3d_border
     U3D_ASSERT(label->dtype == U3D_U8 && label->channels == 1, "dtype %d, %d channels", (int)label->dtype,
                (int)label->channels);
     patch_cut(label->data, label->size, 1, box, border, U3D_UNLABELED, out);
-}
-
-/* Uniformly one of the cases with labelled voxels; -1: none has any. */
-static int patch_choose_case(const u3d_cases *c, u3d_rng *rng)
-{
-    int n = u3d_cases_count(c), usable = 0;
-    for (int i = 0; i < n; i++) usable += u3d_cases_voxels(c, i, -1) > 0;
-    if (usable == 0) return -1;
-    int64_t left = u3d_rng_below(rng, usable);
-    for (int i = 0; i < n; i++)
-        if (u3d_cases_voxels(c, i, -1) > 0 && left-- == 0) return i;
-    return -1;
-}
-
-/* Uniformly one of the foreground classes of case i; -1: it has none. */
-static int patch_choose_class(const u3d_cases *c, int i, u3d_rng *rng)
-{
-    const u3d_labels *labels = u3d_cases_labels(c);
-    int first = labels->background ? 1 : 0, present = 0;
-    for (int k = first; k < labels->n; k++) present += u3d_cases_voxels(c, i, k) > 0;
-    if (present == 0) return -1;
-    int64_t left = u3d_rng_below(rng, present);
-    for (int k = first; k < labels->n; k++)
-        if (u3d_cases_voxels(c, i, k) > 0 && left-- == 0) return k;
-    return -1;
-}
-
-/* Along one axis: box start for a centre voxel. */
-static int64_t patch_place(int64_t centre, int64_t box, int64_t size, u3d_border border)
-{
-    int64_t start = centre - box / 2;
-    if (border == U3D_BORDER_MIRROR) return start;
-    if (size <= box)
-        return -((box - size) / 2); /* smaller than the network's input: centred, as in prediction */
-    if (start > size - box) start = size - box;
-    return start < 0 ? 0 : start;
-}
-
-/* The same where the box roams: the voxel anywhere in it. A volume that is smaller lies anywhere in the box.
- */
-static int64_t patch_roam(int64_t voxel, int64_t box, int64_t size, u3d_rng *rng)
-{
-    const int64_t start = voxel - u3d_rng_below(rng, box);
-    const int64_t low = size < box ? size - box : 0, high = size > box ? size - box : 0;
-    return start < low ? low : start > high ? high : start;
-}
-
-u3d_status u3d_patch_choose(u3d_cases *c, const u3d_patch_opts *o, uint64_t seed, int64_t k, int *case_index,
-                            u3d_box *in, int64_t voxel[3])
-{
-    u3d_rng rng = u3d_rng_at(seed, U3D_RNG_PATCH, (uint64_t)k);
-    int i = patch_choose_case(c, &rng);
-    if (i < 0)
-        return u3d_fail(U3D_E_ARG, "none of the %d training cases has a labelled voxel", u3d_cases_count(c));
-    int class = u3d_rng_uniform(&rng) < o->foreground_share ? patch_choose_class(c, i, &rng) : -1;
-    U3D_TRY(u3d_cases_locate(c, i, class, u3d_rng_below(&rng, u3d_cases_voxels(c, i, class)), voxel));
-    const int64_t *size = u3d_cases_size(c, i);
-    for (int a = 0; a < 3; a++) {
-        in->size[a] = o->in[a];
-        in->start[a] = o->roam ? patch_roam(voxel[a], o->in[a], size[a], &rng)
-                               : patch_place(voxel[a], o->in[a], size[a], o->border);
-    }
-    *case_index = i;
-    return U3D_OK;
 }
