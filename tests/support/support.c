@@ -1,4 +1,4 @@
-/* What the test programs share. */
+/* Functions shared by the test programs; see support.h. */
 #include "tests/support/support.h"
 
 #include <ftw.h>
@@ -18,14 +18,14 @@ uint64_t u3d_test_seed(void)
     const char *text = u3d_env_get(U3D_ENV_SEED);
     seed = text ? strtoull(text, NULL, 0) : U3D_TEST_SEED;
     if (!seed) seed = 1;
-    printf("seed %llu (U3D_SEED replays another)\n", (unsigned long long)seed);
+    printf("seed %llu (U3D_SEED sets another)\n", (unsigned long long)seed);
     return seed;
 }
 
 void u3d_test_status(u3d_status status, u3d_status expected, const char *what, const char *file, int line)
 {
     if (status == expected) return;
-    print_error("%s\n  gave status %d, expected %d: %s\n", what, status, expected,
+    print_error("%s\n  returned status %d, expected %d: %s\n", what, status, expected,
                 status == U3D_OK ? "(no error)" : u3d_error_text());
     _fail(file, line);
 }
@@ -70,12 +70,13 @@ u3d_backend *u3d_test_backend(const char *name, const char *isa, int threads)
     u3d_status status = u3d_backend_open(name, &(u3d_backend_opts){.threads = threads}, &b);
     if (isa) unsetenv("U3D_CPU_ISA");
     if (status == U3D_OK) return b;
-    print_error("open %s %s: %s\n", name, isa ? isa : "", u3d_error_text());
+    print_error("cannot open backend %s %s: %s\n", name, isa ? isa : "", u3d_error_text());
     exit(1);
 }
 
-/* Ends the program, as ctest counts skipped, where U3D_CPU_ISA names code that this build has and this machine
- * cannot run. Other wrong names fail when the backend is opened. */
+/* Ends the program with exit status 77, which ctest reports as skipped, if U3D_CPU_ISA names an instruction
+ * set that this build supports but this machine does not. Any other wrong name is an error when the backend
+ * is opened. */
 static void skip_without_isa(void)
 {
     const char *wanted = u3d_env_get(U3D_ENV_CPU_ISA);
