@@ -27,8 +27,7 @@ void u3d_test_status(u3d_status status, u3d_status expected, const char *what, c
 #define assert_status(expr, expect) u3d_test_status((expr), (expect), #expr, __FILE__, __LINE__)
 
 /* Makes a new folder below $TMPDIR or /tmp and returns its path. The caller must give the path to
- * u3d_test_dir_done, which frees it and, unless U3D_KEEP is set, deletes the folder with everything inside.
- */
+ * u3d_test_dir_done, which frees it and, unless U3D_KEEP is set, deletes the folder and all its contents. */
 char *u3d_test_dir(void);
 void u3d_test_dir_done(char *dir);
 char *u3d_test_path(const char *dir, const char *name); /* "dir/name"; caller: u3d_free */

@@ -126,8 +126,7 @@ static u3d_status fill_norm(u3d_op_data *d, u3d_rng *r)
     if (s->op == U3D_OP_NORM_TABLE) fill_variances(r, &s->in[0], d->in[0]);
     if (s->op == U3D_OP_NORM && s->attr.norm.use_running) fill_variances(r, &s->in[3], d->in[3]);
     if (s->op != U3D_OP_NORM_BACK) return U3D_OK;
-    /* norm requires a bias, which norm_back does not have. The gain takes its place: stats depend on neither.
-     */
+    /* norm requires a bias, which norm_back does not have. The gain takes its place; stats need neither. */
     U3D_TRY(fill_from_op(d, U3D_OP_NORM, (const int[]){1, 2, 2}, 3, 2, 1, d->in[3]));
     if (s->attr.norm.act) fill_act_table(d);
     return U3D_OK;
