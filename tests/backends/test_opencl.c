@@ -227,7 +227,7 @@ static void test_cache(void **state)
     copy_works();
     patch_byte(file, 0);
     copy_works();
-    patch_byte(file, 8); /* the length */
+    patch_byte(file, 8); /* in the field that holds the length */
     copy_works();
     assert_int_equal(truncate(file, 11), 0);
     copy_works();

@@ -145,7 +145,7 @@ static void test_coverage(void **state)
         for (int k = 0; k < i; k++)
             if (u3d_op_cases[k].op == u3d_op_cases[i].op &&
                 strcmp(u3d_op_cases[k].tag, u3d_op_cases[i].tag) == 0)
-                fail_msg("two cases of %s are tagged %s", u3d_op_info_get(u3d_op_cases[i].op)->name,
+                fail_msg("two cases of %s have the tag %s", u3d_op_info_get(u3d_op_cases[i].op)->name,
                          u3d_op_cases[i].tag);
     }
     for (int op = 0; op < U3D_OP_COUNT; op++) {
@@ -196,7 +196,7 @@ static int open_devices(void **state)
                 if (isa->usable())
                     cpu_add(isa->name);
                 else
-                    print_message("skipped: this machine cannot run the CPU's %s code\n", isa->name);
+                    print_message("skipped: this machine does not support %s\n", isa->name);
         } else if (vt->list(&caps, 1, &n) == U3D_OK && n > 0) {
             other_add(vt->name);
         } else {

@@ -151,7 +151,8 @@ static void same_block(const ready *a, const ready *b, u3d_block block)
         assert_ok(u3d_tensor_new("y", info->type, &y));
         assert_ok(u3d_params_download(a->params, block, i, x));
         assert_ok(u3d_params_download(b->params, block, i, y));
-        if (memcmp(x->data, y->data, u3d_type_bytes(&info->type)) != 0) fail_msg("%s differs", info->name);
+        if (memcmp(x->data, y->data, u3d_type_bytes(&info->type)) != 0)
+            fail_msg("parameter %s differs", info->name);
         u3d_tensor_free(x);
         u3d_tensor_free(y);
     }
@@ -254,13 +255,13 @@ static void stale_values_are_refused(void **state)
     (void)state;
     net s = net_new();
     ready r = ready_new(&s, (u3d_plan_opts){0});
-    assert_status(u3d_exec_run(r.exec), U3D_E_ARG); /* never fed */
+    assert_status(u3d_exec_run(r.exec), U3D_E_ARG); /* the inputs were never fed */
     step(&s, r.exec);
-    assert_status(u3d_exec_run(r.exec), U3D_E_ARG); /* not fed again */
+    assert_status(u3d_exec_run(r.exec), U3D_E_ARG); /* the inputs were not fed again */
     assert_non_null(strstr(u3d_error_text(), "'image'"));
     step(&s, r.exec);
     u3d_tensor *logits = random_tensor(s.graph, s.logits, 4);
-    assert_status(u3d_exec_fetch(r.exec, s.logits, logits), U3D_E_ARG); /* a temporary */
+    assert_status(u3d_exec_fetch(r.exec, s.logits, logits), U3D_E_ARG); /* logits is a temporary */
     feed(&s, r.exec);
     assert_status(u3d_exec_fetch(r.exec, s.loss, s.loss_t), U3D_E_ARG); /* inputs may have overwritten it */
     u3d_tensor_free(logits);

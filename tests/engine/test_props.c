@@ -90,7 +90,7 @@ static const u3d_op_case *sibling(const u3d_op_case *c, u3d_op op)
 {
     for (int i = 0; i < u3d_op_case_count; i++)
         if (u3d_op_cases[i].op == op && strcmp(u3d_op_cases[i].tag, c->tag) == 0) return &u3d_op_cases[i];
-    fail_msg("no case of %s is tagged %s", u3d_op_info_get(op)->name, c->tag);
+    fail_msg("no case of %s has the tag %s", u3d_op_info_get(op)->name, c->tag);
     return NULL;
 }
 

@@ -32,10 +32,10 @@ void u3d_test_status(u3d_status status, u3d_status expected, const char *what, c
 
 char *u3d_test_dir(void)
 {
-    const char *base = getenv("TMPDIR"); /* the system's variable, not one of ours */
+    const char *base = getenv("TMPDIR"); /* a variable of the system, not of u3d */
     char *dir = u3d_format("%s/u3d-test-XXXXXX", base && *base ? base : "/tmp");
     if (!dir || !mkdtemp(dir)) {
-        print_error("cannot make a temporary folder\n");
+        print_error("cannot create a temporary folder\n");
         exit(1);
     }
     return dir;
@@ -50,7 +50,7 @@ static int dir_remove(const char *path, const struct stat *st, int kind, struct 
 void u3d_test_dir_done(char *dir)
 {
     if (u3d_env_get(U3D_ENV_KEEP))
-        printf("kept %s\n", dir);
+        printf("kept folder %s\n", dir);
     else
         nftw(dir, dir_remove, 16, FTW_DEPTH | FTW_PHYS);
     u3d_free(dir);
@@ -83,7 +83,7 @@ static void skip_without_isa(void)
     const cpu_isa *isa;
     for (int i = 0; wanted && (isa = cpu_isa_at(i)) != NULL; i++) {
         if (strcmp(isa->name, wanted) != 0 || isa->usable()) continue;
-        printf("skipped: this machine cannot run the CPU's %s code\n", wanted);
+        printf("skipped: this machine does not support %s\n", wanted);
         exit(77);
     }
 }
@@ -101,7 +101,7 @@ void u3d_test_need_device(const char *name)
     u3d_caps caps;
     int n = 0;
     if (vt && vt->list(&caps, 1, &n) == U3D_OK && n > 0) return;
-    printf("skipped: no device for backend %s: %s\n", name, vt ? u3d_error_text() : "not in this build");
+    printf("skipped: no device for backend %s: %s\n", name, vt ? u3d_error_text() : "not part of this build");
     exit(77);
 }
 
@@ -128,6 +128,6 @@ void u3d_test_near(const char *what, const float *got, const float *want, int64_
     if (d.rms <= tol) return;
     char text[256];
     u3d_type flat = u3d_type_f32(1, &n);
-    fail_msg("%s: %s (limit %.1e, size of reference %.3g)", what,
+    fail_msg("%s: %s (limit %.1e, rms of the reference %.3g)", what,
              u3d_test_diff_text(&d, &flat, "", text, sizeof text), tol, rms_of_f32(want, n));
 }

@@ -30,7 +30,8 @@ void u3d_test_set_name_channel(u3d_test_set *s, const char *name);
 u3d_status u3d_test_set_open(const u3d_test_set *s, u3d_intensity intensity, const u3d_cases_opts *o,
                              u3d_cases **out);
 
-double u3d_test_voxel_mix(int64_t z, int64_t y, int64_t x, const void *unused); /* 0 .. 65535, well mixed */
+double u3d_test_voxel_mix(int64_t z, int64_t y, int64_t x,
+                          const void *unused); /* pseudo-random, 0 to 65535 */
 
 /* Voxels with the values of a list, picked pseudo-randomly by position. */
 typedef struct u3d_test_list {

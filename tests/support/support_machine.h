@@ -6,7 +6,7 @@
 #include "net/model/unet3d.h"
 
 typedef struct u3d_test_machine {
-    u3d_unet3d net; /* made by the caller */
+    u3d_unet3d net; /* built by the caller */
     u3d_plan *plan;
     u3d_params *params;
     u3d_arena *arena;

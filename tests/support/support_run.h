@@ -27,6 +27,7 @@ typedef struct u3d_test_run {
  * iterations. */
 void u3d_test_run_new(u3d_test_run *f, int n, u3d_test_voxel label);
 void u3d_test_run_done(u3d_test_run *f);
-u3d_status u3d_test_run_train(const u3d_test_run *f, int threads, u3d_train_result *r); /* on the CPU */
+/* Trains on the CPU with f->o. */
+u3d_status u3d_test_run_train(const u3d_test_run *f, int threads, u3d_train_result *r);
 
 #endif
