@@ -1,5 +1,5 @@
 /* Max pooling and its gradient for channel counts that fill vectors. The maximum and its index stay in
- * registers while the loop goes through the voxels of a window, and every array is read or written once. */
+ * registers while the loop goes through the voxels of a window, so that memory is read and written once. */
 #include "backends/cpu/kernels/cpu_map.h"
 #include "backends/cpu/kernels/cpu_maxpool3d.h"
 #include "backends/cpu/kernels/cpu_vec.h"

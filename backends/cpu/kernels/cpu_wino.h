@@ -97,8 +97,7 @@ static inline int64_t cpu_wino_out_cols(const cpu_wino *w)
     return w->length * w->m[2];
 }
 
-/* Columns of a strip's outputs that lie inside the map. Not positive if the strip begins beyond the row's
- * end. */
+/* Columns of a strip's outputs that lie inside the map; the last strip of a row may overhang it. */
 static inline int64_t cpu_wino_inside(const cpu_wino *w, cpu_strip s)
 {
     return cpu_min(cpu_wino_out_cols(w), w->size[2] - s.x);

@@ -22,11 +22,12 @@ enum {
     WEIGHT_FLOATS = 12 << 20,
     FRESH_FLOATS = 3 << 20,
     FEW_FLOATS = 2 << 20,
-    SHARED_FLOATS = 1 << 20,    /* planes of a shared chunk: 4 MB of the last-level cache, or as many
-                                   floats as the group's weights if those are more */
-    PRIVATE_FLOATS = 208 << 10, /* planes of a private chunk: 832 KB of 1 MB of L2 */
+    /* Planes of a shared chunk: 4 MB of the last-level cache, or as much as the group's weights if that is
+     * more. */
+    SHARED_FLOATS = 1 << 20,
+    PRIVATE_FLOATS = 208 << 10, /* planes of a private chunk: 832 KB of 1 MB of L2                     */
     PRIVATE_TILES = 4,          /* with fewer tiles, loading the weights costs more than the tiles save */
-    SHARED_LENGTH = 14          /* tiles of a strip in a shared chunk */
+    SHARED_LENGTH = 14          /* tiles of a strip in a shared chunk                                   */
 };
 
 typedef struct plan {
@@ -242,8 +243,7 @@ static void run_shared(run *r, float *weights)
     }
 }
 
-/* Part i of the next chunk's input is prefetched before plane i is multiplied, so that it arrives meanwhile.
- */
+/* Part i of the next chunk's input is prefetched before plane i is multiplied and arrives meanwhile. */
 static void private_chunk(const run *r)
 {
     const cpu_wino *w = &r->p->w;

@@ -42,7 +42,8 @@ const char *CPU_NAME(cpu_wino_refuses_f2)(const u3d_op_desc *d)
 
 /* ---- cost ---- */
 
-/* Cycles per vector, measured on Zen 4 with AVX-512, where a vector is a cache line (README.md). */
+/* Cycles per vector, measured on Zen 4 with AVX-512, where a vector is a cache line (README.md of
+ * backends/cpu). */
 static const double PER_LOAD = 13;   /* z and y transform of a column, per plane to which it is stored */
 static const double PER_RAGGED = 30; /* the same if channels do not fill vectors */
 static const double PER_X = 45;      /* x transform of a tile in one plane */
