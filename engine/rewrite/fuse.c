@@ -170,7 +170,7 @@ void fuse_sweep(u3d_graph *g)
 {
     int32_t kept = 0;
     for (int32_t node = 0; node < g->n_nodes; node++) {
-        if (g->nodes[node].n_out == 0) continue; /* it was dropped, because every op has an output */
+        if (g->nodes[node].n_out == 0) continue; /* every op has an output, so this node was dropped */
         if (kept != node) memcpy(&g->nodes[kept], &g->nodes[node], sizeof *g->nodes);
         kept++;
     }

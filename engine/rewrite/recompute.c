@@ -1,6 +1,6 @@
 /* Recomputation of maps of the forward pass if memory is short.
  *
- * Whether recomputing a map helps is measured, not guessed: the second run is put into the graph, the graph
+ * Whether recomputing a map helps is found by planning: the second run is put into the graph, the graph
  * is planned again, and if the peak is not lower, the change is undone. This also accounts for the inputs of
  * the node, which must be kept until it runs again. */
 #include "engine/rewrite/recompute.h"
@@ -70,7 +70,7 @@ static bool rerun_is_pure(const u3d_graph *g, const u3d_node *n)
     return true;
 }
 
-/* Whether the results of a node are kept over the node `peak`, where the most bytes are alive, only because
+/* Whether the results of a node are kept past node `peak`, where the most bytes are alive, only because
  * the backward pass reads them later. */
 static bool rerun_find(const u3d_graph *g, int32_t node, int32_t peak, rerun *out)
 {
