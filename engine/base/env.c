@@ -24,9 +24,9 @@ static const u3d_env_row env_rows[U3D_ENV_COUNT] = {
     [U3D_ENV_CHECK] = {"U3D_CHECK",
                        "nan: stop at the first NaN or infinity; guard: check red zones between values; all: both"},
     [U3D_ENV_IMPL] = {"U3D_IMPL", "force implementations of ops, e.g. conv3d=direct,conv3d_dw=plain"},
-    [U3D_ENV_SEED] = {"U3D_SEED", "tests: seed to use, to repeat a run whose seed was printed"},
+    [U3D_ENV_SEED] = {"U3D_SEED", "tests: repeat a run with the seed that it printed"},
     [U3D_ENV_FAIL_ALLOC] = {"U3D_FAIL_ALLOC", "tests: make the n-th allocation fail"},
-    [U3D_ENV_KEEP] = {"U3D_KEEP", "tests: 1: keep temporary files"},
+    [U3D_ENV_KEEP] = {"U3D_KEEP", "tests: set to 1 to keep temporary files"},
     [U3D_ENV_SPIN] = {"U3D_SPIN",
                       "1: do not set GOMP_SPINCOUNT=1000, which makes waiting OpenMP threads spin only briefly"},
 };

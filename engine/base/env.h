@@ -18,10 +18,10 @@ typedef enum u3d_env {
     U3D_ENV_SYNC,       /* U3D_SYNC        wait after each op                          */
     U3D_ENV_CHECK,      /* U3D_CHECK       nan, guard, all                             */
     U3D_ENV_IMPL,       /* U3D_IMPL        e.g. "conv3d=direct,conv3d_dw=plain"        */
-    U3D_ENV_SEED,       /* U3D_SEED        tests: replay a printed seed                */
+    U3D_ENV_SEED,       /* U3D_SEED        tests: seed of a run that is to be repeated */
     U3D_ENV_FAIL_ALLOC, /* U3D_FAIL_ALLOC  tests: make the n-th allocation fail        */
     U3D_ENV_KEEP,       /* U3D_KEEP        tests: keep temporary files                 */
-    U3D_ENV_SPIN,       /* U3D_SPIN        if set: how OpenMP's threads wait is kept   */
+    U3D_ENV_SPIN,       /* U3D_SPIN        if set, GOMP_SPINCOUNT is not changed       */
     U3D_ENV_COUNT
 } u3d_env;
 

@@ -1,9 +1,9 @@
 /* Status codes, and the error message that belongs to the last failure.
  *
- * Every function that can fail returns u3d_status. It also records one sentence, kept per thread, that says
- * what was attempted, on what, what was expected and what was found, and what the user can try. When a status
- * reaches main() in tools/cli/u3d.c, the program prints the message and turns the status into an exit code.
- * Code that goes on after a failure may log the message instead. */
+ * Every function that can fail returns u3d_status. On failure it also records one sentence, kept per thread,
+ * that says what was attempted, on what, what was expected and what was found, and what the user can try.
+ * When a status reaches main() in tools/cli/u3d.c, the program prints the message and turns the status into
+ * an exit code. Code that goes on after a failure may log the message instead. */
 #ifndef U3D_ENGINE_STATUS_H
 #define U3D_ENGINE_STATUS_H
 

@@ -49,8 +49,8 @@ static u3d_val autodiff_make_grad(u3d_graph *g, u3d_val v)
 
 /* Where the outputs of one gradient node go. */
 typedef struct grad_targets {
-    u3d_val into[U3D_MAX_OUT]; /* the value to write; U3D_NONE: a new temporary                    */
-    u3d_val add[U3D_MAX_OUT];  /* the gradient to which the temporary is added; U3D_NONE: no such  */
+    u3d_val into[U3D_MAX_OUT]; /* the value to write; U3D_NONE: a new temporary                     */
+    u3d_val add[U3D_MAX_OUT];  /* the gradient to which the temporary is added; U3D_NONE: not added */
     uint32_t accumulate;
 } grad_targets;
 

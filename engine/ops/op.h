@@ -161,7 +161,7 @@ typedef struct u3d_op_info {
     double (*flops)(const u3d_op_desc *d);               /* NULL: the op is memory-bound and counts 0   */
     int (*text)(const u3d_op_desc *d, char *buf, size_t cap); /* attributes, for people; NULL: none     */
     bool in_place;        /* out[0] may use the memory of in[0]                                         */
-    uint32_t updates;     /* bit i: out[i] is read and updated; the op does not overwrite it            */
+    uint32_t updates;     /* bit i: out[i] is read and updated, not replaced                            */
     uint32_t accumulates; /* bit i: out[i] supports the accumulate flag                                 */
 } u3d_op_info;
 

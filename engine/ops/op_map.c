@@ -65,7 +65,7 @@ u3d_status u3d_op_check_fused(const u3d_op_desc *d, uint32_t can)
     if (a->lazy[0] && !(can & U3D_FUSED_LAZY))
         return u3d_fail(U3D_E_ARG, "%s: input 0 cannot be a lazy map in this op", name);
     if (a->lazy[1] && !a->joined)
-        return u3d_fail(U3D_E_ARG, "%s: part 1 is lazy, but the map has 1 part only, part 0", name);
+        return u3d_fail(U3D_E_ARG, "%s: part 1 is lazy, but the map has 1 part (part 0)", name);
     if (a->moments && !(can & U3D_FUSED_MOMENTS))
         return u3d_fail(U3D_E_ARG, "%s: only conv3d has moments of its output", name);
     if (!isfinite(a->slope) || a->slope < 0.0F) {

@@ -35,11 +35,11 @@ struct u3d_exec {
     exec_kernel *kernels;
     exec_bound *bound;
     int n_kernels, n_bound;
-    int32_t *kernel_of; /* per node: index into kernels                                           */
-    u3d_span *spans;    /* per value: where it is                                                 */
-    bool *fed;          /* per value: true for an input that was fed since the last run           */
-    bool complete;      /* the last run succeeded and nothing was fed since: outputs are valid    */
-    int at;             /* during a run 2 * node before a node and 2 * node + 1 after it; else -1 */
+    int32_t *kernel_of; /* per node: index into kernels                                                */
+    u3d_span *spans;    /* per value: where it is                                                      */
+    bool *fed;          /* per value: true for an input that was fed since the last run                */
+    bool complete;      /* the last run succeeded and nothing was fed since: outputs are valid         */
+    int at;             /* 2 * node before a node, 2 * node + 1 after it; -1 if no run is in progress  */
     u3d_hook hook;
     void *user;
     bool check_nan;

@@ -72,7 +72,7 @@ static u3d_status optim_check(const u3d_optim_opts *o, const u3d_params *p)
     } else {
         U3D_TRY(optim_check_range("beta1", o->beta1, 0, 1));
         U3D_TRY(optim_check_range("beta2", o->beta2, 0, 1));
-        U3D_TRY(optim_check_range("eps", o->eps, 1e-37, INFINITY)); /* a float also holds it above 0 */
+        U3D_TRY(optim_check_range("eps", o->eps, 1e-37, INFINITY)); /* 1e-37 stays above 0 as a float */
     }
     bool ends = o->schedule == U3D_LR_POLY || o->schedule == U3D_LR_COSINE;
     if (o->warmup_steps < 0 || (ends && o->total_steps <= o->warmup_steps))

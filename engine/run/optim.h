@@ -22,12 +22,12 @@ typedef struct u3d_optim_opts {
     u3d_schedule schedule;
     double lr, momentum, beta1, beta2, eps, weight_decay;
     bool nesterov;
-    double clip_norm;     /* largest norm of the gradient; 0: no clipping                                   */
-    int64_t warmup_steps; /* in these, lr is lr * (step + 1) / (warmup_steps + 1); then the schedule begins */
-    int64_t total_steps;  /* poly (exponent 0.9) and cosine reach 0 here; warmup steps are included         */
-    int64_t step_size;    /* schedule step: lr is multiplied by step_gamma every step_size steps            */
+    double clip_norm;     /* largest norm of the gradient; 0: no clipping                         */
+    int64_t warmup_steps; /* lr times (step + 1) / (warmup_steps + 1); then the schedule begins   */
+    int64_t total_steps;  /* poly (exponent 0.9) and cosine reach 0 here; includes the warmup     */
+    int64_t step_size;    /* schedule step: lr is multiplied by step_gamma every step_size steps  */
     double step_gamma;
-    double average;       /* decay of the running average of the weights, e.g. 0.999; 0: no average         */
+    double average;       /* decay of the running average of the weights, e.g. 0.999; 0: off      */
 } u3d_optim_opts;
 
 typedef struct u3d_optim u3d_optim;
