@@ -70,8 +70,8 @@ int64_t u3d_rng_below(u3d_rng *r, int64_t n)
     return (int64_t)(x % m);
 }
 
-/* Box & Muller 1958. The second number of each pair is dropped, so that no number is kept from one draw to the
- * next. */
+/* Box & Muller 1958. The second number of each pair is dropped, so that no number is kept from one draw to
+ * the next. */
 double u3d_rng_normal(u3d_rng *r)
 {
     double u = 1.0 - u3d_rng_uniform(r); /* in (0, 1], so that its logarithm is finite */

@@ -56,7 +56,8 @@ bool u3d_grad_wanted(const u3d_graph *g, u3d_val v);
 /* Appends a node `op`, named after `n` and `suffix`, whose outputs are contributions to the gradients of
  * of[0..n_out). If of[i] is U3D_NONE or needs no gradient, output i goes into a value that nothing reads. If
  * of[i] has a gradient already, the contribution is added to it: by the op itself if it can accumulate,
- * otherwise through a temporary and a copy node that adds. If no of[i] needs a gradient, nothing is appended. */
+ * otherwise through a temporary and a copy node that adds. If no of[i] needs a gradient, nothing is
+ * appended. */
 u3d_status u3d_grad_append(u3d_graph *g, const u3d_node *n, const char *suffix, u3d_op op,
                            const u3d_attr *attr, const u3d_val *in, int n_in, const u3d_val *of, int n_out);
 
