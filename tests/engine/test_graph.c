@@ -122,7 +122,7 @@ static void test_graph_writes_are_lawful(void **state)
         case 3: u3d_graph_append(g, "copy", U3D_OP_COPY, NULL, &y, 1, 1, &x, 0); break;
         }
         static const char *const parts[] = {"written already", "must be an existing value",
-                                            "takes f32 [1, 6, 6, 6, 2]", "fed or trained"};
+                                            "is f32 [1, 6, 6, 6, 2]", "fed or trained"};
         expect_failure(g, i == 2 ? U3D_E_SHAPE : U3D_E_ARG, parts[i]);
     }
 }
