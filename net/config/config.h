@@ -76,7 +76,7 @@ typedef struct u3d_config {
     double leaky_slope;
     u3d_padding padding;
     u3d_plane plane;                          /* the plane of a 2D network; OFF: the network is 3D */
-    int32_t kernel[U3D_MAX_LEVELS][3];        /* z, y, x; text x,y,z: "3x3x3", or "3x3x1,3x3x3" finest first */
+    int32_t kernel[U3D_MAX_LEVELS][3];        /* z, y, x; text: "3x3x3", or "3x3x1,3x3x3", finest first */
     int32_t pool[U3D_MAX_LEVELS - 1][3];      /* z, y, x; pool[l] leads from level l to l+1 */
     int64_t labels, channels;                 /* 0: taken from the data */
     /* voxels */

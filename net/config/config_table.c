@@ -175,7 +175,7 @@ const u3d_config_key u3d_config_keys[] = {
     {.name = "intensity", .kind = U3D_KEY_WORD, .offset = AT(intensity), .value = "auto",
      .words = words_intensity,
      .help = "zscore: per volume; ct: clip, then mean and sd of the training set; auto: ct if channels are CT"},
-    /* Augmentation. Numbers without another source are from nnU-Net v2 (nnUNetTrainer), except that p is 0. */
+    /* Augmentation. Numbers without another source are nnU-Net v2's (nnUNetTrainer), except that p = 0. */
     {.name = "augment", .kind = U3D_KEY_WORD, .offset = AT(augment.kind), .value = "flips",
      .words = words_augment, .implied = augment_implied,
      .help = "nothing, only flips and turns, as in the paper, or as in nnU-Net; sets most of the keys below"},

@@ -4,7 +4,7 @@
  *
  *   steps[z,y,x] = min over (z',y,x) in T of |z - z'|                        two sweeps along z
  *   row[y,x]     = min over x' of ((x - x') sx)^2 + (steps[z,y,x'] sz)^2     lower envelope of parabolas
- *   distance^2   = min over y' of ((y - y') sy)^2 + row[y',x]                only for the points that ask
+ *   distance^2   = min over y' of ((y - y') sy)^2 + row[y',x]                only for the points of `from`
  *
  * The last minimum is searched from y outwards. The search ends when ((y - y') sy)^2 alone reaches the best
  * value so far. Surfaces that are compared usually lie close together, so a few rows are enough. If they lie
