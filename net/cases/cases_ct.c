@@ -10,7 +10,7 @@
 #include "engine/base/mem.h"
 #include "net/cases/cases_impl.h"
 
-enum { CT_PER_CASE = 10000, CT_TOTAL = 4000000 }; /* CT_TOTAL: at most 16 MB per channel */
+enum { CT_PER_CASE = 10000, CT_TOTAL = 4000000 }; /* CT_TOTAL: about 16 MB per channel */
 
 u3d_status u3d_ct_sample_new(int32_t channels, int n_cases, u3d_ct_sample *s)
 {
