@@ -1,3 +1,5 @@
+/* The fused forms of a map's operands, taken apart. The inputs after the plain ones come in the order: skip
+ * map, table of the map (or of up), table of skip. */
 #include "backends/opencl/cl_map.h"
 
 static cl_map_part part_of(cl_place data, const u3d_type *t)
