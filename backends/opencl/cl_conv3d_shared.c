@@ -1,4 +1,4 @@
-/* Geometry, and sums in slices. */
+/* The geometry of convolutions, and sums in slices: see cl_conv3d.h. */
 #include "backends/opencl/cl_conv3d.h"
 #include "backends/opencl/cl_rows.h"
 

@@ -29,7 +29,8 @@ typedef struct cl_gemm_at {
     uint64_t at;
 } cl_gemm_at;
 
-/* Enqueues product g with its operands at a, b, c and temp. `temp` must begin at a multiple of the device's
+/* Enqueues product g with its operands at a, b, c and temp, whose offsets must have the same remainders
+ * modulo the device's align as the offsets in g's own places. `temp` must begin at a multiple of the device's
  * align and hold cl_gemm_temp_bytes; if that is 0, it is not used. Errors: U3D_E_DEVICE, U3D_E_NOMEM. */
 u3d_status cl_gemm_run(const cl_device *dev, cl_command_queue queue, const cl_gemm *g, cl_gemm_at a,
                        cl_gemm_at b, cl_gemm_at c, cl_gemm_at temp);
