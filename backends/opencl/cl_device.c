@@ -154,7 +154,7 @@ static u3d_status no_such_device(const char *wanted, const cl_device *all, int n
         used +=
             (size_t)snprintf(list + used, sizeof list - used, "%s%d '%s'%s%s", i ? ", " : "", i, all[i].name,
                              all[i].unusable ? " not usable: " : "", all[i].unusable ? all[i].unusable : "");
-    if (wanted) return u3d_fail(U3D_E_DEVICE, "no usable device is called '%s'; there are: %s", wanted, list);
+    if (wanted) return u3d_fail(U3D_E_DEVICE, "no usable device matches '%s'; there are: %s", wanted, list);
     return u3d_fail(U3D_E_DEVICE, "no usable device; there are: %s", list);
 }
 

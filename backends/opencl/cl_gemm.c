@@ -66,6 +66,6 @@ u3d_status cl_gemm_run(const cl_device *dev, cl_command_queue queue, const cl_ge
         if (o[i].mem) cl.ReleaseMemObject(o[i].mem);
     if (code != CL_SUCCESS) return cl_fail(code, "create sub-buffers for a matrix product on %s", dev->name);
     if (done == CLBlastSuccess) return U3D_OK;
-    return clblast_fail(done, "CLBlast: matrix product %lldx%lldx%lld on %s", (long long)g->m,
-                        (long long)g->n, (long long)g->k, dev->name);
+    return clblast_fail(done, "matrix product %lldx%lldx%lld on %s", (long long)g->m, (long long)g->n,
+                        (long long)g->k, dev->name);
 }

@@ -63,7 +63,7 @@ static u3d_status measure_fma(const cl_host *h, cl_mem out, uint64_t bytes, doub
     if (code == CL_SUCCESS) code = cl.SetKernelArg(b.kernel, 2, sizeof rounds, &rounds);
     if (code == CL_SUCCESS) code = cl.SetKernelArg(b.kernel, 3, sizeof factor, &factor);
     if (code == CL_SUCCESS) code = cl.SetKernelArg(b.kernel, 4, sizeof term, &term);
-    status = code == CL_SUCCESS ? time_best(&b, &seconds) : cl_fail(code, "arguments of peak_fma");
+    status = code == CL_SUCCESS ? time_best(&b, &seconds) : cl_fail(code, "set the arguments of peak_fma");
     *gflops = 2.0 * LANES * rounds * (double)b.n / seconds * 1e-9;
 done:
     if (b.kernel) cl.ReleaseKernel(b.kernel);
@@ -79,7 +79,8 @@ static u3d_status fill(const cl_host *h, cl_mem array, uint64_t bytes)
     U3D_GO(cl_programs_kernel(h->programs, "peak", "peak_fill", NULL, &b.kernel));
     cl_int code = set_array(b.kernel, 0, array);
     if (code == CL_SUCCESS) code = cl.SetKernelArg(b.kernel, 2, sizeof n, &n);
-    status = code == CL_SUCCESS ? time_runs(&b, 1, &seconds) : cl_fail(code, "arguments of peak_fill");
+    status =
+        code == CL_SUCCESS ? time_runs(&b, 1, &seconds) : cl_fail(code, "set the arguments of peak_fill");
 done:
     if (b.kernel) cl.ReleaseKernel(b.kernel);
     return status;
@@ -97,7 +98,7 @@ static u3d_status measure_triad(const cl_host *h, const cl_mem *array, uint64_t 
     for (cl_uint i = 0; i < ARRAYS && code == CL_SUCCESS; i++) code = set_array(b.kernel, 2 * i, array[i]);
     if (code == CL_SUCCESS) code = cl.SetKernelArg(b.kernel, 6, sizeof n, &n);
     if (code == CL_SUCCESS) code = cl.SetKernelArg(b.kernel, 7, sizeof factor, &factor);
-    status = code == CL_SUCCESS ? time_best(&b, &seconds) : cl_fail(code, "arguments of peak_triad");
+    status = code == CL_SUCCESS ? time_best(&b, &seconds) : cl_fail(code, "set the arguments of peak_triad");
     *gbytes_s = (double)ARRAYS * (double)bytes / seconds * 1e-9;
 done:
     if (b.kernel) cl.ReleaseKernel(b.kernel);

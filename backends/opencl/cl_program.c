@@ -336,5 +336,5 @@ u3d_status cl_programs_kernel(cl_programs *p, const char *file, const char *name
     *out = NULL;
     U3D_TRY(find_program(p, file, defines, &handle));
     *out = cl.CreateKernel(handle, name, &code);
-    return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "kernel '%s' of kernels/%s.cl", name, file);
+    return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "create kernel '%s' of kernels/%s.cl", name, file);
 }
