@@ -2,7 +2,7 @@
  *
  *   8 bytes with the header's length (little-endian), JSON header, raw little-endian data
  *
- * The Python package of the same name reads and writes these files, too. The metadata entry "xxh64" holds a
+ * The Python package of the same name can exchange files with u3d. The metadata entry "xxh64" holds a
  * checksum (xxh64) per tensor, which is verified on loading if it is present. Source:
  * huggingface/safetensors, README "Format". */
 #ifndef U3D_IO_CHECKPOINT_H

@@ -56,8 +56,8 @@ u3d_status u3d_dataset_labels(const char *path, u3d_dataset **out);
 /* Reads fold `fold` of nnU-Net's splits_final.json: the indices of its cases, in increasing order. The caller
  * owns the arrays (u3d_free). It is an error if the dataset lacks a named case, if the fold is out of range,
  * or if a case is named twice. */
-u3d_status u3d_split_read(const char *path, int fold, const u3d_dataset *d, int **train, int *n_train, int **val,
-                          int *n_val);
+u3d_status u3d_split_read(const char *path, int fold, const u3d_dataset *d, int **train, int *n_train,
+                          int **val, int *n_val);
 /* Counts the folds of such a file. */
 u3d_status u3d_split_count(const char *path, int *n);
 /* Writes such a file with n folds. Case i is in the list "val" of fold fold[i] and in the list "train" of all

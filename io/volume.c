@@ -159,7 +159,7 @@ void u3d_volume_orientation(const u3d_volume *v, int axis[3])
         for (int w = 0; w < 3; w++)
             cosine[w][column] = length > 0 ? v->voxel_to_world[w][column] / length : 0;
     }
-    /* Picks that of the six pairings of world axes and voxel axes which has the largest sum of |cosine|. */
+    /* Of the six pairings of world axes with voxel axes, pick the one with the largest sum of |cosine|. */
     for (int order = 0; order < 6; order++) {
         double sum = 0;
         for (int w = 0; w < 3; w++) sum += fabs(cosine[w][orders[order][w]]);

@@ -34,8 +34,8 @@ u3d_status u3d_volume_new(const int64_t size[3], const double spacing[3], u3d_dt
                           u3d_volume **out);
 /* A new zeroed volume at the place of a box in `like`; `start` (z, y, x) may be negative. Its place is stored
  * in the sform, and the qform is dropped. */
-u3d_status u3d_volume_new_box(const u3d_volume *like, const int64_t start[3], const int64_t size[3], u3d_dtype dtype,
-                              int32_t channels, u3d_volume **out);
+u3d_status u3d_volume_new_box(const u3d_volume *like, const int64_t start[3], const int64_t size[3],
+                              u3d_dtype dtype, int32_t channels, u3d_volume **out);
 void u3d_volume_free(u3d_volume *v);
 int64_t u3d_volume_voxels(const u3d_volume *v);
 
@@ -43,8 +43,8 @@ int64_t u3d_volume_voxels(const u3d_volume *v);
  * between their corner voxels, measured in voxels of a. U3D_E_FORMAT: the sizes differ, or the distance is
  * more than 1 voxel. The caller should warn if it is more than 0.01. `a_name` and `b_name` are for the
  * message. */
-u3d_status u3d_volume_same_grid(const u3d_volume *a, const char *a_name, const u3d_volume *b, const char *b_name,
-                                double *off_by);
+u3d_status u3d_volume_same_grid(const u3d_volume *a, const char *a_name, const u3d_volume *b,
+                                const char *b_name, double *off_by);
 
 /* Finds the voxel axis (0 x, 1 y, 2 z) that is closest to each world axis w: 0 (left to right), 1 (posterior
  * to anterior), 2 (inferior to superior). axis[w] is the sign times (voxel axis + 1), so -3..-1 or 1..3. All

@@ -2,7 +2,7 @@
  *
  * One in-order queue computes, so that calls take effect in the order in which they were made; transfers have
  * a queue of their own (cl_transfer.c). Only alloc, release, download, collect, sync and close wait for the
- * device; an upload waits only if all of its staging memory is still in use. */
+ * device; an upload waits only if its staging slot is still in use. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,4 @@
-/* Matrix products by CLBlast. Its temporary memory always comes from the caller, so that the planner knows
- * it.
+/* Matrix products by CLBlast. Its temporary memory always comes from the caller and is therefore planned.
  *
  * The way in which CLBlast 1.5 computes a product decides how it is called here:
  *   - Small products (m n k below a threshold that belongs to the device's parameters) use one "direct"
@@ -10,9 +9,9 @@
  *     can be given.
  *   - Sizes and offsets reach the kernels as 32-bit int.
  * So every operand is passed as a sub-buffer that begins where the operand begins, however large the memory
- * around it is. And the row-major product c = op(a) op(b) is requested as the column-major product c' =
- * op(b)' op(a)': then b and c already have the storage order that the tiled kernel needs, and so does a if it
- * is stored as [k, m] (trans_a). A long a that is stored as [m, k] costs one copy. */
+ * around it is. And the row-major product c = op(a) op(b) is requested as the column-major product
+ * c' = op(b)' op(a)': then b and c already have the storage order that the tiled kernel needs, and so does a
+ * if it is stored as [k, m] (trans_a). A long a that is stored as [m, k] costs one copy. */
 #ifndef U3D_BACKENDS_OPENCL_CL_GEMM_H
 #define U3D_BACKENDS_OPENCL_CL_GEMM_H
 

@@ -1,5 +1,5 @@
-/* Prepared ops: builds the steps of a job and enqueues them. Also the open device as cl_backend.c,
- * cl_transfer.c, cl_peak.c and cl_tune.c share it. */
+/* Prepared ops: builds the steps of a job and enqueues them. cl_host is the open device, which cl_backend.c,
+ * cl_transfer.c, cl_peak.c and cl_tune.c share. */
 #ifndef U3D_BACKENDS_OPENCL_CL_JOB_H
 #define U3D_BACKENDS_OPENCL_CL_JOB_H
 

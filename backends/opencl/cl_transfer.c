@@ -3,7 +3,7 @@
  * collected.
  *
  * A staging slot grows to the largest piece that passes through it. That happens in the first iterations of a
- * training; after them nothing is allocated. */
+ * training; after them uploads allocate nothing. */
 #include "backends/opencl/cl_transfer.h"
 
 #include <string.h>

@@ -4,9 +4,9 @@
  *   ADJOINT 0 (conv3d, upconv3d_dx):   i = o * stride - pad + k
  *   ADJOINT 1 (conv3d_dx, upconv3d):   i * stride = o + pad - k, only for k with a solution i
  *
- * Positions i outside the map count as zero. Gradients use the transposed weights: with WEIGHT_T 1, w is [k,
- * co, ci]. A work-item owns WIDE channels of one voxel. It first sums over the channels of each tap and then
- * over the taps, which keeps rounding errors small.
+ * Positions i outside the map count as zero. Gradients use the transposed weights: with WEIGHT_T 1, w is
+ * [k, co, ci]. A work-item owns WIDE channels of one voxel. It first sums over the channels of each tap and
+ * then over the taps, which keeps rounding errors small.
  *
  *   WIDE   4 if out_c is a multiple of 4, otherwise 1 */
 #include "vec.clh"

@@ -3,9 +3,9 @@
  *   dw[m, co] = sum over samples and voxels v of y of  a[v, m] * dy[v, co],     m: (tap, ci)
  *   a[v, (tap, ci)] = map[v's position - pad + tap, ci], zero outside the map
  *
- * The voxels of a sample are split into slices, in the same way for every sample. Slice s writes part[s, m,
- * co], and add_slices then adds the slices to dw. Axis 0 of the groups: tile of dw, with columns fastest;
- * axis 1: slice.
+ * The voxels of a sample are split into slices, in the same way for every sample. Slice s writes
+ * part[s, m, co], and add_slices then adds the slices to dw. Axis 0 of the groups: tile of dw, with columns
+ * fastest; axis 1: slice.
  *
  * A work-item reads the same (tap, ci) and the same co throughout.
  *

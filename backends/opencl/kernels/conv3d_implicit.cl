@@ -13,8 +13,9 @@
  * several parts, y is the workspace and add_slices adds the parts.
  *
  *   VEC      4 if the map's channels can be read by four, otherwise 1 (map.clh)
- *   WIDE     4 if out_c is a multiple of 4, otherwise 1; with FLIP it equals VEC, as the weights are read
- *   along ci
+ *   WIDE     4 if out_c is a multiple of 4, otherwise 1; with FLIP it equals VEC, because the weights are
+ *   then
+ *            read along ci
  *   STORE4   1 if out_c is a multiple of 4, with and without FLIP (tile.clh) */
 #include "vec.clh"
 #include "map.clh"

@@ -1,7 +1,7 @@
 /* The skip connection and its gradient. Axis 0 runs over the pieces in a row of the map that is written, axis
  * 1 over its rows, and axis 2 over its planes, those of all samples. `up` has ud x uh x uw voxels of
- * `up_width` pieces, `skip` has sd x sh x sw voxels of `skip_width` pieces. The crop begins at voxel ((sd -
- * ud) / 2, ...) of skip; below, this voxel is (oz, oy, ox).
+ * `up_width` pieces, `skip` has sd x sh x sw voxels of `skip_width` pieces. The crop begins at voxel
+ * (oz, oy, ox) of skip, where oz = (sd - ud) / 2 and so on.
  *
  *   y[.., c] = c < CU ? up[n,z,y,x,c] : skip[n, z+oz, y+oy, x+ox, c-CU] */
 #include "vec.clh"
