@@ -1,4 +1,4 @@
-# Kernel sources as C: cl_sources[] of name and text, in the order of FILES; a name of NULL ends it.
+# Writes kernel sources as C: the array cl_sources[] of names and texts, in the order of FILES. A NULL name ends it.
 #   cmake -D "FILES=a.cl;b.cl" -D OUT=cl_sources.c -P embed.cmake
 set(code "/* Written by embed.cmake. */\n#include \"backends/opencl/cl_program.h\"\n\nconst cl_source cl_sources[] = {\n")
 foreach(file ${FILES})
