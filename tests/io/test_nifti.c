@@ -2,8 +2,7 @@
  * file or a pair, plain or compressed); channels and scaling; the position of the voxels in space, from the
  * sform, the qform or pixdim; and the comparison of two grids.
  *
- * The files are written byte by byte by support_nifti.c. Wrong and damaged files are in test_nifti_hostile.c.
- */
+ * support_nifti.c writes the files byte by byte. test_nifti_hostile.c tests wrong and damaged files. */
 #include "tests/support/support_nifti.h"
 
 #include "engine/base/mem.h"

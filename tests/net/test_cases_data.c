@@ -396,8 +396,7 @@ static void test_hold_spares_rare_classes(void **state)
     const int64_t before = u3d_cases_voxels(c, 0, 2);
     assert_ok(u3d_cases_hold_slices(c, 0.15, &held, text, sizeof text));
     assert_true((double)u3d_cases_voxels(c, 0, 2) > 0.7 * (double)before);
-    /* Slice 12 is held out, because it shows all three classes and slice 20 would cost too much of class 2.
-     */
+    /* Slice 12 is held out. It shows all three classes, and slice 20 would cost too much of class 2. */
     assert_true(((const uint8_t *)held->data)[12 * 24 * 24] != U3D_UNLABELED);
     u3d_volume_free(held);
     u3d_cases_free(c);

@@ -50,8 +50,7 @@ static bool keeps_largest(const u3d_test_run *f)
     return keeps;
 }
 
-/* Of 25 volumes, 3 are held out of training. This is the smallest number for which postprocess=auto decides.
- */
+/* Of 25 volumes, 3 are held out of training. postprocess=auto decides nothing with fewer than that. */
 static void what_is_decided(void **state)
 {
     (void)state;
@@ -86,8 +85,7 @@ static void what_is_decided(void **state)
     }
 }
 
-/* If the time is so short that predicting three volumes would take more than its share, nothing is decided.
- */
+/* If predicting three volumes would take more than its share of a short time budget, nothing is decided. */
 static void a_short_budget_decides_nothing(void **state)
 {
     (void)state;
