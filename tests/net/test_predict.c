@@ -309,7 +309,7 @@ static void a_stop_is_obeyed_and_leaks_nothing(void **state)
     assert_status(u3d_predict_volume(f.predictor, image, &classes, NULL), U3D_E_CANCELLED);
     assert_null(classes);
     assert_int_equal(u3d_mem_live(), live);
-    for (int64_t n = 1;; n++) { /* a failing allocation must be reported and must leak nothing, either */
+    for (int64_t n = 1;; n++) { /* a failing allocation must be an error and must leak nothing */
         stop = 0;
         u3d_mem_fail_at(n);
         const u3d_status status = u3d_predict_volume(f.predictor, image, &classes, NULL);
