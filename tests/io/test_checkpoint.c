@@ -1,4 +1,9 @@
-/* safetensors: round trip, the exact layout that other readers expect, and files that lie or are damaged. */
+/* Tests of safetensors files (io/checkpoint.h): a file that is saved and loaded contains the same tensors and
+ * metadata; its bytes have the layout that other readers expect; wrong headers, files that end early and
+ * damaged files are refused.
+ *
+ * A refused file must give U3D_E_FORMAT or U3D_E_IO with a message that names the file, and must leak no
+ * memory. */
 #include "tests/support/support_nifti.h"
 
 #include "engine/base/mem.h"
@@ -65,7 +70,7 @@ static void test_round_trip(void **state)
     u3d_checkpoint *c = NULL;
     assert_ok(u3d_checkpoint_load(path, &c));
     assert_sample(c);
-    assert_ok(u3d_checkpoint_save(path, c)); /* over itself */
+    assert_ok(u3d_checkpoint_save(path, c)); /* replaces the file that was loaded */
     u3d_checkpoint_free(c);
     assert_ok(u3d_checkpoint_load(path, &c));
     assert_sample(c);
@@ -73,7 +78,7 @@ static void test_round_trip(void **state)
     u3d_free(path);
 }
 
-/* What the format's README asks for, read from the bytes. */
+/* Checks in the bytes of a file what the README of the format requires. */
 static void test_layout(void **state)
 {
     (void)state;
@@ -91,12 +96,13 @@ static void test_layout(void **state)
     assert_non_null(strstr(header, "\"step\":{\"dtype\":\"I32\",\"shape\":[],\"data_offsets\":[216,220]}"));
     assert_non_null(strstr(header, "\"mask\":{\"dtype\":\"U8\",\"shape\":[3],\"data_offsets\":[220,223]}"));
     assert_non_null(strstr(header, "\"__metadata__\":{"));
-    assert_int_equal(bytes[8 + length], 5); /* first byte of the weight, by add_tensor */
+    assert_int_equal(bytes[8 + length], 5); /* first byte of the weight: its rank, see add_tensor */
     u3d_free(header);
     u3d_free(bytes);
     u3d_free(path);
 }
 
+/* Loads a file that consists of `header` and data_bytes zero bytes, and returns the status. */
 static u3d_status load_text(const char *name, const char *header, size_t data_bytes)
 {
     char *path = u3d_test_path(dir, name);
@@ -117,7 +123,7 @@ static u3d_status load_text(const char *name, const char *header, size_t data_by
     return status;
 }
 
-/* Headers as another program might write them, right and wrong. */
+/* Right and wrong headers, as another program might write them. */
 static void test_headers(void **state)
 {
     (void)state;
@@ -133,7 +139,7 @@ static void test_headers(void **state)
         {"{\"b\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[2,4]},"
          "\"a\":{\"dtype\":\"U8\",\"shape\":[2],\"data_offsets\":[0,2]}}",
          4, U3D_OK},
-        {"{}", 4, U3D_E_FORMAT}, /* data that no tensor covers */
+        {"{}", 4, U3D_E_FORMAT}, /* the data belongs to no tensor */
         {"[]", 0, U3D_E_FORMAT},
         {" {}", 0, U3D_E_FORMAT},
         {"{\"a\":", 0, U3D_E_FORMAT},
@@ -168,7 +174,7 @@ static void test_headers(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         u3d_status status = load_text("header.safetensors", cases[i].header, cases[i].data_bytes);
         if (status != cases[i].status)
-            fail_msg("%s: status %d (%s)", cases[i].header, status, u3d_error_text());
+            fail_msg("the header %s gives status %d (%s)", cases[i].header, status, u3d_error_text());
     }
 }
 
@@ -192,8 +198,8 @@ static void test_cut_everywhere(void **state)
     u3d_free(cut);
 }
 
-/* A damaged byte is refused, or sits in the header where the content stays legal; data is covered by
- * checksums. */
+/* Changes single bytes. Every change in the length of the header and in the data must be noticed, because the
+ * data has checksums. A change in the header may go unnoticed if the header is still valid. */
 static void test_mutations(void **state)
 {
     (void)state;
@@ -213,8 +219,10 @@ static void test_mutations(void **state)
             bytes[at] = old;
             u3d_status status = u3d_checkpoint_load(bad, &c);
             u3d_checkpoint_free(c);
-            if (status != U3D_OK && status != U3D_E_FORMAT) fail_msg("byte %zu: status %d", at, status);
-            if (status == U3D_OK && (at < 8 || at >= 8 + length)) fail_msg("byte %zu: not noticed", at);
+            if (status != U3D_OK && status != U3D_E_FORMAT)
+                fail_msg("a change of byte %zu gives status %d instead of U3D_E_FORMAT", at, status);
+            if (status == U3D_OK && (at < 8 || at >= 8 + length))
+                fail_msg("a change of byte %zu was not noticed", at);
         }
     assert_int_equal(u3d_mem_live(), live);
     u3d_free(bytes);

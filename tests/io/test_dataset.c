@@ -1,4 +1,8 @@
-/* Which cases a folder holds: the four layouts, their mistakes, and nnU-Net's split files. */
+/* Tests of finding the cases in a folder (io/dataset.h): the four layouts (Decathlon, nnU-Net v2, plain
+ * folders, a pair of files), mistakes in them, and nnU-Net's files that list the folds.
+ *
+ * Every mistake must give an error whose message names what is wrong. If any allocation fails, the error must
+ * be U3D_E_NOMEM. No error may leak memory. */
 #include "tests/support/support_nifti.h"
 
 #include "engine/base/log.h"
@@ -11,7 +15,8 @@
 
 static char *dir;
 
-/* A file FOLDER/NAME with text inside; folders are made. No voxel is read here, so any content will do. */
+/* Makes a file FOLDER/NAME that contains `text`, and its folders. The code under test reads no voxels, so a
+ * volume may contain any text. */
 static void put(const char *folder, const char *name, const char *text)
 {
     char *in = u3d_test_path(dir, folder), *path = u3d_test_path(in, name);
@@ -42,13 +47,14 @@ static u3d_status open_folder(const char *folder, bool labels_needed, u3d_datase
     return status;
 }
 
-/* Opening must fail with a message that contains `says`. */
+/* Fails the test unless opening the folder fails with a message that contains `says`. */
 static void assert_folder_refused(const char *folder, const char *says)
 {
     u3d_dataset *d = NULL;
     u3d_status status = open_folder(folder, true, &d);
-    if (status != U3D_E_FORMAT && status != U3D_E_IO) fail_msg("status %d", status);
-    if (!strstr(u3d_error_text(), says)) fail_msg("'%s' does not say '%s'", u3d_error_text(), says);
+    if (status != U3D_E_FORMAT && status != U3D_E_IO)
+        fail_msg("the status is %d instead of U3D_E_FORMAT or U3D_E_IO", status);
+    if (!strstr(u3d_error_text(), says)) fail_msg("'%s' does not contain '%s'", u3d_error_text(), says);
 }
 
 static void assert_json_refused(const char *folder, const char *json, const char *says)
@@ -192,7 +198,7 @@ static void test_plain(void **state)
 {
     (void)state;
     u3d_dataset *d = NULL;
-    put("plain", "images/scan_0002.nii", "x"); /* numbered cases, told from channels by their labels */
+    put("plain", "images/scan_0002.nii", "x"); /* a case, not a channel, because it has a label of its own */
     put("plain", "images/scan_0000.nii", "x");
     put("plain", "images/pair.img", "x");
     put("plain", "images/pair.hdr", "x");
@@ -304,7 +310,7 @@ static void test_split(void **state)
             assert_int_equal(n_val, 1);
             assert_int_equal(val[0], 2);
         } else if (!strstr(u3d_error_text(), cases[i].says)) {
-            fail_msg("'%s' does not say '%s'", u3d_error_text(), cases[i].says);
+            fail_msg("'%s' does not contain '%s'", u3d_error_text(), cases[i].says);
         }
         u3d_free(train);
         u3d_free(val);

@@ -1,4 +1,5 @@
-/* The smaller files: outputs that are whole or absent, folders, locks, JSON, log.csv, pictures. */
+/* Tests of the smaller parts of io/: paths and folders, output files that are complete or absent, and locks
+ * (path.h), JSON (json.h), the training log log.csv (csvlog.h), and pictures (png.h). */
 #include "tests/support/support_nifti.h"
 
 #include "engine/base/mem.h"
@@ -131,11 +132,11 @@ static void test_json(void **state)
     assert_status(u3d_json_read(path, &back), U3D_E_FORMAT);
     u3d_test_write_file(path, "", 0);
     assert_status(u3d_json_read(path, &back), U3D_E_FORMAT);
-    assert_int_equal(truncate(path, 64000001), 0); /* a hole: no disk is used */
+    assert_int_equal(truncate(path, 64000001), 0); /* a sparse file, which occupies no disk space */
     assert_status(u3d_json_read(path, &back), U3D_E_FORMAT);
     assert_non_null(strstr(u3d_error_text(), "64000001"));
     assert_status(u3d_json_read(dir, &back), U3D_E_IO);
-    char *deep = u3d_new(100001, 1); /* nested far too deep: refused, no stack overflow */
+    char *deep = u3d_new(100001, 1); /* lists nested so deeply that a parser might overflow the stack */
     memset(deep, '[', 100000);
     assert_status(u3d_json_parse(deep, "deep", &back), U3D_E_FORMAT);
     assert_null(back);
@@ -151,10 +152,10 @@ static void test_csvlog(void **state)
     const double rows[3][3] = {{10, 0.5, NAN}, {20, 1.0 / 3, 12345678}, {30, 1e-20, -0.0}};
     assert_ok(u3d_csvlog_open(path, "iteration,loss,val", 0, &log));
     for (int i = 0; i < 3; i++) assert_ok(u3d_csvlog_row(log, rows[i], 3));
-    assert_content(
-        path, "iteration,loss,val\n10,0.5,\n20,0.333333333,12345678\n30,1e-20,0\n"); /* already flushed */
+    /* Every row has been flushed before the log is closed. */
+    assert_content(path, "iteration,loss,val\n10,0.5,\n20,0.333333333,12345678\n30,1e-20,0\n");
     u3d_csvlog_close(log);
-    FILE *f = fopen(path, "ab"); /* a crash in the middle of a line */
+    FILE *f = fopen(path, "ab"); /* an incomplete line, as a crash may leave it */
     fputs("40,0.", f);
     fclose(f);
     assert_ok(u3d_csvlog_open(path, "iteration,loss,val", 20, &log));

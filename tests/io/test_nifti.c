@@ -1,5 +1,8 @@
-/* Reading NIfTI: every type, version, byte order and packing; scaling, channels, and where the voxels lie.
- * The inputs are written byte by byte by support_nifti.c; test_nifti_hostile.c has the files that lie. */
+/* Tests of reading sound NIfTI files (io/volume.h): every data type, version, byte order, and packing (one
+ * file or a pair, plain or compressed); channels and scaling; the position of the voxels in space, from the
+ * sform, the qform or pixdim; and the comparison of two grids.
+ *
+ * support_nifti.c writes the files byte by byte. test_nifti_hostile.c tests wrong and damaged files. */
 #include "tests/support/support_nifti.h"
 
 #include "engine/base/mem.h"
@@ -16,7 +19,7 @@ static const int datatypes[] = {DT_UINT8,  DT_INT8,  DT_INT16,  DT_UINT16,  DT_I
                                 DT_UINT32, DT_INT64, DT_UINT64, DT_FLOAT32, DT_FLOAT64};
 enum { N_DATATYPES = sizeof datatypes / sizeof *datatypes, MAX_VALUES = 4096 };
 
-/* 0, 1, 2, ... in file order; every type holds them up to 127. */
+/* 0, 1, 2, ..., 127, 0, 1, ... in file order; every data type can represent these numbers. */
 static const double *ramp(void)
 {
     static double values[MAX_VALUES];
@@ -90,7 +93,7 @@ static void test_extremes_are_kept(void **state)
     u3d_free(path);
 }
 
-/* File: x fastest, channel slowest. Memory: channel fastest. More than one block of voxels. */
+/* In the file x varies fastest and the channel slowest; in memory the channel varies fastest. */
 static void test_channels(void **state)
 {
     (void)state;
@@ -110,7 +113,7 @@ static void test_channels(void **state)
         u3d_free(path);
     }
     u3d_test_nifti s = u3d_test_nifti_default();
-    s.dim[0] = 4; /* a fourth dimension of 1 is no channel axis */
+    s.dim[0] = 4; /* a fourth dimension of size 1 means one channel, so labels may have it */
     char *path = u3d_test_nifti_file(dir, "one.nii", &s, ramp());
     u3d_volume *v = NULL;
     assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &v));
@@ -119,6 +122,7 @@ static void test_channels(void **state)
     u3d_free(path);
 }
 
+/* As test_channels, with more voxels than the reader reads at once. */
 static void test_many_blocks(void **state)
 {
     (void)state;
@@ -134,7 +138,7 @@ static void test_many_blocks(void **state)
     for (int voxel = 0; voxel < voxels; voxel++)
         for (int channel = 0; channel < 2; channel++)
             if (((float *)v->data)[2 * voxel + channel] != (float)values[channel * voxels + voxel])
-                fail_msg("voxel %d, channel %d", voxel, channel);
+                fail_msg("voxel %d of channel %d has a wrong value", voxel, channel);
     u3d_volume_free(v);
     u3d_free(values);
     u3d_free(path);
@@ -144,7 +148,7 @@ static void test_scaling(void **state)
 {
     (void)state;
     static const struct {
-        double slope, inter, third; /* third: what a stored 3 becomes */
+        double slope, inter, third; /* third: value of the voxel that is stored as 3 */
     } cases[] = {{2, 10, 16},      {-0.5, 0, -1.5}, {0, 5, 3}, {NAN, 5, 3},
                  {INFINITY, 5, 3}, {0, NAN, 3},     {1, 0, 3}, {1, -3, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -178,7 +182,7 @@ static void test_place(void **state)
     const double sheared[3][4] = {{2, 0.25, 0, -7}, {0.125, 3, 0.5, 11}, {0, 0, -4, 13}};
     s.pixdim[0] = 0; /* qfac 0 means 1 */
     s.pixdim[1] = 1.5, s.pixdim[2] = 2.5, s.pixdim[3] = 3.5;
-    u3d_volume *v = read_placed(&s); /* no codes: pixdim */
+    u3d_volume *v = read_placed(&s); /* both codes are 0, so pixdim is used */
     assert_float_equal(v->voxel_to_world[2][2], 3.5, 0);
     assert_float_equal(v->spacing[0], 3.5, 0);
     assert_float_equal(v->spacing[2], 1.5, 0);
@@ -187,7 +191,7 @@ static void test_place(void **state)
     assert_int_equal(axis[0], 0);
     u3d_volume_free(v);
 
-    s.qform_code = 1; /* half a turn about z: x and y negated */
+    s.qform_code = 1; /* the quaternion is half a turn about z, which negates x and y */
     s.quatern[2] = 1;
     s.qoffset[0] = 5;
     v = read_placed(&s);
@@ -206,7 +210,7 @@ static void test_place(void **state)
     assert_float_equal(v->voxel_to_world[2][2], -3.5, 1e-6);
     u3d_volume_free(v);
 
-    s.sform_code = 2; /* the sform wins, shear and all */
+    s.sform_code = 2; /* the sform has precedence over the qform, and it may shear */
     memcpy(s.sform, sheared, sizeof sheared);
     v = read_placed(&s);
     assert_memory_equal(v->voxel_to_world, sheared, sizeof sheared);
@@ -214,17 +218,18 @@ static void test_place(void **state)
     assert_float_equal(v->grid.pixdim[0], 1.5, 0);
     u3d_volume_free(v);
 
-    s.sform[1][1] = NAN; /* no transform: the qform is next */
+    s.sform[1][1] = NAN; /* the sform is not a transform, so the qform is used */
     v = read_placed(&s);
     assert_float_equal(v->voxel_to_world[0][0], -1.5, 1e-6);
     u3d_volume_free(v);
     memset(s.sform, 0, sizeof s.sform);
     v = read_placed(&s);
     assert_float_equal(v->voxel_to_world[0][0], -1.5, 1e-6);
-    assert_int_equal(v->grid.sform_code, 2); /* kept to be written back */
+    assert_int_equal(v->grid.sform_code, 2); /* the header's own value, which will be written back */
     u3d_volume_free(v);
 
-    s.sform_code = s.qform_code = 0; /* repaired where unusable, kept as it was in the grid */
+    /* Unusable values of pixdim are repaired in the spacing, but the grid keeps the header's values. */
+    s.sform_code = s.qform_code = 0;
     s.pixdim[1] = -2, s.pixdim[2] = 0, s.pixdim[3] = NAN;
     v = read_placed(&s);
     assert_float_equal(v->spacing[2], 2, 0);

@@ -1,7 +1,8 @@
-/* NIfTI files that lie, end early or are damaged, and memory that runs out.
+/* Tests of reading NIfTI files with false headers, files that end early, damaged files, files of other kinds,
+ * and of running out of memory.
  *
- * A hostile file must end in U3D_E_FORMAT or U3D_E_IO with its name in the message, quickly, without large
- * allocations and without leaving memory behind; a damaged byte that does no harm must leave the values
+ * A file that cannot be read must give U3D_E_FORMAT or U3D_E_IO with a message that names the file. This must
+ * not take long, allocate much memory or leak memory. If a damaged gzip file is accepted, its values must be
  * right. */
 #include "tests/support/support_nifti.h"
 
@@ -19,7 +20,7 @@ static char *dir;
 static const double ramp[64] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
                                 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
 
-/* Write a .nii with one header field changed and expect it to be refused. */
+/* Writes a .nii and a .nii.gz with one header field changed, and fails the test unless both are refused. */
 static void assert_field_refused(const u3d_test_nifti *s, const char *field, double value, const char *says)
 {
     uint8_t header[U3D_TEST_NIFTI_HEADER];
@@ -54,7 +55,7 @@ static void test_bad_values(void **state)
     u3d_test_refused(path, U3D_VOLUME_LABEL, "1,2,1");
     u3d_free(path);
     s.datatype = DT_FLOAT64;
-    values[3 * 4 + 3 * 2 + 1] = 1e300; /* beyond float32 */
+    values[3 * 4 + 3 * 2 + 1] = 1e300; /* too large for float32 */
     path = u3d_test_nifti_file(dir, "huge.nii", &s, values);
     u3d_test_refused(path, U3D_VOLUME_IMAGE, "2 voxels");
     u3d_free(path);
@@ -63,7 +64,7 @@ static void test_bad_values(void **state)
     values[5] = -2.9999;
     path = u3d_test_nifti_file(dir, "near.nii", &s, values);
     u3d_volume *v = NULL;
-    assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &v)); /* within the tolerance */
+    assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &v)); /* close enough to whole numbers */
     assert_int_equal(((int32_t *)v->data)[2], 1);
     assert_int_equal(((int32_t *)v->data)[5], -3);
     u3d_volume_free(v);
@@ -109,7 +110,8 @@ static void test_lying_headers(void **state)
     assert_true(u3d_mem_peak_resident() - resident < 200000000);
 }
 
-/* Dimensions that no file can hold: refused at once, in either packing, without touching memory. */
+/* Dimensions for which the file is far too short, plain and compressed. Such files must be refused at once,
+ * without allocating memory for the voxels. */
 static void test_absurd_dims(void **state)
 {
     (void)state;
@@ -145,7 +147,7 @@ static void test_absurd_dims(void **state)
     assert_true(u3d_mem_peak_resident() - resident < 100000000);
 }
 
-/* A file cut at every length is refused, whatever the packing. */
+/* A file that is cut at any length must be refused, plain or compressed, as a single file or as a pair. */
 static void test_cut_everywhere(void **state)
 {
     (void)state;
@@ -182,14 +184,15 @@ static void test_cut_everywhere(void **state)
     }
 }
 
-/* Read a possibly damaged file: any status of a bad file is right, a crash, a leak or another status is not.
- */
+/* Reads a file that may be damaged. U3D_OK, U3D_E_FORMAT and U3D_E_IO are right; a crash, a leak or any other
+ * status is not. */
 static void read_damaged(const char *path, u3d_volume_kind kind)
 {
     u3d_volume *v = NULL;
     int64_t live = u3d_mem_live();
     u3d_status status = u3d_nifti_read(path, kind, &v);
-    if (status != U3D_OK && status != U3D_E_FORMAT && status != U3D_E_IO) fail_msg("status %d", status);
+    if (status != U3D_OK && status != U3D_E_FORMAT && status != U3D_E_IO)
+        fail_msg("the status is %d instead of U3D_OK, U3D_E_FORMAT or U3D_E_IO", status);
     assert_true((status == U3D_OK) == (v != NULL));
     u3d_volume_free(v);
     assert_int_equal(u3d_mem_live(), live);
@@ -221,7 +224,8 @@ static void test_header_mutations(void **state)
     }
 }
 
-/* Every single damaged byte of a gzip file is found by its checksum, or lies where it cannot matter. */
+/* Changes every single bit of a gzip file. The checksum of gzip must reveal the change, or the change must
+ * not affect the voxels. */
 static void test_gzip_mutations(void **state)
 {
     (void)state;
@@ -271,7 +275,7 @@ static void test_not_nifti(void **state)
     u3d_test_nifti s = u3d_test_nifti_default();
     uint8_t file[U3D_TEST_NIFTI_HEADER + 48] = {0};
     size_t size = u3d_test_nifti_header(&s, true, file);
-    path = u3d_test_path(dir, "half.nii"); /* says that its voxels are elsewhere */
+    path = u3d_test_path(dir, "half.nii"); /* its header says that the voxels are in another file */
     u3d_test_write_file(path, file, size + 52);
     u3d_test_refused(path, U3D_VOLUME_IMAGE, "pair");
     memset(file + 344, 0, 4);
@@ -312,7 +316,7 @@ int main(void)
         cmocka_unit_test(test_not_nifti),        cmocka_unit_test(test_out_of_memory),
     };
     dir = u3d_test_dir();
-    u3d_log_set_level(U3D_LOG_ERROR); /* hundreds of damaged headers would each warn */
+    u3d_log_set_level(U3D_LOG_ERROR); /* hundreds of damaged headers would give a warning each */
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     u3d_test_dir_done(dir);
     return failed;

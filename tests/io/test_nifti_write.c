@@ -1,6 +1,8 @@
-/* Writing NIfTI: the grid of the input to the bit, the smallest label type, nothing left behind on failure.
- * What is written is read back by the NIfTI library's own reader as well, which u3d does not use for reading.
- */
+/* Tests of writing NIfTI files: the grid of the input is kept to the bit, labels get the smallest data type
+ * that can represent them, and a failed write leaves no file behind and an existing file unchanged.
+ *
+ * The files are read back by u3d and also by the reader of the NIfTI library, which u3d itself does not
+ * use. */
 #include "tests/support/support_nifti.h"
 
 #include "engine/base/log.h"
@@ -18,8 +20,7 @@ static char *dir;
 static const double ramp[96] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
                                 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
 
-/* A spec whose geometry is as odd as the format allows: sheared sform, oblique qform that says something
- * else. */
+/* A header with an awkward geometry: the sform is sheared, and the qform is oblique and disagrees with it. */
 static u3d_test_nifti odd_spec(int version)
 {
     u3d_test_nifti s = u3d_test_nifti_default();
@@ -34,7 +35,7 @@ static u3d_test_nifti odd_spec(int version)
     return s;
 }
 
-/* Bytes of the header that must come back as they were: [offset, offset + bytes). */
+/* Bytes of the header that must not change: [offset, offset + bytes). */
 typedef struct byte_range {
     int offset, bytes;
 } byte_range;
@@ -69,7 +70,7 @@ static void test_grid_is_kept(void **state)
     }
 }
 
-/* What the library's reader makes of a file. */
+/* Reads a file with the NIfTI library. */
 static nifti_image *read_with_library(const char *path, int datatype)
 {
     nifti_set_debug_level(0);
@@ -106,7 +107,7 @@ static void test_label_types(void **state)
         assert_memory_equal(v->data, back->data, 24 * sizeof(int32_t));
         u3d_volume_free(v);
         u3d_volume_free(back);
-        unlink(path); /* beside label.nii the library would take its voxels for label.nii.gz */
+        unlink(path); /* if label.nii existed, the library would read its voxels for label.nii.gz as well */
         u3d_free(path);
     }
 }
@@ -130,7 +131,7 @@ static void test_channels_and_floats(void **state)
     assert_int_equal(library->nt, 3);
     for (int64_t i = 0; i < voxels; i++)
         if (((float *)library->data)[2 * voxels + i] != ((float *)v->data)[3 * i + 2])
-            fail_msg("voxel %d", (int)i);
+            fail_msg("voxel %d of channel 2 has a wrong value", (int)i);
     nifti_image_free(library);
     u3d_volume_free(v);
     u3d_volume_free(back);
@@ -167,7 +168,8 @@ static u3d_volume *noise_volume(void)
     return v;
 }
 
-/* A full disk, played by a limit on file size: the old file stays, no part of the new one does. */
+/* If the disk is full, which a limit on the size of files imitates, the old file must remain, and no part of
+ * the new one. */
 static void test_full_disk(void **state)
 {
     (void)state;
@@ -229,7 +231,7 @@ static void test_out_of_memory(void **state)
         u3d_mem_fail_at(0);
         assert_int_equal(u3d_mem_live(), live);
         if (status == U3D_OK && n > 4) break;
-        /* Without memory for its name the folder is not synced: the write itself succeeds. */
+        /* A write makes four allocations. If one fails, not even a temporary file may remain. */
         if (status != U3D_OK) assert_int_equal(status, U3D_E_NOMEM);
         assert_int_equal(u3d_test_count_files(folder), status == U3D_OK);
     }

@@ -1,5 +1,7 @@
-/* Samples with augmentation: cuts left alone where nothing is drawn, labels, workers, memory; which axes are
- * coarse, and where a patch lies in space. */
+/* Tests of samples with augmentation (net/sample/): a sample without random changes is the plain patch,
+ * labels stay valid, a patch shows the annotation that it was chosen for, the number of workers changes
+ * nothing, and running out of memory is survived. Also tests which axes count as coarse, and where a box that
+ * is cut from a volume lies in space. */
 #include "tests/support/support_cases.h"
 
 #include <math.h>
@@ -20,7 +22,7 @@ static double voxel_smooth(int64_t z, int64_t y, int64_t x, const void *user)
     return 50 + 20 * sin(0.4 * (double)z) + 15 * cos(0.3 * (double)y) + (double)x;
 }
 
-/* 2 inside, 0 around, 9 (unlabelled) in a slice. */
+/* 2 inside a box, 0 outside of it, and 9 (unlabelled) in the slice y = 4. */
 static double voxel_label(int64_t z, int64_t y, int64_t x, const void *user)
 {
     (void)user;
@@ -42,8 +44,8 @@ static void open_cases(u3d_test_set *s, u3d_cases **c)
 
 static const u3d_patch_opts patch = {.in = {IN, IN, IN}, .out = {OUT, OUT, OUT}, .foreground_share = 0.5};
 
-/* Samples that draw nothing are the plain cut, bit for bit, among others that are not; labels are those that
- * exist; no value is lost. */
+/* Some samples have no random change, and their image is the plain patch, bit for bit. All samples have only
+ * classes that exist, and no image contains NaN or infinity. */
 static void test_samples(void **state)
 {
     (void)state;
@@ -73,8 +75,9 @@ static void test_samples(void **state)
             assert_false(warped);
         }
     }
-    assert_in_range(same, 2, SAMPLES / 3); /* (1 - 0.2)^3 times the chances of no grey value change */
-    assert_in_range(other_label, SAMPLES / 4, SAMPLES * 3 / 4); /* 1 - 0.8^3 */
+    /* Expected shares: (1 - 0.2)^3 times the probability that no grey value changes; 1 - (1 - 0.2)^3. */
+    assert_in_range(same, 2, SAMPLES / 3);
+    assert_in_range(other_label, SAMPLES / 4, SAMPLES * 3 / 4);
     u3d_sampler_free(full);
     u3d_sampler_free(cut);
     u3d_cases_free(c);
@@ -87,8 +90,8 @@ static double voxel_cube(int64_t z, int64_t y, int64_t x, const void *user)
     return llabs(z - 5) <= 1 && llabs(y - 30) <= 1 && llabs(x - 34) <= 1 ? 1 : 255;
 }
 
-/* A patch shows the annotation that it was chosen for wherever in it that lies and however it is turned and
- * scaled. */
+/* A patch must show the annotation that it was chosen for, wherever the annotation lies in the patch and
+ * however the patch is rotated and scaled. */
 static void test_annotation_stays(void **state)
 {
     (void)state;
@@ -122,7 +125,8 @@ static void test_annotation_stays(void **state)
     u3d_test_set_done(&s);
 }
 
-/* With any number of workers; sample k of a batch is the sampler's sample. */
+/* Batches must be the same with any number of workers, and must contain the same samples that a sampler makes
+ * on its own. */
 static void test_workers(void **state)
 {
     (void)state;
@@ -166,7 +170,7 @@ static void test_workers(void **state)
     u3d_test_set_done(&s);
 }
 
-/* Running out of memory while a worker's memory is made. */
+/* If any allocation of u3d_sampler_new fails, it must return U3D_E_NOMEM and leak nothing. */
 static void test_no_memory(void **state)
 {
     (void)state;
@@ -188,7 +192,8 @@ static void test_no_memory(void **state)
     assert_true(u3d_sampler_bytes(&patch, &a, 2) > N_IN * sizeof(float));
 }
 
-/* A box of a volume lies where the box lies, in memory and in its file, negative starts included. */
+/* A box that is cut from a volume must keep its position in space, in memory and in its file, also if it
+ * starts at negative indices. */
 static void test_box_place(void **state)
 {
     (void)state;
@@ -196,7 +201,7 @@ static void test_box_place(void **state)
     u3d_volume *v = NULL, *box = NULL, *read = NULL;
     char *dir = u3d_test_dir(), *path = u3d_test_path(dir, "box.nii.gz");
     assert_ok(u3d_volume_new(size, (const double[]){3, 2, 1}, U3D_F32, 1, &v));
-    v->voxel_to_world[0][1] = 0.5; /* sheared: no rotation could stand for it */
+    v->voxel_to_world[0][1] = 0.5; /* shear, which only an sform can express */
     v->voxel_to_world[1][3] = -40;
     memcpy(v->grid.sform, v->voxel_to_world, sizeof v->grid.sform);
     assert_ok(u3d_volume_new_box(v, start, of_box, U3D_F32, 2, &box));
@@ -221,6 +226,7 @@ static void test_box_place(void **state)
 
 /* ---- which axes are coarse ---- */
 
+/* Finds the coarse axes for one case with this spacing (z, y, x) and these settings. */
 static void coarse_for(const double spacing[3], const char *patch_size, const char *in_plane, bool coarse[3])
 {
     const int64_t size[3] = {3, 3, 3};
@@ -263,7 +269,8 @@ static void test_coarse(void **state)
         bool coarse[3];
         coarse_for(c[i].spacing, c[i].patch, c[i].in_plane, coarse);
         for (int a = 0; a < 3; a++)
-            if (coarse[a] != c[i].coarse[a]) fail_msg("row %d, axis %d: %d", (int)i, a, coarse[a]);
+            if (coarse[a] != c[i].coarse[a])
+                fail_msg("row %d, axis %d (z, y, x): coarse is %d, which is wrong", (int)i, a, coarse[a]);
     }
 }
 

@@ -1,4 +1,7 @@
-/* --net auto: nnU-Net's choices where the data allow them, and within memory. */
+/* Tests of the plan that `--net auto` makes from the data (net/model/autoplan.h): what nnU-Net plans for one
+ * data set, anisotropic data, single slices, and the limits set by time, memory and the user's settings.
+ *
+ * Sizes and spacings of the data are given in the order x, y, z, as in NIfTI files. */
 #include "tests/support/support.h"
 
 #include <string.h>
@@ -38,7 +41,8 @@ static void assert_axes(const int32_t got[3], int32_t x, int32_t y, int32_t z)
     assert_int_equal(got[0], z);
 }
 
-/* Hippocampus: nnU-Net plans 40x56x40 (in its own axis order), four stages, 5x7x5 at the coarsest. */
+/* For the hippocampus data of the Medical Segmentation Decathlon, nnU-Net plans a patch of 40x56x40 (in its
+ * own axis order) and four stages, of which the coarsest has 5x7x5 voxels. */
 static void test_hippocampus(void **state)
 {
     (void)state;
@@ -53,7 +57,8 @@ static void test_hippocampus(void **state)
     assert_true(c.base >= 16 && c.base <= 32);
 }
 
-/* Slices four times as thick as pixels: along z neither pooled nor convolved until x and y have caught up. */
+/* If slices are four times as thick as pixels are wide, the network neither pools nor convolves along z until
+ * pooling has made the voxels as large along x and y. */
 static void test_anisotropic(void **state)
 {
     (void)state;
@@ -76,7 +81,8 @@ static void test_one_slice(void **state)
     for (int l = 0; l < c.levels; l++) assert_axes(c.kernel[l], 3, 3, 1);
 }
 
-/* More time, wider; less memory, smaller; what the user set stays. */
+/* With more time the network is wider, with less memory the patch is smaller, and settings that the user made
+ * are kept. */
 static void test_limits(void **state)
 {
     (void)state;

@@ -1,5 +1,8 @@
-/* Training cases: label table, index, memory budget, statistics, unlabelled voxels, held-out slices,
- * failures. */
+/* Tests of opening training cases (net/cases/cases.h): the table of labels, channels, the index that finds
+ * the voxels of a class, warnings, single annotated slices, slices across one axis for 2D networks, and
+ * labels of which nothing says whether 0 means background or unlabelled.
+ *
+ * test_cases_data tests what happens to the cases afterwards: intensities, memory, held-out slices. */
 #include "tests/support/support_cases.h"
 
 #include <string.h>
@@ -17,7 +20,7 @@ static double voxel_one(int64_t z, int64_t y, int64_t x, const void *user)
     return 1;
 }
 
-/* A solid ball of value 1 in 0. */
+/* 1 inside a ball, 0 outside. */
 typedef struct ball {
     double z, y, x, r;
 } ball;
@@ -54,9 +57,9 @@ static void test_table(void **state)
     assert_string_equal(l->name[4], "");
     assert_true(l->has_unlabeled);
     assert_int_equal(l->unlabeled, 255);
-    assert_false(l->background); /* -2 is class 0 */
+    assert_false(l->background); /* class 0 is the value -2 */
 
-    /* classes follow the table in both cases, and counts agree with the voxels */
+    /* In both cases the classes must follow the table, and the counts must agree with the voxels. */
     for (int i = 0; i < 2; i++) {
         const u3d_test_list *list = i ? &b : &a;
         const u3d_case_data *data = NULL;
@@ -82,7 +85,8 @@ static void test_table(void **state)
     u3d_test_set_done(&s);
 }
 
-/* Labels that go to classes and back are what they were; JSON keeps the table. */
+/* Label values that are converted to classes and back must not change. Nor may the table of labels change
+ * when it is written to JSON and read again. */
 static void test_labels(void **state)
 {
     (void)state;
@@ -118,7 +122,7 @@ static void test_labels(void **state)
     u3d_test_says("0, 1, 0");
     u3d_volume_free(again);
 
-    l.value[0] = 1, l.value[1] = 5, l.value[2] = 255; /* all fit a byte */
+    l.value[0] = 1, l.value[1] = 5, l.value[2] = 255; /* every value fits in a byte, so the volume is U8 */
     assert_ok(u3d_labels_to_values(&l, classes, &again));
     assert_int_equal(again->dtype, U3D_U8);
     assert_memory_equal(again->data, ((const uint8_t[]){255, 3, 1, 5}), 4);
@@ -170,7 +174,7 @@ static void test_channels(void **state)
     u3d_test_says("'one'");
     u3d_test_set_done(&s);
 
-    /* image and label, or two channels, of different sizes */
+    /* The label, then the second channel of case "a" has another size than the image. */
     u3d_test_set_new(&s);
     u3d_test_set_add(&s, "a", size, 2, u3d_test_voxel_mix, u3d_test_voxel_of_list, &list);
     u3d_test_set_add(&s, "b", other, 2, u3d_test_voxel_mix, u3d_test_voxel_of_list, &list);
@@ -186,7 +190,7 @@ static void test_channels(void **state)
     u3d_test_set_done(&s);
 }
 
-/* Every rank of every class against a walk over the voxels. */
+/* Compares u3d_cases_locate with a walk over the voxels, for every voxel of every class. */
 static void test_locate(void **state)
 {
     (void)state;
@@ -232,7 +236,7 @@ static void open_and_close(void *user)
     u3d_cases_free(c);
 }
 
-/* Warnings come once for a data set, however many cases are concerned. */
+/* A warning is printed once for a data set, however many cases it concerns. */
 static void test_warnings(void **state)
 {
     (void)state;
@@ -260,7 +264,7 @@ static void test_warnings(void **state)
     assert_int_equal(u3d_test_count_text(text, "no voxel has that value"), 1);
     u3d_free(text);
 
-    /* labels shifted by a twentieth of a voxel, in both cases */
+    /* The labels of the first case are shifted by 0.05 voxels, those of the second by 0.1. */
     for (int i = 0; i < 2; i++) {
         u3d_volume *v = NULL;
         assert_ok(u3d_nifti_read(s.d.cases[i].label, U3D_VOLUME_LABEL, &v));
@@ -278,7 +282,7 @@ static void test_warnings(void **state)
     u3d_test_set_done(&s);
 }
 
-/* Label 1 on two planes across z, label 2 where x is *user, 255 elsewhere. */
+/* Label 2 in the plane x = *user, label 1 in the rest of the planes z = 1 and z = 3, 255 elsewhere. */
 static double voxel_planes(int64_t z, int64_t y, int64_t x, const void *user)
 {
     const int *at = user;
@@ -286,8 +290,8 @@ static double voxel_planes(int64_t z, int64_t y, int64_t x, const void *user)
     return x == *at ? 2 : z == 1 || z == 3 ? 1 : 255;
 }
 
-/* A label that one slice in all shows is named with that slice; a second slice, or a second case, settles it.
- */
+/* If only one slice of all cases shows a label, a warning names the label and the slice. There is no warning
+ * if two slices or two cases show it. */
 static void test_single_slice(void **state)
 {
     (void)state;
@@ -312,7 +316,7 @@ static void test_single_slice(void **state)
     u3d_free(text);
     u3d_test_set_done(&s);
 
-    u3d_test_set_new(&s); /* flat images have one slice: only x tells */
+    u3d_test_set_new(&s); /* a flat image has only one slice across z, which is no reason for a warning */
     u3d_test_set_add(&s, "flat", flat, 1, u3d_test_voxel_mix, u3d_test_voxel_of_list,
                      &(u3d_test_list){2, {1, 255}});
     text = u3d_test_stderr_of(open_and_close, &a);
@@ -322,8 +326,9 @@ static void test_single_slice(void **state)
     u3d_test_set_done(&s);
 }
 
-/* A 2D network's cases: of slices in all orientations those across one axis count, of dense labels all, also
- * when a case is read again; where there is none across the axis, it is said. */
+/* Cases for a 2D network (slices_only): of sparsely annotated labels only the annotated slices across one
+ * axis count, of dense labels all voxels. This also holds when a case is read again from its file. If no
+ * slice across the axis is annotated, an error says so. */
 static void test_slices_only(void **state)
 {
     (void)state;
@@ -373,7 +378,9 @@ static void test_slices_only(void **state)
     u3d_test_set_done(&s);
 }
 
-/* What happens where nothing was said about unlabelled voxels. */
+/* If neither the options nor the data set say which value is unlabelled, labels that look sparse must be
+ * refused with a message that names the option to use. The same labels must be accepted once the options or
+ * the data set say it. */
 static void test_sparse(void **state)
 {
     (void)state;
@@ -387,8 +394,8 @@ static void test_sparse(void **state)
         const char *what;
         u3d_test_voxel voxel;
         const void *user;
-        bool stops, stops_named; /* without, and with a name for 0 */
-        const char *says;
+        bool stops, stops_named; /* refused if the data set does not name the label 0, or if it does */
+        const char *says;        /* part of the message */
     } cases[] = {{"small organ", voxel_ball, &small, true, false, "--unlabeled 0"},
                  {"large organ", voxel_ball, &large, false, false, ""},
                  {"speck", voxel_ball, &speck, true, false, "--dense"},
@@ -408,13 +415,13 @@ static void test_sparse(void **state)
             open_and_close(&a);
             bool stops = named ? cases[i].stops_named : cases[i].stops;
             if (a.status != (stops ? U3D_E_ARG : U3D_OK))
-                fail_msg("%s, named %d: status %d, %s", cases[i].what, named, (int)a.status,
-                         u3d_error_text());
+                fail_msg("%s (label 0 has a name: %d): the status is %d: %s", cases[i].what, named,
+                         (int)a.status, u3d_error_text());
             if (stops) u3d_test_says(cases[i].says);
             a.o = &dense;
             open_and_close(&a);
             assert_int_equal(a.status, U3D_OK);
-            s.d.has_unlabeled = true; /* the data set says which value */
+            s.d.has_unlabeled = true; /* the data set says which value is unlabelled */
             s.d.unlabeled = 77;
             a.o = &nothing;
             open_and_close(&a);

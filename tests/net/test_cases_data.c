@@ -1,4 +1,6 @@
-/* Training cases in use: intensities, memory budget, failing allocations, held-out slices. */
+/* Tests of training cases in use (net/cases/cases.h): normalised intensities, cases that do not fit into the
+ * memory budget and are read again from their files, failing allocations, and slices that are held out of
+ * training. test_cases tests what is found when cases are opened. */
 #include "tests/support/support_cases.h"
 
 #include <math.h>
@@ -60,7 +62,7 @@ static double voxel_half(int64_t z, int64_t y, int64_t x, const void *user)
     return z >= 5 ? 1 : 0;
 }
 
-/* CT: statistics over the foreground, here the numbers 500 to 999. */
+/* For CT, the statistics cover only the foreground, which contains the numbers 500 to 999 here. */
 static void test_ct(void **state)
 {
     (void)state;
@@ -73,7 +75,7 @@ static void test_ct(void **state)
     u3d_test_set_add(&s, "a", size, 1, voxel_ramp, voxel_half, NULL);
     u3d_test_set_add(&s, "b", size, 1, voxel_ramp, voxel_half, NULL);
     u3d_test_set_name_channel(&s, "ct");
-    for (int pass = 0; pass < 2; pass++) { /* in memory; read again each time */
+    for (int pass = 0; pass < 2; pass++) { /* 0: cases stay in memory; 1: they are read for each use */
         const u3d_cases_opts o = {.dense = true, .memory_cap = pass ? 1 : 0};
         assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_AUTO, &o, &c));
         const u3d_intensity_stats *t = u3d_cases_intensity(c);
@@ -138,7 +140,8 @@ static void *borrow_at_random(void *user)
     return NULL;
 }
 
-/* With room for two of six cases every case is what it is with room for all, from one thread or from four. */
+/* If the budget has room for only two of six cases, every case must have the same contents as with room for
+ * all, whether one thread uses the cases or four. */
 static void test_budget(void **state)
 {
     (void)state;
@@ -179,9 +182,10 @@ static void test_budget(void **state)
         assert_int_equal(pthread_join(thread[i], NULL), 0);
         assert_int_equal(b[i].wrong, 0);
     }
-    assert_true(u3d_mem_live() <= live + 4 * BUDGET_THREADS); /* at most what was borrowed at once stays */
+    /* Only as many cases may stay in memory as were borrowed at the same time. */
+    assert_true(u3d_mem_live() <= live + 4 * BUDGET_THREADS);
 
-    /* all borrowed at once: over the budget, but not stuck */
+    /* Borrowing all cases at the same time exceeds the budget, but must work. */
     const u3d_case_data *data[BUDGET_CASES];
     for (int i = 0; i < BUDGET_CASES; i++) assert_ok(u3d_cases_acquire(few, i, &data[i]));
     for (int i = 0; i < BUDGET_CASES; i++) {
@@ -199,7 +203,7 @@ static void test_budget(void **state)
     u3d_test_set_done(&s);
 }
 
-/* The n-th allocation fails, for every n: an error, no leak, no crash. */
+/* Whichever allocation fails, opening the cases must return U3D_E_NOMEM and leak nothing. */
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -232,7 +236,8 @@ static void test_out_of_memory(void **state)
 
 /* ---- held-out slices ---- */
 
-/* held and rest together are what was there; held voxels lie on whole planes; returns the held share. */
+/* Checks that every labelled voxel of `before` is now either held out or left for training, but not both, and
+ * that the counts of the case agree. Returns the share of labelled voxels that are held out. */
 static double check_held(u3d_cases *c, const u3d_volume *before, const u3d_volume *held)
 {
     const u3d_case_data *data = NULL;
@@ -278,28 +283,30 @@ static void test_hold_slices(void **state)
     u3d_test_set_add(&s, "a", size, 1, u3d_test_voxel_mix, u3d_test_voxel_slices, &painted);
     u3d_test_set_add(&s, "b", size, 1, u3d_test_voxel_mix, u3d_test_voxel_slices, &painted);
     int one = 0;
-    for (int pass = 0; pass < 2; pass++) { /* in memory; read again each time, with the same planes hidden */
+    /* In pass 0 the case stays in memory. In pass 1 it is read for each use, and the same slices must be
+     * hidden each time. */
+    for (int pass = 0; pass < 2; pass++) {
         u3d_cases *c = NULL;
         u3d_volume *held = NULL;
         char text[256];
         assert_ok(u3d_cases_open(&s.d, &one, 1, U3D_INTENSITY_ZSCORE, pass ? &tight : &o, &c));
         u3d_volume *before = class_copy(c);
         assert_ok(u3d_cases_hold_slices(c, 0.3, &held, text, sizeof text));
-        /* 6 annotated across x, 5 across y, 3 across z: 2, 2 and 1 are held */
+        /* 6 slices are annotated across x, 5 across y and 3 across z; of these 2, 2 and 1 are held out. */
         if (!strstr(text, "2 of 6 annotated slices across x, 2 of 5 across y, 1 of 3 across z"))
-            fail_msg("%s", text);
+            fail_msg("wrong numbers of held-out slices: %s", text);
         double share = check_held(c, before, held);
         assert_true(share > 0.25 && share < 0.5);
         const uint8_t *taken = held->data;
-        assert_true(taken[(size_t)12 * 40 * 48 + 1] != U3D_UNLABELED); /* the middle z slice */
-        assert_true(taken[(size_t)4 * 40 * 48 + 1] == U3D_UNLABELED);  /* the first is kept  */
+        assert_true(taken[(size_t)12 * 40 * 48 + 1] != U3D_UNLABELED); /* the middle z slice is held out */
+        assert_true(taken[(size_t)4 * 40 * 48 + 1] == U3D_UNLABELED);  /* the first z slice is not       */
         u3d_volume *again = NULL;
         assert_status(u3d_cases_hold_slices(c, 0.3, &again, text, sizeof text), U3D_E_UNSUPPORTED);
         u3d_volume_free(before);
         u3d_volume_free(held);
         u3d_cases_free(c);
     }
-    for (int64_t n = 1;; n++) { /* a failed allocation changes nothing */
+    for (int64_t n = 1;; n++) { /* if an allocation fails, the case must not change */
         u3d_cases *c = NULL;
         u3d_volume *held = NULL;
         char text[256];
@@ -325,6 +332,7 @@ static void test_hold_slices(void **state)
     u3d_test_set_done(&s);
 }
 
+/* Holds out a quarter of the slices of one case with these labels. */
 static u3d_status hold_of(const int64_t size[3], u3d_test_voxel voxel, const void *user, int32_t unlabeled,
                           double *share, char *text, size_t cap)
 {
@@ -353,7 +361,7 @@ static void test_hold_other(void **state)
     const int64_t size[3] = {20, 24, 24}, flat[3] = {1, 24, 32};
     const u3d_test_list full = {2, {0, 1}};
     const u3d_test_slices lone = {
-        .across = {true, true, true}, .step = 16, .blank = 0}; /* 1, 2 and 2 slices */
+        .across = {true, true, true}, .step = 16, .blank = 0}; /* one slice across each axis */
     assert_ok(hold_of(size, u3d_test_voxel_of_list, &full, 99, &share, text, sizeof text));
     assert_non_null(strstr(text, "slab"));
     assert_true(share > 0.2 && share < 0.31);
@@ -364,8 +372,8 @@ static void test_hold_other(void **state)
     u3d_test_says("at least 3");
 }
 
-/* Annotated slices every 8 voxels across z; class 1 in all of them, class 2 only where z is 20 (the middle one) and, a
- * little, 12. */
+/* The slices z = 4, 12, 20, 28 and 36 are annotated. All of them show class 1. Class 2 is large in the middle
+ * slice, z = 20, and small in z = 12. */
 static double rare_voxel(int64_t z, int64_t y, int64_t x, const void *unused)
 {
     (void)unused;
@@ -388,7 +396,8 @@ static void test_hold_spares_rare_classes(void **state)
     const int64_t before = u3d_cases_voxels(c, 0, 2);
     assert_ok(u3d_cases_hold_slices(c, 0.15, &held, text, sizeof text));
     assert_true((double)u3d_cases_voxels(c, 0, 2) > 0.7 * (double)before);
-    assert_true(((const uint8_t *)held->data)[12 * 24 * 24] != U3D_UNLABELED); /* shows all three classes */
+    /* Slice 12 is held out. It shows all three classes, and slice 20 would cost too much of class 2. */
+    assert_true(((const uint8_t *)held->data)[12 * 24 * 24] != U3D_UNLABELED);
     u3d_volume_free(held);
     u3d_cases_free(c);
     u3d_test_set_done(&s);
@@ -400,6 +409,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_zscore),      cmocka_unit_test(test_ct),
         cmocka_unit_test(test_budget),      cmocka_unit_test(test_out_of_memory),
-        cmocka_unit_test(test_hold_slices), cmocka_unit_test(test_hold_spares_rare_classes), cmocka_unit_test(test_hold_other)};
+        cmocka_unit_test(test_hold_slices), cmocka_unit_test(test_hold_spares_rare_classes),
+        cmocka_unit_test(test_hold_other)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,6 @@
-/* Largest components, against a flood fill that knows no runs. */
+/* Tests of keeping the largest components of a segmentation (net/volume/components.h), which works on runs of
+ * equal voxels. Random volumes are compared with a flood fill, which works voxel by voxel; the rules for
+ * connectivity, equal sizes and other classes are checked by hand. */
 #include "tests/support/support.h"
 
 #include <string.h>
@@ -24,12 +26,12 @@ static uint8_t *voxel(const u3d_volume *v, int64_t z, int64_t y, int64_t x)
 
 typedef struct flood {
     const uint8_t *from;
-    int32_t *mark;  /* number of the component, 0: none yet */
-    int64_t *stack; /* of voxels */
+    int32_t *mark;  /* number of each voxel's component, 0: none yet */
+    int64_t *stack; /* voxels whose neighbours must still be visited */
     const int64_t *size;
 } flood;
 
-/* Marks the component of a voxel; returns its size. */
+/* Marks the component of the voxel `seed` and returns its size. */
 static int64_t flood_from(flood *f, int64_t seed, int32_t number)
 {
     int64_t n_stack = 0, voxels = 0;
@@ -52,7 +54,7 @@ static int64_t flood_from(flood *f, int64_t seed, int32_t number)
     return voxels;
 }
 
-/* The same as u3d_components_keep_largest, on a copy. */
+/* Does the same as u3d_components_keep_largest, but returns a new array and leaves v as it is. */
 static uint8_t *expected(const u3d_volume *v, const bool *wanted, int n_classes, u3d_kept *kept)
 {
     int64_t n = u3d_volume_voxels(v), largest[256] = {0};
@@ -72,7 +74,7 @@ static uint8_t *expected(const u3d_volume *v, const bool *wanted, int n_classes,
         if (sizes[number] > largest[class]) largest[class] = sizes[number];
         kept[class].components++;
     }
-    int32_t last_removed = 0; /* a component's first voxel comes before those of later components */
+    int32_t last_removed = 0; /* components are numbered in the order of their first voxels */
     for (int64_t i = 0; i < n; i++) {
         uint8_t class = f.from[i];
         out[i] = class;
@@ -97,7 +99,7 @@ static void check(u3d_volume *v, const bool *wanted, int n_classes)
     assert_ok(u3d_components_keep_largest(v, wanted, n_classes, got));
     for (int64_t i = 0; i < u3d_volume_voxels(v); i++)
         if (((uint8_t *)v->data)[i] != out[i])
-            fail_msg("%lldx%lldx%lld: voxel %lld is %d, expected %d", (long long)v->size[0],
+            fail_msg("volume of %lldx%lldx%lld: voxel %lld is %d, expected %d", (long long)v->size[0],
                      (long long)v->size[1], (long long)v->size[2], (long long)i, ((uint8_t *)v->data)[i],
                      out[i]);
     for (int k = 0; k < n_classes; k++) assert_memory_equal(&got[k], &want[k], sizeof want[k]);
@@ -112,7 +114,7 @@ static void random_volumes(void **state)
     for (int trial = 0; trial < 400; trial++) {
         u3d_volume *v =
             volume_new(1 + u3d_rng_below(&r, 12), 1 + u3d_rng_below(&r, 12), 1 + u3d_rng_below(&r, 40));
-        int64_t filled = 1 + u3d_rng_below(&r, 99); /* per cent: on both sides of percolation */
+        int64_t filled = 1 + u3d_rng_below(&r, 99); /* per cent, below and above percolation */
         for (int64_t i = 0; i < u3d_volume_voxels(v); i++)
             if (u3d_rng_below(&r, 100) < filled)
                 ((uint8_t *)v->data)[i] =
@@ -122,7 +124,7 @@ static void random_volumes(void **state)
     }
 }
 
-/* Blobs as a network leaves them: most voxels in runs. */
+/* Balls, as in the output of a network, where most voxels are in long runs. */
 static void blobs(void **state)
 {
     (void)state;
@@ -160,7 +162,7 @@ static void corners_connect_and_borders_do_not(void **state)
     (void)state;
     const bool wanted[2] = {false, true};
     u3d_kept kept[2];
-    for (int i = 0; i < 27; i++) { /* two voxels that touch, whichever the direction, beside a lone one */
+    for (int i = 0; i < 27; i++) { /* two voxels that touch in one of 26 directions, and a single voxel */
         if (i == 13) continue;
         u3d_volume *v = volume_new(5, 5, 9);
         *voxel(v, 2, 2, 2) = *voxel(v, 2 + i / 9 - 1, 2 + i / 3 % 3 - 1, 2 + i % 3 - 1) = *voxel(v, 2, 2, 7) =
@@ -170,7 +172,7 @@ static void corners_connect_and_borders_do_not(void **state)
         assert_true(*voxel(v, 2, 2, 2) == 1 && *voxel(v, 2, 2, 7) == 0);
         u3d_volume_free(v);
     }
-    /* The end of a row is no neighbour of the next row's beginning, nor a plane's of the next plane's. */
+    /* The end of a row does not touch the start of the next row. The same applies to planes. */
     u3d_volume *v = volume_new(4, 4, 5);
     *voxel(v, 3, 0, 4) = *voxel(v, 3, 1, 0) = *voxel(v, 0, 3, 4) = *voxel(v, 1, 0, 0) = 1;
     *voxel(v, 3, 3, 2) = *voxel(v, 3, 3, 3) = 1;
@@ -193,7 +195,7 @@ static void of_equals_all_stay(void **state)
     u3d_volume_free(v);
 }
 
-/* Classes that are not wanted, and values that are no class, stay; so do empty volumes. */
+/* Classes that are not wanted and values that are not classes must not change, nor must empty volumes. */
 static void the_rest_is_left_alone(void **state)
 {
     (void)state;
@@ -210,8 +212,8 @@ static void the_rest_is_left_alone(void **state)
     u3d_volume_free(v);
 }
 
-/* A comb whose teeth, columns along z, meet in the last plane alone, so that components are united as late as
- * possible; beside a block. */
+/* A block of class 2, and columns of class 1 along z. The columns of one row are the teeth of a comb, which
+ * are connected only by a spine in the last plane, so that components are united as late as possible. */
 static void a_huge_component(void **state)
 {
     (void)state;

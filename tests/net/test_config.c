@@ -1,5 +1,6 @@
-/* Settings: the table's texts, ranges and nearest names, JSON there and back, presets, and which patches fit.
- */
+/* Tests of settings (net/config/, net/model/config_check.c): the defaults, texts and ranges of the table, the
+ * nearest name for a misspelled one, JSON in both directions, presets, combinations that do not fit together,
+ * and the sizes of patches that a network accepts. */
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -13,7 +14,7 @@
 
 static void assert_says(const char *part)
 {
-    if (!strstr(u3d_error_text(), part)) fail_msg("'%s' does not say '%s'", u3d_error_text(), part);
+    if (!strstr(u3d_error_text(), part)) fail_msg("'%s' does not contain '%s'", u3d_error_text(), part);
 }
 
 static void assert_value(const u3d_config *c, const char *key, const char *expected)
@@ -119,7 +120,8 @@ static void test_set(void **state)
     }
 }
 
-/* One word sets many keys, those set after it stay, in a file whatever their order; the default is its own word. */
+/* A word of `augment` sets many keys. Keys that are set after it keep their own values, and in a file they do
+ * so in any order. The defaults are those of the word "flips". */
 static void test_augment_words(void **state)
 {
     (void)state;
@@ -136,7 +138,8 @@ static void test_augment_words(void **state)
     assert_ok(u3d_config_from_json(&read, json, "here"));
     assert_memory_equal(&read, &c, sizeof c);
     cJSON_Delete(json);
-    assert_ok(u3d_json_parse("{\"scaling\": [0.9, 1.2], \"p_blur\": 0.5, \"augment\": \"nnunet\"}", "here", &json));
+    assert_ok(
+        u3d_json_parse("{\"scaling\": [0.9, 1.2], \"p_blur\": 0.5, \"augment\": \"nnunet\"}", "here", &json));
     assert_ok(u3d_config_from_json(&read, json, "here"));
     assert_value(&read, "scaling", "0.9,1.2");
     assert_value(&read, "p_blur", "0.5");
@@ -149,7 +152,7 @@ static void test_augment_words(void **state)
     assert_memory_equal(&flips, &c, sizeof c);
 
     assert_ok(u3d_config_set(&c, "curve_slope=3,4"));
-    assert_ok(u3d_config_check(&c)); /* nobody asks for it */
+    assert_ok(u3d_config_check(&c)); /* p_curve is 0, so curve_slope is not used */
     assert_ok(u3d_config_set(&c, "p_curve=0.5"));
     assert_status(u3d_config_check(&c), U3D_E_ARG);
     assert_says("curve_slope");
@@ -196,7 +199,7 @@ static void test_nearest_key(void **state)
     }
 }
 
-/* Every value of every kind survives JSON as text, bit for bit. */
+/* Settings of every kind that are written as JSON text and read again must be the same to the bit. */
 static void test_json_round_trip(void **state)
 {
     (void)state;
@@ -252,7 +255,7 @@ static void test_json_forms(void **state)
     assert_status(from_text(&c, "{\"levels\": 2, \"levls\": 3}"), U3D_E_ARG);
     assert_says("file.json");
     assert_says("'levels'");
-    assert_memory_equal(&c, &before, sizeof c); /* all or nothing */
+    assert_memory_equal(&c, &before, sizeof c); /* after an error no setting has changed */
     assert_status(from_text(&c, "{\"levels\": null}"), U3D_E_ARG);
     assert_status(from_text(&c, "{\"levels\": {\"a\": 1}}"), U3D_E_ARG);
     assert_status(from_text(&c, "{\"kernel\": [[[3,3,3]]]}"), U3D_E_ARG);
@@ -294,7 +297,7 @@ static void test_presets(void **state)
     (void)fclose(f);
     assert_ok(u3d_config_preset(&c, path));
     assert_int_equal(c.base, 8);
-    assert_int_equal(c.norm, U3D_NORM_INSTANCE); /* the rest is default, not what c held before */
+    assert_int_equal(c.norm, U3D_NORM_INSTANCE); /* a default; c had another value before */
     u3d_free(path);
     u3d_test_dir_done(dir);
 }
@@ -326,20 +329,21 @@ static void test_check(void **state)
     assert_status(CHECK("auto", "norm_statistics=running"), U3D_E_ARG);
     assert_status(CHECK("auto", "norm_statistics=running", "norm=batch"), U3D_OK);
     assert_status(CHECK("auto", "max_width=8"), U3D_E_ARG);
-    assert_status(CHECK("auto", "spacing=1,1,2.5"), U3D_OK); /* resample is auto there */
+    assert_status(CHECK("auto", "spacing=1,1,2.5"), U3D_OK); /* this preset has resample=auto */
     assert_status(CHECK("paper", "spacing=1,1,2.5"), U3D_E_ARG);
     assert_says("resample=auto");
     assert_status(CHECK("paper", "spacing=1,1,2.5", "resample=auto"), U3D_OK);
-    assert_status(CHECK("auto", "patch=8x8x8"),
-                  U3D_E_ARG); /* one voxel at the coarsest level, instance norm */
+    /* The coarsest level has one voxel, which instance norm cannot normalise. With a batch of 2, batch norm
+     * has two values. */
+    assert_status(CHECK("auto", "patch=8x8x8"), U3D_E_ARG);
     assert_status(CHECK("auto", "patch=8x8x8", "norm=none"), U3D_OK);
-    assert_status(CHECK("auto", "patch=8x8x8", "norm=batch"), U3D_OK); /* batch 2: two values */
+    assert_status(CHECK("auto", "patch=8x8x8", "norm=batch"), U3D_OK);
     assert_status(CHECK("auto", "patch=8x8x8", "norm=batch", "batch=1"), U3D_E_ARG);
     assert_status(CHECK("paper", "levels=1", "patch=5x6x7"), U3D_OK);
     assert_status(CHECK("paper", "levels=1", "patch=4x6x7"), U3D_E_ARG);
 }
 
-/* Spacings are x, y, z in text and come back bit for bit. */
+/* Spacings are written in the order x, y, z. Reading the text again must give the same bits. */
 static void test_spacing(void **state)
 {
     (void)state;
@@ -356,7 +360,8 @@ static void test_spacing(void **state)
     assert_ok(u3d_parse_spacing(text, again));
     assert_memory_equal(odd, again, sizeof odd);
     assert_ok(u3d_config_set_key(&c, "spacing", text));
-    static const char *const bad[] = {"", "1", "1,1", "1,1,0", "1,1,-1", "1,1,1,1", "1,1,nan", "1,1,mm", "1,1,1e99"};
+    static const char *const bad[] = {"",        "1",       "1,1",    "1,1,0",   "1,1,-1",
+                                      "1,1,1,1", "1,1,nan", "1,1,mm", "1,1,1e99"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         assert_status(u3d_config_set_key(&c, "spacing", bad[i]), U3D_E_ARG);
         assert_says("three numbers");
@@ -366,7 +371,8 @@ static void test_spacing(void **state)
     assert_says("off, auto");
 }
 
-/* The paper's rule (paper's text and its released files): 4 (mod 8), from 92 on. */
+/* The paper's network accepts patches of n voxels along an axis if n = 4 (mod 8) and n >= 92, according to
+ * the paper's text and its released files. */
 static void test_paper_sizes(void **state)
 {
     (void)state;
@@ -375,7 +381,8 @@ static void test_paper_sizes(void **state)
         assert_ok(u3d_config_preset(&c, "paper"));
         c.patch[1] = n;
         bool legal = u3d_config_check(&c) == U3D_OK;
-        if (legal != (n >= 92 && n % 8 == 4)) fail_msg("y = %d: legal %d", n, (int)legal);
+        if (legal != (n >= 92 && n % 8 == 4))
+            fail_msg("a patch of %d voxels along y is accepted: %d, which is wrong", n, (int)legal);
     }
 }
 
@@ -398,11 +405,11 @@ static void test_help(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_defaults),        cmocka_unit_test(test_set),
-        cmocka_unit_test(test_augment_words), cmocka_unit_test(test_axes_order),      cmocka_unit_test(test_nearest_key),
-        cmocka_unit_test(test_json_round_trip), cmocka_unit_test(test_json_forms),
-        cmocka_unit_test(test_presets),         cmocka_unit_test(test_check),
-        cmocka_unit_test(test_spacing),
-        cmocka_unit_test(test_paper_sizes),     cmocka_unit_test(test_help)};
+        cmocka_unit_test(test_defaults),      cmocka_unit_test(test_set),
+        cmocka_unit_test(test_augment_words), cmocka_unit_test(test_axes_order),
+        cmocka_unit_test(test_nearest_key),   cmocka_unit_test(test_json_round_trip),
+        cmocka_unit_test(test_json_forms),    cmocka_unit_test(test_presets),
+        cmocka_unit_test(test_check),         cmocka_unit_test(test_spacing),
+        cmocka_unit_test(test_paper_sizes),   cmocka_unit_test(test_help)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

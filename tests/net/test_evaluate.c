@@ -1,4 +1,6 @@
-/* Scores against counts made by hand, and the files that evaluation takes together. */
+/* Tests of evaluation (net/evaluate/evaluate.h, net/volume/metrics.h): scores are compared with values that
+ * were computed by hand for volumes of six voxels. Also tests which files belong together, labels that are
+ * missing from a file, and references that are only partly annotated. test_surface tests the distances. */
 #include "tests/support/support_cases.h"
 #include "tests/support/support_nifti.h"
 
@@ -13,7 +15,7 @@
 
 static char *dir;
 
-/* A label file of 6x1x1 voxels. */
+/* Writes a label file of 6x1x1 voxels (x, y, z) with spacing 0.5, 1 and 2. */
 static void label_file(const char *name, const int32_t values[6])
 {
     u3d_volume *v;
@@ -63,14 +65,14 @@ static void counts_are_as_by_hand(void **state)
                 metric(m, "2", "TN") == 2);
     assert_true(fabs(metric(m, "1", "Dice") - 2.0 / 3) < 1e-12 && fabs(metric(m, "2", "IoU") - 0.5) < 1e-12);
     assert_true(metric(m, "1", "volume_pred") == 2 * 1.0); /* two voxels of 2 * 1 * 0.5 */
-    assert_null(u3d_json_member(m, "7"));                  /* seen only where nobody annotated */
+    assert_null(u3d_json_member(m, "7"));                  /* predicted only in an unlabelled voxel */
     assert_null(u3d_json_member(m, "0"));
     const cJSON *f = u3d_json_member(s, "foreground_mean");
     assert_true(fabs(metric(f, NULL, "Dice") - 2.0 / 3) < 1e-12);
     cJSON_Delete(s);
 }
 
-/* A label absent from both files of a case does not enter its mean. */
+/* A case in which neither file shows a label must not count in the means of that label. */
 static void absent_labels_do_not_count(void **state)
 {
     (void)state;
@@ -118,7 +120,7 @@ static bool is_null(const cJSON *metrics, const char *name)
     return cJSON_IsNull(member(metrics, name));
 }
 
-/* Along x, voxels of 0.5: surfaces of a row one voxel thin are all its voxels. */
+/* The volume is a single row along x with spacing 0.5, so all voxels of a label belong to its surface. */
 static void surfaces_are_as_by_hand(void **state)
 {
     (void)state;
@@ -126,7 +128,7 @@ static void surfaces_are_as_by_hand(void **state)
     label_file("r.nii.gz", (int32_t[]){1, 0, 0, 0, 1, 2});
     cJSON *s = evaluate("p.nii.gz", "r.nii.gz", false, 0);
     const cJSON *one = member(member(s, "mean"), "1"), *two = member(member(s, "mean"), "2");
-    /* From the prediction 0, 0.5; from the reference 0, 1.5. */
+    /* The distances from the prediction to the reference are 0 and 0.5, those back are 0 and 1.5. */
     assert_true(fabs(metric(one, NULL, "HD95") - 0.95 * 1.5) < 1e-12 && metric(one, NULL, "ASSD") == 0.5);
     assert_true(metric(one, NULL, "MASD") == 0.5 && metric(one, NULL, "NSD") == 0.75);
     assert_true(metric(one, NULL, "Precision") == 0.5 && metric(one, NULL, "Recall") == 0.5);
@@ -155,7 +157,7 @@ static void volumes_differ_with_a_sign(void **state)
     cJSON_Delete(s);
 }
 
-/* A label that is missing from a file has no distances; it has an NSD of 0 where the other file shows it. */
+/* A label that is missing from one of the files has no distances, and its NSD is 0. */
 static void missing_labels_have_no_distances(void **state)
 {
     (void)state;
@@ -173,7 +175,8 @@ static void missing_labels_have_no_distances(void **state)
     cJSON_Delete(s);
 }
 
-/* Where the annotation ends there is no surface: nothing of that case is measured, the overlap still is. */
+/* If a reference has unlabelled voxels, the edge of the annotated part is not a surface. Then no surface
+ * measure is computed for the case, but the overlap is. */
 static void sparse_references_are_not_measured(void **state)
 {
     (void)state;
@@ -188,7 +191,7 @@ static void sparse_references_are_not_measured(void **state)
     assert_true(metric(entry, NULL, "unlabeled_voxels") == 2);
     cJSON_Delete(s);
     label_file("r.nii.gz", (int32_t[]){0, 1, 1, 0, 0, 0});
-    s = evaluate("p.nii.gz", "r.nii.gz", true, 9); /* the value is named, no voxel has it */
+    s = evaluate("p.nii.gz", "r.nii.gz", true, 9); /* no voxel has the unlabelled value 9 */
     assert_true(metric(member(member(s, "mean"), "1"), NULL, "NSD") == 1);
     cJSON_Delete(s);
 }
@@ -198,7 +201,8 @@ static void evaluate_sparse(void *user)
     cJSON_Delete(evaluate("p.nii.gz", "r.nii.gz", *(bool *)user, 9));
 }
 
-/* A value that fills the reference and is never predicted is asked about, unless it was named. */
+/* If a value fills more than half of the references and is never predicted, a warning asks whether it means
+ * unlabelled, unless --unlabeled was given. */
 static void unpainted_references_are_noticed(void **state)
 {
     (void)state;
@@ -212,7 +216,7 @@ static void unpainted_references_are_noticed(void **state)
     }
 }
 
-/* Numbered files are cases of their own on both sides, and a name counts once. */
+/* Numbered files are separate cases in both folders, and two files of one case in a folder are an error. */
 static void names_are_whole(void **state)
 {
     (void)state;

@@ -1,5 +1,7 @@
-/* Grey values, each change against what it promises: curves rise, noise has its variance, gamma keeps range
- * or moments, a blurred impulse is a Gaussian, low resolution keeps the mean; nothing becomes NaN. */
+/* Tests of random changes of grey values (net/sample/grey.h). Each change is compared with its formula or
+ * must have the properties that it promises: curves rise, noise has the right moments, gamma keeps the range
+ * or the mean and standard deviation, contrast is clipped, a blurred impulse is a Gaussian, and low
+ * resolution interpolates between coarse voxels. Together they must never give NaN or infinity. */
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -41,10 +43,10 @@ static void moments(const float *v, int64_t n, double *mean, double *sd, float *
 
 static void near(double got, double expected, double tolerance)
 {
-    if (!(fabs(got - expected) <= tolerance)) fail_msg("%.9g instead of %.9g", got, expected);
+    if (!(fabs(got - expected) <= tolerance)) fail_msg("got %.9g, expected %.9g", got, expected);
 }
 
-/* Ends and slopes within their ranges, always rising; no two alike. */
+/* The ends and slopes of curves must be within their ranges, curves must rise, and no two may be equal. */
 static void test_curve(void **state)
 {
     (void)state;
@@ -58,8 +60,7 @@ static void test_curve(void **state)
             const double slope = (double)(curve[i + 1] - curve[i]) * (U3D_CURVE_POINTS - 1);
             assert_true(slope > 0.8 - 1e-3 && slope < 1.2 + 1e-3);
         }
-        /* smoothing moves the ends by no more than half the change of slope times a standard deviation of
-         * 1/16 */
+        /* Smoothing moves the ends by at most half the change of slope times the standard deviation, 1/16. */
         assert_true(fabs((double)curve[0]) < 0.05 + 0.02 && fabs((double)curve[255] - 1) < 0.05 + 0.02);
         assert_memory_not_equal(curve, before, sizeof curve);
         memcpy(before, curve, sizeof curve);
@@ -74,7 +75,7 @@ static void test_curve(void **state)
     u3d_grey_apply_curve(curve, v, N);
     for (int i = 1; i < N; i++) assert_int_equal(v[i] > v[0], original[i] > original[0]);
 
-    u3d_augment impossible = a; /* black and white too close for the slope */
+    u3d_augment impossible = a; /* no curve from black to white can be as steep everywhere */
     impossible.set.curve_slope[0] = 3;
     impossible.set.curve_slope[1] = 4;
     u3d_rng r = u3d_rng_at(1, U3D_RNG_TEST, 0);
@@ -84,7 +85,7 @@ static void test_curve(void **state)
 static void test_noise(void **state)
 {
     (void)state;
-    enum { M = 200001 }; /* odd: the last pair is cut */
+    enum { M = 200001 }; /* an odd number, although normal numbers are drawn in pairs */
     static float v[M];
     double mean, sd, third = 0, fourth = 0, pairs = 0;
     float low, high;
@@ -155,7 +156,8 @@ static void test_contrast(void **state)
     }
 }
 
-/* One voxel becomes the product of three sampled Gaussians; a constant stays; mirrored at the borders. */
+/* A single bright voxel must become the product of three sampled Gaussians. A constant volume must stay
+ * constant, because it is mirrored at its borders. */
 static void test_blur(void **state)
 {
     (void)state;
@@ -186,13 +188,14 @@ static void test_blur(void **state)
     near(sum, 1, 1e-5);
     for (int a = 1; a < 3; a++) near(squares[a], sd[a] * sd[a], 0.01);
 
-    float small[4 * 1 * 3], rest[12 + 4 + 64]; /* shorter than the kernel, a single row */
+    float small[4 * 1 * 3], rest[12 + 4 + 64]; /* every axis is shorter than the kernel */
     for (int i = 0; i < 12; i++) small[i] = 2.5F;
     u3d_grey_blur((const double[]){8, 8, 8}, (const int64_t[]){4, 1, 3}, small, rest);
     for (int i = 0; i < 12; i++) near((double)small[i], 2.5, 1e-5);
 }
 
-/* Against the definition: nearest coarse voxel's middle, then straight lines between middles. */
+/* Compares with the definition: a coarse voxel has the value of the voxel at its middle, and values between
+ * these middles are interpolated linearly. */
 static void test_low_resolution(void **state)
 {
     (void)state;
@@ -208,7 +211,7 @@ static void test_low_resolution(void **state)
     u3d_grey_low_resolution((const double[]){0.5, 0.6, 0.9}, size, v, work);
     for (int i = 0; i < N; i++) assert_true(v[i] == -7);
 
-    /* a ramp along one axis keeps its mean and, but for the ends, its values */
+    /* A ramp along one axis must roughly keep its mean and standard deviation, and stay within its range. */
     for (int axis = 0; axis < 3; axis++)
         for (double scale = 0.5; scale < 1; scale += 0.07) {
             for (int i = 0; i < N; i++) {
@@ -223,7 +226,8 @@ static void test_low_resolution(void **state)
             assert_true(low >= 0 && high <= size[axis] - 1);
         }
 
-    /* along x alone: 11 voxels, 6 coarse ones at 0 2 4 6 8 10 -> nearest of (i + 1/2) 11/6 */
+    /* Only along x: 11 voxels become 6. Coarse voxel i is the voxel that contains its middle, (i + 1/2) *
+     * 11/6, which gives 0, 2, 4, 6, 8 and 10. */
     memcpy(v, original, sizeof v);
     u3d_grey_low_resolution((const double[]){1, 1, 6.0 / 11}, size, v, work);
     for (int row = 0; row < D * H; row++)
@@ -237,8 +241,8 @@ static void test_low_resolution(void **state)
         }
 }
 
-/* All changes at once, also of constant patches and of single voxels; channels are changed apart, and a patch
- * that draws nothing stays as it was. */
+/* All changes at once, also of constant patches and of single voxels. Each channel is changed in its own way,
+ * and a patch for which no change is drawn stays as it is. */
 static void test_together(void **state)
 {
     (void)state;
@@ -255,8 +259,8 @@ static void test_together(void **state)
         u3d_grey_apply(&a, 1, k, size, 3, v, work);
         unchanged += memcmp(v, original, sizeof v) == 0;
     }
-    /* (1 - 0.1)(1 - 0.2 * 7/8)(1 - 0.15)^2 (1 - 0.25 * 7/8)(1 - 0.1)(1 - 0.3), 7/8: not all three channels
-     * are left out */
+    /* The probability that no change is made: (1 - 0.1)(1 - 0.2 * 7/8)(1 - 0.15)^2 (1 - 0.25 * 7/8)(1 - 0.1)
+     * (1 - 0.3). The 7/8 is the probability that at least one of the three channels is changed. */
     const double expected = 0.9 * 0.825 * 0.85 * 0.85 * 0.78125 * 0.9 * 0.7;
     near(unchanged / 400.0, expected, 5 * sqrt(expected / 400));
 
@@ -270,7 +274,7 @@ static void test_together(void **state)
         a.set.p_noise = 0;
         u3d_grey_apply(&a, 1, k, size, 3, v, work);
         a.set.p_noise = 1;
-        for (int i = 0; i < 3 * N; i++) near((double)v[i], (double)v[i % 3], 1e-4); /* a constant stays one */
+        for (int i = 0; i < 3 * N; i++) near((double)v[i], (double)v[i % 3], 1e-4); /* still constant */
         assert_true(v[0] != v[1] && v[1] != v[2]);
         one[0] = one[1] = one[2] = 1;
         u3d_grey_apply(&a, 1, k, (const int64_t[]){1, 1, 1}, 3, one, work);

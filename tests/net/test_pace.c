@@ -1,4 +1,8 @@
-/* The pace of a run, replayed against an imaginary clock: the machine's speed is given, decisions come out. */
+/* Tests of the pace of a training run (net/train/train_pace.h): how many iterations fit into a time budget,
+ * and when to validate, to write a checkpoint and to stop.
+ *
+ * Whole runs are replayed with an imaginary clock. The test sets the speed of the machine and checks the
+ * decisions and the time at which the run would end. */
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -8,8 +12,9 @@
 
 /* An imaginary machine and what has happened on it so far. */
 typedef struct replay {
-    double iteration_s, tile_s, save_s; /* what things really take                        */
-    double slower_after, slower;        /* from this clock reading on, iterations take `slower` times as long */
+    double iteration_s, tile_s, save_s; /* true durations */
+    /* After the clock reading slower_after, an iteration takes `slower` times as long; slower = 0: never. */
+    double slower_after, slower;
     double clock;
     int64_t iteration;
     int validations, checkpoints, fixed, corrected;
@@ -42,7 +47,7 @@ static void validate(replay *r)
     u3d_pace_validated(&r->pace, seconds);
 }
 
-/* One iteration as the loop in train.c has it. */
+/* One iteration, as in the loop of net/train/train.c. */
 static void iterate(replay *r)
 {
     const bool slow = r->slower > 0 && r->clock >= r->slower_after;
@@ -50,7 +55,7 @@ static void iterate(replay *r)
     r->clock += r->iteration_s * (slow ? r->slower : 1.0);
     r->iteration++;
     r->last_validated = u3d_pace_validation_due(&r->pace, r->iteration, r->clock);
-    assert_false(alone && r->last_validated); /* the next batch was fed into memory that validation needs */
+    assert_false(alone && r->last_validated); /* validation needs memory into which the next batch was fed */
     if (r->last_validated) validate(r);
     switch (u3d_pace_decide(&r->pace, r->iteration, r->clock)) {
     case U3D_PACE_GO_ON: break;
@@ -78,7 +83,7 @@ static void run(replay *r, const u3d_pace_task *task, int64_t total)
     }
 }
 
-/* What comes after the loop, if it takes what was estimated. */
+/* The clock reading at the end of the run, if what follows the loop takes as long as estimated. */
 static double end_of(const replay *r)
 {
     return r->clock + 2.5 * r->save_s + r->pace.choice_s + r->pace.report_s;
@@ -130,7 +135,7 @@ static void a_machine_that_slows_down_is_followed(void **state)
     assert_true(r.corrected >= 1);
     assert_true(r.pace.total - r.iteration <= r.pace.total / 50); /* the schedule is nearly complete */
     assert_true(end_of(&r) <= 600);
-    assert_true(r.pace.total > 700 && r.pace.total < 1100); /* 400 before, 800 in all at half speed */
+    assert_true(r.pace.total > 700 && r.pace.total < 1100); /* 400 in 200 s, then 400 at half the speed */
 }
 
 static void a_machine_that_stalls_ends_the_run_in_time(void **state)
@@ -141,7 +146,7 @@ static void a_machine_that_stalls_ends_the_run_in_time(void **state)
     run(&r, &task, 0);
     assert_true(r.stopped);
     assert_true(r.iteration < r.pace.total);
-    assert_true(end_of(&r) <= 600 + 8 * 0.5); /* the iteration under way when the machine stalled */
+    assert_true(end_of(&r) <= 600 + 8 * 0.5); /* an iteration that has begun is completed */
 }
 
 static void a_tiny_budget_ends_at_once(void **state)
@@ -160,7 +165,7 @@ static void a_resumed_run_keeps_its_total(void **state)
     replay r = {.iteration_s = 10, .tile_s = 1, .save_s = 0.1, .iteration = 100, .clock = 0};
     u3d_pace_task task = task_of(60);
     task.resumed = true;
-    task.began = -50; /* of which the first part used 50 s */
+    task.began = -50; /* the first part of the run has used 50 s of the budget */
     run(&r, &task, 300);
     assert_int_equal(r.iteration, 300);
     assert_int_equal(r.fixed + r.corrected, 0);
@@ -181,7 +186,7 @@ static void without_a_budget_ten_validations(void **state)
     replay often = {.iteration_s = 1, .tile_s = 1, .save_s = 1};
     task.validate_every = 20;
     run(&often, &task, 50);
-    assert_int_equal(often.validations, 3); /* after 20, 40 and the last */
+    assert_int_equal(often.validations, 3); /* after iterations 20, 40 and 50 */
 
     replay never = {.iteration_s = 1, .tile_s = 1, .save_s = 1};
     task.validates = false;
@@ -217,11 +222,11 @@ static void volumes_are_predicted_while_time_is_left(void **state)
     u3d_pace p;
     u3d_pace_task task = task_of(100);
     u3d_pace_begin(&p, &task, 0, 0, 0);
-    assert_true(u3d_pace_allows_volume(&p, 80, 0, 10, 0, 80));   /* 80 + 1.5 * 10 */
-    assert_false(u3d_pace_allows_volume(&p, 80, 0, 14, 0, 80));  /* 80 + 1.5 * 14 */
-    assert_false(u3d_pace_allows_volume(&p, 80, 0, 10, 10, 80)); /* 10 s are needed afterwards */
-    assert_true(u3d_pace_allows_volume(&p, 80, 2, 99, 0, 90));   /* two took 5 s each */
-    assert_false(u3d_pace_allows_volume(&p, 80, 1, 1, 0, 90));   /* one took 10 s */
+    assert_true(u3d_pace_allows_volume(&p, 80, 0, 10, 0, 80));   /* 80 + 1.5 * 10 < 100             */
+    assert_false(u3d_pace_allows_volume(&p, 80, 0, 14, 0, 80));  /* 80 + 1.5 * 14 > 100             */
+    assert_false(u3d_pace_allows_volume(&p, 80, 0, 10, 10, 80)); /* 80 + 1.5 * 10 + 10 > 100        */
+    assert_true(u3d_pace_allows_volume(&p, 80, 2, 99, 0, 90));   /* two volumes have taken 5 s each */
+    assert_false(u3d_pace_allows_volume(&p, 80, 1, 1, 0, 90));   /* one volume has taken 10 s       */
 }
 
 int main(void)

@@ -1,4 +1,8 @@
-/* Cutting, choosing, augmenting and feeding patches, against loops that do it voxel by voxel. */
+/* Tests of patches for training: cutting a box out of a volume (net/volume/patch.h), choosing the box
+ * (net/sample/choose.h), flips and 90 degree turns (augment.h), and worker threads (feeder.h). Results are
+ * compared with loops over voxels, random choices with the probabilities that they should have.
+ *
+ * Other random changes are tested in test_warp, test_grey and test_augment. */
 #include "tests/support/support_cases.h"
 
 #include <math.h>
@@ -13,12 +17,12 @@ static const u3d_cases_opts blank_is_9 = {.unlabeled_given = true, .unlabeled = 
 
 /* ---- cutting ---- */
 
-/* A step at a time, turning round at the ends. */
+/* The mirrored index, found by walking one step at a time and turning around at the ends. */
 static int64_t walk_mirror(int64_t i, int64_t n)
 {
     if (n == 1) return 0;
     int64_t at = 0, step = 1;
-    for (int64_t left = i < 0 ? -i : i; left > 0; left--) { /* symmetric about 0 */
+    for (int64_t left = i < 0 ? -i : i; left > 0; left--) { /* i and -i have the same mirrored index */
         if (at + step < 0 || at + step >= n) step = -step;
         at += step;
     }
@@ -92,7 +96,7 @@ static void test_cut(void **state)
 
 /* ---- choosing ---- */
 
-/* 9 unlabelled; 0 background; 1 and 2, of which 2 is rare. */
+/* 9 is unlabelled, 0 is background, 1 and 2 are foreground classes, of which 2 is rare. */
 static double voxel_classes(int64_t z, int64_t y, int64_t x, const void *user)
 {
     (void)user;
@@ -119,13 +123,14 @@ static double voxel_number(int64_t z, int64_t y, int64_t x, const void *user)
     return (double)((z * 100 + y) * 100 + x);
 }
 
-/* The same, marked: no voxel of another case looks like it. */
+/* As voxel_number, plus 0.5, which distinguishes it from all voxels of cases that use voxel_number. */
 static double voxel_marked(int64_t z, int64_t y, int64_t x, const void *user)
 {
     return voxel_number(z, y, x, user) + 0.5;
 }
 
-/* chi-square of counts against equal shares, in standard deviations of its distribution. */
+/* Compares the counts of cells for which counts[i] is true with equal shares. Returns how far chi-square is
+ * from its mean, in standard deviations. */
 static double chi_square_sigmas(const int64_t *count, const bool *counts, int64_t cells, int64_t samples)
 {
     int64_t used = 0;
@@ -140,8 +145,8 @@ static double chi_square_sigmas(const int64_t *count, const bool *counts, int64_
 
 enum { CHOOSE_SAMPLES = 60000 };
 
-/* Centres are uniform over the labelled voxels of each case, whatever their class, and cases are equally
- * likely. */
+/* Cases with labelled voxels must be equally likely, and so must the labelled voxels of a case, whatever
+ * their class. */
 static void test_choose_uniform(void **state)
 {
     (void)state;
@@ -151,7 +156,7 @@ static void test_choose_uniform(void **state)
     u3d_test_set_new(&s);
     u3d_test_set_add(&s, "a", size, 1, voxel_number, voxel_classes, NULL);
     u3d_test_set_add(&s, "b", size, 1, voxel_number, voxel_background, NULL);
-    u3d_test_set_add(&s, "c", size, 1, voxel_number, voxel_blank, NULL); /* nothing labelled: never chosen */
+    u3d_test_set_add(&s, "c", size, 1, voxel_number, voxel_blank, NULL); /* never chosen: no labels */
     assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_NONE, &blank_is_9, &c));
     const u3d_patch_opts o = {.in = {12, 12, 12}, .out = {4, 4, 4}, .border = U3D_BORDER_MIRROR};
     int64_t count[210] = {0}, of_case[3] = {0};
@@ -181,8 +186,8 @@ static void test_choose_uniform(void **state)
     u3d_test_set_done(&s);
 }
 
-/* The share of patches on foreground, each class equally often; a case without foreground still gives
- * patches. */
+/* Patches must be centred on foreground with the right probability, on each foreground class equally often. A
+ * case without foreground must also give patches. */
 static void test_choose_foreground(void **state)
 {
     (void)state;
@@ -213,7 +218,8 @@ static void test_choose_foreground(void **state)
     u3d_test_set_done(&s);
 }
 
-/* Same-padded networks: inside where the volume is large enough, centred on it where not. */
+/* The box of a same-padded network must lie inside the volume along axes that are long enough, and must be
+ * centred on the volume along the others. */
 static void test_choose_inside(void **state)
 {
     (void)state;
@@ -235,12 +241,13 @@ static void test_choose_inside(void **state)
         assert_int_equal(box.start[1], 0);
         assert_int_equal(box.start[2], -1);
     }
-    assert_true(seen[0] && seen[2]); /* 1 would be centred on the unlabelled plane */
+    assert_true(seen[0] && seen[2]); /* a start of 1 has its centre in the unlabelled plane z = 3 */
     u3d_cases_free(c);
     u3d_test_set_done(&s);
 }
 
-/* A roaming box: its voxel is labelled and anywhere inside, inside the volume as far as it fits. */
+/* With `roam`, the chosen voxel may lie anywhere in the box. So every start must occur with which the box
+ * lies inside the volume or, along an axis where the box is longer, contains the volume. */
 static void test_choose_roaming(void **state)
 {
     (void)state;
@@ -270,7 +277,8 @@ static void test_choose_roaming(void **state)
 
 /* ---- augmentation ---- */
 
-/* The label is the image's first channel at the centre of the patch: they must agree after every change. */
+/* Before a change, the label equals the first channel of the image in the centre of the patch. They must be
+ * equal after every change as well. */
 static void test_augment_together(void **state)
 {
     (void)state;
@@ -292,19 +300,19 @@ static void test_augment_together(void **state)
         for (int v = 0; v < N_OUT; v++) {
             int z = v / 16 + 2, y = v / 4 % 4 + 2, x = v % 4 + 2, at = 2 * ((z * IN + y) * IN + x);
             assert_int_equal(label[v], (int)image[at]);
-            assert_int_equal((int)image[at + 1] % 251, (int)image[at]); /* channels stay together */
+            assert_int_equal((int)image[at + 1] % 251, (int)image[at]); /* both channels moved together */
         }
-        double sum = 0; /* nothing lost, nothing doubled */
+        double sum = 0; /* changes if a voxel is lost or doubled */
         for (int v = 0; v < N_IN; v++) sum += (double)image[2 * v + 1];
         assert_true(sum == N_IN * (N_IN - 1) / 2.0);
         int corner = (int)image[1];
         n_seen += !seen[corner];
         seen[corner] = true;
     }
-    assert_int_equal(n_seen, 8); /* every corner came to voxel 0, and nothing but corners */
+    assert_int_equal(n_seen, 8); /* every corner of the patch has come to voxel 0, and no other voxel */
 }
 
-/* Each change alone, against index arithmetic. */
+/* Compares single changes with index arithmetic. */
 static void test_augment_alone(void **state)
 {
     (void)state;
@@ -320,7 +328,7 @@ static void test_augment_alone(void **state)
         flipped += flip;
         for (int v = 0; v < 18; v++) assert_int_equal(label[v], flip ? v / 3 * 3 + 2 - v % 3 : v);
 
-        /* turns about z; those about the other axes do not fit and must not happen */
+        /* Only turns about z are possible. Turns about x or y would exchange axes of different lengths. */
         const u3d_augment all = {.turn = {true, true, true}};
         for (int v = 0; v < 18; v++) image[v] = (float)v, label[v] = (uint8_t)v;
         u3d_augment_apply(&all, 3, k, in, 1, image, out, label, work);
@@ -329,7 +337,7 @@ static void test_augment_alone(void **state)
         int turn = 0;
         while (turn < 4 && label[0] != first[turn]) turn++;
         assert_true(turn < 4);
-        assert_int_equal(label[1], second[turn]); /* a turn, not a transposition */
+        assert_int_equal(label[1], second[turn]); /* otherwise it is a transposition */
         assert_int_equal(label[9], first[turn] + 9);
         for (int v = 0; v < 18; v++) assert_true((int)image[v] == label[v]);
         quarter[turn]++;
@@ -338,6 +346,8 @@ static void test_augment_alone(void **state)
     for (int turn = 0; turn < 4; turn++) assert_in_range(quarter[turn], 60, 140);
 }
 
+/* Plans the augmentation of one case with these label names and settings. The orientation of its file is
+ * unknown if code is 0. */
 static void plan_for(const char *const *names, int32_t code, const char *const *set, u3d_augment *plan)
 {
     const int64_t size[3] = {3, 3, 3};
@@ -347,7 +357,7 @@ static void plan_for(const char *const *names, int32_t code, const char *const *
     u3d_test_set_new(&s);
     u3d_test_set_add(&s, "a", size, 1, voxel_number, voxel_background, NULL);
     for (int32_t i = 0; names[i]; i++) u3d_test_set_name_label(&s, i, names[i]);
-    u3d_volume *v = NULL; /* spacing 1 along every axis, and orientation known or not */
+    u3d_volume *v = NULL; /* the spacings are equal within 1 %, which permits turns */
     assert_ok(u3d_volume_new(size, (const double[]){1, 1.005, 1}, U3D_F32, 1, &v));
     v->grid.sform_code = v->grid.qform_code = code;
     assert_ok(u3d_nifti_write(s.d.cases[0].image[0], v));
@@ -393,9 +403,11 @@ static void test_augment_plan(void **state)
     assert_plan(&p, "y", "");
     plan_for(NAMES("background", "Anterior", "Posterior"), 0, NOTHING_SET, &p);
     assert_plan(&p, "", "");
-    plan_for(NAMES("background", "leftover", "bright"), 1, NOTHING_SET, &p); /* whole words only */
+    /* "left" and "right" count only as whole words. */
+    plan_for(NAMES("background", "leftover", "bright"), 1, NOTHING_SET, &p);
     assert_plan(&p, "xyz", "");
-    plan_for(NAMES("background", "left atrium"), 1, NOTHING_SET, &p); /* nothing to confuse it with */
+    /* There is no "right" with which the mirrored label could be confused. */
+    plan_for(NAMES("background", "left atrium"), 1, NOTHING_SET, &p);
     assert_plan(&p, "xyz", "");
     plan_for(NAMES("background", "left", "right"), 1, NAMES("mirror=x", "turn=on"), &p);
     assert_plan(&p, "x", "xyz");
@@ -440,7 +452,8 @@ static void feed(u3d_cases *c, int workers, int depth, int64_t first, feed_resul
     u3d_feeder_close(f);
 }
 
-/* The same batches with any number of workers, any depth, a small memory budget, or started in the middle. */
+/* Batches must be the same with any number of workers, any depth, a small memory budget, and if the feeder
+ * starts with a later batch. */
 static void test_feeder_determinism(void **state)
 {
     (void)state;
@@ -475,8 +488,8 @@ static void test_feeder_determinism(void **state)
     assert_memory_not_equal(expected.image[0], expected.image[1], sizeof expected.image[0]);
     assert_memory_not_equal(expected.image[0], &expected.image[0][FEED_SAMPLE], sizeof(float) * FEED_SAMPLE);
 
-    /* label and image belong together: the image is the voxel's number, which tells its class; that of the
-     * cases without foreground is marked */
+    /* Labels must belong to the image: a grey value is the number of a voxel, from which its class follows.
+     * Grey values of cases without foreground have a fraction. */
     for (int k = 0; k < FEED_BATCHES; k++)
         for (int v = 0; v < 2 * FEED_OUT; v++) {
             int n = v / FEED_OUT, z = v / 16 % 4 + 2, y = v / 4 % 4 + 2, x = v % 4 + 2;
@@ -490,8 +503,8 @@ static void test_feeder_determinism(void **state)
     assert_int_equal(u3d_mem_live(), live);
 }
 
-/* A case that cannot be read again: the batches before it come, then its error, in order, as often as asked.
- */
+/* If a case cannot be read again, the batches before it must come in order, and then the error, however often
+ * the next batch is requested. */
 static void test_feeder_failure(void **state)
 {
     (void)state;
@@ -546,7 +559,9 @@ static void test_feeder_edges(void **state)
     assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_NONE, &blank_is_9, &c));
     assert_int_equal(u3d_feeder_bytes(&o, 1), 3 * 2 * (4 * FEED_SAMPLE + FEED_OUT) + 2 * 4 * FEED_SAMPLE);
     int64_t live = u3d_mem_live();
-    for (int64_t n = 1;; n++) { /* failing allocations, and closing with batches waiting or lent */
+    /* If an allocation fails, nothing may leak. Nor may it if a feeder is closed while batches are waiting or
+     * lent. */
+    for (int64_t n = 1;; n++) {
         u3d_patch *p = NULL;
         u3d_mem_fail_at(n);
         u3d_status status = u3d_feeder_open(c, &o, &f);

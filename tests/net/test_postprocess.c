@@ -1,5 +1,6 @@
-/* Post-processing from training to the written labels: what is decided, stored and done. (Components
- * themselves: test_components.) */
+/* Tests of post-processing, which keeps only the largest component of a label: when training decides for it,
+ * how the model stores the decision, and that prediction carries it out. test_components tests the components
+ * themselves. */
 #include "tests/support/support_run.h"
 
 #include <string.h>
@@ -12,7 +13,8 @@
 #include "net/model/postprocess.h"
 #include "net/predict/predict.h"
 
-/* Pieces of label 1 in the file that the run's model predicts for the first case. */
+/* Predicts the first case with the model of the run, and returns the number of components of label 1 in the
+ * file that is written. */
 static int64_t predicted_pieces(const u3d_test_run *f)
 {
     const u3d_predict_opts o = {.step = 0.5, .quiet = true};
@@ -48,7 +50,7 @@ static bool keeps_largest(const u3d_test_run *f)
     return keeps;
 }
 
-/* Of 25 volumes 3 are set aside, which is as few as decide. */
+/* Of 25 volumes, 3 are held out of training. postprocess=auto decides nothing with fewer than that. */
 static void what_is_decided(void **state)
 {
     (void)state;
@@ -59,9 +61,9 @@ static void what_is_decided(void **state)
         bool keeps;
     } rows[] = {
         {"postprocess=auto", 25, u3d_test_ball, true},
-        {"postprocess=auto", 25, u3d_test_ball_satellite, false}, /* it would cost Dice */
-        {"postprocess=auto", 24, u3d_test_ball, false},           /* two are no evidence */
-        {"postprocess=auto", 1, u3d_test_ball_sparse, false},     /* slices of one volume */
+        {"postprocess=auto", 25, u3d_test_ball_satellite, false}, /* would lower the Dice score */
+        {"postprocess=auto", 24, u3d_test_ball, false},           /* only 2 volumes are held out */
+        {"postprocess=auto", 1, u3d_test_ball_sparse, false},     /* only slices are held out */
         {"postprocess=largest", 1, u3d_test_ball_satellite, true},
         {"postprocess=none", 1, u3d_test_ball_satellite, false},
     };
@@ -71,17 +73,19 @@ static void what_is_decided(void **state)
         u3d_test_run_new(&f, rows[i].n, rows[i].label);
         f.options[f.o.n_set++] = rows[i].setting;
         f.o.iterations = 80;
-        f.o.validate_every = 1000; /* volumes are set aside, and not looked at before the end */
+        f.o.validate_every = 1000; /* volumes are held out, but not evaluated before the end */
         assert_ok(u3d_test_run_train(&f, 2, &r));
-        if (keeps_largest(&f) != rows[i].keeps) fail_msg("row %d: decided otherwise", (int)i);
+        if (keeps_largest(&f) != rows[i].keeps)
+            fail_msg("row %d: the model's keep_largest of label 1 is not as expected", (int)i);
         int64_t pieces = predicted_pieces(&f);
         if (rows[i].keeps ? pieces != 1 : pieces < 1 + (rows[i].label == u3d_test_ball_satellite))
-            fail_msg("row %d: %lld pieces", (int)i, (long long)pieces);
+            fail_msg("row %d: the prediction has %lld components of label 1, which does not fit the decision",
+                     (int)i, (long long)pieces);
         u3d_test_run_done(&f);
     }
 }
 
-/* A run with so little time that predicting three volumes does not fit into its share decides nothing. */
+/* If predicting three volumes would take more than its share of a short time budget, nothing is decided. */
 static void a_short_budget_decides_nothing(void **state)
 {
     (void)state;

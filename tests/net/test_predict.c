@@ -1,5 +1,6 @@
-/* Tiling, stitching and whole-volume prediction: every voxel covered, weighted means as a naive sum has them,
- * valid networks seamless, mirrored copies averaged. */
+/* Tests of predicting whole volumes (net/predict/, net/volume/tiling.h): tiles cover every voxel, stitching
+ * gives the same weighted means as a naive sum, tiles of a valid network join without seams, mirrored copies
+ * are averaged, and stops and failing allocations leak no memory. */
 #include "tests/support/support.h"
 
 #include "engine/base/mem.h"
@@ -8,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+/* Checks the tiles of one volume: their sizes and order, and how often each voxel is covered. */
 static void cover(const int64_t volume[3], const int64_t in[3], const int64_t out[3], bool valid, double step)
 {
     u3d_tile *tiles;
@@ -64,7 +66,8 @@ static void tiles_cover_every_voxel(void **state)
                   U3D_E_ARG);
 }
 
-/* nnU-Net v2's own example: 110 voxels, patch 64, step 0.5 -> starts 0, 23, 46. */
+/* The example in nnU-Net v2's source: for 110 voxels, a patch of 64 and a step of 0.5, tiles start at 0, 23
+ * and 46. */
 static void steps_are_spread_evenly(void **state)
 {
     (void)state;
@@ -79,7 +82,7 @@ static void steps_are_spread_evenly(void **state)
 
 enum { LABELS = 3 };
 
-/* The same mean without slabs: all tiles into one big sum. */
+/* Computes the same mean as u3d_stitch, but adds all tiles to sums for the whole volume. */
 static void stitch_naive(const u3d_stitch_opts *o, const float *p, double *mean)
 {
     const int64_t *v = o->volume, *t = o->net_out, n = v[0] * v[1] * v[2], each = t[0] * t[1] * t[2] * LABELS;
@@ -235,7 +238,8 @@ static void volumes_near(const u3d_volume *a, const u3d_volume *b)
     u3d_test_near("probabilities", a->data, b->data, u3d_volume_voxels(a) * a->channels, 1e-5);
 }
 
-/* Tiles of a valid network whose output is a multiple of the pooling see what one large tile sees. */
+/* If the tiles of a valid network start at multiples of the pooling, they must give the same probabilities as
+ * a single large tile. */
 static void valid_networks_are_seamless(void **state)
 {
     (void)state;
@@ -260,7 +264,7 @@ static void valid_networks_are_seamless(void **state)
     fixture_close(&large);
 }
 
-/* With all mirrored copies averaged, a mirrored volume gives the mirrored answer. */
+/* If the predictions of all mirrored copies are averaged, a mirrored volume must give the mirrored result. */
 static void mirrored_copies_make_the_answer_symmetric(void **state)
 {
     (void)state;
@@ -305,7 +309,7 @@ static void a_stop_is_obeyed_and_leaks_nothing(void **state)
     assert_status(u3d_predict_volume(f.predictor, image, &classes, NULL), U3D_E_CANCELLED);
     assert_null(classes);
     assert_int_equal(u3d_mem_live(), live);
-    for (int64_t n = 1;; n++) { /* and so is every failing allocation */
+    for (int64_t n = 1;; n++) { /* a failing allocation must be an error and must leak nothing */
         stop = 0;
         u3d_mem_fail_at(n);
         const u3d_status status = u3d_predict_volume(f.predictor, image, &classes, NULL);

@@ -1,5 +1,7 @@
-/* Resampling: where voxels go, which functions come through exactly, splines against a system of equations
- * solved plainly, what happens to labels, and planes on their way back against the whole volume at once. */
+/* Tests of resampling (net/volume/resample.h): both grids fill the same box in space; polynomials are
+ * reproduced; splines are compared with a system of equations that is solved by iteration; labels keep their
+ * volume, and sparse labels are neither lost nor spread; and probabilities that return to the volume's own
+ * grid plane by plane are the same as if the whole volume were resampled at once. */
 #include "tests/support/support_cases.h"
 
 #include <math.h>
@@ -49,7 +51,7 @@ static void both_grids_fill_one_box(void **state)
                                  1 + u3d_rng_below(&r, 9)};
         const int64_t out[3] = {1 + u3d_rng_below(&r, 9), 1 + u3d_rng_below(&r, 9), 1 + u3d_rng_below(&r, 9)};
         u3d_volume *v = volume_of(size, (double[]){3, 2, 0.5}, U3D_F32, 1);
-        for (int w = 0; w < 3; w++) /* oblique, away from the origin */
+        for (int w = 0; w < 3; w++) /* makes the grid oblique and moves it away from the origin */
             for (int c = 0; c < 4; c++) v->voxel_to_world[w][c] += u3d_rng_uniform(&r) * (c == 3 ? 100 : 0.3);
         u3d_volume *before = copy_of(v);
         assert_ok(u3d_resample_image_to(v, out, U3D_RESAMPLE_LINEAR));
@@ -83,7 +85,8 @@ static void sizes_follow_the_target(void **state)
     assert_true(out[0] == 300 && out[1] == 300 && out[2] == 300); /* within 1 % */
     assert_true(u3d_resample_size(&r, (int64_t[]){300, 300, 300}, (double[]){2, 1, 1.02}, out));
     assert_true(out[0] == 300 && out[1] == 300 && out[2] == 306);
-    assert_false(u3d_resample_size(&r, (int64_t[]){1, 20, 20}, (double[]){9, 1, 1}, out)); /* a picture */
+    /* An axis of one voxel stays one voxel. */
+    assert_false(u3d_resample_size(&r, (int64_t[]){1, 20, 20}, (double[]){9, 1, 1}, out));
     assert_true(u3d_resample_size(&r, (int64_t[]){2, 20, 20}, (double[]){0.1, 1, 1}, out));
     assert_int_equal(out[0], 1);
     r.on = false;
@@ -105,17 +108,18 @@ static void the_target_is_the_median_but_for_coarse_slices(void **state)
     }
     assert_ok(u3d_resample_target((const double(*)[3])spacing, (const int64_t(*)[3])size, N, target, why,
                                   sizeof why));
-    u3d_test_close(target[0], 6, 1e-12);   /* rank 0.1 * 10 of 5 .. 15 */
-    u3d_test_close(target[1], 1.2, 1e-12); /* single precision of the header rounded off */
+    u3d_test_close(target[0], 6, 1e-12);   /* rank 0.1 * 10 among 5 .. 15 */
+    u3d_test_close(target[1], 1.2, 1e-12); /* 1.2f, rounded, because headers have single precision */
     u3d_test_close(target[2], 1.05, 1e-12);
     assert_non_null(strstr(why, "10th percentile"));
-    for (int i = 0; i < N; i++) size[i][0] = 150; /* coarse, but not short: nothing special */
+    for (int i = 0; i < N; i++) size[i][0] = 150; /* the coarsest axis is not much shorter: median */
     assert_ok(u3d_resample_target((const double(*)[3])spacing, (const int64_t(*)[3])size, N, target, why,
                                   sizeof why));
     u3d_test_close(target[0], 10, 1e-12);
     assert_null(strstr(why, "10th percentile"));
     for (int i = 0; i < N; i++) size[i][0] = 12;
-    for (int i = 0; i < 3; i++) spacing[i][0] = 0.5; /* never finer than the others */
+    /* The 10th percentile is 0.5 now, but the target must not be finer than along the other axes. */
+    for (int i = 0; i < 3; i++) spacing[i][0] = 0.5;
     assert_ok(u3d_resample_target((const double(*)[3])spacing, (const int64_t(*)[3])size, N, target, why,
                                   sizeof why));
     u3d_test_close(target[0], 1.2, 1e-12);
@@ -143,7 +147,8 @@ static double smooth_field(const double p[3])
     return cos(0.5 * p[0]) + cos(0.45 * p[1] + 1) * cos(0.4 * p[2]) + sin(0.35 * (p[0] + p[1] + p[2]));
 }
 
-/* Positions in space are those of voxels of size 1 before resampling. */
+/* Samples a field at the indices of the voxels. Positions are measured in these voxels, also after
+ * resampling. */
 static u3d_volume *sampled(const int64_t size[3], double (*field)(const double[3]))
 {
     u3d_volume *v = volume_of(size, (double[]){1, 1, 1}, U3D_F32, 1);
@@ -155,7 +160,8 @@ static u3d_volume *sampled(const int64_t size[3], double (*field)(const double[3
     return v;
 }
 
-/* Largest difference from the field at voxels at least `margin` inside. */
+/* Returns the largest difference between the volume and the field at voxels that are at least `margin` away
+ * from the border. `own` is the size before resampling. */
 static double worst_inside(const u3d_volume *v, const int64_t own[3], double margin,
                            double (*field)(const double[3]))
 {
@@ -192,15 +198,16 @@ static void polynomials_come_through(void **state)
         assert_ok(u3d_resample_image_to(cubic, outs[i], U3D_RESAMPLE_CUBIC));
         assert_true(worst_inside(cubic, size, 12, cubic_field) < 2e-5);
         assert_ok(u3d_resample_image_to(coarse, outs[i], U3D_RESAMPLE_LINEAR));
-        assert_true(worst_inside(coarse, size, 12, cubic_field) > 1e-3); /* the bound above means something */
+        /* Linear interpolation exceeds the bound of the cubic one, so that bound is not too loose. */
+        assert_true(worst_inside(coarse, size, 12, cubic_field) > 1e-3);
         u3d_volume_free(linear);
         u3d_volume_free(cubic);
         u3d_volume_free(coarse);
     }
 }
 
-/* Spline through one line with the border repeated: coefficients from their equations, by repeated
- * substitution. */
+/* Resamples one line with an interpolating cubic spline. The border is repeated, and the equations of the
+ * coefficients are solved by iteration. */
 static void spline_plainly(const float *in, int n, int n_out, double *out)
 {
     enum { PAD = 30, CAP = 128 };
@@ -238,7 +245,7 @@ static void splines_solve_their_equations(void **state)
         was = copy_of(v);
         const double ratio = (double)n / n_out;
         assert_ok(u3d_resample_image_to(v, out, U3D_RESAMPLE_CUBIC));
-        if (n == n_out || ratio > 3 || ratio < 1.0 / 3) { /* the same, or coarse enough to be linear */
+        if (n == n_out || ratio > 3 || ratio < 1.0 / 3) { /* the same size, or so coarse that it is linear */
             u3d_volume_free(v);
             u3d_volume_free(was);
             continue;
@@ -247,7 +254,8 @@ static void splines_solve_their_equations(void **state)
         for (int a = axis + 1; a < 3; a++) stride *= size[a];
         float line[40];
         double want[60];
-        for (int ch = 0; ch < 2; ch++) { /* the line at the far end of the other axes' first row */
+        /* Checks the line at index 0 of the axes before `axis` and at the last index of those after it. */
+        for (int ch = 0; ch < 2; ch++) {
             for (int k = 0; k < n; k++) line[k] = ((float *)was->data)[k * stride + stride - 2 + ch];
             spline_plainly(line, n, n_out, want);
             for (int o = 0; o < n_out; o++)
@@ -271,14 +279,15 @@ static void equal_sizes_are_untouched(void **state)
     assert_ok(u3d_resample_image(&same, v));
     assert_ptr_equal(v->data, data);
     assert_memory_equal(v->data, was->data, (size_t)u3d_volume_voxels(v) * 2 * sizeof(float));
-    was->data = (u3d_free(was->data), v->data); /* headers, byte for byte */
+    was->data = (u3d_free(was->data), v->data); /* all other members must be equal as well */
     assert_memory_equal(v, was, sizeof *v);
     was->data = NULL;
     u3d_volume_free(was);
     u3d_volume_free(v);
 }
 
-/* Between slices far apart a step stays between its two values; along finer axes the spline overshoots. */
+/* Across thick slices, interpolation is linear, so that a step stays between its two values. Along finer
+ * axes, the spline overshoots. */
 static void coarse_slices_are_joined_linearly(void **state)
 {
     (void)state;
@@ -312,7 +321,7 @@ static void there_and_back_keeps_smooth_fields(void **state)
         assert_ok(u3d_resample_image_to(v, i < 2 ? finer : coarser, how));
         assert_ok(u3d_resample_image_to(v, size, how));
         const double worst = worst_inside(v, size, 6, smooth_field);
-        print_message("round trip %s by %s: at most %.5f\n", i < 2 ? "finer" : "coarser",
+        print_message("to %s voxels and back, %s: the largest error is %.5f\n", i < 2 ? "finer" : "coarser",
                       i % 2 ? "linear" : "cubic", worst);
         assert_true(worst < bound[i]);
         for (int a = 0; a < 3; a++) u3d_test_close(v->spacing[a], 1, 1e-12);
@@ -322,7 +331,8 @@ static void there_and_back_keeps_smooth_fields(void **state)
 
 /* ---- labels ---- */
 
-/* Two balls, one in the other, in a box of 36^3: classes 2 in 1 in 0. */
+/* The class of a voxel in a box of 36^3 with two concentric balls: 2 in the inner ball (radius 8), 1 in the
+ * rest of the outer ball (radius 14), 0 elsewhere. */
 static uint8_t ball_at(const u3d_volume *v, const double centre[3], int64_t z, int64_t y, int64_t x)
 {
     const int64_t at[3] = {z, y, x};
@@ -344,7 +354,7 @@ static u3d_volume *balls(const int64_t size[3], const double spacing[3], const d
     return v;
 }
 
-/* Voxels of `v` that are not what the balls say there. */
+/* Number of voxels of `v` whose class is not that of ball_at. */
 static int64_t wrong_of(const u3d_volume *v, const double centre[3])
 {
     const uint8_t *got = v->data;
@@ -355,7 +365,7 @@ static int64_t wrong_of(const u3d_volume *v, const double centre[3])
     return wrong;
 }
 
-/* What taking the nearest voxel would give. */
+/* Resamples `v` to the grid of `like` by taking the class of the nearest voxel. */
 static u3d_volume *nearest_of(const u3d_volume *v, const u3d_volume *like)
 {
     u3d_volume *n = copy_of(like);
@@ -402,15 +412,16 @@ static void balls_keep_their_volume(void **state)
             u3d_volume_free(was);
             u3d_volume_free(v);
         }
-        print_message(
-            "pair %d: radius 8 %+.2f %%, radius 14 %+.2f %%; wrong voxels %lld, with nearest %lld\n", i,
-            100 * (inner - 1), 100 * (both - 1), (long long)wrong, (long long)wrong_nearest);
+        print_message("pair %d: volume of radius 8 %+.2f %%, of radius 14 %+.2f %%; %lld voxels are wrong, "
+                      "%lld with the nearest class\n",
+                      i, 100 * (inner - 1), 100 * (both - 1), (long long)wrong, (long long)wrong_nearest);
         assert_true(fabs(inner - 1) < 0.035 && fabs(both - 1) < 0.02);
         assert_true(i == 0 ? wrong <= wrong_nearest : 10 * wrong < 8 * wrong_nearest);
     }
 }
 
-/* Halves of a volume: the border stays where it was, whatever the classes' order (no class wins ties). */
+/* The halves of a volume have different classes. The boundary must be at the same place if the classes are
+ * swapped, because a tie must not depend on the order of the classes. */
 static void equal_weights_favour_no_class(void **state)
 {
     (void)state;
@@ -418,13 +429,13 @@ static void equal_weights_favour_no_class(void **state)
         const int64_t size[3] = {4, 4, 10}, out[3] = {2, 2, 5};
         u3d_volume *v = volume_of(size, (double[]){1, 1, 1}, U3D_U8, 1);
         for (int64_t i = 0; i < 160; i++) ((uint8_t *)v->data)[i] = (i % 10 < 5) == swapped;
-        assert_ok(u3d_resample_labels_to(v, out)); /* the third voxel holds one of each: the first decides */
+        assert_ok(u3d_resample_labels_to(v, out)); /* in the third voxel, both classes have equal weights */
         for (int64_t i = 0; i < 20; i++) assert_int_equal(((uint8_t *)v->data)[i], (i % 5 < 3) == swapped);
         u3d_volume_free(v);
     }
 }
 
-/* A voxel is labelled exactly where the definition says, and its class occurs next to it. */
+/* A voxel must be labelled if and only if the definition in resample.h says so. */
 static void labelled_is_what_was_painted(void **state)
 {
     (void)state;
@@ -451,8 +462,8 @@ static void labelled_is_what_was_painted(void **state)
                 const int64_t k[3] = {i / (size[1] * size[2]), i / size[2] % size[1], i % size[2]};
                 labelled = from[i] != 255;
                 for (int a = 0; a < 3; a++) {
-                    const int64_t twice =
-                        (2 * at[a] + 1) * size[a] - (2 * k[a] + 1) * out[a]; /* 2 n_out (c - k) */
+                    /* 2 n_out (c - k), where c is the position of the voxel in voxels of the input */
+                    const int64_t twice = (2 * at[a] + 1) * size[a] - (2 * k[a] + 1) * out[a];
                     const bool in_cell = (2 * k[a] + 1) * out[a] / (2 * size[a]) == at[a];
                     labelled = labelled && (in_cell || llabs(twice) < out[a] || twice == out[a]);
                 }
@@ -465,7 +476,8 @@ static void labelled_is_what_was_painted(void **state)
     }
 }
 
-/* Single annotated slices, every 4th: none is lost in coarser voxels, none becomes thicker than a voxel. */
+/* Every fourth slice is annotated, six in total. With coarser voxels there must still be six slices, with up
+ * to 1.5 times finer voxels at most twice as many. */
 static void single_slices_survive(void **state)
 {
     (void)state;

@@ -1,9 +1,9 @@
-/* Resampling on the way through training and prediction: cases of mixed spacings, their memory and their
- * held-out slices, the model's metadata, and what it is for: telling small balls from large ones by size
- * where a voxel's size says nothing.
+/* Tests of resampling in training and prediction: cases of different spacings, their memory and held-out
+ * slices, and the model's metadata. The last test checks the purpose of resampling: a network must tell small
+ * balls from large ones although a voxel has another size in each volume.
  *
- * A volume is a box of 32 x 32 x 32 mm with four bright balls in noise: two of radius 3.2 mm (label 1) and
- * two of 6 mm (label 2), equally bright. */
+ * A volume is a box of 32 x 32 x 32 mm with four equally bright balls in noise: two with a radius of 3.2 mm
+ * (label 1) and two with a radius of 6 mm (label 2). */
 #include "tests/support/support_cases.h"
 
 #include <math.h>
@@ -25,7 +25,7 @@ typedef struct scene {
 
 static const double radius[4] = {3.2, 6, 3.2, 6};
 
-/* One ball near the middle of each of four columns of the box. */
+/* Places one ball near the middle of each of four columns of the box. */
 static scene scene_of(uint64_t seed, const double spacing[3])
 {
     scene s = {.seed = seed};
@@ -63,7 +63,7 @@ static double image_at(int64_t z, int64_t y, int64_t x, const void *user)
     return (label_at(z, y, x, user) > 0 ? 1 : 0) + 0.15 * u3d_rng_normal(&r);
 }
 
-/* Painted on single slices across z, SLICE_MM apart. */
+/* Labels only on single slices across z, SLICE_MM apart; 255 in all other voxels. */
 static double sparse_at(int64_t z, int64_t y, int64_t x, const void *user)
 {
     const int64_t step = llround(SLICE_MM / ((const scene *)user)->spacing[0]);
@@ -131,14 +131,14 @@ static void cases_come_on_one_spacing(void **state)
         if (same) {
             assert_memory_equal(a->image->data, b->image->data, 32 * 32 * 32 * sizeof(float));
             assert_memory_equal(a->label->data, b->label->data, 32 * 32 * 32);
-        } else { /* the same scene: nearly the labels that it has at 1 mm */
+        } else { /* nearly the same labels as if the scene had been drawn at 1 mm */
             const scene sc = scene_of((uint64_t)i, (double[]){1, 1, 1});
             int64_t wrong = 0, v = 0;
             for (int64_t z = 0; z < 32; z++)
                 for (int64_t y = 0; y < 32; y++)
                     for (int64_t x = 0; x < 32; x++, v++)
                         wrong += ((uint8_t *)a->label->data)[v] != (uint8_t)label_at(z, y, x, &sc);
-            assert_true(wrong < 300); /* of about 2100 in balls */
+            assert_true(wrong < 300); /* the balls have about 2100 voxels */
         }
         u3d_volume *own;
         assert_ok(u3d_cases_read_own(on, i, &own));
@@ -154,7 +154,7 @@ static void cases_come_on_one_spacing(void **state)
     u3d_test_set_done(&s);
 }
 
-/* Voxel sizes that make a volume larger than the memory are refused before anything of that size is made. */
+/* A spacing with which a volume would not fit into memory must be refused before that memory is allocated. */
 static void too_fine_a_spacing_is_refused(void **state)
 {
     (void)state;
@@ -170,7 +170,8 @@ static void too_fine_a_spacing_is_refused(void **state)
     u3d_test_set_done(&s);
 }
 
-/* Read again under a small budget, and with CT statistics, a case has the bits it had at first. */
+/* A case that is read again because the memory budget is small must have the same bits as at first, also with
+ * CT statistics. */
 static void cases_read_again_are_the_same(void **state)
 {
     (void)state;
@@ -182,7 +183,7 @@ static void cases_read_again_are_the_same(void **state)
             u3d_cases *large, *small;
             o.resampling.how = linear ? U3D_RESAMPLE_LINEAR : U3D_RESAMPLE_CUBIC;
             assert_ok(u3d_test_set_open(&s, ct ? U3D_INTENSITY_CT : U3D_INTENSITY_ZSCORE, &o, &large));
-            o.memory_cap = 200000; /* one case */
+            o.memory_cap = 200000; /* enough for one case */
             assert_ok(u3d_test_set_open(&s, ct ? U3D_INTENSITY_CT : U3D_INTENSITY_ZSCORE, &o, &small));
             assert_true(u3d_cases_loading_bytes(small) > 0);
             assert_int_equal(u3d_cases_loading_bytes(large) > 0, ct);
@@ -205,7 +206,8 @@ static void cases_read_again_are_the_same(void **state)
     u3d_test_set_done(&s);
 }
 
-/* Slices held out of one volume are those of its file; what training sees is the rest, resampled. */
+/* The slices that are held out of a single volume must be slices of its file. Training must see the others,
+ * resampled. */
 static void held_slices_are_the_files(void **state)
 {
     (void)state;
@@ -270,7 +272,7 @@ static void slices_that_fall_together_are_told(void **state)
     add_case(&s, 1, (double[]){1, 1, 1}, sparse_at);
     char *coarse = u3d_test_stderr_of(open_coarse, &s), *fine = u3d_test_stderr_of(open_fine, &s);
     if (!strstr(coarse, "3 of 8 annotated slices across z") || !strstr(coarse, "4 apart and voxels become 6"))
-        fail_msg("%s", coarse);
+        fail_msg("these warnings do not mention the slices that fall together: %s", coarse);
     assert_null(strstr(fine, "annotated slices across"));
     u3d_free(coarse);
     u3d_free(fine);
@@ -299,7 +301,7 @@ static void opening_gives_everything_back(void **state)
 
 /* ---- training and prediction ---- */
 
-/* Trains on the mixed set; the rest of the set is reported. */
+/* Trains on cases 0 to 4 and reports on cases 5 and 6. */
 static void train_mixed(const u3d_test_set *s, const char *out, const char *resample, u3d_train_result *r)
 {
     static const int train[] = {0, 1, 2, 3, 4}, report[] = {5, 6};
@@ -326,7 +328,8 @@ static void train_mixed(const u3d_test_set *s, const char *out, const char *resa
     u3d_backend_close(b);
 }
 
-/* Mean Dice over both labels of case i, predicted from file to file; the grid must be the file's. */
+/* Predicts case i from file to file and returns the mean Dice of both labels. Also checks that the prediction
+ * has the grid of the file, and that the probabilities agree with the labels. */
 static double predicted_dice(const u3d_test_set *s, int i, const u3d_model *m, const char *name)
 {
     char *out = u3d_test_path(s->dir, name), p_name[64];
@@ -376,15 +379,15 @@ static void size_is_told_at_any_spacing(void **state)
     u3d_train_result with, without;
     u3d_model *m_with, *m_without;
     mixed_set(&s, label_at);
-    add_case(&s, 20, (double[]){0.6, 0.55, 0.55}, label_at); /* reported, and predicted from its file */
-    add_case(&s, 21, (double[]){1.7, 1.9, 1.9}, label_at);
+    add_case(&s, 20, (double[]){0.6, 0.55, 0.55}, label_at); /* case 6: reported and predicted */
+    add_case(&s, 21, (double[]){1.7, 1.9, 1.9}, label_at);   /* case 7: predicted              */
     char *on = u3d_test_path(s.dir, "on"), *off = u3d_test_path(s.dir, "off");
     train_mixed(&s, on, "resample=auto", &with);
     train_mixed(&s, off, "resample=off", &without);
     assert_ok(u3d_model_load(on, &m_with));
     assert_ok(u3d_model_load(off, &m_without));
 
-    assert_string_equal(m_with->config.spacing, "1,1,1"); /* what auto came to */
+    assert_string_equal(m_with->config.spacing, "1,1,1"); /* the spacing that auto has chosen */
     assert_non_null(strstr(m_with->facts.spacing_why, "median of 5"));
     assert_string_equal(m_without->config.spacing, "auto");
     assert_string_equal(m_without->facts.spacing_why, "");

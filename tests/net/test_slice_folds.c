@@ -1,4 +1,5 @@
-/* Folds over annotated slices: every slice in one fold, nothing tested that was trained on, nothing lost. */
+/* Tests of folds over the annotated slices of one volume (net/cases/slice_folds.h): every slice belongs to
+ * exactly one fold, no voxel is used for both training and testing of a fold, and none is lost. */
 #include "tests/support/support.h"
 
 #include <string.h>
@@ -35,7 +36,7 @@ static void folds_part_the_slices(void **state)
         u3d_volume *train, *test;
         int64_t across[3];
         u3d_slice_folds_count(f, k, across);
-        assert_in_range(across[0] + across[1] + across[2], 2, 3); /* seven slices */
+        assert_in_range(across[0] + across[1] + across[2], 2, 3); /* seven slices in three folds */
         for (int a = 0; a < 3; a++) slices[a] += across[a];
         assert_ok(u3d_slice_folds_make(f, label, k, &train, &test));
         const int32_t *kept = train->data, *left = test->data;

@@ -1,5 +1,6 @@
-/* Distances between surfaces against the definitions, carried out by force: every surface voxel of one mask
- * against every one of the other, sorted lists, sums in long double. */
+/* Tests of the distances between surfaces (net/evaluate/surface.h, distance.h), which are compared with their
+ * definitions, computed by brute force: the distance of every surface voxel of one mask to every surface
+ * voxel of the other, sorted lists, sums in long double. */
 #include "tests/support/support_nifti.h"
 
 #include <math.h>
@@ -11,12 +12,12 @@
 #include "io/path.h"
 #include "net/evaluate/surface.h"
 
-static const double BAR = 1e-9; /* what rounding leaves; the promise is 1e-6 */
+static const double BAR = 1e-9; /* limit of the relative error; only 1e-6 is promised */
 
-/* ---- the definitions, by force ---- */
+/* ---- the definitions, by brute force ---- */
 
 typedef struct list {
-    double (*at)[3]; /* units of space */
+    double (*at)[3]; /* positions z, y, x in the unit of the spacing */
     int n;
 } list;
 
@@ -101,7 +102,7 @@ static void same_number(const char *what, const char *name, int32_t label, doubl
 {
     if (isnan(got) && isnan(want)) return;
     if (!(fabs(got - want) <= BAR * fmax(1, fabs(want))))
-        fail_msg("%s, label %d: %s is %.17g, by force %.17g", what, label, name, got, want);
+        fail_msg("%s, label %d: %s is %.17g, but brute force gives %.17g", what, label, name, got, want);
 }
 
 static u3d_surface_scores scores_of(const u3d_volume *a, const u3d_volume *b, int32_t label, double tolerance,
@@ -128,7 +129,7 @@ static void same_as_by_force(const char *what, const u3d_volume *a, const u3d_vo
     same_number(what, "ASSD", label, got.assd, want.assd);
     same_number(what, "MASD", label, got.masd, want.masd);
     same_number(what, "NSD", label, got.nsd, want.nsd);
-    assert_memory_equal(&got, &again, sizeof got); /* whatever the threads do */
+    assert_memory_equal(&got, &again, sizeof got); /* with three threads as with one */
     u3d_free(la.at);
     u3d_free(lb.at);
 }
@@ -147,14 +148,15 @@ static void set(u3d_volume *v, int64_t z, int64_t y, int64_t x, int32_t value)
     ((int32_t *)v->data)[(z * v->size[1] + y) * v->size[2] + x] = value;
 }
 
-/* Each voxel by itself one of 0 .. 3; `fill` is the share that is not 0. */
+/* Gives every voxel a random label from 0 to 3, independently of its neighbours. `fill` is the share of
+ * labels other than 0. */
 static void noise(u3d_volume *v, u3d_rng *r, double fill)
 {
     for (int64_t i = 0; i < u3d_volume_voxels(v); i++)
         ((int32_t *)v->data)[i] = u3d_rng_uniform(r) < fill ? 1 + (int32_t)u3d_rng_below(r, 3) : 0;
 }
 
-/* A few balls, cut off by the volume's border where they reach it. */
+/* Fills the volume with n balls, which may be cut off by its border. */
 static void balls(u3d_volume *v, u3d_rng *r, int n)
 {
     memset(v->data, 0, (size_t)u3d_volume_voxels(v) * sizeof(int32_t));
@@ -199,8 +201,8 @@ static void random_masks(void **state)
     }
 }
 
-/* Balls far apart and close together, in volumes long enough that whole rows are computed, not only looked
- * at. */
+/* Balls that are far apart or close together, in volumes so long that the distance transform computes whole
+ * rows instead of searching them voxel by voxel (see distance.c). */
 static void random_balls(void **state)
 {
     (void)state;
@@ -223,8 +225,8 @@ static void random_balls(void **state)
     }
 }
 
-/* Many voxels and few far ones to go to: rows are looked at so much that they are computed, and their
- * envelopes have many sites of different heights. */
+/* Many voxels in one mask and few in the other, far away: rows are searched so often that they are computed,
+ * and their envelopes have many sites of different heights. */
 static void many_against_few(void **state)
 {
     (void)state;
@@ -249,13 +251,13 @@ static void single_voxels(void **state)
     const double spacing[3] = {3, 0.5, 4};
     u3d_volume *a = volume_new(5, 9, 6, spacing), *b = volume_new(5, 9, 6, spacing);
     set(a, 1, 2, 1, 1);
-    set(b, 2, 2, 2, 1); /* 3 and 4 apart: 5 */
+    set(b, 2, 2, 2, 1); /* 3 away along z and 4 along x, so the distance is 5 */
     u3d_surface_scores s = scores_of(a, b, 1, 5, 2);
-    assert_true(s.hd95 == 5 && s.assd == 5 && s.masd == 5 && s.nsd == 1); /* the tolerance itself is within */
+    assert_true(s.hd95 == 5 && s.assd == 5 && s.masd == 5 && s.nsd == 1); /* 5 is within a tolerance of 5 */
     assert_true(scores_of(a, b, 1, 4.999, 2).nsd == 0);
     s = scores_of(a, a, 1, 0, 1);
     assert_true(s.hd95 == 0 && s.assd == 0 && s.masd == 0 && s.nsd == 1);
-    set(b, 2, 8, 2, 1); /* A: 5. B: 5, and hypot(5, 6 rows of 0.5) */
+    set(b, 2, 8, 2, 1); /* 6 rows of 0.5 further: distances from a: 5; from b: 5 and hypot(5, 3) */
     s = scores_of(a, b, 1, 5, 1);
     const double far = sqrt(5 * 5 + 3 * 3);
     assert_true(fabs(s.assd - (5 + 5 + far) / 3) < 1e-12 && fabs(s.masd - (5 + (5 + far) / 2) / 2) < 1e-12);
@@ -280,7 +282,8 @@ static void empty_masks(void **state)
     u3d_volume_free(b);
 }
 
-/* A mask that fills its volume has a surface all the same: outside of the volume is outside of the mask. */
+/* A mask that fills its volume must have a surface, because everything outside of the volume counts as
+ * outside of the mask. */
 static void borders_count_as_outside(void **state)
 {
     (void)state;
@@ -299,8 +302,8 @@ static void borders_count_as_outside(void **state)
     u3d_volume_free(b);
 }
 
-/* All labels at once: every list has its own voxels, in the volume's order, and touching labels bound each
- * other. */
+/* If the surfaces of several labels are found at once, every list must contain the voxels of its own label in
+ * the order of the volume, and labels that touch must count as outside of each other. */
 static void labels_share_a_look(void **state)
 {
     (void)state;
@@ -311,7 +314,7 @@ static void labels_share_a_look(void **state)
     noise(v, &r, 0.9);
     for (int32_t y = 2; y < 5; y++)
         for (int32_t x = 2; x < 5; x++)
-            for (int32_t z = 2; z < 5; z++) set(v, z, y, x, -3); /* one voxel inside */
+            for (int32_t z = 2; z < 5; z++) set(v, z, y, x, -3); /* all of the 27 except one are surface */
     assert_ok(u3d_surface_voxels(v, VALUES, 5, 3, p));
     assert_int_equal(p[0].n, 26);
     assert_int_equal(p[4].n, 0);
@@ -326,7 +329,7 @@ static void labels_share_a_look(void **state)
     u3d_volume_free(v);
 }
 
-/* Against numbers that numpy.percentile gives, and against sorting, with many ties. */
+/* Compares percentiles with results of numpy.percentile, and with sorting if there are many ties. */
 static void percentiles_interpolate(void **state)
 {
     (void)state;
@@ -345,7 +348,7 @@ static void percentiles_interpolate(void **state)
     }
 }
 
-/* Two people's hippocampi, cut to the size that they share: real masks, and nothing of them agrees well. */
+/* Reads a label file of the hippocampus data. Returns NULL and says so if the file does not exist. */
 static u3d_volume *real_labels(const char *name)
 {
     char *path = u3d_format("%s/../../shared/data/hippocampus/labelsTr/%s", TESTS_DIR, name);
@@ -354,7 +357,7 @@ static u3d_volume *real_labels(const char *name)
     if (u3d_path_exists(path))
         assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &v));
     else
-        printf("skipped: no %s\n", path);
+        printf("skipped: %s does not exist\n", path);
     u3d_free(path);
     return v;
 }
@@ -369,6 +372,8 @@ static u3d_volume *cut(const u3d_volume *v, const int64_t size[3], const double 
     return out;
 }
 
+/* Hippocampi of two people, cut to the size that both volumes have. These are real shapes, which do not agree
+ * well. */
 static void real_masks(void **state)
 {
     (void)state;
@@ -392,7 +397,7 @@ static void real_masks(void **state)
     u3d_volume_free(b);
 }
 
-/* Every allocation fails once. */
+/* Lets every allocation fail once. Each failure must give U3D_E_NOMEM and leak nothing. */
 static void memory_runs_out(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
-/* Training from files to a written model: it learns, it repeats itself bit for bit, it goes on where it
- * stopped, and it refuses what it must refuse. The data are bright balls in noise. */
+/* Tests of training runs (net/train/train.h), from data files to the written model: a run learns; the number
+ * of threads does not change a bit; a resumed run gives the same bits as an uninterrupted one; wrong requests
+ * are refused; a time budget is kept. The data are bright balls in noise (support_run.h). */
 #include "tests/support/support_run.h"
 
 #include <math.h>
@@ -35,7 +36,7 @@ static char *in_run(const fixture *f, const char *run_name, const char *file)
     return path;
 }
 
-/* Every tensor of two checkpoints has the same bits. */
+/* Fails the test unless the checkpoints of two runs have the same tensors, bit for bit. */
 static void assert_same_checkpoint(const fixture *f, const char *a, const char *b)
 {
     u3d_checkpoint *first, *second;
@@ -48,7 +49,7 @@ static void assert_same_checkpoint(const fixture *f, const char *a, const char *
     for (int i = 0; i < first->n_tensors; i++) {
         const u3d_tensor *t = first->tensors[i], *other = u3d_checkpoint_find(second, t->name);
         if (!other || memcmp(t->data, other->data, u3d_type_bytes(&t->type)) != 0)
-            fail_msg("%s and %s differ in %s", a, b, t->name);
+            fail_msg("the checkpoints of the runs %s and %s differ in %s", a, b, t->name);
     }
     u3d_checkpoint_free(first);
     u3d_checkpoint_free(second);
@@ -56,7 +57,7 @@ static void assert_same_checkpoint(const fixture *f, const char *a, const char *
     u3d_free(second_path);
 }
 
-/* Lines of a run's log.csv, the header included; 0 where there is none yet. */
+/* Number of lines of a log.csv, including the header; 0 if the file does not exist yet. */
 static int log_lines(const char *path)
 {
     FILE *file = fopen(path, "r");
@@ -80,7 +81,7 @@ static void test_learns(void **state)
     assert_int_equal(u3d_mem_live(), live);
     assert_int_equal(r.iterations, 200);
     if (!(r.val_dice > 0.95))
-        fail_msg("held-out Dice %g after %lld iterations", r.val_dice, (long long)r.iterations);
+        fail_msg("the held-out Dice is only %g after %lld iterations", r.val_dice, (long long)r.iterations);
     assert_true(r.val_iou > 0.9 && r.val_iou < r.val_dice);
     assert_int_equal(strlen(r.fingerprint), 16);
 
@@ -97,7 +98,7 @@ static void test_learns(void **state)
     u3d_test_run_done(&f);
 }
 
-/* One volume with a few painted slices: some of them are set aside, and the fold's cases are reported. */
+/* Trains on one volume with a few annotated slices, of which some are held out, and reports on two others. */
 static void test_sparse_and_report(void **state)
 {
     (void)state;
@@ -108,10 +109,10 @@ static void test_sparse_and_report(void **state)
     f.o.n_train = 1;
     f.o.report = report;
     f.o.n_report = 2;
-    f.o.iterations = 200; /* after 100, one seed of eight has only 0.89 on the other volumes */
+    f.o.iterations = 200; /* after 100, one of eight seeds has a Dice of only 0.89 on the other volumes */
     assert_ok(u3d_test_run_train(&f, 2, &r));
     if (!(r.val_dice > 0.9 && r.report_dice > 0.9))
-        fail_msg("Dice %g of held-out slices, %g of other volumes", r.val_dice, r.report_dice);
+        fail_msg("the Dice of held-out slices is %g, of other volumes %g", r.val_dice, r.report_dice);
     u3d_test_run_done(&f);
 }
 
@@ -121,9 +122,10 @@ static void test_valid_paper_family(void **state)
     fixture f;
     u3d_train_result r;
     u3d_test_run_new(&f, 1, u3d_test_ball);
-    static const char *const more[] = {
-        "padding=valid", "deep_supervision=off", "double=before-pool", "norm=batch", "norm_statistics=running",
-        "convs=1",       "class_weights=auto", "loss=ce"};
+    static const char *const more[] = {"padding=valid",           "deep_supervision=off",
+                                       "double=before-pool",      "norm=batch",
+                                       "norm_statistics=running", "convs=1",
+                                       "class_weights=auto",      "loss=ce"};
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) f.options[f.o.n_set++] = more[i];
     f.o.iterations = 100;
     f.o.validate_every = -1;
@@ -151,7 +153,7 @@ static void test_threads_give_the_same_bits(void **state)
     u3d_test_run_done(&f);
 }
 
-/* Sets *stop when the log has so many lines. */
+/* Sets *stop when the log has this many lines. */
 typedef struct stopper {
     const char *log;
     int lines;
@@ -167,6 +169,8 @@ static void *stopper_run(void *user)
     return NULL;
 }
 
+/* Trains and interrupts the run when its log has this many lines. Returns the number of iterations in the
+ * log. */
 static int64_t interrupt_after(fixture *f, const char *name, int lines)
 {
     volatile int stop = 0;
@@ -203,7 +207,7 @@ static void test_resume(void **state)
     f.o.iterations = 0;
     f.o.n_set = 0;
     f.o.net = NULL;
-    f.o.seed = 99; /* the run's own is kept */
+    f.o.seed = 99; /* ignored, because a resumed run keeps its own seed */
     assert_ok(u3d_test_run_train(&f, 1, &resumed));
     assert_int_equal(resumed.iterations, 200);
     assert_string_equal(whole.fingerprint, resumed.fingerprint);
@@ -212,7 +216,7 @@ static void test_resume(void **state)
     assert_int_equal(log_lines(log), 201);
     u3d_free(log);
 
-    /* A finished run has nothing left to do, and says the same. */
+    /* Resuming a finished run changes nothing and gives the same result. */
     assert_ok(u3d_test_run_train(&f, 2, &resumed));
     assert_string_equal(whole.fingerprint, resumed.fingerprint);
 
@@ -229,11 +233,12 @@ static void assert_in_checkpoint(const char *path, const char *name, bool there)
     u3d_checkpoint *c;
     assert_ok(u3d_checkpoint_load(path, &c));
     if ((u3d_checkpoint_find(c, name) != NULL) != there)
-        fail_msg("%s: %s is %s", path, name, there ? "missing" : "there");
+        fail_msg("%s: the tensor %s %s", path, name, there ? "is missing" : "should not be there");
     u3d_checkpoint_free(c);
 }
 
-/* Mean Dice of the model's prediction of the last case; a prediction has a single head. */
+/* Predicts the last case with the model, which uses only the head at full resolution, and returns the Dice of
+ * label 1. */
 static double dice_of_prediction(const fixture *f)
 {
     const u3d_predict_opts o = {.step = 0.5, .quiet = true};
@@ -261,8 +266,8 @@ static double dice_of_prediction(const fixture *f)
     return u3d_overlap_dice(&overlap[1]);
 }
 
-/* Heads at two levels: they are trained and kept, a stopped run goes on with them, prediction does without.
- */
+/* With deep supervision on four levels, there are heads at two of them. Both must be trained and saved, a
+ * resumed run must continue with both, and prediction must work without the second one. */
 static void test_deep_supervision(void **state)
 {
     (void)state;
@@ -280,7 +285,7 @@ static void test_deep_supervision(void **state)
     assert_in_checkpoint(checkpoint, "dec2.head.weight", false);
     assert_in_checkpoint(model, "dec1.head.weight", true);
     double dice = dice_of_prediction(&f);
-    if (!(dice > 0.8)) fail_msg("Dice %g after 60 iterations", dice);
+    if (!(dice > 0.8)) fail_msg("the Dice is only %g after 60 iterations", dice);
 
     interrupt_after(&f, "parts", 10);
     f.o.resume = true;
@@ -341,7 +346,7 @@ static void test_refused_requests(void **state)
     fixture f;
     u3d_train_result r;
     u3d_test_run_new(&f, 1, u3d_test_ball);
-    f.o.memory_cap = 1000000; /* not even the program itself */
+    f.o.memory_cap = 1000000; /* less than the program itself takes */
     assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_NOMEM);
     assert_non_null(strstr(u3d_error_text(), "GB"));
     f.o.memory_cap = 2000000000;
@@ -357,7 +362,7 @@ static void test_refused_requests(void **state)
     f.o.iterations = 60;
     f.o.validate_every = -1;
     assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_NUMERIC);
-    f.o.time_s = 5; /* and iterations */
+    f.o.time_s = 5; /* cannot be combined with a number of iterations */
     assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_ARG);
     u3d_test_run_done(&f);
 }
@@ -376,11 +381,11 @@ static void test_time_budget(void **state)
     f.o.iterations = 0;
     f.o.time_s = 8;
     f.o.started = u3d_clock();
-    assert_ok(u3d_test_run_train(
-        &f, 1, &r)); /* one thread waits for no other, so that a busy machine only slows it */
+    /* A single thread never waits for another one, so a busy machine only makes it slower. */
+    assert_ok(u3d_test_run_train(&f, 1, &r));
     double took = u3d_clock() - f.o.started;
-    /* Above the budget only by what one stall of a shared machine takes. */
-    if (!(took <= 10.0 && took >= 4.0)) fail_msg("a budget of 8 s took %.2f s", took);
+    /* The 2 s beyond the budget allow for a short stall of a machine that is shared. */
+    if (!(took <= 10.0 && took >= 4.0)) fail_msg("a run with a budget of 8 s took %.2f s", took);
     assert_true(r.iterations > 10);
     u3d_model *m;
     assert_ok(u3d_model_load(f.out, &m));
@@ -391,7 +396,8 @@ static void test_time_budget(void **state)
 
 /* ---- allocation failures ---- */
 
-/* Some of the first allocations, one run each: each must end in U3D_E_NOMEM and give everything back. */
+/* Lets some of the first 4000 allocations fail, one in each run. The run must return U3D_E_NOMEM and leak
+ * nothing. */
 static void test_out_of_memory(void **state)
 {
     (void)state;
@@ -409,7 +415,8 @@ static void test_out_of_memory(void **state)
         u3d_mem_fail_at(0);
         assert_int_equal(u3d_mem_live(), live);
         if (status == U3D_OK) break;
-        if (status != U3D_E_NOMEM) fail_msg("allocation %d: status %d: %s", n, (int)status, u3d_error_text());
+        if (status != U3D_E_NOMEM)
+            fail_msg("after allocation %d failed, the status is %d: %s", n, (int)status, u3d_error_text());
         failures++;
     }
     assert_true(failures > 10);

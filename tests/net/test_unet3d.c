@@ -1,4 +1,6 @@
-/* The network family: parameter counts against the paper, sizes, names, and the shapes of its relatives. */
+/* Tests of the networks that settings can describe (net/model/unet3d.h): numbers of parameters, compared with
+ * the paper; legal sizes of inputs; names of parameters; operations; networks of other shapes; requests that
+ * must be refused; and deep supervision, whose loss and gradients are computed with the oracle. */
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -42,8 +44,8 @@ static void set(u3d_config *c, const char *key_value)
     assert_ok(u3d_config_set(c, key_value));
 }
 
-/* Numbers of paper.md: weights 19,067,616 and biases 2,339; batch norm adds a gain and a shift per channel.
- */
+/* The paper gives 19,069,955 parameters, which are 19,067,616 weights and 2,339 biases. Batch norm adds a
+ * gain and a shift per channel. */
 static void test_parameter_counts(void **state)
 {
     (void)state;
@@ -54,10 +56,10 @@ static void test_parameter_counts(void **state)
     assert_int_equal(count(&c, U3D_MODE_TRAIN), 19074627);
     c = preset("paper2d", 3, 3);
     c.norm = U3D_NORM_NONE;
-    assert_int_equal(count(&c, U3D_MODE_TRAIN), 6817091); /* 3x3 and 2x2 kernels throughout */
+    assert_int_equal(count(&c, U3D_MODE_TRAIN), 6817091); /* all kernels are 3x3 or 2x2 */
 }
 
-/* Level by level against a count by hand: one channel, base 2, two levels, at-start. */
+/* Compares with a count by hand, level by level: one channel, base=2, levels=2, double=at-start. */
 static void test_at_start_count(void **state)
 {
     (void)state;
@@ -76,7 +78,7 @@ static void test_sizes(void **state)
     assert_ok(u3d_unet3d_output_size(&c, PAPER_IN, out));
     assert_memory_equal(out, PAPER_OUT, sizeof out);
 
-    /* Legal lengths are 4 mod 8 from 92 on. */
+    /* A length n is legal if n = 4 (mod 8) and n >= 92. */
     for (int64_t n = 80; n < 140; n++) {
         bool fits = u3d_unet3d_output_size(&c, (int64_t[]){n, 92, 92}, out) == U3D_OK;
         assert_int_equal(fits, n >= 92 && n % 8 == 4);
@@ -94,7 +96,8 @@ static void test_sizes(void **state)
     assert_ok(u3d_unet3d_output_size(&c, in, out));
     assert_memory_equal(out, in, sizeof out);
 
-    /* An odd difference between skip and up-convolution can never be cropped about its centre. */
+    /* If the sizes of a skip connection and an up-convolution differ by an odd number, the skip connection
+     * cannot be cropped around its centre. */
     set(&c, "padding=valid"), set(&c, "levels=2"), set(&c, "convs=1"), set(&c, "kernel=2x2x2"),
         set(&c, "pool=3x3x3");
     u3d_unet3d_legal_size(&c, (int64_t[]){16, 16, 16}, in);
@@ -105,7 +108,7 @@ static void assert_param(const u3d_graph *g, const char *name, int rank, const i
 {
     u3d_val v = u3d_graph_find(g, name);
     u3d_type want = u3d_type_f32(rank, dim);
-    if (v == U3D_NONE) fail_msg("no value %s", name);
+    if (v == U3D_NONE) fail_msg("the graph has no value %s", name);
     assert_int_equal(u3d_graph_value(g, v)->role, U3D_ROLE_PARAM);
     assert_true(u3d_type_equal(&u3d_graph_value(g, v)->type, &want));
 }
@@ -131,7 +134,7 @@ static void test_names(void **state)
     u3d_unet3d_done(&net);
 }
 
-/* 533 GFLOP for one forward pass by direct convolution (performance.md, section 1). */
+/* One forward pass of the paper's network takes 533 GFLOP with direct convolution. */
 static void test_flops(void **state)
 {
     (void)state;
@@ -143,7 +146,7 @@ static void test_flops(void **state)
     u3d_unet3d_done(&net);
 }
 
-/* Relatives build, forward and backward, with the shapes that their settings say. */
+/* Networks with other settings can be built for training and for inference, and have the right shapes. */
 static void test_family(void **state)
 {
     (void)state;
@@ -203,7 +206,7 @@ static void test_refusals(void **state)
                   U3D_E_SHAPE);
     assert_non_null(strstr(u3d_error_text(), "8 and 16"));
     assert_null(net.graph);
-    u3d_unet3d_done(&net); /* a zeroed struct is legal */
+    u3d_unet3d_done(&net); /* accepts a zeroed struct */
 }
 
 /* ---- deep supervision ---- */
@@ -219,7 +222,8 @@ static int64_t heads_beside_the_first(const u3d_graph *g)
     return n;
 }
 
-/* nnU-Net has a loss at every decoder level but the coarsest, whose weight is 0; "all" is at that, too. */
+/* With "on", every level of the decoder has a head except the coarsest, to which nnU-Net gives the weight 0.
+ * With "all", the coarsest has a head as well. */
 static void test_deep_heads(void **state)
 {
     (void)state;
@@ -256,7 +260,8 @@ static void test_deep_heads(void **state)
     assert_non_null(strstr(u3d_error_text(), "padding=same"));
 }
 
-/* Small enough for the oracle; nothing but the poolings and the clamp of Dice's sums has a kink. */
+/* Builds a network that is small enough for the oracle. It is smooth except for the maxima of its poolings
+ * and the clamp of the sums of Dice. */
 static void deep_build(const char *loss, u3d_unet3d *net)
 {
     u3d_config c = defaults(3, 1);
@@ -285,11 +290,11 @@ static void deep_fill(u3d_test_eval *e)
 static double value_of(const u3d_test_eval *e, const char *name)
 {
     u3d_val v = u3d_graph_find(e->g, name);
-    if (v == U3D_NONE) fail_msg("no value %s", name);
+    if (v == U3D_NONE) fail_msg("the graph has no value %s", name);
     return e->value[v][0];
 }
 
-/* 4/7, 2/7, 1/7 of the losses at three levels. */
+/* The loss must be the sum of the losses at three levels with the weights 4/7, 2/7 and 1/7. */
 static void test_deep_loss_is_the_weighted_sum(void **state)
 {
     (void)state;
@@ -319,11 +324,12 @@ static void test_deep_loss_is_the_weighted_sum(void **state)
     }
 }
 
-/* Three elements of every parameter. Labels are sparse: some windows have none, some not in the middle. */
+/* Compares a few elements of the gradient of every parameter with central differences. The labels are sparse,
+ * so that some windows of the coarser heads contain no label, and some have none in the middle. */
 static void test_deep_gradients(void **state)
 {
     (void)state;
-    const double step = 1e-7; /* short: a maximum of a pooling hardly ever changes its place within it */
+    const double step = 1e-7; /* so short that the maximum of a pooling window hardly ever moves */
     u3d_unet3d net;
     u3d_test_eval e;
     deep_build("loss=ce+dice", &net);
@@ -344,8 +350,8 @@ static void test_deep_gradients(void **state)
             u3d_test_eval_run(&e, true);
             double got = e.value[value->grad][i], want = (loss[1] - loss[0]) / (2 * step);
             if (!(fabs(got - want) < 1e-6 + 1e-4 * fabs(want)))
-                fail_msg("d loss / d %s[%lld] is %.9g, differences give %.9g", value->name, (long long)i, got,
-                         want);
+                fail_msg("d loss / d %s[%lld] is %.9g, but finite differences give %.9g", value->name,
+                         (long long)i, got, want);
         }
     }
     u3d_test_eval_done(&e);

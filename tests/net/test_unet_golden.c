@@ -1,11 +1,11 @@
-/* Whole networks against PyTorch: golden/make_golden.py wrote initial weights, logits, losses, every
- * gradient, and the weights after five steps of Adam and of SGD, computed in float64. The files name their
- * settings; networks are built from those, weights are loaded and read back through net/model/model.h, so that
- * names and axis order are tested too.
+/* Compares whole networks with PyTorch. The files that golden/make_golden.py has written contain initial
+ * weights, logits, losses, all gradients, and the weights after five steps of Adam and of SGD, computed in
+ * float64. They also contain the settings from which the networks are built. Weights are loaded and read back
+ * through net/model/model.h, so that names and the order of axes are tested as well.
  *
- * A bias in front of a norm has a gradient that is zero but for rounding (the norm takes the mean away). Adam
- * divides by the gradient's own size and so makes steps of full length out of that rounding; for these biases
- * only their bounds are compared. */
+ * A bias before a norm has a gradient that is zero except for rounding, because the norm subtracts the mean.
+ * Adam divides by the size of the gradient and therefore makes steps of full length from that rounding. The
+ * steps of such a bias, called idle below, must only stay within their bounds. */
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -19,9 +19,10 @@
 #include "net/model/model.h"
 #include "net/model/unet3d.h"
 
-/* Every implementation of the convolutions, each held to its own arithmetic: direct sums are as near to PyTorch as
- * PyTorch is to itself (steps, relative to the step: PyTorch in float32 is within 1.1e-4 of the files). Adam divides by the size of a gradient: where that is 0 by cancellation, Winograd leaves a
- * rounding error that moves the weight. */
+/* The implementations of the convolutions, each with limits of the relative rms error that fit its
+ * arithmetic. The errors of direct convolution are about those of PyTorch in float32, whose steps are
+ * within 1.1e-4 of the files, relative to the step. If a gradient is 0 because its terms cancel, Winograd
+ * leaves a rounding error; Adam divides it by its own size, so that it moves the weight. */
 typedef struct way {
     const char *impl;
     double logit, gradient, sgd, adam, probability;
@@ -32,8 +33,7 @@ static const way ways[] = {{"direct", 5e-6, 1e-4, 1e-3, 1e-3, 2e-5},
                            {"winograd-f4", 5e-5, 1e-3, 1e-3, 5e-2, 1e-4}};
 enum { N_WAYS = sizeof ways / sizeof *ways };
 
-/* ---- the golden file
- * ------------------------------------------------------------------------------------------- */
+/* ---- the golden file ---- */
 
 typedef struct golden {
     u3d_checkpoint *file;
@@ -41,7 +41,7 @@ typedef struct golden {
     int64_t in[3];
     bool skip_background;
     u3d_backend *backend;
-    bool fused; /* the graphs are built for the backend */
+    bool fused; /* graphs are built with the fused ops of the backend */
     const way *tol;
 } golden;
 
@@ -84,8 +84,7 @@ static void golden_close(golden *t)
     u3d_backend_close(t->backend);
 }
 
-/* ---- a network on the device
- * ------------------------------------------------------------------------------------- */
+/* ---- a network on the device ---- */
 
 typedef struct machine { /* a graph ready to run */
     u3d_unet3d net;
@@ -129,10 +128,9 @@ static void machine_close(machine *m)
     u3d_unet3d_done(&m->net);
 }
 
-/* ---- comparing
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- comparing ---- */
 
-/* A convolution's bias in front of a norm. */
+/* Tells whether a parameter is idle: the bias of a convolution before a norm. */
 static bool is_idle(const golden *t, const char *name)
 {
     size_t n = strlen(name);
@@ -157,7 +155,8 @@ static void compare_value(const golden *t, machine *m, u3d_val v, const char *na
     u3d_tensor_free(got);
 }
 
-/* Every tensor of a block against PREFIX/NAME of the file; both must have the same names. */
+/* Reads all tensors of a block and names them PREFIX followed by their name. Fails the test unless the file
+ * has the same names with this prefix, with the same types. */
 static u3d_checkpoint *read_block(const golden *t, u3d_params *p, u3d_block block, const char *prefix)
 {
     u3d_checkpoint *got;
@@ -187,7 +186,8 @@ static void compare_gradients(const golden *t, u3d_params *p, const char *prefix
     u3d_checkpoint_free(got);
 }
 
-/* How far weights moved since init/NAME, against how far they should have. `reach`: bound for idle biases. */
+/* Compares how far the weights have moved since init/NAME with how far they should have moved. `reach` is the
+ * bound for idle biases. */
 static void compare_steps(const golden *t, u3d_params *p, const char *prefix, double reach, double tol)
 {
     u3d_checkpoint *got = read_block(t, p, U3D_BLOCK_VALUE, prefix);
@@ -204,9 +204,9 @@ static void compare_steps(const golden *t, u3d_params *p, const char *prefix, do
             now[e] -= start[e];
             want_step[e] = want[e] - start[e];
             if (is_idle(t, name) && !(fabs((double)now[e]) <= reach))
-                fail_msg("%s moved by %g", name, (double)now[e]);
+                fail_msg("the idle bias %s has moved too far, by %g", name, (double)now[e]);
         }
-        /* An idle bias shifts the running mean with it: what Adam does to it is seen there. */
+        /* A running mean moves together with an idle bias, so under Adam it is as arbitrary as the bias. */
         bool shifted = strcmp(prefix, "adam/") == 0 && is_state(name);
         if (!is_idle(t, name) && !shifted) u3d_test_near(name, now, want_step, n, tol);
         u3d_free(want_step);
@@ -214,9 +214,7 @@ static void compare_steps(const golden *t, u3d_params *p, const char *prefix, do
     u3d_checkpoint_free(got);
 }
 
-/* ---- tests
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- tests ---- */
 
 static u3d_params *load_initial(const golden *t, machine *m, uint32_t blocks)
 {
@@ -268,7 +266,7 @@ static void check_adam(const golden *t)
     u3d_params_free(p);
 }
 
-/* Prediction with the trained weights: another graph, matched by parameter names. */
+/* Predicts with the trained weights. The graph for inference finds them by the names of its parameters. */
 static void check_prediction(const golden *t, u3d_params *p)
 {
     machine m = {0};
@@ -303,7 +301,8 @@ static void test_variant(void **state)
         char impl[128];
         t.tol = &ways[i / 2];
         t.fused = i % 2 == 1;
-        (void)snprintf(impl, sizeof impl, "conv3d=%s,conv3d_dx=%s,conv3d_dw=%s", t.tol->impl, t.tol->impl, t.tol->impl);
+        (void)snprintf(impl, sizeof impl, "conv3d=%s,conv3d_dx=%s,conv3d_dw=%s", t.tol->impl, t.tol->impl,
+                       t.tol->impl);
         setenv("U3D_IMPL", impl, 1);
         check_gradients(&t, U3D_LOSS_CE, "loss_ce", "grad_ce/");
         check_gradients(&t, U3D_LOSS_CE_DICE, "loss_sum", "grad_sum/");

@@ -1,5 +1,6 @@
-/* Random maps of patches: the field's statistics against theory, rotation and scaling against positions
- * worked out here, reading the volume against loops in double and against the plain cut. */
+/* Tests of random maps of patches (net/sample/warp.h): the standard deviation of the deformation is compared
+ * with theory, rotated and scaled positions with formulas, patches with loops in double precision, and maps
+ * that only flip and turn with the plain patch. */
 #include "tests/support/support_cases.h"
 
 #include <math.h>
@@ -22,18 +23,20 @@ static void map_row(u3d_warp *w, int64_t z, int64_t y, int64_t n, double (*v)[3]
 
 enum { FIELD_N = 65, FIELD_DRAWS = 4000, KNOTS = 6 };
 
-/* Sum of squares of what each of the six grid values of an axis contributes at grid position `at` (in cells):
- * splines of the values themselves, or of the coefficients that interpolate them (values mirrored about the
- * ends), which Gaussian elimination finds. */
+/* Variance of the field along one axis at grid position `at` (in cells), if each of the six grid values has
+ * variance 1: the sum of squares of their weights. The grid values are the coefficients of the splines or,
+ * with `interpolate`, the values of the field at the grid points. The coefficients are then found by Gaussian
+ * elimination, with grid values mirrored at both ends. */
 static double field_variance(double at, bool interpolate)
 {
     double matrix[KNOTS][KNOTS + 1] = {{0}}, sum = 0;
-    for (int i = 0; i < KNOTS; i++) { /* coefficient of knot i in the value at `at`; knot 0 lies at -1 */
+    for (int i = 0; i < KNOTS; i++) { /* the weight of knot i at position `at`; knot 0 lies at -1 */
         const double d = fabs(at - (i - 1));
         matrix[i][KNOTS] = d >= 2 ? 0 : d >= 1 ? pow(2 - d, 3) / 6 : (4 - 6 * d * d + 3 * d * d * d) / 6;
         matrix[i][i] = interpolate ? 4.0 / 6 : 1;
     }
-    /* transposed: values = B coefficients, at = w coefficients = (w B^-1) values */
+    /* With values = B c and field = w c for coefficients c, the weights of the values are w B^-1. They are
+     * found by solving the transposed equations. This adds the other elements of B^T. */
     for (int i = 0; interpolate && i < KNOTS; i++) {
         if (i > 0) matrix[i - 1][i] += i == KNOTS - 1 ? 2.0 / 6 : 1.0 / 6;
         if (i < KNOTS - 1) matrix[i + 1][i] += i == 0 ? 2.0 / 6 : 1.0 / 6;
@@ -46,7 +49,8 @@ static double field_variance(double at, bool interpolate)
     return sum;
 }
 
-/* Standard deviation at grid points, between two along x, and in the middle of a cell. */
+/* Standard deviation of the field at a grid point, between two grid points along x, and in the middle of a
+ * cell. */
 static void test_field_deviation(void **state)
 {
     (void)state;
@@ -78,20 +82,21 @@ static void test_field_deviation(void **state)
             }
         }
         assert_true(fabs(mean) < 0.25);
-        assert_true(fabs(cross) < 0.8 * (interpolate ? 1 : 0.125)); /* components do not know each other */
+        assert_true(fabs(cross) < 0.8 * (interpolate ? 1 : 0.125)); /* the components are independent */
         for (int i = 0; i < 3; i++) {
             double expected = 4;
             for (int axis = 0; axis < 3; axis++)
                 expected *= sqrt(field_variance(point[i][axis] / 32.0, interpolate));
-            for (int axis = 0; axis < 3; axis++) /* 5 of the estimate's standard deviations */
+            for (int axis = 0; axis < 3; axis++) /* within 5 standard deviations of the estimate */
                 u3d_test_close(sqrt(squares[i][axis]), expected, expected * 5 / sqrt(2.0 * FIELD_DRAWS));
         }
         u3d_warp_free(w);
     }
 }
 
-/* Third differences of a cubic spline are its coefficients' over step^3; straight lines between the vectors
- * would have kinks a hundred times as large. It takes the vectors themselves where it interpolates. */
+/* The third differences of the field must be as small as those of a cubic spline, which are the third
+ * differences of its coefficients divided by step^3. Linear interpolation would have kinks a hundred times as
+ * large. */
 static void test_field_smooth(void **state)
 {
     (void)state;
@@ -119,7 +124,8 @@ static void test_field_smooth(void **state)
     }
 }
 
-/* The same length in space along a coarser axis; nothing along one that is coarse. */
+/* Along an axis with a larger spacing, the deformation must have the same length in space. Along an axis that
+ * is marked as coarse, there must be none. */
 static void test_field_spacing(void **state)
 {
     (void)state;
@@ -135,7 +141,7 @@ static void test_field_spacing(void **state)
         for (uint64_t k = 0; k < 2000; k++) {
             const u3d_warp_draw draw = {.scale = {1, 1, 1}, .elastic = true, .seed = 7, .index = k};
             u3d_warp_set(w, &draw, spacing, &as_it_is);
-            map_row(w, 16, 32, 65, v); /* 16 voxels of 2 are 32 of 1: a grid point */
+            map_row(w, 16, 32, 65, v); /* z = 16 is a grid point: 16 voxels of 2 are as long as 32 of 1 */
             for (int axis = 0; axis < 3; axis++) squares[axis] += v[32][axis] * v[32][axis] / 2000;
         }
         const double expected = 4 * pow(0.5, 1.5);
@@ -176,7 +182,8 @@ static void test_rotation_positions(void **state)
     u3d_warp_free(w);
 }
 
-/* All three angles, a scale: lengths in space grow by it, whatever the spacing. */
+/* With rotations about all three axes and one scale, all lengths in space must grow by the scale, whatever
+ * the spacing. Without a rotation, each axis must have its own scale. */
 static void test_rotation_isotropic(void **state)
 {
     (void)state;
@@ -212,7 +219,8 @@ static void test_rotation_isotropic(void **state)
     u3d_warp_free(w);
 }
 
-/* What is drawn: chances, ranges, log-uniform scales; in one plane where an axis is coarse. */
+/* Rotation, scaling and deformation must be drawn with the right probabilities and ranges, scales
+ * log-uniformly. If an axis is coarse, rotation must be about this axis only. */
 static void test_draws(void **state)
 {
     (void)state;
@@ -239,8 +247,8 @@ static void test_draws(void **state)
     assert_true(fabs(rotated - 0.2 * N) < sigma && fabs(scaled - 0.2 * N) < sigma &&
                 fabs(elastic - 0.1 * N) < sigma);
     assert_true(fabs(larger - 0.5 * scaled) < 5 * sqrt(0.25 * scaled));
-    assert_true(fabs(sum - 0.2 * scaled) <
-                5 * sqrt(0.16 * scaled)); /* rotation and scaling are drawn apart */
+    /* Rotation and scaling must be drawn independently. */
+    assert_true(fabs(sum - 0.2 * scaled) < 5 * sqrt(0.16 * scaled));
     assert_true(largest > 29 * M_PI / 180 && largest <= 30 * M_PI / 180);
 
     a.coarse[0] = true;
@@ -252,7 +260,7 @@ static void test_draws(void **state)
         largest = fmax(largest, fabs(d.angle[0]));
     }
     assert_true(largest > 3 && largest <= M_PI);
-    a.coarse[1] = true; /* no plane is left */
+    a.coarse[1] = true; /* no plane is left in which a patch could be rotated */
     for (int64_t k = 0; k < 2000; k++) {
         u3d_warp_draw d;
         (void)u3d_warp_choose(&a, u3d_test_seed(), k, &d);
@@ -275,7 +283,7 @@ static double kernel(double d, bool cubic)
     return d < 1 ? 1.5 * d * d * d - 2.5 * d * d + 1 : d < 2 ? -0.5 * d * d * d + 2.5 * d * d - 4 * d + 2 : 0;
 }
 
-/* Volume at a position, in double. */
+/* Interpolates the volume at a position, in double precision. */
 static double look_up(const u3d_volume *v, const double at[3], int channel, u3d_border border, bool cubic)
 {
     double sum = 0;
@@ -356,7 +364,7 @@ static void scene_check(const scene *s, u3d_warp *w, bool cubic, float *image, u
                 const uint8_t expected = inside || s->border == U3D_BORDER_MIRROR
                                              ? ((uint8_t *)s->label->data)[voxel]
                                              : U3D_UNLABELED;
-                bool edge = false; /* half-way between two voxels either may be nearest */
+                bool edge = false; /* the position is halfway between two voxels: either may be nearest */
                 for (int a = 0; a < 3; a++) edge = edge || fabs(at[a] + 0.5 - round(at[a] + 0.5)) < 1e-4;
                 if (!edge) assert_int_equal(label[n_label], expected);
                 n_label++;
@@ -364,7 +372,7 @@ static void scene_check(const scene *s, u3d_warp *w, bool cubic, float *image, u
         }
 }
 
-/* Random maps, volumes, borders, channels; linear and cubic. */
+/* Compares patches with scene_check for random maps, volumes, borders and channels, linear and cubic. */
 static void test_reading(void **state)
 {
     (void)state;
@@ -391,7 +399,7 @@ static void test_reading(void **state)
     }
 }
 
-/* A map that only flips and turns gives what cutting and exchanging voxels gives, to the last bit. */
+/* A map that only flips and turns must give the same bits as cutting the patch and exchanging voxels. */
 static void test_exact_map(void **state)
 {
     (void)state;
@@ -430,7 +438,8 @@ static void test_exact_map(void **state)
     assert_true(flipped && turned);
 }
 
-/* A mirrored map is the map, read from the other end: going there and back changes nothing. */
+/* A map with flips must have the positions of the same map without flips, in reverse order along the flipped
+ * axes. */
 static void test_mirrored_map(void **state)
 {
     (void)state;
@@ -456,7 +465,7 @@ static void test_mirrored_map(void **state)
     u3d_warp_free(w);
 }
 
-/* Whole voxels, each shift equally likely. */
+/* Shifts must be whole voxels, and all shifts must be equally likely. */
 static void test_translation(void **state)
 {
     (void)state;

@@ -1,14 +1,15 @@
-# verify on the CPU: every check agrees, in text and JSON, also for a network that is named. (test_opencl.sh has one that does not.)
+# Tests of `u3d verify` on the CPU: all checks agree, as text and as JSON, also for a network that the user names.
+# test_opencl.sh tests a kernel with which a check fails.
 . "$(dirname "$0")/common.sh"
 cpu="--backend=cpu --quiet"
 
 expect 0 'all [0-9]+ checks agree' "$u3d" $cpu verify
 cp out.txt table.txt
-check "a line per op and implementation" test "$(grep -c ' ok$' table.txt)" -gt 40
-check "whole networks, too" grep -Eq '^instance-leaky-deep +gradients/oracle .* ok$' table.txt
+check "the table has a line for each op and implementation" test "$(grep -c ' ok$' table.txt)" -gt 40
+check "the table has lines for whole networks" grep -Eq '^instance-leaky-deep +gradients/oracle .* ok$' table.txt
 expect 0 '"ok":[[:space:]]*true' "$u3d" $cpu verify --json --threads 2
 cp out.txt verify.json
-check "JSON and nothing else on stdout" sh -c "head -c 1 verify.json | grep -q '{'"
+check "stdout has only JSON" sh -c "head -c 1 verify.json | grep -q '{'"
 echo '{"levels": 2, "base": 3, "norm": "instance", "loss": "dice", "patch": "12x12x12"}' >net.json
 expect 0 '^net.json +optimizer .* ok$' "$u3d" $cpu verify --net net.json --input 8x12x16 --batch 1
 expect 2 'neither a preset' "$u3d" $cpu verify --net nothere
