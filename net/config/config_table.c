@@ -114,7 +114,7 @@ static u3d_status table_check_spacing(const char *text)
      .high = most, .help = text}
 const u3d_config_key u3d_config_keys[] = {
     /* network */
-    {.name = "levels", .kind = U3D_KEY_INT, .offset = AT(levels), .value = "4", .low = 1,
+    {.group = "network", .name = "levels", .kind = U3D_KEY_INT, .offset = AT(levels), .value = "4", .low = 1,
      .high = U3D_MAX_LEVELS, .help = "resolution levels, the finest included"},
     {.name = "base", .kind = U3D_KEY_INT, .offset = AT(base), .value = "32", .low = 1, .high = 1024,
      .help = "channels of the first convolution; doubled from level to level"},
@@ -153,7 +153,7 @@ const u3d_config_key u3d_config_keys[] = {
     {.name = "channels", .kind = U3D_KEY_INT, .offset = AT(channels), .value = "0", .low = 0,
      .high = U3D_MAX_CHANNELS, .help = "image channels; 0: from the data"},
     /* voxels */
-    {.name = "resample", .kind = U3D_KEY_WORD, .offset = AT(resample), .value = "off", .words = words_resample,
+    {.group = "voxels", .name = "resample", .kind = U3D_KEY_WORD, .offset = AT(resample), .value = "off", .words = words_resample,
      .help = "auto: volumes whose voxels differ from spacing are resampled to it, and their labels back"},
     {.name = "spacing", .kind = U3D_KEY_TEXT, .offset = AT(spacing), .value = "auto",
      .count = sizeof(((u3d_config *)0)->spacing), .check = table_check_spacing,
@@ -162,7 +162,7 @@ const u3d_config_key u3d_config_keys[] = {
      .words = words_resample_image,
      .help = "images by cubic B-splines (linear across slices far apart), or linearly along all axes"},
     /* patches */
-    {.name = "patch", .kind = U3D_KEY_SIZE, .offset = AT(patch), .value = "64x64x64", .low = 1, .high = 65536,
+    {.group = "patches", .name = "patch", .kind = U3D_KEY_SIZE, .offset = AT(patch), .value = "64x64x64", .low = 1, .high = 65536,
      .help = "network input in training x,y,z in voxels"},
     {.name = "batch", .kind = U3D_KEY_INT, .offset = AT(batch), .value = "2", .low = 1, .high = 4096,
      .help = "patches per iteration"},
@@ -173,7 +173,7 @@ const u3d_config_key u3d_config_keys[] = {
      .words = words_intensity,
      .help = "zscore per volume, ct (clip, training set's mean and sd), none; auto: ct for channels named CT"},
     /* augmentation; numbers without another source are nnU-Net v2's (nnUNetTrainer), with p = 0 */
-    {.name = "augment", .kind = U3D_KEY_WORD, .offset = AT(augment.kind), .value = "flips",
+    {.group = "augmentation", .name = "augment", .kind = U3D_KEY_WORD, .offset = AT(augment.kind), .value = "flips",
      .words = words_augment, .implied = augment_implied,
      .help = "sets mirror, turn and all keys below: as the paper, as nnU-Net, flips alone, nothing"},
     {.name = "turn", .kind = U3D_KEY_WORD, .offset = AT(turn), .value = "auto", .words = words_switch,
@@ -232,7 +232,7 @@ const u3d_config_key u3d_config_keys[] = {
      .help = "gamma keeps mean and standard deviation (nnU-Net), else the range"},
     CHANCE("p_channel", p_channel, "0.5", "channels that blur and low resolution change (nnU-Net 0.5)"),
     /* loss */
-    {.name = "loss", .kind = U3D_KEY_WORD, .offset = AT(loss), .value = "ce+dice", .words = words_loss,
+    {.group = "loss", .name = "loss", .kind = U3D_KEY_WORD, .offset = AT(loss), .value = "ce+dice", .words = words_loss,
      .help = "cross-entropy, soft Dice, or their sum"},
     {.name = "deep_supervision", .kind = U3D_KEY_WORD, .offset = AT(deep_supervision), .value = "off",
      .words = words_deep,
@@ -241,7 +241,7 @@ const u3d_config_key u3d_config_keys[] = {
      .count = U3D_LIST_CAP, .check = table_check_weights,
      .help = "none, auto (rare classes count more), or one number per label: 1,2,2"},
     /* optimizer */
-    {.name = "optimizer", .kind = U3D_KEY_WORD, .offset = AT(optimizer), .value = "sgd",
+    {.group = "optimizer", .name = "optimizer", .kind = U3D_KEY_WORD, .offset = AT(optimizer), .value = "sgd",
      .words = words_optimizer, .help = "how weights are updated"},
     {.name = "lr", .kind = U3D_KEY_REAL, .offset = AT(lr), .value = "0.01", .low = 1e-12, .high = 100,
      .help = "learning rate at the start"},
@@ -268,10 +268,10 @@ const u3d_config_key u3d_config_keys[] = {
     {.name = "iterations", .kind = U3D_KEY_INT, .offset = AT(iterations), .value = "5000", .low = 1,
      .high = 1e9, .help = "length of a run"},
     /* prediction */
-    {.name = "postprocess", .kind = U3D_KEY_WORD, .offset = AT(postprocess), .value = "none", .words = words_post,
+    {.group = "prediction", .name = "postprocess", .kind = U3D_KEY_WORD, .offset = AT(postprocess), .value = "none", .words = words_post,
      .help = "largest: of each foreground class only that component; auto: where volumes set aside lose nothing"},
     /* execution */
-    {.name = "precision", .kind = U3D_KEY_WORD, .offset = AT(precision), .value = "fast",
+    {.group = "execution", .name = "precision", .kind = U3D_KEY_WORD, .offset = AT(precision), .value = "fast",
      .words = words_precision, .help = "strict: convolutions round as direct summation does; fast: whatever is fastest"},
     {.name = "fuse", .kind = U3D_KEY_WORD, .offset = AT(fuse), .value = "auto", .words = words_switch,
      .help = "join neighbouring ops where the backend can (auto, on) or never"},
