@@ -9,7 +9,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/env.h"
 #include "engine/base/log.h"
-#include "tools/cli/args.h"
+#include "tools/cli/parse.h"
 
 static volatile int *stop_requested; /* shared with processes that are forked: they stop with their parent */
 
