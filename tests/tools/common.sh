@@ -47,7 +47,7 @@ commands() {
 
 # options COMMAND [HEADING]: what `--help=all` lists, or lists below a heading, as --NAME=ARGUMENT or --NAME.
 options() {
-  "$u3d" "$1" --help=all | awk -v heading="${2:-}" '/:$/ { on = heading == "" || $0 == heading ":" } on' |
+  "$u3d" "$1" --help=all | awk -v heading="${2:-}" '/^[a-z].*:$/ { on = heading == "" || $0 == heading ":" } on' |
     sed -n 's/^  \(-[a-z], \)*\(--[^ ]*\).*/\2/p' | tr -d '[]'
 }
 

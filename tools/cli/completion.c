@@ -20,7 +20,7 @@ enum { EXPECTED_CAP = 200 };
 /* What the words of `argument` that do not stand for themselves stand for; all others are NONE. */
 static const struct {
     const char *argument, *expected;
-} KINDS[] = {{"FILE", "FILE"},   {"PNG", "FILE"},   {"PAGE", "FILE"},         {"FILE:X,Y,BY", "FILE"},
+} KINDS[] = {{"FILE", "FILE"},   {"PNG", "FILE"},   {"PAGE.html", "FILE"},         {"FILE:X,Y,BY", "FILE"},
              {"MODEL", "FILE"},  {"LABEL", "FILE"}, {"DIR", "DIR"},           {"RUN", "DIR"},
              {"COMMAND", "COMMAND"}, {"KEY", "KEY"},    {"GROUP", "GROUP"},       {"KEY=VALUE", "SETTING"}};
 

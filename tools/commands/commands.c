@@ -95,7 +95,7 @@ static const option crossval_options[] = {
     OPTIONS_END};
 
 static const option report_options[] = {
-    {TEXT(out), OFTEN, "PAGE", "page to write, for example report.html"},
+    {TEXT(out), OFTEN, "PAGE.html", "page to write"},
     {TEXT(title), OFTEN, "TEXT", "heading of the page"},
     {TEXT(prediction), OFTEN, "FILE|DIR", "show scores and pictures of these label files (with --reference)"},
     REFERENCE,
@@ -201,7 +201,7 @@ const command commands[] = {
      "(--data DIR | --image FILE --label FILE) --out DIR [options]", cmd_crossval, crossval_options, NULL,
      {"u3d crossval --data study --dense --out folds --folds 5 --time 30m",
       "u3d crossval --image a.nii.gz --label b.nii.gz --unlabeled 0 --out folds"}},
-    {NULL, "report", "put runs, scores and pictures on one HTML page", "--out PAGE [options] [RUN...]", cmd_report,
+    {NULL, "report", "put runs, scores and pictures on one HTML page", "--out PAGE.html [options] [RUN...]", cmd_report,
      report_options, "RUN...",
      {"u3d report --out report.html run_0 run_1",
       "u3d report --out report.html --prediction segmented --reference study run"}},
