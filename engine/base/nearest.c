@@ -1,7 +1,7 @@
 /* Spelling distance between words, for error messages that name the nearest known word.
  *
- * The distance is Levenshtein's: the smallest number of letters to insert, delete or replace. It is computed one row
- * of the table at a time (Wagner & Fischer, "The String-to-String Correction Problem", 1974). */
+ * The distance is Levenshtein's: the smallest number of letters to insert, delete or replace. It is computed
+ * one row of the table at a time (Wagner & Fischer, "The String-to-String Correction Problem", 1974). */
 #include "engine/base/nearest.h"
 
 #include <stddef.h>
@@ -32,7 +32,8 @@ void u3d_nearest_try(u3d_nearest *n, const char *candidate)
 {
     const size_t length = strlen(n->word);
     int distance = nearest_distance(n->word, candidate);
-    if (distance > 1 && length >= ABBREVIATION_LEAST && strncmp(n->word, candidate, length) == 0) distance = 1;
+    if (distance > 1 && length >= ABBREVIATION_LEAST && strncmp(n->word, candidate, length) == 0)
+        distance = 1;
     if (n->best && distance >= n->distance) return;
     n->best = candidate;
     n->distance = distance;

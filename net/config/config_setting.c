@@ -2,9 +2,9 @@
 #include "net/config/config_impl.h"
 
 static const char *const TYPE_NAMES[] = {
-    [U3D_KEY_INT] = "integer", [U3D_KEY_REAL] = "number", [U3D_KEY_RANGE] = "range",
+    [U3D_KEY_INT] = "integer",   [U3D_KEY_REAL] = "number",  [U3D_KEY_RANGE] = "range",
     [U3D_KEY_ANGLES] = "angles", [U3D_KEY_BOOL] = "boolean", [U3D_KEY_WORD] = "word",
-    [U3D_KEY_TEXT] = "text", [U3D_KEY_SIZE] = "size", [U3D_KEY_AXES] = "axes"};
+    [U3D_KEY_TEXT] = "text",     [U3D_KEY_SIZE] = "size",    [U3D_KEY_AXES] = "axes"};
 static const char *const BOOL_WORDS[] = {"true", "false", NULL};
 
 static bool setting_is_ranged(u3d_key_kind kind)

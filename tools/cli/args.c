@@ -1,4 +1,4 @@
-/* Options as values: numbers, sizes in memory, times, the backend. Each function names its option in its error. */
+/* Options as values: numbers, sizes in memory, times, the backend. Errors name the option. */
 #include "tools/cli/args.h"
 
 #include <errno.h>
@@ -79,8 +79,7 @@ u3d_status args_open_backend(const args *a, u3d_backend **out)
 {
     *out = NULL;
     int64_t threads = 0;
-    if (a->threads)
-        U3D_TRY(args_int("--threads", a->threads, 1, 1024, &threads));
+    if (a->threads) U3D_TRY(args_int("--threads", a->threads, 1, 1024, &threads));
     const u3d_backend_opts o = {.device = a->device, .threads = (int32_t)threads};
     return u3d_backend_open(a->backend ? a->backend : "auto", &o, out);
 }

@@ -1,4 +1,4 @@
-/* The command line as commands see it: one struct for all options, and functions that turn their texts into values. */
+/* The command line as commands see it: one struct for all options, and functions that give their values. */
 #ifndef U3D_TOOLS_ARGS_H
 #define U3D_TOOLS_ARGS_H
 
@@ -8,8 +8,8 @@
 
 #include "engine/plan/backend.h"
 
-/* Options as written, NULL if absent; flags are 0 or 1. A command reads the members that its own table of options and
- * that of every command (command.h) name; the others stay NULL or 0. */
+/* Options as written, NULL if absent; flags are 0 or 1. A command reads the members that its options have in
+ * the tables (command.h); all others stay NULL or 0. */
 typedef struct args {
     /* every command */
     char *backend, *device, *threads, *seed, *memory, **set, *help;
@@ -46,7 +46,7 @@ extern const char u3d_version[]; /* "0.1.0 (commit)", written when the program i
 /* Values of options: the error sentence names the option. "--fold" "3" -> a number within [lo, hi]. */
 u3d_status args_int(const char *option, const char *text, int64_t lo, int64_t hi, int64_t *out);
 u3d_status args_real(const char *option, const char *text, double lo, double hi, double *out);
-u3d_status args_bytes(const char *option, const char *text, uint64_t *out); /* 8G, 500M, 1.5G: powers of ten */
+u3d_status args_bytes(const char *option, const char *text, uint64_t *out); /* 8G, 1.5G, 500M; powers of ten */
 u3d_status args_seconds(const char *option, const char *text, double *out); /* 90s, 30m, 1h30m */
 /* U3D_E_ARG if `value` is NULL: "u3d train: --out RUN is missing". */
 u3d_status args_need(const char *command_name, const char *option, const char *value);

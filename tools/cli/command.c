@@ -16,7 +16,8 @@ static const option global_options[] = {
      "change one setting, may be repeated; `u3d settings` lists them"},
     {FLAG(json), RARE, NULL, "print results as one JSON object"},
     {FLAG(force), RARE, NULL, "overwrite existing outputs"},
-    {"quiet", 'q', OPTION_FLAG, offsetof(args, quiet), RARE, NULL, "print only warnings and errors on stderr"},
+    {"quiet", 'q', OPTION_FLAG, offsetof(args, quiet), RARE, NULL,
+     "print only warnings and errors on stderr"},
     {"verbose", 'v', OPTION_FLAG, offsetof(args, verbose), RARE, NULL, "print more on stderr"},
     {FLAG(version), RARE, NULL, "print version and commit"},
     {"help", 'h', OPTION_MAYBE, offsetof(args, help), RARE, "settings|all",
@@ -35,8 +36,9 @@ u3d_status command_find(const char *name, const command **out)
         }
         u3d_nearest_try(&nearest, c->name);
     }
-    return u3d_fail(U3D_E_ARG, "u3d: unknown command '%s'; did you mean '%s'? `u3d --help` lists all commands",
-                    name, nearest.best);
+    return u3d_fail(U3D_E_ARG,
+                    "u3d: unknown command '%s'; did you mean '%s'? `u3d --help` lists all commands", name,
+                    nearest.best);
 }
 
 const option *option_at(const command *c, int i)

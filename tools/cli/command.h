@@ -1,22 +1,24 @@
 /* Commands and their options as tables.
  *
- * One row of a table says everything about an option: its name, its place in `args`, what its value looks like and
- * one line of help. Parsing (args.c), --help (help.c), shell completion (completion.c) and the tests of the manual
- * pages read these rows and nothing else. The room tools/cli has the options of every command; the commands
- * themselves, each with the table of its own options, are in tools/commands/commands.c. */
+ * One row of a table says everything about an option: its name, its place in `args`, what its value looks
+ * like and one line of help. Parsing (parse.c), --help (help.c), shell completion (completion.c) and the test
+ * of the manual pages read these rows and nothing else. The options of every command are in command.c. The
+ * commands, each with the table of its own options, are in tools/commands/commands.c; this room knows none. */
 #ifndef U3D_TOOLS_COMMAND_H
 #define U3D_TOOLS_COMMAND_H
 
 #include "tools/cli/args.h"
 
-typedef enum option_kind { /* with the type of its member of `args` */
-    OPTION_FLAG,  /* int: 1 if given                                                                              */
-    OPTION_TEXT,  /* char *: the value as written, from --name=VALUE or --name VALUE; NULL if absent              */
-    OPTION_LIST,  /* char **: every value given, then NULL                                                        */
-    OPTION_MAYBE  /* char *: as OPTION_TEXT, but the value may be missing ("") and is only taken from --name=VALUE */
+/* With the type of the option's member of `args`. */
+typedef enum option_kind {
+    OPTION_FLAG, /* int: 1 if given                                                                  */
+    OPTION_TEXT, /* char *: the value as written, from --name=VALUE or --name VALUE; NULL if absent  */
+    OPTION_LIST, /* char **: every value given, then NULL                                            */
+    OPTION_MAYBE /* char *: like OPTION_TEXT, but only from --name=VALUE; --name alone gives ""      */
 } option_kind;
 
-/* `u3d COMMAND --help` describes options that are used OFTEN and only names RARE ones, which `--help=all` describes. */
+/* `u3d COMMAND --help` describes the options that are used OFTEN and names the RARE ones, which only
+ * `--help=all` describes. */
 typedef enum option_use { OFTEN, RARE } option_use;
 
 typedef struct option {
@@ -25,13 +27,13 @@ typedef struct option {
     option_kind kind;
     size_t offset;    /* of its member of `args`                                  */
     option_use use;
-    /* What the value looks like, NULL for flags: alternatives joined by |. A lower-case word stands for itself
-     * ("auto|cpu|opencl"), FILE and DIR for what they say; completion.c knows what other words stand for. */
+    /* What the value looks like, NULL for flags: alternatives joined by |. A lower-case word stands for
+     * itself ("auto|cpu|opencl"); completion.c knows what words in capitals stand for. */
     const char *argument;
     const char *help;
 } option;
 
-/* The first members of a row: the name is that of the member of `args`, or differs from it (an option with a hyphen). */
+/* The first members of a row. TEXT_AT and FLAG_AT are for names that differ from that of the member. */
 #define TEXT(name) #name, 0, OPTION_TEXT, offsetof(args, name)
 #define FLAG(name) #name, 0, OPTION_FLAG, offsetof(args, name)
 #define TEXT_AT(text, member) text, 0, OPTION_TEXT, offsetof(args, member)
@@ -54,8 +56,8 @@ extern const command commands[]; /* ends with a NULL name */
 /* U3D_E_ARG names the nearest command. */
 u3d_status command_find(const char *name, const command **out);
 
-/* Option i of a command: its own come first, then those of every command; NULL if there are no more than i. With
- * c NULL only those of every command. */
+/* Option i of a command: its own options come first, then those of every command. With c NULL there are only
+ * the latter. NULL if there are no more than i. */
 const option *option_at(const command *c, int i);
 /* NULL if the command does not accept an option of that name; `length` letters of `name` count. */
 const option *option_find(const command *c, const char *name, size_t length);

@@ -1,12 +1,13 @@
 /* Scripts that complete u3d's words in bash and zsh.
  *
- * This file writes the tables as functions and variables of the shell; completion.bash and completion.zsh, printed after
- * them, look at the line that is being typed and choose. What a value may be follows from `argument` in the row of
- * the option: expected_text translates "paper|auto|FILE" to "paper auto FILE", where the words in capitals are
+ * This file writes the tables as functions and variables of the shell; completion.bash and completion.zsh,
+ * printed after them, look at the line that is being typed and choose. What a value may be follows from
+ * `argument` in the row of the option: expected_text translates "paper|auto|FILE" to "paper auto FILE", where
+ * the words in capitals are
  *
- *   FILE      the name of a file or a folder        COMMAND      a command of u3d
- *   DIR       the name of a folder                  KEY, GROUP   a key or a group of the settings table
- *   SETTING   a setting, KEY=VALUE                  NONE         what cannot be completed, such as a number */
+ *   FILE      the name of a file or a folder     COMMAND      a command of u3d
+ *   DIR       the name of a folder               KEY, GROUP   a key or a group of the settings table
+ *   SETTING   a setting, KEY=VALUE               NONE         what cannot be completed, such as a number */
 #include "tools/cli/completion.h"
 
 #include <stdio.h>
@@ -20,17 +21,17 @@ enum { EXPECTED_CAP = 200 };
 /* What the words of `argument` that do not stand for themselves stand for; all others are NONE. */
 static const struct {
     const char *argument, *expected;
-} KINDS[] = {{"FILE", "FILE"},   {"PNG", "FILE"},   {"PAGE.html", "FILE"},         {"FILE:X,Y,BY", "FILE"},
-             {"MODEL", "FILE"},  {"LABEL", "FILE"}, {"DIR", "DIR"},           {"RUN", "DIR"},
-             {"COMMAND", "COMMAND"}, {"KEY", "KEY"},    {"GROUP", "GROUP"},       {"KEY=VALUE", "SETTING"}};
+} KINDS[] = {{"FILE", "FILE"},       {"PNG", "FILE"},   {"PAGE.html", "FILE"}, {"FILE:X,Y,BY", "FILE"},
+             {"MODEL", "FILE"},      {"LABEL", "FILE"}, {"DIR", "DIR"},        {"RUN", "DIR"},
+             {"COMMAND", "COMMAND"}, {"KEY", "KEY"},    {"GROUP", "GROUP"},    {"KEY=VALUE", "SETTING"}};
 
 static const char *expected_word(const char *word, size_t length)
 {
     for (size_t i = 0; i < sizeof KINDS / sizeof KINDS[0]; i++)
         if (strlen(KINDS[i].argument) == length && memcmp(KINDS[i].argument, word, length) == 0)
             return KINDS[i].expected;
-    const bool itself = word[0] >= 'a' && word[0] <= 'z' &&
-                        strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-") >= length;
+    const bool itself =
+        word[0] >= 'a' && word[0] <= 'z' && strspn(word, "abcdefghijklmnopqrstuvwxyz0123456789-") >= length;
     return itself ? NULL : "";
 }
 
@@ -105,7 +106,8 @@ static void bash_print_options(const option *o)
     for (int i = 0; o && o[i].name; i++) printf("%s--%s", i ? " " : "", o[i].name);
 }
 
-/* The pattern is what stands before a value: `train:--net`, or `*:--help=` if the value cannot be a word of its own. */
+/* The pattern is what stands before a value: `train:--net`, or `*:--help=` if the value cannot be a word of
+ * its own. */
 static void bash_print_expected(const char *command_name, const option *o)
 {
     char buf[EXPECTED_CAP];
@@ -125,13 +127,15 @@ static void bash_print(void)
     printf("'\n");
     print_setting_names();
     print_setting_words();
-    printf("# The options of command $1 alone; those of every command are in _u3d_every.\n_u3d_own() {\n  case $1 in\n");
+    printf("# The options of command $1 alone; those of every command are in _u3d_every.\n"
+           "_u3d_own() {\n  case $1 in\n");
     for (const command *c = commands; c->name; c++) {
         printf("    %s) echo '", c->name);
         bash_print_options(c->options);
         printf("' ;;\n");
     }
-    printf("  esac\n}\n\n# What is expected after $2, an option of command $1, or among the words after its options.\n"
+    printf("  esac\n}\n\n"
+           "# What is expected after $2, an option of command $1, or among the words after its options.\n"
            "_u3d_expected() {\n  case $1:$2 in\n");
     for (int i = 0; (o = option_at(NULL, i)) != NULL; i++) bash_print_expected("*", o);
     for (const command *c = commands; c->name; c++) {
@@ -143,12 +147,14 @@ static void bash_print(void)
 
 /* ---- zsh ---- */
 
-/* Specifications of _arguments: '--net=[help]:net: _u3d_value paper auto FILE', and '-q[help]' for a short form. */
+/* Specifications of _arguments: '--net=[help]:net: _u3d_value paper auto FILE', and '-q[help]' for a short
+ * form. */
 static void zsh_print_option(const option *o)
 {
     char buf[EXPECTED_CAP];
     const bool maybe = o->kind == OPTION_MAYBE;
-    printf("  '%s--%s%s[", o->kind == OPTION_LIST ? "*" : "", o->name, !o->argument ? "" : maybe ? "=-" : "=");
+    const char *equals = maybe ? "=-" : o->argument ? "=" : "";
+    printf("  '%s--%s%s[", o->kind == OPTION_LIST ? "*" : "", o->name, equals);
     print_quoted(o->help);
     printf("]");
     if (o->argument)
@@ -174,7 +180,8 @@ static void zsh_print(void)
     }
     printf(")\n_u3d_every=(\n");
     for (int i = 0; (o = option_at(NULL, i)) != NULL; i++) zsh_print_option(o);
-    printf(")\n\n# Sets own: the options of command $1 and the words after them.\n_u3d_own() {\n  case $1 in\n");
+    printf(")\n\n# Sets own: the options of command $1 and the words after them.\n"
+           "_u3d_own() {\n  case $1 in\n");
     for (const command *c = commands; c->name; c++) {
         printf("    %s) own=(\n", c->name);
         for (o = c->options; o && o->name; o++) zsh_print_option(o);
@@ -199,7 +206,7 @@ u3d_status completion_print(const char *shell)
     const bool bash = strcmp(shell, "bash") == 0;
     if (!bash && strcmp(shell, "zsh") != 0)
         return u3d_fail(U3D_E_ARG, "u3d completion: found '%s', expected bash or zsh", shell);
-    printf("%s# Completion of u3d's command line in %s: written by `u3d completion %s` from the tables of the program.\n",
+    printf("%s# Completes u3d's command line in %s; written by `u3d completion %s` from its tables.\n",
            bash ? "" : "#compdef u3d\n", shell, shell);
     if (bash)
         bash_print();

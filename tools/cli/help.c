@@ -44,8 +44,8 @@ static void print_option(const option *o)
     char letter[8] = "";
     const bool optional = o->kind == OPTION_MAYBE;
     if (o->letter) (void)snprintf(letter, sizeof letter, "-%c, ", o->letter);
-    (void)snprintf(left, sizeof left, "%s--%s%s%s%s%s", letter, o->name, optional ? "[" : "", o->argument ? "=" : "",
-                   o->argument ? o->argument : "", optional ? "]" : "");
+    (void)snprintf(left, sizeof left, "%s--%s%s%s%s%s", letter, o->name, optional ? "[" : "",
+                   o->argument ? "=" : "", o->argument ? o->argument : "", optional ? "]" : "");
     help_entry(left, o->help);
 }
 
@@ -100,7 +100,8 @@ static void print_command(const command *c)
     printf("\nexamples:\n");
     for (size_t i = 0; i < sizeof c->examples / sizeof c->examples[0]; i++)
         if (c->examples[i]) printf("  %s\n", c->examples[i]);
-    if (option_find(c, "net", strlen("net"))) printf("\n`u3d settings` lists what --set and files for --net accept.\n");
+    if (option_find(c, "net", strlen("net")))
+        printf("\n`u3d settings` lists what --set and files for --net accept.\n");
     printf("%sMore: man u3d-%s\n", option_find(c, "net", strlen("net")) ? "" : "\n", c->name);
 }
 

@@ -1,4 +1,5 @@
 /* The table of settings, for people and as JSON. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -33,14 +34,19 @@ static void print_setting(const u3d_setting *s)
     help_entry(left, text);
 }
 
+/* The default as a number or a boolean if it is one; bounds of what has none are null. */
 static bool add_values(cJSON *row, const u3d_setting *s)
 {
-    const bool plain = strcmp(s->type, "integer") == 0 || strcmp(s->type, "number") == 0 || strcmp(s->type, "boolean") == 0;
-    if (!(plain ? cJSON_AddRawToObject(row, "default", s->value) : cJSON_AddStringToObject(row, "default", s->value)))
-        return false;
-    if (s->ranged && !(cJSON_AddNumberToObject(row, "low", s->low) && cJSON_AddNumberToObject(row, "high", s->high)))
-        return false;
-    if (!s->ranged && !(cJSON_AddNullToObject(row, "low") && cJSON_AddNullToObject(row, "high"))) return false;
+    const bool plain =
+        strcmp(s->type, "integer") == 0 || strcmp(s->type, "number") == 0 || strcmp(s->type, "boolean") == 0;
+    return (plain ? cJSON_AddRawToObject(row, "default", s->value)
+                  : cJSON_AddStringToObject(row, "default", s->value)) &&
+           cJSON_AddItemToObject(row, "low", u3d_json_number(s->ranged ? s->low : NAN)) &&
+           cJSON_AddItemToObject(row, "high", u3d_json_number(s->ranged ? s->high : NAN));
+}
+
+static bool add_words(cJSON *row, const u3d_setting *s)
+{
     if (!s->words) return cJSON_AddNullToObject(row, "words");
     cJSON *words = cJSON_AddArrayToObject(row, "words");
     for (int i = 0; words && s->words[i]; i++)
@@ -53,7 +59,7 @@ static bool add_setting(cJSON *rows, const u3d_setting *s)
     cJSON *row = cJSON_CreateObject();
     return row && cJSON_AddItemToArray(rows, row) && cJSON_AddStringToObject(row, "key", s->key) &&
            cJSON_AddStringToObject(row, "group", s->group) && cJSON_AddStringToObject(row, "type", s->type) &&
-           add_values(row, s) && cJSON_AddStringToObject(row, "help", s->help);
+           add_values(row, s) && add_words(row, s) && cJSON_AddStringToObject(row, "help", s->help);
 }
 
 static bool wanted(const u3d_setting *s, char *const *names, int n_names)
@@ -73,7 +79,8 @@ static u3d_status check_name(char *name)
         u3d_nearest_try(&nearest, s.key);
         u3d_nearest_try(&nearest, s.group);
     }
-    return u3d_fail(U3D_E_ARG, "u3d settings: unknown setting or group '%s'; did you mean '%s'?", name, nearest.best);
+    return u3d_fail(U3D_E_ARG, "u3d settings: unknown setting or group '%s'; did you mean '%s'?", name,
+                    nearest.best);
 }
 
 static u3d_status print_json(char *const *names, int n_names)
@@ -83,7 +90,8 @@ static u3d_status print_json(char *const *names, int n_names)
     bool ok = rows != NULL;
     for (int i = 0; ok && u3d_config_setting(i, &s); i++)
         if (wanted(&s, names, n_names)) ok = add_setting(rows, &s);
-    u3d_status status = ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "listing settings: out of memory");
+    u3d_status status =
+        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "listing settings: out of memory");
     cJSON_Delete(json);
     return status;
 }

@@ -1,8 +1,8 @@
 /* Parsing of the command line through popt.
  *
- * Options of every command may stand before or after the command's word. So that word is found first; then the line
- * without it is parsed with the command's own options and those of every command (option_at) in one popt table, whose
- * rows point into the caller's `args`. */
+ * Options of every command may stand before or after the command's word. So that word is found first; then
+ * the line without it is parsed with the command's own options and those of every command (option_at) in one
+ * popt table, whose rows point into the caller's `args`. */
 #include "tools/cli/parse.h"
 
 #include <popt.h>
@@ -23,8 +23,8 @@ static const option *global_option(const char *word)
     return NULL;
 }
 
-/* Index of the command's word: the first one that is neither an option nor the separate value of an option of every
- * command; 0 if there is no such word. */
+/* Index of the command's word: the first one that is neither an option nor the separate value of an option of
+ * every command; 0 if there is no such word. */
 static int command_index(int argc, const char **argv)
 {
     for (int i = 1; i < argc; i++) {
@@ -61,13 +61,15 @@ static struct poptOption *popt_table(const command *c, args *a)
     while (option_at(c, n)) n++;
     struct poptOption *table = u3d_new((size_t)n + 1, sizeof *table); /* a row of zeros ends it */
     for (int i = 0; table && (o = option_at(c, i)) != NULL; i++)
-        table[i] = (struct poptOption){
-            .longName = o->name, .shortName = o->letter, .argInfo = popt_kind(o->kind), .arg = (char *)a + o->offset};
+        table[i] = (struct poptOption){.longName = o->name,
+                                       .shortName = o->letter,
+                                       .argInfo = popt_kind(o->kind),
+                                       .arg = (char *)a + o->offset};
     return table;
 }
 
-/* The line without the command's word. popt would take the next word as the value of an option whose value is missing, so
- * such an option gets an empty value here: "--help" becomes "--help=". */
+/* The line without the command's word. popt would take the next word as the value of an option whose value is
+ * missing, so such an option gets an empty value here: "--help" becomes "--help=". */
 static u3d_status popt_words(int argc, const char **argv, int command_at, char ***words, int *n)
 {
     *n = 0;
@@ -97,8 +99,9 @@ static u3d_status popt_failure(const command *c, poptContext context, int code)
     if (who && name) {
         name[strcspn(name, "=")] = '\0';
         if (code == POPT_ERROR_BADOPT)
-            status = u3d_fail(U3D_E_ARG, "%s: unknown option '%s'; did you mean '--%s'? `%s --help=all` lists all options",
-                              who, bad, option_nearest(c, name), who);
+            status = u3d_fail(
+                U3D_E_ARG, "%s: unknown option '%s'; did you mean '--%s'? `%s --help=all` lists all options",
+                who, bad, option_nearest(c, name), who);
         else
             status = u3d_fail(U3D_E_ARG, "%s: %s: %s; see `%s --help`", who, bad, poptStrerror(code), who);
     }
@@ -116,8 +119,9 @@ static u3d_status rest_take(const command *c, const char *const *words, args *a)
     const int most = !c || !c->rest ? 0 : any_number ? n : 1;
     if (n > most) {
         char *who = program_name(c);
-        u3d_status status = who ? u3d_fail(U3D_E_ARG, "%s: unexpected '%s'; see `%s --help`", who, words[most], who)
-                                : U3D_E_NOMEM;
+        u3d_status status =
+            who ? u3d_fail(U3D_E_ARG, "%s: unexpected '%s'; see `%s --help`", who, words[most], who)
+                : U3D_E_NOMEM;
         u3d_free(who);
         return status;
     }
@@ -167,7 +171,8 @@ u3d_status args_parse(int argc, const char **argv, args *a, const command **whic
     return U3D_OK;
 }
 
-/* Texts of options are popt's, from malloc. Commands share members of `args`, so each is emptied when it is freed. */
+/* Texts of options are popt's, from malloc. Commands share members of `args`, so each is emptied when it is
+ * freed. */
 static void option_done(const option *o, args *a)
 {
     void *at = (char *)a + o->offset;

@@ -1,5 +1,5 @@
-/* The commands: one function each, in cmd_NAME.c. Each reads the options that its table in commands.c lists, checks them,
- * calls net/ and prints the result on stdout, as text or, with --json, as one JSON object. */
+/* The commands: one function each, in cmd_NAME.c. Each reads the options that its table in commands.c lists,
+ * checks them, calls net/ and prints the result on stdout, as text or, with --json, as one JSON object. */
 #ifndef U3D_TOOLS_COMMANDS_H
 #define U3D_TOOLS_COMMANDS_H
 
