@@ -46,7 +46,7 @@ extern const char u3d_version[]; /* "0.1.0 (commit)", written when the program i
 /* Values of options: the error sentence names the option. "--fold" "3" -> a number within [lo, hi]. */
 u3d_status args_int(const char *option, const char *text, int64_t lo, int64_t hi, int64_t *out);
 u3d_status args_real(const char *option, const char *text, double lo, double hi, double *out);
-u3d_status args_bytes(const char *option, const char *text, uint64_t *out); /* 8G, 1.5G, 500M; powers of ten */
+u3d_status args_bytes(const char *option, const char *text, uint64_t *out); /* 8G, 1.5G, 500M: G = 10^9 */
 u3d_status args_seconds(const char *option, const char *text, double *out); /* 90s, 30m, 1h30m */
 /* U3D_E_ARG if `value` is NULL: "u3d train: --out RUN is missing". */
 u3d_status args_need(const char *command_name, const char *option, const char *value);

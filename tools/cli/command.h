@@ -3,7 +3,8 @@
  * One row of a table says everything about an option: its name, its place in `args`, what its value looks
  * like and one line of help. Parsing (parse.c), --help (help.c), shell completion (completion.c) and the test
  * of the manual pages read these rows and nothing else. The options of every command are in command.c. The
- * commands, each with the table of its own options, are in tools/commands/commands.c; this room knows none. */
+ * commands, each with the table of its own options, are in tools/commands/commands.c: this room knows none
+ * of them. */
 #ifndef U3D_TOOLS_COMMAND_H
 #define U3D_TOOLS_COMMAND_H
 
