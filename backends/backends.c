@@ -1,7 +1,7 @@
-/* The table of backends and what "auto" means.
+/* The table of backends, and the choice that "auto" makes.
  *
- * One row per backend compiled in; nothing registers itself. A name that this project knows but this build
- * lacks gets a message of its own, so that nobody searches for a typing error. */
+ * The table has one row per backend that is compiled in; nothing registers itself. A backend that exists in
+ * this project but not in this build gets a message of its own, so that nobody looks for a typing error. */
 #include "backends/backends.h"
 
 #include <stdio.h>
@@ -47,10 +47,10 @@ static u3d_status unknown_backend(const char *name)
     if (strcmp(name, "opencl") == 0)
         return u3d_fail(U3D_E_DEVICE,
                         "open backend 'opencl': this build has no OpenCL backend; use one of %s", known);
-    return u3d_fail(U3D_E_ARG, "open backend '%s': unknown name; known are %s", name, known);
+    return u3d_fail(U3D_E_ARG, "open backend '%s': unknown name; the known names are %s", name, known);
 }
 
-/* What a search for devices sends to the process that asked. */
+/* The result of a search for devices, as the child process sends it back. */
 typedef struct found {
     u3d_status status;
     char text[400];
@@ -94,13 +94,13 @@ u3d_status u3d_backend_list(const u3d_backend_vt *vt, u3d_caps *out, int cap, in
     return status;
 }
 
-/* Does the backend have a GPU that works? If not, why, for people. */
+/* Whether the backend has a usable GPU. If not, `reason` gets a short explanation for the log. */
 static bool has_gpu(const u3d_backend_vt *vt, char *reason, size_t cap)
 {
     u3d_caps caps[U3D_MAX_DEVICES];
     int n = 0;
     if (u3d_backend_list(vt, caps, U3D_MAX_DEVICES, &n) != U3D_OK) {
-        const char *text = u3d_error_text(); /* what to do about it stands behind the semicolon */
+        const char *text = u3d_error_text(); /* the advice after the semicolon is left out */
         (void)snprintf(reason, cap, "%.*s", (int)strcspn(text, ";"), text);
         return false;
     }
@@ -112,8 +112,10 @@ static bool has_gpu(const u3d_backend_vt *vt, char *reason, size_t cap)
     return false;
 }
 
-/* A GPU where there is one, else our own code on the CPU: a CPU behind another interface is for tests. With
- * --device, whichever backend has it. */
+/* Opens a usable GPU if there is one and our own CPU backend otherwise, because a CPU behind another
+ * interface (PoCL) is only for tests. o->device is passed to each backend that is tried. Without a usable GPU
+ * OpenCL is not tried at all, so that o->device cannot select one of its other devices; --backend=opencl
+ * can. */
 static u3d_status open_auto(const u3d_backend_opts *o, u3d_backend **out)
 {
     char reason[512] = "this build has no GPU backend";

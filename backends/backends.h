@@ -1,4 +1,4 @@
-/* The backends of this build. Used only by tools/ and tests/. */
+/* The backends that are compiled into this build. Only tools/ and tests/ include this file. */
 #ifndef U3D_BACKENDS_BACKENDS_H
 #define U3D_BACKENDS_BACKENDS_H
 
@@ -6,14 +6,17 @@
 
 const u3d_backend_vt *u3d_backend_at(int i); /* NULL past the end */
 
-/* The devices of a backend, found by a process of its own: looking for them loads every driver that is installed,
- * compilers and all, and those of others may crash. None of that should happen to a program that then computes
- * elsewhere. U3D_E_DEVICE: none, or a crash; the message says why. */
+/* Lists the devices of a backend, at most `cap` of them. The search runs in a process of its own, because it
+ * loads every installed driver together with its compiler, and a driver may crash. A program that then
+ * computes on another device should be spared both. U3D_E_DEVICE: there is no device, or a driver crashed;
+ * the message says why. */
 enum { U3D_MAX_DEVICES = 32 };
 u3d_status u3d_backend_list(const u3d_backend_vt *vt, u3d_caps *out, int cap, int *n);
 
-/* `name`: "auto", "cpu", ... ; "auto" takes a GPU where there is a usable one, else the CPU, and logs which and
- * why. U3D_E_ARG lists the known names; U3D_E_DEVICE says why a device cannot be used. */
+/* Opens the backend called `name`: "auto", "cpu" or "opencl". "auto" opens a usable GPU if there is one and
+ * the CPU otherwise, and logs which it chose and why. U3D_E_ARG: the name is unknown; the message lists the
+ * known names. U3D_E_DEVICE: this build lacks the backend, or the device cannot be used; the message says
+ * why. */
 u3d_status u3d_backend_open(const char *name, const u3d_backend_opts *o, u3d_backend **out);
 
 #endif

@@ -1,7 +1,7 @@
-/* safetensors files: making a set of tensors, and writing it. Reading is checkpoint_load.c.
+/* safetensors files: builds a set of tensors and saves it. checkpoint_load.c loads it.
  *
- * Tensors are written with 4-byte elements first, so that every one is aligned for a reader that maps the
- * file; the header is padded with spaces to a multiple of 8 bytes for the same reason. */
+ * Tensors with 4-byte elements are written first, so that every tensor is aligned for a reader that maps the
+ * file into memory. For the same reason the header is padded with spaces to a multiple of 8 bytes. */
 #include "io/checkpoint_impl.h"
 
 #include "engine/base/mem.h"
@@ -14,7 +14,7 @@
 #include <xxhash.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "safetensors data is little-endian and written as it is");
+               "safetensors data is little-endian and is written without swapping bytes");
 
 const char *const u3d_checkpoint_dtypes[3] = {[U3D_F32] = "F32", [U3D_I32] = "I32", [U3D_U8] = "U8"};
 
@@ -73,7 +73,7 @@ u3d_status u3d_checkpoint_set(u3d_checkpoint *c, const char *key, const char *va
 {
     u3d_status status = U3D_E_NOMEM;
     if (strcmp(key, U3D_CHECKPOINT_HASHES) == 0)
-        return u3d_fail(U3D_E_ARG, "checkpoint metadata '%s' is kept by the file itself", key);
+        return u3d_fail(U3D_E_ARG, "checkpoint metadata '%s' is reserved: it is written automatically", key);
     char *new_key = NULL, *new_value = u3d_strdup(value);
     if (!new_value) goto done;
     for (int i = 0; i < c->n_meta; i++) {
@@ -101,7 +101,8 @@ uint64_t u3d_checkpoint_hash(const void *data, uint64_t bytes)
     return XXH64(data, (size_t)bytes, 0);
 }
 
-/* Position k of the tensors in the file: 4-byte elements first, otherwise in the order of the list. */
+/* Sorts the tensors as they are stored in the file: first those with 4-byte elements, then the others. Within
+ * both groups the order of the list is kept. */
 static void save_order(const u3d_checkpoint *c, const u3d_tensor **order)
 {
     int n = 0;
@@ -110,7 +111,7 @@ static void save_order(const u3d_checkpoint *c, const u3d_tensor **order)
             if ((c->tensors[i]->type.dtype == U3D_U8) == narrow) order[n++] = c->tensors[i];
 }
 
-/* {"dtype":"F32","shape":[2,3],"data_offsets":[0,24]} added to `header` under the tensor's name. */
+/* Adds {"dtype":"F32","shape":[2,3],"data_offsets":[0,24]} to `header` under the tensor's name. */
 static bool save_entry(cJSON *header, const u3d_tensor *t, uint64_t begin)
 {
     cJSON *entry = cJSON_AddObjectToObject(header, t->name);
@@ -124,7 +125,8 @@ static bool save_entry(cJSON *header, const u3d_tensor *t, uint64_t begin)
            cJSON_AddItemToArray(offsets, cJSON_CreateNumber((double)(begin + u3d_type_bytes(&t->type))));
 }
 
-/* The checksums of all tensors as one JSON text: metadata values are strings. NULL: out of memory. */
+/* The checksums of all tensors as one JSON text, because metadata values must be strings. The caller calls
+ * cJSON_free. NULL: out of memory. */
 static char *save_hashes(const u3d_tensor *const *order, int n)
 {
     cJSON *hashes = cJSON_CreateObject();
@@ -141,7 +143,7 @@ static char *save_hashes(const u3d_tensor *const *order, int n)
     return text;
 }
 
-/* The JSON header; caller: cJSON_free. NULL: out of memory. */
+/* The JSON header as text. The caller calls cJSON_free. NULL: out of memory. */
 static char *save_header(const u3d_checkpoint *c, const u3d_tensor *const *order)
 {
     char *text = NULL, *hashes = save_hashes(order, c->n_tensors);

@@ -1,8 +1,9 @@
-/* Reading safetensors files, which may come from anywhere.
+/* Loads safetensors files, which may come from untrusted sources.
  *
- * The rules of the format are checked before any tensor is allocated: a header length within the file, known
- * element types, shapes whose byte count equals the offsets, and data that is covered from its first byte to
- * its last without gap or overlap. Whatever is claimed is therefore bounded by the size of the file itself.
+ * The rules of the format are checked before any tensor is allocated: the header's length fits the file,
+ * element types are known, the byte count of each shape equals the one that its offsets give, and the tensors
+ * cover the data from the first byte to the last without gaps or overlaps. The size of the file therefore
+ * limits how much memory a header can ask for.
  * Source: huggingface/safetensors, README "Format". */
 #include "io/checkpoint_impl.h"
 
@@ -18,7 +19,7 @@
 
 /* One tensor of the header. */
 typedef struct load_entry {
-    const char *name; /* in the JSON */
+    const char *name; /* owned by the parsed JSON */
     u3d_type type;
     uint64_t begin, end; /* bytes from the start of the data */
 } load_entry;
@@ -54,8 +55,8 @@ static u3d_status load_type(const char *path, const cJSON *item, u3d_type *type)
             return u3d_fail(U3D_E_FORMAT, "'%s': tensor '%s' has more than %d dimensions", path, item->string,
                             U3D_MAX_RANK);
         if (!load_whole(dim, &value) || value < 1)
-            return u3d_fail(U3D_E_FORMAT, "'%s': tensor '%s': shape[%d] is no whole number from 1", path,
-                            item->string, rank);
+            return u3d_fail(U3D_E_FORMAT, "'%s': tensor '%s': shape[%d] must be a whole number, at least 1",
+                            path, item->string, rank);
         dims[rank++] = (int64_t)value;
     }
     *type = u3d_type_of((u3d_dtype)found, rank, dims);
@@ -69,21 +70,22 @@ static u3d_status load_entry_parse(const char *path, const cJSON *item, uint64_t
     uint64_t bytes = 0;
     e->name = item->string;
     if (e->name[0] == '\0' || strlen(e->name) >= U3D_NAME_CAP)
-        return u3d_fail(U3D_E_FORMAT, "'%s': tensor name '%.80s' has no characters or more than %d", path,
-                        e->name, U3D_NAME_CAP - 1);
-    if (!cJSON_IsObject(item)) return u3d_fail(U3D_E_FORMAT, "'%s': tensor '%s' is no object", path, e->name);
+        return u3d_fail(U3D_E_FORMAT, "'%s': tensor name '%.80s' is empty or has more than %d characters",
+                        path, e->name, U3D_NAME_CAP - 1);
+    if (!cJSON_IsObject(item))
+        return u3d_fail(U3D_E_FORMAT, "'%s': tensor '%s' is not an object", path, e->name);
     U3D_TRY(load_type(path, item, &e->type));
     if (!cJSON_IsArray(offsets) || cJSON_GetArraySize(offsets) != 2 ||
         !load_whole(cJSON_GetArrayItem(offsets, 0), &e->begin) ||
         !load_whole(cJSON_GetArrayItem(offsets, 1), &e->end) || e->begin > e->end || e->end > data_bytes)
         return u3d_fail(U3D_E_FORMAT,
-                        "'%s': tensor '%s': data_offsets must be two rising numbers up to %" PRIu64, path,
+                        "'%s': tensor '%s': data_offsets must be two ascending numbers up to %" PRIu64, path,
                         e->name, data_bytes);
     if (u3d_type_count(&e->type, &elements, &bytes) != U3D_OK)
         return u3d_wrap(U3D_E_FORMAT, "'%s': tensor '%s'", path, e->name);
     if (bytes != e->end - e->begin)
         return u3d_fail(U3D_E_FORMAT,
-                        "'%s': tensor '%s' has %" PRIu64 " bytes by its shape, %" PRIu64 " by its offsets",
+                        "'%s': tensor '%s' has %" PRIu64 " bytes by its shape but %" PRIu64 " by its offsets",
                         path, e->name, bytes, e->end - e->begin);
     return U3D_OK;
 }
@@ -99,7 +101,7 @@ static int load_compare_name(const void *a, const void *b)
     return strcmp(((const load_entry *)a)->name, ((const load_entry *)b)->name);
 }
 
-/* All tensors of the header, sorted by offset, checked to cover the data exactly. */
+/* Reads all tensors of the header, sorts them by offset, and checks that they cover the data exactly. */
 static u3d_status load_entries(const char *path, const cJSON *header, uint64_t data_bytes,
                                load_entry *entries, int *n)
 {
@@ -124,22 +126,23 @@ static u3d_status load_entries(const char *path, const cJSON *header, uint64_t d
         end = entries[i].end;
     }
     if (end != data_bytes)
-        return u3d_fail(U3D_E_FORMAT, "'%s': tensors end at byte %" PRIu64 " of %" PRIu64 " bytes of data",
-                        path, end, data_bytes);
+        return u3d_fail(U3D_E_FORMAT,
+                        "'%s': the tensors end at byte %" PRIu64 " of %" PRIu64 " bytes of data", path, end,
+                        data_bytes);
     return U3D_OK;
 }
 
-/* The metadata strings; *hashes gets the checksums, parsed, if there are any. */
+/* Reads the metadata strings. If there are checksums, *hashes gets them as parsed JSON. */
 static u3d_status load_meta(const char *path, const cJSON *header, u3d_checkpoint *c, cJSON **hashes)
 {
     const cJSON *meta = u3d_json_member(header, U3D_CHECKPOINT_META), *item = NULL;
     if (!meta) return U3D_OK;
     if (!cJSON_IsObject(meta))
-        return u3d_fail(U3D_E_FORMAT, "'%s': " U3D_CHECKPOINT_META " is no object", path);
+        return u3d_fail(U3D_E_FORMAT, "'%s': " U3D_CHECKPOINT_META " is not an object", path);
     cJSON_ArrayForEach(item, meta)
     {
         if (!cJSON_IsString(item))
-            return u3d_fail(U3D_E_FORMAT, "'%s': metadata '%.80s' is no string", path, item->string);
+            return u3d_fail(U3D_E_FORMAT, "'%s': metadata '%.80s' is not a string", path, item->string);
         if (strcmp(item->string, U3D_CHECKPOINT_HASHES) != 0) {
             U3D_TRY(u3d_checkpoint_set(c, item->string, item->valuestring));
         } else if (!*hashes) {
@@ -180,18 +183,19 @@ static u3d_status load_tensors(FILE *f, const char *path, const load_entry *entr
     return U3D_OK;
 }
 
-/* The JSON header, and how many bytes of data follow it; f stands at the data afterwards. */
+/* Reads the JSON header and finds out how many bytes of data follow it. Afterwards f is at the first byte of
+ * the data. */
 static u3d_status load_header(FILE *f, const char *path, uint64_t file_bytes, cJSON **header,
                               uint64_t *data_bytes)
 {
     uint64_t length = 0;
     if (file_bytes < sizeof length || fread(&length, sizeof length, 1, f) != 1)
-        return u3d_fail(U3D_E_FORMAT, "'%s': %" PRIu64 " bytes, too few for a safetensors file", path,
+        return u3d_fail(U3D_E_FORMAT, "'%s': %" PRIu64 " bytes are too few for a safetensors file", path,
                         file_bytes);
     if (length < 2 || length > U3D_CHECKPOINT_MAX_HEADER || length > file_bytes - sizeof length)
         return u3d_fail(U3D_E_FORMAT,
-                        "'%s': not a safetensors file, or cut: header length %" PRIu64
-                        " in a file of %" PRIu64 " bytes",
+                        "'%s': not a safetensors file, or cut short: "
+                        "header length %" PRIu64 " in a file of %" PRIu64 " bytes",
                         path, length, file_bytes);
     *data_bytes = file_bytes - sizeof length - length;
     char *text = u3d_new_uninit((size_t)length + 1, 1);
@@ -201,7 +205,7 @@ static u3d_status load_header(FILE *f, const char *path, uint64_t file_bytes, cJ
         U3D_GO(u3d_fail(U3D_E_IO, "read '%s': %s", path, strerror(errno)));
     text[length] = '\0';
     if (text[0] != '{' || strlen(text) != length)
-        U3D_GO(u3d_fail(U3D_E_FORMAT, "'%s': not a safetensors file: its header is no JSON object", path));
+        U3D_GO(u3d_fail(U3D_E_FORMAT, "'%s': not a safetensors file: its header is not a JSON object", path));
     U3D_GO(u3d_json_parse(text, path, header));
 done:
     u3d_free(text);

@@ -1,8 +1,8 @@
-/* log.csv: one header line, one line per record, flushed line by line.
+/* The training log log.csv: a header line, then one line per record, each flushed at once.
  *
- * A resumed run repeats the iterations after its checkpoint, so opening an existing log first drops the rows
- * beyond `keep_up_to`, and a last line cut short by a crash. The shortened log replaces the old one by
- * rename. */
+ * A resumed run repeats the iterations after its checkpoint. Opening an existing log therefore first removes
+ * the rows beyond `keep_up_to` and a last line that a crash cut short. The shortened log replaces the old one
+ * by a rename. */
 #include "io/csvlog.h"
 
 #include "engine/base/mem.h"
@@ -20,8 +20,8 @@ struct u3d_csvlog {
     int n_columns;
 };
 
-/* Whether a row (without its newline) belongs to what is kept: its first field is a number up to the limit.
- */
+/* Whether a row (without its newline) is kept: its first field must be a number that is at most
+ * keep_up_to. */
 static bool csvlog_keep(const char *row, int64_t keep_up_to)
 {
     char *end = NULL;
@@ -29,7 +29,7 @@ static bool csvlog_keep(const char *row, int64_t keep_up_to)
     return end != row && (*end == ',' || *end == '\0') && first <= (double)keep_up_to;
 }
 
-/* Copy the header and the kept rows of `in` to `out`. */
+/* Copies the header and the rows to keep from `in` to `out`. */
 static u3d_status csvlog_copy(FILE *in, FILE *out, const char *path, const char *columns, int64_t keep_up_to)
 {
     char *line = NULL;
@@ -41,17 +41,17 @@ static u3d_status csvlog_copy(FILE *in, FILE *out, const char *path, const char 
         bool whole = length > 0 && line[length - 1] == '\n';
         if (whole) line[--length] = '\0';
         if (n == 0 && strcmp(line, columns) != 0)
-            U3D_GO(u3d_fail(U3D_E_FORMAT, "'%s': its columns are '%.200s', expected '%s'; move it away", path,
-                            line, columns));
+            U3D_GO(u3d_fail(U3D_E_FORMAT, "'%s': its columns are '%.200s', expected '%s'; move the file away",
+                            path, line, columns));
         if (n == 0 || (whole && csvlog_keep(line, keep_up_to))) fprintf(out, "%s\n", line);
     }
     if (ferror(in)) status = u3d_fail(U3D_E_IO, "read '%s': %s", path, strerror(errno));
 done:
-    free(line); /* getline's own */
+    free(line); /* getline allocated it with malloc */
     return status;
 }
 
-/* Rewrite an existing, non-empty log without the rows that will be repeated. */
+/* Rewrites an existing, non-empty log without the rows that will be repeated. */
 static u3d_status csvlog_shorten(const char *path, const char *columns, int64_t keep_up_to)
 {
     u3d_outfile *file = NULL;
@@ -93,7 +93,7 @@ done:
 
 static void csvlog_field(FILE *f, double value)
 {
-    /* Below 1e15 every whole double has an exact short decimal form; 9 digits give back any float. */
+    /* Whole numbers below 1e15 are written exactly. For others, 9 digits are enough to restore any float. */
     if (isnan(value)) return;
     if (fabs(value) < 1e15 && floor(value) == value)
         fprintf(f, "%.0f", value == 0 ? 0.0 : value); /* no "-0" */

@@ -1,8 +1,8 @@
-/* Which cases there are: opening a dataset, building its list of cases, checking the list.
+/* Opens a dataset, builds its list of cases, and checks the list.
  *
- * The layout is detected by content. dataset_json.c reads the two layouts that dataset.json describes; plain
- * folders, single pairs and images to predict are here. No voxel is read: a missing file is found before
- * hours of training, a bad one when it is read. */
+ * The layout is detected from the content. dataset_json.c reads the two layouts that dataset.json describes;
+ * this file reads plain folders, single pairs and images to predict. No voxels are read: a missing file is
+ * found here, before hours of training, and a damaged file is found when it is read. */
 #include "io/dataset_impl.h"
 
 #include "engine/base/log.h"
@@ -18,7 +18,7 @@ enum { CHANNEL_DIGITS = 4 }; /* CASE_0000.nii.gz: nnU-Net's names */
 
 void *u3d_dataset_grow(void *array, int n, size_t size)
 {
-    if (n & (n - 1)) return array; /* not 0 and not a power of two: there is room */
+    if (n & (n - 1)) return array; /* n is neither 0 nor a power of two, so there is room */
     return u3d_resize(array, (size_t)n, n ? 2 * (size_t)n : 1, size);
 }
 
@@ -86,7 +86,7 @@ u3d_status u3d_case_add_image(u3d_case *c, char *owned)
     return U3D_OK;
 }
 
-/* Channel number at the end of a name without ending, "_0012" -> 12; -1: none. */
+/* The channel number at the end of a name without its ending, "_0012" -> 12; -1 if there is none. */
 static int case_channel(const char *name, size_t stem)
 {
     if (stem < CHANNEL_DIGITS + 2 || name[stem - CHANNEL_DIGITS - 1] != '_') return -1;
@@ -103,7 +103,7 @@ size_t u3d_case_id_length(const char *name, size_t stem)
     return case_channel(name, stem) == 0 ? stem - CHANNEL_DIGITS - 1 : stem;
 }
 
-/* The volume called `id` in a folder, whatever its ending; NULL in *out where there is none. */
+/* Finds the volume called `id` in a folder, with any of the endings; *out is NULL if there is none. */
 static u3d_status case_find_file(const char *dir, const char *id, size_t id_len, char **out)
 {
     static const char *const endings[] = {".nii.gz", ".nii", ".hdr"};
@@ -120,14 +120,15 @@ static u3d_status case_find_file(const char *dir, const char *id, size_t id_len,
     return U3D_OK;
 }
 
-/* Whether `name` is a volume to list: a NIfTI file, but of a pair only the header. */
+/* Whether `name` is a volume to list: a NIfTI file with the given ending, or with any ending if it is NULL;
+ * of a pair only the header is listed. */
 static bool case_is_volume(const char *name, const char *ending, size_t *stem)
 {
     if (ending) return u3d_nifti_is_name(name, stem) && strcmp(name + *stem, ending) == 0;
     return u3d_nifti_is_listed(name, stem);
 }
 
-/* Whether the folder of labels (NULL: none) has one called `id`. */
+/* Whether the folder of labels (may be NULL) has a label called `id`. */
 static u3d_status case_has_label(const char *label_dir, const char *id, size_t id_len, bool *has)
 {
     char *label = NULL;
@@ -138,8 +139,9 @@ static u3d_status case_has_label(const char *label_dir, const char *id, size_t i
     return U3D_OK;
 }
 
-/* Whether NAME_0003 is channel 3 of a case NAME (*channel), or a case of its own (*channel = -1): the latter
- * where a label has exactly its name, or where NAME_0000 is missing or has a label of its own. */
+/* Decides whether NAME_0003 is channel 3 of a case NAME (*channel = 3) or a case of its own (*channel = -1).
+ * It is a case of its own if there is a label NAME_0003, or if the image NAME_0000 is missing or has a label
+ * NAME_0000. */
 static u3d_status case_split_name(const u3d_case_rule *rule, const char *name, size_t stem, int *channel)
 {
     bool alone = false;
@@ -163,8 +165,8 @@ static u3d_status case_split_name(const u3d_case_rule *rule, const char *name, s
     return U3D_OK;
 }
 
-/* The case that image file `name` belongs to; names come sorted, so a case's channels follow each other
- * closely. */
+/* Finds or adds the case to which the image file `name` belongs. Files are passed in sorted order, so the
+ * case of a further channel is near the end of the list. */
 static u3d_status case_of_name(u3d_dataset *d, const u3d_case_rule *rule, const char *name, size_t stem,
                                u3d_case **out)
 {
@@ -172,7 +174,8 @@ static u3d_status case_of_name(u3d_dataset *d, const u3d_case_rule *rule, const 
     *out = NULL;
     U3D_TRY(case_split_name(rule, name, stem, &channel));
     if (channel < 0 && rule->numbered)
-        return u3d_fail(U3D_E_FORMAT, "'%s/%s': expected a name that ends in its channel, like CASE_0000%s",
+        return u3d_fail(U3D_E_FORMAT,
+                        "'%s/%s': expected a name that ends in a channel number, like CASE_0000%s",
                         rule->image_dir, name, rule->ending);
     size_t length = channel < 0 ? stem : stem - CHANNEL_DIGITS - 1;
     if (channel <= 0) return u3d_dataset_add_case(d, name, length, out);
@@ -221,7 +224,7 @@ int u3d_dataset_find(const u3d_dataset *d, const char *id)
     return -1;
 }
 
-/* Labels that no image asks for: a misspelt name would otherwise be silently left out. */
+/* Reports labels without an image. Otherwise a case with a misspelt name would silently be left out. */
 static u3d_status labels_check_spare(const u3d_dataset *d, const char *label_dir, bool needed)
 {
     char **names = NULL;
@@ -237,8 +240,9 @@ static u3d_status labels_check_spare(const u3d_dataset *d, const char *label_dir
         u3d_free(id);
         if (known) continue;
         if (needed)
-            U3D_GO(u3d_fail(U3D_E_FORMAT, "label '%s/%s' has no image of that name", label_dir, names[i]));
-        U3D_WARN("io", "label '%s/%s' has no image of that name", label_dir, names[i]);
+            U3D_GO(
+                u3d_fail(U3D_E_FORMAT, "label '%s/%s' has no image of the same name", label_dir, names[i]));
+        U3D_WARN("io", "label '%s/%s' has no image of the same name", label_dir, names[i]);
     }
 done:
     u3d_path_list_free(names, n);
@@ -285,7 +289,7 @@ u3d_status u3d_dataset_finish(u3d_dataset *d, const char *looked_in, bool labels
     return U3D_OK;
 }
 
-/* images/ and labels/; `json` (may be NULL) can name the labels. */
+/* Opens the folders images/ and labels/. If `json` is not NULL, it may name the labels. */
 static u3d_status dataset_plain(const char *dir, const char *json_path, const cJSON *json, bool labels_needed,
                                 u3d_dataset **out)
 {
@@ -295,11 +299,12 @@ static u3d_status dataset_plain(const char *dir, const char *json_path, const cJ
     if (!images || !labels) U3D_GO(U3D_E_NOMEM);
     if (!u3d_path_is_dir(images))
         U3D_GO(u3d_fail(U3D_E_FORMAT,
-                        "'%s': no dataset found: looked for dataset.json with \"training\" (Decathlon) or "
-                        "\"channel_names\" (nnU-Net v2), and for folders images/ and labels/",
+                        "'%s': no dataset found: looked for dataset.json "
+                        "with \"training\" (Decathlon) or \"channel_names\" (nnU-Net v2), "
+                        "and for the folders images/ and labels/",
                         dir));
     if (labels_needed && !u3d_path_is_dir(labels))
-        U3D_GO(u3d_fail(U3D_E_IO, "'%s': the folder labels/ beside images/ is missing", dir));
+        U3D_GO(u3d_fail(U3D_E_IO, "'%s': the folder labels/ next to images/ is missing", dir));
     U3D_GO(u3d_dataset_new(dir, "plain", &d));
     u3d_case_rule rule = {.image_dir = images, .label_dir = u3d_path_is_dir(labels) ? labels : NULL};
     U3D_GO(u3d_dataset_group(d, &rule));
@@ -372,7 +377,8 @@ u3d_status u3d_dataset_labels(const char *path, u3d_dataset **out)
     u3d_dataset *d = NULL;
     u3d_status status = U3D_OK;
     *out = NULL;
-    /* a label of a file's own name makes the file a case of its own, and here every file is one */
+    /* A file is a case of its own if a label has its name. The folder is also its folder of labels, so this
+     * holds for every file. */
     u3d_case_rule rule = {.image_dir = path, .label_dir = path};
     U3D_GO(u3d_dataset_new(path, "labels", &d));
     U3D_GO(u3d_dataset_group(d, &rule));

@@ -4,7 +4,9 @@
  *               "labels": {"1": "Anterior"}, "modality": {"0": "MRI"}
  *   nnU-Net v2  "channel_names": {"0": "CT"}, "labels": {"liver": 1, "ignore": 2}, "file_ending": ".nii.gz",
  *               optionally "dataset": {"case": {"images": [...], "label": "..."}}
- * Labels may be written either way round in both. Source: nnU-Net, documentation/dataset_format.md. */
+ *
+ * In both layouts labels may be written either way, {"1": "liver"} or {"liver": 1}. Source: nnU-Net,
+ * documentation/dataset_format.md. */
 #include "io/dataset_impl.h"
 
 #include "engine/base/log.h"
@@ -36,7 +38,7 @@ static u3d_status json_add_label(u3d_dataset *d, int32_t value, const char *name
     return U3D_OK;
 }
 
-/* "3" -> 3; false where the text is not just a number that fits. */
+/* "3" -> 3. Returns false if the text is not a number or the number does not fit. */
 static bool json_key_number(const char *text, int32_t *out)
 {
     char *end = NULL;
@@ -47,23 +49,22 @@ static bool json_key_number(const char *text, int32_t *out)
     return true;
 }
 
-/* One entry of "labels": {"1": "liver"} or {"liver": 1}. */
+/* Reads one entry of "labels": "1": "liver" or "liver": 1. */
 static u3d_status json_label(u3d_dataset *d, const char *path, const cJSON *item)
 {
     int32_t value = 0;
     if (cJSON_IsArray(item))
-        return u3d_fail(
-            U3D_E_FORMAT,
-            "'%s': label '%s' is a list of values: region labels are not supported; give every label one "
-            "value",
-            path, item->string);
+        return u3d_fail(U3D_E_FORMAT,
+                        "'%s': label '%s' is a list of values: region labels are not supported; "
+                        "give every label a single value",
+                        path, item->string);
     if (cJSON_IsString(item)) {
         if (json_key_number(item->string, &value)) return json_add_label(d, value, item->valuestring);
-        return u3d_fail(U3D_E_FORMAT, "'%s': labels: '%s' is no whole number", path, item->string);
+        return u3d_fail(U3D_E_FORMAT, "'%s': labels: '%s' is not a whole number", path, item->string);
     }
     double number = cJSON_IsNumber(item) ? item->valuedouble : NAN;
     if (!(number >= INT32_MIN && number <= INT32_MAX) || floor(number) != number)
-        return u3d_fail(U3D_E_FORMAT, "'%s': labels: the value of '%s' is no whole number", path,
+        return u3d_fail(U3D_E_FORMAT, "'%s': labels: the value of '%s' is not a whole number", path,
                         item->string);
     return json_add_label(d, (int32_t)number, item->string);
 }
@@ -89,7 +90,7 @@ u3d_status u3d_dataset_json_labels(u3d_dataset *d, const char *path, const cJSON
     return U3D_OK;
 }
 
-/* {"0": "T1", "1": "T2"} in the order of the numbers, or ["T1", "T2"]. */
+/* Reads the names of the channels: {"0": "T1", "1": "T2"} in the order of the numbers, or ["T1", "T2"]. */
 static u3d_status json_channels(u3d_dataset *d, const char *path, const cJSON *json, const char *field)
 {
     const cJSON *channels = u3d_json_member(json, field), *item = NULL;
@@ -113,15 +114,17 @@ static u3d_status json_channels(u3d_dataset *d, const char *path, const cJSON *j
     return U3D_OK;
 }
 
-/* "numTraining" is a courtesy of the format: a difference hints at files lost on the way. */
+/* Compares the number of cases with the optional field "numTraining": a difference suggests that files were
+ * lost. */
 static void json_check_count(const u3d_dataset *d, const char *path, const cJSON *json)
 {
     const cJSON *count = u3d_json_member(json, "numTraining");
     if (cJSON_IsNumber(count) && count->valuedouble != d->n_cases)
-        U3D_WARN("io", "'%s': numTraining is %g, %d cases were found", path, count->valuedouble, d->n_cases);
+        U3D_WARN("io", "'%s': numTraining is %g, but %d cases were found", path, count->valuedouble,
+                 d->n_cases);
 }
 
-/* Whether a listed path is a resource fork of a macOS archive ("._x.nii.gz"), not a volume. */
+/* Whether a listed path is not a volume but a resource fork from a macOS archive ("._x.nii.gz"). */
 static bool json_is_fork(const char *path)
 {
     const char *slash = strrchr(path, '/');
@@ -137,7 +140,7 @@ static u3d_status json_add_images(u3d_case *c, const char *dir, const char *path
     cJSON_ArrayForEach(item, image)
     {
         if (!cJSON_IsString(item))
-            return u3d_fail(U3D_E_FORMAT, "'%s': case '%s': an image is no file name", path, c->id);
+            return u3d_fail(U3D_E_FORMAT, "'%s': case '%s': an image is not a file name", path, c->id);
         U3D_TRY(u3d_case_add_image(c, u3d_path_join(dir, item->valuestring)));
     }
     return U3D_OK;
@@ -147,12 +150,12 @@ static u3d_status json_set_label(u3d_case *c, const char *dir, const char *path,
 {
     if (!label || cJSON_IsNull(label)) return U3D_OK;
     if (!cJSON_IsString(label))
-        return u3d_fail(U3D_E_FORMAT, "'%s': case '%s': its label is no file name", path, c->id);
+        return u3d_fail(U3D_E_FORMAT, "'%s': case '%s': its label is not a file name", path, c->id);
     c->label = u3d_path_join(dir, label->valuestring);
     return c->label ? U3D_OK : U3D_E_NOMEM;
 }
 
-/* One element of Decathlon's "training". */
+/* Reads one element of Decathlon's "training". */
 static u3d_status decathlon_case(u3d_dataset *d, const char *path, const cJSON *item, int index)
 {
     const cJSON *image = u3d_json_member(item, "image"), *first = image;
@@ -164,8 +167,8 @@ static u3d_status decathlon_case(u3d_dataset *d, const char *path, const cJSON *
                         index);
     if (json_is_fork(first->valuestring)) return U3D_OK;
     if (!u3d_nifti_is_name(first->valuestring, &stem))
-        return u3d_fail(U3D_E_FORMAT, "'%s': training[%d]: image '%s' is no NIfTI file name", path, index,
-                        first->valuestring);
+        return u3d_fail(U3D_E_FORMAT, "'%s': training[%d]: image '%s' is not the name of a NIfTI file", path,
+                        index, first->valuestring);
     const char *slash = strrchr(first->valuestring, '/'), *name = slash ? slash + 1 : first->valuestring;
     stem -= (size_t)(name - first->valuestring);
     U3D_TRY(u3d_dataset_add_case(d, name, u3d_case_id_length(name, stem), &c));
@@ -194,7 +197,7 @@ done:
     return status;
 }
 
-/* nnU-Net's optional "dataset": explicit paths, relative to the folder. */
+/* Reads nnU-Net's optional "dataset": explicit paths, relative to the dataset's folder. */
 static u3d_status nnunet_listed(u3d_dataset *d, const char *path, const cJSON *listed)
 {
     const cJSON *item = NULL;
@@ -202,7 +205,7 @@ static u3d_status nnunet_listed(u3d_dataset *d, const char *path, const cJSON *l
     {
         u3d_case *c = NULL;
         if (!item->string || item->string[0] == '\0')
-            return u3d_fail(U3D_E_FORMAT, "'%s': dataset: expected an object with a name for each case",
+            return u3d_fail(U3D_E_FORMAT, "'%s': dataset: expected an object with the name of each case",
                             path);
         U3D_TRY(u3d_dataset_add_case(d, item->string, strlen(item->string), &c));
         U3D_TRY(json_add_images(c, d->path, path, u3d_json_member(item, "images")));
@@ -211,7 +214,7 @@ static u3d_status nnunet_listed(u3d_dataset *d, const char *path, const cJSON *l
     return U3D_OK;
 }
 
-/* imagesTr/CASE_0000.nii.gz and labelsTr/CASE.nii.gz. */
+/* Lists imagesTr/CASE_0000.nii.gz and labelsTr/CASE.nii.gz. */
 static u3d_status nnunet_folders(u3d_dataset *d, const char *ending, bool labels_needed)
 {
     u3d_status status = U3D_OK;
@@ -249,7 +252,7 @@ u3d_status u3d_dataset_nnunet(const char *dir, const char *path, const cJSON *js
         U3D_GO(nnunet_folders(d, known, labels_needed));
     U3D_GO(u3d_dataset_finish(d, path, labels_needed));
     if (d->n_channel_names && d->cases[0].n_images != d->n_channel_names)
-        U3D_GO(u3d_fail(U3D_E_FORMAT, "'%s': channel_names has %d channels, case '%s' has %d image files",
+        U3D_GO(u3d_fail(U3D_E_FORMAT, "'%s': channel_names has %d channels, but case '%s' has %d image files",
                         path, d->n_channel_names, d->cases[0].id, d->cases[0].n_images));
     json_check_count(d, path, json);
     *out = d;

@@ -1,5 +1,5 @@
-/* One number that tells two sets of weights apart: xxh64 over the bytes of all tensors, in the order of their
- * names, so that it does not depend on how a file happens to be ordered. */
+/* A fingerprint that tells two sets of weights apart: the xxh64 of the bytes of all tensors. They are hashed
+ * in the order of their names, so that the result does not depend on their order in a file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

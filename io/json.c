@@ -1,8 +1,8 @@
-/* Reading and writing JSON through cJSON, with messages that name file, line and column.
+/* Reads and writes JSON through cJSON. Messages give the file, line and column.
  *
- * Files are read whole, up to 64 MB: the largest that is met in practice, a dataset.json with a hundred
- * thousand cases, has a quarter of that. cJSON itself limits the nesting depth (1000), so a hostile file
- * cannot exhaust the stack. */
+ * Files of up to 64 MB are read as a whole. The largest file in practice, a dataset.json with a hundred
+ * thousand cases, has a quarter of that. cJSON itself limits the nesting depth to 1000, so that a hostile
+ * file cannot exhaust the stack. */
 #include "io/json.h"
 
 #include "engine/base/mem.h"
@@ -14,14 +14,14 @@
 
 static const uint64_t json_max_bytes = 64000000;
 
-/* `text` has `bytes` bytes and a zero after them. */
+/* Parses `text`, which has `bytes` bytes and a terminating zero. */
 static u3d_status json_parse_bytes(const char *text, size_t bytes, const char *where, cJSON **out)
 {
     const char *end = text;
     *out = NULL;
     const char *zero = memchr(text, '\0', bytes);
     if (zero)
-        return u3d_fail(U3D_E_FORMAT, "'%s': not JSON: a zero byte at byte %zu", where,
+        return u3d_fail(U3D_E_FORMAT, "'%s': not JSON: there is a zero byte at offset %zu", where,
                         (size_t)(zero - text));
     *out = cJSON_ParseWithLengthOpts(text, bytes + 1, &end, 1);
     if (*out) return U3D_OK;
@@ -32,7 +32,7 @@ static u3d_status json_parse_bytes(const char *text, size_t bytes, const char *w
         column = text[i] == '\n' ? 1 : column + 1;
         if (text[i] == '\n') line++;
     }
-    if (bytes == 0) return u3d_fail(U3D_E_FORMAT, "'%s': empty, expected JSON", where);
+    if (bytes == 0) return u3d_fail(U3D_E_FORMAT, "'%s': it is empty, expected JSON", where);
     return u3d_fail(U3D_E_FORMAT, "'%s': not valid JSON near line %d, column %d", where, line, column);
 }
 
@@ -49,14 +49,15 @@ u3d_status u3d_json_read(const char *path, cJSON **out)
     *out = NULL;
     U3D_TRY(u3d_path_size(path, &bytes));
     if (bytes > json_max_bytes)
-        return u3d_fail(U3D_E_FORMAT, "'%s': %llu bytes, JSON files are read up to %llu", path,
+        return u3d_fail(U3D_E_FORMAT, "'%s': it has %llu bytes, but JSON files may have at most %llu", path,
                         (unsigned long long)bytes, (unsigned long long)json_max_bytes);
     FILE *f = fopen(path, "rb");
     if (!f) return u3d_fail(U3D_E_IO, "open '%s': %s", path, strerror(errno));
     text = u3d_new_uninit((size_t)bytes + 1, 1);
     if (!text) U3D_GO(U3D_E_NOMEM);
     if (fread(text, 1, (size_t)bytes, f) != bytes)
-        U3D_GO(u3d_fail(U3D_E_IO, "read '%s': fewer than its %llu bytes", path, (unsigned long long)bytes));
+        U3D_GO(
+            u3d_fail(U3D_E_IO, "read '%s': got fewer than its %llu bytes", path, (unsigned long long)bytes));
     text[bytes] = '\0';
     status = json_parse_bytes(text, (size_t)bytes, path, out);
 done:

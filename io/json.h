@@ -1,4 +1,4 @@
-/* Reading and writing JSON through cJSON, with messages that name file and field. */
+/* Reads and writes JSON through cJSON. Messages give the file, and the line and column of a syntax error. */
 #ifndef U3D_IO_JSON_H
 #define U3D_IO_JSON_H
 
@@ -9,14 +9,16 @@
 
 #include "engine/base/status.h"
 
-u3d_status u3d_json_read(const char *path, cJSON **out);                     /* caller: cJSON_Delete */
-u3d_status u3d_json_parse(const char *text, const char *where, cJSON **out); /* `where` for messages */
-u3d_status u3d_json_write(const char *path, const cJSON *json);              /* pretty; temporary file, rename */
-u3d_status u3d_json_print(FILE *f, const cJSON *json);                       /* pretty, newline at the end */
+/* Read a file, or parse a text; `where` is for messages. The caller calls cJSON_Delete. */
+u3d_status u3d_json_read(const char *path, cJSON **out);
+u3d_status u3d_json_parse(const char *text, const char *where, cJSON **out);
+/* Write indented JSON with a newline at the end: to a file that is complete or absent, or to a stream. */
+u3d_status u3d_json_write(const char *path, const cJSON *json);
+u3d_status u3d_json_print(FILE *f, const cJSON *json);
 
-/* NULL where there is none, or `object` is none. */
+/* The member called `name`; NULL if there is none, or if `object` is not an object. */
 cJSON *u3d_json_member(const cJSON *object, const char *name);
-/* A number, or null where it is NaN or infinite. */
+/* A number, or null if the value is NaN or infinite. */
 cJSON *u3d_json_number(double value);
 
 #endif

@@ -1,10 +1,11 @@
-/* Reading NIfTI volumes. Station 1 of training and prediction; before: a path, after: an u3d_volume with axes
- * z, y, x, channel, scaled values, and the place in space.
+/* Reads NIfTI volumes. Station 1 of training and prediction; before: a path, after: a u3d_volume with axes z,
+ * y, x, channel, with scaled values and its place in space.
  *
- * The header has been checked against the file (nifti_header.c) when voxels are read. They come in blocks of
- * block_voxels: stored bytes -> this machine's byte order -> double -> scaled -> float or int32 in its place.
- * The file is x fastest and channels outermost; in memory channels are innermost, so a 3D file keeps its
- * order and a 4D file is spread out channel by channel. zlib reads plain files as they are. */
+ * nifti_header.c has checked the header against the file before voxels are read. They are read in blocks of
+ * BLOCK_VOXELS: stored bytes -> this machine's byte order -> double -> scaled -> float or int32 in its place.
+ * In the file x is fastest and channels are outermost; in memory channels are innermost. So a 3D file keeps
+ * its order, and a 4D file is spread out channel by channel. zlib also reads files that are not
+ * compressed. */
 #include "io/nifti_impl.h"
 
 #include "engine/base/mem.h"
@@ -16,15 +17,15 @@
 #include <zlib.h>
 
 enum {
-    BLOCK_VOXELS = 16384,    /* 128 KB of doubles: stays in the second level cache */
-    GZ_BUFFER_BYTES = 262144 /* zlib's default of 8 KB costs a fifth of the speed of a plain file's read */
+    BLOCK_VOXELS = 16384,    /* 128 KB of doubles, which stay in the level 2 cache                        */
+    GZ_BUFFER_BYTES = 262144 /* with zlib's default of 8 KB, a plain file is read a fifth more slowly     */
 };
 
-static const double label_tolerance = 1e-3; /* what a float32 slope leaves of an integer up to 10^4 */
+static const double label_tolerance = 1e-3; /* the rounding error of integers up to 10^4 in float32 scaling */
 
-/* What is wrong with a volume's values: how many, and the first. */
+/* The invalid values of a volume: their number, and the first of them. */
 typedef struct read_faults {
-    int64_t count, first; /* file order: x fastest, channel outermost */
+    int64_t count, first; /* first: index in file order, x fastest and channel outermost */
     double value;
 } read_faults;
 
@@ -33,13 +34,13 @@ typedef struct reader {
     const u3d_nifti_info *info;
     u3d_volume_kind kind;
     gzFile file;
-    void *stored;   /* BLOCK_VOXELS values as in the file */
-    double *values; /* the same, scaled                   */
+    void *stored;   /* BLOCK_VOXELS values as stored in the file */
+    double *values; /* the same values as doubles, then scaled   */
     u3d_volume *volume;
     read_faults faults;
 } reader;
 
-/* Exactly `bytes` bytes; at_end: of the voxels read so far, for the message. */
+/* Reads exactly `bytes` bytes. `before` is the number of bytes of voxels read so far, for the message. */
 static u3d_status read_exactly(reader *r, void *buffer, size_t bytes, uint64_t before)
 {
     size_t got = 0;
@@ -50,13 +51,15 @@ static u3d_status read_exactly(reader *r, void *buffer, size_t bytes, uint64_t b
             const char *text = gzerror(r->file, &code);
             if (code == Z_ERRNO)
                 return u3d_fail(U3D_E_IO, "read '%s': %s", r->info->data_path, strerror(errno));
-            return u3d_fail(U3D_E_FORMAT,
-                            "'%s': damaged or cut gzip stream after %llu of %llu bytes of voxels (%s)",
-                            r->info->data_path, (unsigned long long)(before + got),
-                            (unsigned long long)r->info->data_bytes, text);
+            return u3d_fail(
+                U3D_E_FORMAT,
+                "'%s': the gzip stream is damaged or cut short after %llu of %llu bytes of voxels (%s)",
+                r->info->data_path, (unsigned long long)(before + got),
+                (unsigned long long)r->info->data_bytes, text);
         }
         if (n == 0)
-            return u3d_fail(U3D_E_FORMAT, "'%s': the file ends after %llu bytes of voxels, expected %llu",
+            return u3d_fail(U3D_E_FORMAT,
+                            "'%s': the file ends after %llu bytes of voxels, expected %llu bytes",
                             r->info->data_path, (unsigned long long)(before + got),
                             (unsigned long long)r->info->data_bytes);
         got += (size_t)n;
@@ -64,7 +67,8 @@ static u3d_status read_exactly(reader *r, void *buffer, size_t bytes, uint64_t b
     return U3D_OK;
 }
 
-/* n stored values, already in this machine's byte order, as doubles. Integers beyond 2^53 are rounded. */
+/* Converts n stored values, already in this machine's byte order, to doubles. Integers beyond 2^53 are
+ * rounded. */
 static void read_widen(int datatype, const void *stored, size_t n, double *out)
 {
     switch (datatype) {
@@ -107,7 +111,7 @@ static void read_fault(read_faults *faults, int64_t position, double value)
     faults->value = value;
 }
 
-/* Put n checked values at positions first... of one channel into the volume. */
+/* Checks n values of one channel and puts them into the volume, beginning at voxel `first`. */
 static void read_place(reader *r, int64_t first, int32_t channel, size_t n)
 {
     const int64_t channels = r->info->channels, voxels = u3d_volume_voxels(r->volume);
@@ -145,17 +149,18 @@ static u3d_status read_voxels(reader *r)
                 for (size_t i = 0; i < n; i++) r->values[i] = r->values[i] * info->slope + info->inter;
             read_place(r, first, channel, n);
         }
-    /* A gzip stream ends with a checksum: zlib compares it when it is asked for more than there is. A stream
-     * that stops before it counts as no error for gzread, only for gzerror. */
+    /* A gzip stream ends with a checksum, which zlib compares when more bytes are requested than there are.
+     * If the stream stops before the checksum, gzread reports no error; only gzerror does. */
     int code = Z_OK, more = gzread(r->file, r->stored, 1);
     (void)gzerror(r->file, &code);
     if (more < 0 || code == Z_BUF_ERROR)
-        return u3d_fail(U3D_E_FORMAT, "'%s': damaged or cut gzip stream: the end does not match its contents",
+        return u3d_fail(U3D_E_FORMAT,
+                        "'%s': the gzip stream is damaged or cut short: its end does not match its contents",
                         info->data_path);
     return U3D_OK;
 }
 
-/* One sentence for the faults met, if any. */
+/* Reports invalid values, if there are any. */
 static u3d_status read_report(const reader *r)
 {
     const read_faults *faults = &r->faults;
@@ -163,20 +168,19 @@ static u3d_status read_report(const reader *r)
     const int64_t *size = r->info->size, voxel = faults->first % u3d_volume_voxels(r->volume);
     long long x = voxel % size[2], y = voxel / size[2] % size[1], z = voxel / size[2] / size[1];
     if (r->kind == U3D_VOLUME_IMAGE)
-        return u3d_fail(
-            U3D_E_FORMAT,
-            "'%s': %lld voxels are NaN, infinite or beyond float32, the first at x,y,z = %lld,%lld,%lld "
-            "(from 0) with %g; replace them before use",
-            r->path, (long long)faults->count, x, y, z, faults->value);
+        return u3d_fail(U3D_E_FORMAT,
+                        "'%s': %lld voxels are NaN, infinite or beyond float32, "
+                        "the first at x,y,z = %lld,%lld,%lld (from 0) with %g; replace them before use",
+                        r->path, (long long)faults->count, x, y, z, faults->value);
     return u3d_fail(
         U3D_E_FORMAT,
-        "'%s': %lld voxels are no integer labels, the first at x,y,z = %lld,%lld,%lld (from 0) with %.9g; "
-        "expected whole numbers from %d to %d%s",
+        "'%s': %lld voxels are not integer labels, "
+        "the first at x,y,z = %lld,%lld,%lld (from 0) with %.9g; expected whole numbers from %d to %d%s",
         r->path, (long long)faults->count, x, y, z, faults->value, INT32_MIN, INT32_MAX,
         r->info->slope != 1 || r->info->inter != 0 ? " after scaling by the header's scl_slope" : "");
 }
 
-/* Everything but the data of a volume. */
+/* Sets all members of a volume except its data. */
 static void volume_describe(const u3d_nifti_info *info, u3d_dtype dtype, u3d_volume *v)
 {
     v->dtype = dtype;
@@ -187,33 +191,33 @@ static void volume_describe(const u3d_nifti_info *info, u3d_dtype dtype, u3d_vol
     v->grid = info->grid;
 }
 
-/* Memory for the voxels: untouched pages cost nothing, so a gzip stream that ends early fails before it
- * fills. */
+/* Allocates memory for the voxels. Untouched pages cost nothing, so a gzip stream that ends early fails
+ * before all of the memory is used. */
 static u3d_status reader_alloc(reader *r)
 {
     const u3d_nifti_info *info = r->info;
     uint64_t values = info->data_bytes / info->voxel_bytes, bytes = 0, machine = u3d_mem_machine();
     bool fits = !__builtin_mul_overflow(values, sizeof(float), &bytes) && (machine == 0 || bytes <= machine);
     if (!fits)
-        return u3d_fail(
-            U3D_E_NOMEM,
-            "'%s': %lldx%lldx%lld voxels (x, y, z), %d channels need %.1f GB, the machine has %.1f GB",
-            r->path, (long long)info->size[2], (long long)info->size[1], (long long)info->size[0],
-            info->channels, (double)values * sizeof(float) / 1e9, (double)machine / 1e9);
+        return u3d_fail(U3D_E_NOMEM,
+                        "'%s': %lldx%lldx%lld voxels (x, y, z) with %d channels need %.1f GB; "
+                        "the machine has %.1f GB",
+                        r->path, (long long)info->size[2], (long long)info->size[1], (long long)info->size[0],
+                        info->channels, (double)values * sizeof(float) / 1e9, (double)machine / 1e9);
     r->volume->data = u3d_new_uninit((size_t)values, sizeof(float));
     r->stored = u3d_new_uninit(BLOCK_VOXELS, info->voxel_bytes);
     r->values = u3d_new_uninit(BLOCK_VOXELS, sizeof *r->values);
     return r->volume->data && r->stored && r->values ? U3D_OK : U3D_E_NOMEM;
 }
 
-/* Open the voxel file at the first voxel. */
+/* Opens the file with the voxels at the first voxel. */
 static u3d_status reader_open(reader *r)
 {
     const u3d_nifti_info *info = r->info;
     r->file = gzopen(info->data_path, "rb");
     if (!r->file) return u3d_fail(U3D_E_IO, "open '%s': %s", info->data_path, strerror(errno));
     if (gzbuffer(r->file, GZ_BUFFER_BYTES) != 0 || gzseek(r->file, (z_off_t)info->offset, SEEK_SET) < 0)
-        return u3d_fail(U3D_E_FORMAT, "'%s': cannot reach its first voxel at byte %llu", info->data_path,
+        return u3d_fail(U3D_E_FORMAT, "'%s': cannot seek to its first voxel at byte %llu", info->data_path,
                         (unsigned long long)info->offset);
     return U3D_OK;
 }

@@ -1,11 +1,11 @@
-/* NIfTI headers, checked before they are believed.
+/* Reads NIfTI headers and checks them before they are trusted.
  *
  * The library's own reader (nifti_image_read) allocates what the header asks for before it looks at the file,
- * prints to stderr, and turns NaN voxels into zeros without a word. So the header bytes are read here, every
- * field that is used is checked, and the file must be large enough for the voxels that it claims; the library
- * provides the header structs, the byte swapping, the table of datatypes and (nifti_place.c) the geometry.
+ * prints to stderr, and silently turns NaN voxels into zeros. So the header is read here, every field that is
+ * used is checked, and the file must be large enough for the voxels that the header claims. The library
+ * provides the header structs, the byte swapping, the table of datatypes and (in nifti_place.c) the geometry.
  *
- * Both versions are checked in one form: a NIfTI-1 header is first widened to NIfTI-2, which can hold it
+ * Both versions are checked in the same form: a NIfTI-1 header is first widened to NIfTI-2, which can hold it
  * exactly. Sources: nifti1.h and nifti2.h (field by field), https://nifti.nimh.nih.gov/nifti-1. */
 #include "io/nifti_impl.h"
 
@@ -21,12 +21,12 @@
 enum {
     HEADER1_BYTES = 348,
     HEADER2_BYTES = 540,
-    EXTENDER_BYTES = 4,  /* between a header and the voxels of a single file              */
-    DEFLATE_RATIO = 1032 /* the most that deflate can shrink: zlib, "Technical Details"   */
+    EXTENDER_BYTES = 4,  /* between the header and the voxels of a single file            */
+    DEFLATE_RATIO = 1032 /* the largest compression factor: zlib, "Technical Details"     */
 };
 
-_Static_assert(sizeof(nifti_1_header) == HEADER1_BYTES, "nifti_1_header must be as on disk");
-_Static_assert(sizeof(nifti_2_header) == HEADER2_BYTES, "nifti_2_header must be as on disk");
+_Static_assert(sizeof(nifti_1_header) == HEADER1_BYTES, "nifti_1_header must have the layout on disk");
+_Static_assert(sizeof(nifti_2_header) == HEADER2_BYTES, "nifti_2_header must have the layout on disk");
 
 static bool name_ends(const char *path, const char *ending, size_t *stem)
 {
@@ -51,7 +51,7 @@ bool u3d_nifti_is_listed(const char *path, size_t *stem)
     return u3d_nifti_is_name(path, stem) && strncmp(path + *stem, ".img", 4) != 0;
 }
 
-/* The existing one of STEM + endings[0..1]; owned by the caller. */
+/* Finds which of the two files STEM + endings[i] exists; the caller owns its name. */
 static u3d_status header_partner(const char *path, size_t stem, const char *const endings[2], char **out)
 {
     for (int i = 0; i < 2; i++) {
@@ -65,7 +65,7 @@ static u3d_status header_partner(const char *path, size_t stem, const char *cons
                     endings[0], endings[1]);
 }
 
-/* Which file holds the header and which the voxels. For a single file both are `path`. */
+/* Finds the file with the header and the file with the voxels. For a single file both are `path`. */
 static u3d_status header_paths(const char *path, char **header_path, char **data_path)
 {
     static const char *const header_endings[2] = {".hdr", ".hdr.gz"}, *const data_endings[2] = {".img",
@@ -85,7 +85,7 @@ static u3d_status header_paths(const char *path, char **header_path, char **data
     return *header_path && *data_path ? U3D_OK : U3D_E_NOMEM;
 }
 
-/* The first bytes of a file, decompressed if it is gzip: *got of `want`. */
+/* Reads the first bytes of a file, decompressed if it is gzip: *got bytes, at most `want`. */
 static u3d_status header_bytes(const char *path, void *buffer, int want, int *got)
 {
     uint64_t size = 0;
@@ -97,7 +97,8 @@ static u3d_status header_bytes(const char *path, void *buffer, int want, int *go
     if (*got < 0) (void)gzerror(f, &code);
     gzclose(f);
     if (*got < 0 && code == Z_ERRNO) return u3d_fail(U3D_E_IO, "read '%s': %s", path, strerror(errno));
-    if (*got < 0) return u3d_fail(U3D_E_FORMAT, "'%s': damaged or cut gzip stream in the header", path);
+    if (*got < 0)
+        return u3d_fail(U3D_E_FORMAT, "'%s': the gzip stream is damaged or cut short in the header", path);
     return U3D_OK;
 }
 
@@ -132,17 +133,17 @@ static void header_widen(const nifti_1_header *a, nifti_2_header *b)
     b->xyzt_units = (unsigned char)a->xyzt_units;
 }
 
-/* NIfTI-1 stores vox_offset as a float: only whole numbers that fit are offsets. */
+/* NIfTI-1 stores vox_offset as a float. Only whole numbers that fit into an int64_t are accepted. */
 static u3d_status header_offset1(const char *path, float stored, int64_t *out)
 {
     if (!(stored >= 0 && stored < 9e18F) || floorf(stored) != stored)
-        return u3d_fail(U3D_E_FORMAT, "'%s': vox_offset is %g, expected a whole number from 0", path,
-                        (double)stored);
+        return u3d_fail(U3D_E_FORMAT, "'%s': vox_offset is %g, expected a whole number that is not negative",
+                        path, (double)stored);
     *out = (int64_t)stored;
     return U3D_OK;
 }
 
-/* The header of `path` in NIfTI-2 form and this machine's byte order. */
+/* Reads the header of `path` and converts it to NIfTI-2 form and this machine's byte order. */
 static u3d_status header_read(const char *path, nifti_2_header *header, bool *swapped, int32_t *version)
 {
     unsigned char bytes[HEADER2_BYTES];
@@ -150,15 +151,15 @@ static u3d_status header_read(const char *path, nifti_2_header *header, bool *sw
     int32_t first = 0;
     U3D_TRY(header_bytes(path, bytes, HEADER2_BYTES, &got));
     if (got < HEADER1_BYTES)
-        return u3d_fail(U3D_E_FORMAT, "'%s': %d bytes, expected a NIfTI header of %d", path, got,
+        return u3d_fail(U3D_E_FORMAT, "'%s': it has only %d bytes, expected a NIfTI header of %d", path, got,
                         HEADER1_BYTES);
     memcpy(&first, bytes, sizeof first);
     int32_t other = (int32_t)__builtin_bswap32((uint32_t)first);
     *swapped = other == HEADER1_BYTES || other == HEADER2_BYTES;
     if (*swapped) first = other;
     if (first == HEADER2_BYTES && got < HEADER2_BYTES)
-        return u3d_fail(U3D_E_FORMAT, "'%s': %d bytes, expected a NIfTI-2 header of %d", path, got,
-                        HEADER2_BYTES);
+        return u3d_fail(U3D_E_FORMAT, "'%s': it has only %d bytes, expected a NIfTI-2 header of %d", path,
+                        got, HEADER2_BYTES);
     if (first == HEADER2_BYTES) {
         *version = 2;
         memcpy(header, bytes, sizeof *header);
@@ -179,7 +180,7 @@ static u3d_status header_read(const char *path, nifti_2_header *header, bool *sw
     return U3D_OK;
 }
 
-/* "n+1" and "n+2" keep the voxels in the same file, "ni1" and "ni2" in the .img beside it. */
+/* With "n+1" and "n+2" the voxels are in the same file, with "ni1" and "ni2" in a separate .img file. */
 static u3d_status header_check_magic(const char *path, const nifti_2_header *h, int32_t version, bool single)
 {
     static const char eol[4] = {'\r', '\n', '\032', '\n'}, none[4] = {0};
@@ -187,14 +188,16 @@ static u3d_status header_check_magic(const char *path, const nifti_2_header *h, 
     const char together[4] = {'n', '+', digit, '\0'}, apart[4] = {'n', 'i', digit, '\0'};
     bool is_together = memcmp(h->magic, together, 4) == 0, is_apart = memcmp(h->magic, apart, 4) == 0;
     if (!is_together && !is_apart)
-        return u3d_fail(U3D_E_FORMAT, "'%s': no NIfTI magic \"n+%c\" or \"ni%c\"%s", path, digit, digit,
-                        version == 1 ? " (ANALYZE 7.5? convert it to NIfTI first)" : "");
+        return u3d_fail(U3D_E_FORMAT, "'%s': the NIfTI magic \"n+%c\" or \"ni%c\" is missing%s", path, digit,
+                        digit,
+                        version == 1 ? "; if this is an ANALYZE 7.5 file, convert it to NIfTI first" : "");
     if (is_together != single)
-        return u3d_fail(U3D_E_FORMAT, "'%s': magic says \"n%c%c\", which is for %s", path, h->magic[1], digit,
-                        single ? "an .hdr/.img pair" : "a single .nii file");
-    /* NIfTI-2 adds line ends that a transfer in text mode would change. */
+        return u3d_fail(U3D_E_FORMAT, "'%s': its magic is \"n%c%c\", which is for %s", path, h->magic[1],
+                        digit, single ? "an .hdr/.img pair" : "a single .nii file");
+    /* The magic of NIfTI-2 ends with line breaks, which a transfer in text mode would change. */
     if (version == 2 && memcmp(h->magic + 4, eol, 4) != 0 && memcmp(h->magic + 4, none, 4) != 0)
-        return u3d_fail(U3D_E_FORMAT, "'%s': the end of the NIfTI-2 magic is damaged (a text mode transfer?)",
+        return u3d_fail(U3D_E_FORMAT,
+                        "'%s': the end of the NIfTI-2 magic is damaged, perhaps by a transfer in text mode",
                         path);
     return U3D_OK;
 }
@@ -207,10 +210,10 @@ static u3d_status header_check_datatype(const char *path, const nifti_2_header *
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (h->datatype == known[i]) nifti_datatype_sizes(h->datatype, &bytes, &swap_unit);
     if (bytes == 0)
-        return u3d_fail(
-            U3D_E_FORMAT,
-            "'%s': datatype %d (%s) is not read; expected an integer of 8 to 64 bits, float32 or float64",
-            path, h->datatype, nifti_datatype_to_string(h->datatype));
+        return u3d_fail(U3D_E_FORMAT,
+                        "'%s': datatype %d (%s) is not supported; "
+                        "expected an integer of 8 to 64 bits, float32 or float64",
+                        path, h->datatype, nifti_datatype_to_string(h->datatype));
     if (h->bitpix != 8 * bytes)
         return u3d_fail(U3D_E_FORMAT, "'%s': bitpix is %d, expected %d for datatype %d (%s)", path, h->bitpix,
                         8 * bytes, h->datatype, nifti_datatype_to_string(h->datatype));
@@ -219,7 +222,7 @@ static u3d_status header_check_datatype(const char *path, const nifti_2_header *
     return U3D_OK;
 }
 
-/* dim[1..3] are x, y, z; channels are dim[4], or dim[5] (a vector per voxel) where dim[4] is 1. */
+/* dim[1..3] are x, y, z. The number of channels is dim[4], or dim[5] (a vector per voxel) if dim[4] is 1. */
 static u3d_status header_check_dims(const char *path, const nifti_2_header *h, u3d_nifti_info *info)
 {
     int64_t dim[8] = {0, 1, 1, 1, 1, 1, 1, 1};
@@ -232,25 +235,26 @@ static u3d_status header_check_dims(const char *path, const nifti_2_header *h, u
             return u3d_fail(U3D_E_FORMAT, "'%s': dim[%d] is %lld, expected at least 1", path, i,
                             (long long)dim[i]);
         if (__builtin_mul_overflow(bytes, (uint64_t)dim[i], &bytes) || bytes > INT64_MAX)
-            return u3d_fail(U3D_E_FORMAT, "'%s': dim[1] to dim[%d] multiply to more bytes than any file has",
+            return u3d_fail(U3D_E_FORMAT, "'%s': dim[1] to dim[%d] give more bytes than a file can have",
                             path, i);
     }
     for (int i = 5; i < 8; i++)
         if (dim[i] != 1 && !(i == 5 && dim[4] == 1))
             return u3d_fail(U3D_E_FORMAT,
-                            "'%s': dim[%d] is %lld, expected 1 (3D volumes, channels in dim[4])", path, i,
-                            (long long)dim[i]);
-    int64_t channels = dim[4] * dim[5]; /* one of them is 1 */
+                            "'%s': dim[%d] is %lld, expected 1 (a 3D volume with channels in dim[4])", path,
+                            i, (long long)dim[i]);
+    int64_t channels = dim[4] * dim[5]; /* at least one of the two is 1 */
     if (channels > INT32_MAX)
-        return u3d_fail(U3D_E_FORMAT, "'%s': %lld channels in dim[4]", path, (long long)channels);
+        return u3d_fail(U3D_E_FORMAT, "'%s': %lld channels are too many", path, (long long)channels);
     info->channels = (int32_t)channels;
     for (int axis = 0; axis < 3; axis++) info->size[axis] = dim[3 - axis];
     info->data_bytes = bytes;
     return U3D_OK;
 }
 
-/* Where the voxels begin, and whether the file can hold them. Of a gzip stream only an upper bound of its
- * contents is known without decompressing it: enough to refuse a small file that claims a huge volume. */
+/* Finds where the voxels begin, and checks that the file can hold them. Without decompressing a gzip stream,
+ * only an upper bound of its contents is known. That is enough to refuse a small file that claims to hold a
+ * huge volume. */
 static u3d_status header_check_size(const char *path, const nifti_2_header *h, bool single,
                                     u3d_nifti_info *info)
 {
@@ -270,16 +274,16 @@ static u3d_status header_check_size(const char *path, const nifti_2_header *h, b
     bool fits = !__builtin_add_overflow(info->offset, info->data_bytes, &end) &&
                 (plain ? end <= file_bytes : end / DEFLATE_RATIO <= file_bytes);
     if (fits) return U3D_OK;
-    return u3d_fail(
-        U3D_E_FORMAT,
-        "'%s': the file has %llu bytes%s, too few for %lldx%lldx%lld voxels (x, y, z), %d channels, %zu "
-        "bytes each from byte %llu, which the header claims",
-        info->data_path, (unsigned long long)file_bytes, plain ? "" : " (compressed)",
-        (long long)info->size[2], (long long)info->size[1], (long long)info->size[0], info->channels,
-        info->voxel_bytes, (unsigned long long)info->offset);
+    return u3d_fail(U3D_E_FORMAT,
+                    "'%s': the file has %llu bytes%s, too few for the %lldx%lldx%lld voxels (x, y, z) "
+                    "with %d channels of %zu bytes from byte %llu on that the header claims",
+                    info->data_path, (unsigned long long)file_bytes, plain ? "" : " (compressed)",
+                    (long long)info->size[2], (long long)info->size[1], (long long)info->size[0],
+                    info->channels, info->voxel_bytes, (unsigned long long)info->offset);
 }
 
-/* A slope of 0, NaN or infinity means "not scaled" (nifti1.h, "DATA SCALING", and files met in the wild). */
+/* A slope of 0 means that values are not scaled (nifti1.h, "DATA SCALING"). In practice NaN and infinity also
+ * occur; they are taken to mean the same. */
 static u3d_status header_check_scaling(const char *path, const nifti_2_header *h, u3d_nifti_info *info)
 {
     info->slope = 1;

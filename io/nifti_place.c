@@ -1,9 +1,9 @@
-/* Where the voxels of a NIfTI file lie: its affine and spacing.
+/* Finds where the voxels of a NIfTI file lie: its affine and its spacing.
  *
- * Precedence as in nibabel and nifti1.h ("3D IMAGE ORIENTATION AND LOCATION IN SPACE"): the sform if its code
- * is above 0, else the qform if its code is, else the spacing alone. A transform with NaN, or that squeezes
- * space flat, is passed over with a warning: the voxels are still good, and the header is written back as it
- * was. */
+ * The order of precedence is that of nibabel and nifti1.h ("3D IMAGE ORIENTATION AND LOCATION IN SPACE"): the
+ * sform if its code is above 0, otherwise the qform if its code is above 0, otherwise only the spacing. A
+ * transform that contains NaN or maps space to a plane is ignored with a warning, because the voxels are
+ * still good. The header is written back as it was. */
 #include "io/nifti_impl.h"
 
 #include "engine/base/log.h"
@@ -12,10 +12,11 @@
 #include <nifti2_io.h>
 #include <string.h>
 
-/* Below this share of a voxel, sform and qform differ by rounding (float32 headers), above by mistake. */
+/* Differences between sform and qform up to this fraction of a voxel are due to rounding (headers are
+ * float32); larger ones are mistakes. */
 static const double place_disagree_voxels = 0.01;
 
-/* Whether every entry is finite and the three axes span space (relative to their lengths). */
+/* Whether every entry is finite and the three axes span three dimensions (relative to their lengths). */
 static bool place_valid(const double m[3][4])
 {
     double product = 1;
@@ -30,25 +31,25 @@ static bool place_valid(const double m[3][4])
     return isfinite(product) && product > 0 && fabs(det) > 1e-9 * product;
 }
 
-/* pixdim x, y, z made usable: the sign dropped, 1 where the file gives nothing usable. */
+/* Makes pixdim x, y, z usable: drops the sign, and uses 1 if a value is 0 or not finite. */
 static void place_pixdim(const char *path, const u3d_nifti_info *info, double pixdim[3])
 {
     for (int axis = 0; axis < 3; axis++) {
         double stored = info->grid.pixdim[axis], used = fabs(stored);
         if (!isfinite(used) || used == 0) used = 1;
         pixdim[axis] = used;
-        /* The third size of a 2D image is often left at 0: nothing is lost. */
+        /* No warning for an axis with one voxel: 2D images often leave the third pixdim at 0. */
         if (used != stored && info->size[2 - axis] > 1)
-            U3D_WARN("io", "'%s': pixdim[%d] is %g, %g is used", path, axis + 1, stored, used);
+            U3D_WARN("io", "'%s': pixdim[%d] is %g; u3d uses %g instead", path, axis + 1, stored, used);
     }
 }
 
-/* The qform as a matrix; false where its fields cannot be one. */
+/* Converts the qform to a matrix. Returns false if its fields do not give a valid one. */
 static bool place_qform(const u3d_grid *g, const double pixdim[3], double m[3][4])
 {
     for (int i = 0; i < 3; i++)
         if (!isfinite(g->quatern[i]) || !isfinite(g->qoffset[i])) return false;
-    double qfac = g->qfac < 0 ? -1 : 1; /* 0 (and NaN) mean 1 */
+    double qfac = g->qfac < 0 ? -1 : 1; /* 0 means 1, and so does NaN */
     nifti_dmat44 q =
         nifti_quatern_to_dmat44(g->quatern[0], g->quatern[1], g->quatern[2], g->qoffset[0], g->qoffset[1],
                                 g->qoffset[2], pixdim[0], pixdim[1], pixdim[2], qfac);
@@ -57,7 +58,8 @@ static bool place_qform(const u3d_grid *g, const double pixdim[3], double m[3][4
     return place_valid((const double(*)[4])m);
 }
 
-/* Largest distance between the corners of the volume under two transforms, in voxels of the finest axis. */
+/* The largest distance between the corners of the volume under two transforms, in voxels of the finest axis
+ * of a. */
 static double place_difference(const u3d_nifti_info *info, const double a[3][4], const double b[3][4])
 {
     double worst = 0, finest = INFINITY;
@@ -82,10 +84,12 @@ void u3d_nifti_place(const char *path, u3d_nifti_info *info)
     const u3d_grid *g = &info->grid;
     double qform[3][4] = {{0}}, pixdim[3] = {1, 1, 1};
     bool use_sform = g->sform_code > 0 && place_valid(g->sform);
-    if (g->sform_code > 0 && !use_sform) U3D_WARN("io", "'%s': its sform is not a transform, ignored", path);
+    if (g->sform_code > 0 && !use_sform)
+        U3D_WARN("io", "'%s': its sform is not a valid transform and is ignored", path);
     if (!use_sform || g->qform_code > 0) place_pixdim(path, info, pixdim);
     bool use_qform = g->qform_code > 0 && place_qform(g, pixdim, qform);
-    if (g->qform_code > 0 && !use_qform) U3D_WARN("io", "'%s': its qform is not a transform, ignored", path);
+    if (g->qform_code > 0 && !use_qform)
+        U3D_WARN("io", "'%s': its qform is not a valid transform and is ignored", path);
 
     memset(info->voxel_to_world, 0, sizeof info->voxel_to_world);
     if (use_sform)

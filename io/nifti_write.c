@@ -1,10 +1,11 @@
-/* Writing NIfTI volumes with the grid of the file that they came from.
+/* Writes NIfTI volumes with the grid of the file that they came from. The last station of prediction; before:
+ * a u3d_volume, after: a file.
  *
- * The header is built in NIfTI-2 form, every field of u3d_grid copied back as it was read, and narrowed to
- * NIfTI-1 unless the input was NIfTI-2 or a size needs it. The library's writer would derive the qform from
- * its own matrices, choose names by itself and report failures to stderr; so the struct is written directly,
- * through zlib at its default level for .nii.gz. Values are written block by block in the file's order, x
- * fastest, channels outermost. */
+ * The header is built in NIfTI-2 form with every field of u3d_grid as it was read. It is then narrowed to
+ * NIfTI-1, unless the input was NIfTI-2 or a size needs NIfTI-2. The library's writer would derive the qform
+ * from its own matrices, choose file names itself and report failures to stderr. So the struct is written
+ * directly, for .nii.gz through zlib at level 6, its default. Values are written block by block in the file's
+ * order: x fastest, channels outermost. */
 #include "io/volume.h"
 
 #include "engine/base/mem.h"
@@ -18,7 +19,7 @@
 
 enum { BLOCK_VOXELS = 16384, EXTENDER_BYTES = 4, NIFTI1_MAX_DIM = 32767, LEVEL = 6 };
 
-/* Either stdio or zlib, by the name's ending. */
+/* Writes through stdio, or through zlib if `zipped` is set. */
 typedef struct writer {
     const char *path;
     FILE *plain;
@@ -32,7 +33,8 @@ static u3d_status write_bytes(writer *w, const void *data, size_t bytes)
     return good ? U3D_OK : u3d_fail(U3D_E_OUTPUT, "write '%s': %s", w->path, strerror(errno));
 }
 
-/* Smallest stored type for the labels of v: uint8, uint16 above 255, int32 where negative or larger. */
+/* The type in which v is stored. For labels it is the smallest that holds all of them: uint8, uint16 or
+ * int32. */
 static int write_datatype(const u3d_volume *v)
 {
     if (v->dtype == U3D_F32) return DT_FLOAT32;
@@ -85,7 +87,8 @@ static void write_header2(const u3d_volume *v, int datatype, nifti_2_header *h)
     memcpy(h->intent_name, g->intent_name, sizeof h->intent_name);
 }
 
-/* Exact for every field that came from a NIfTI-1 header: a float survives the way through double. */
+/* Narrows a header to NIfTI-1. This is exact for every field that came from a NIfTI-1 header, because
+ * converting a float to double and back does not change it. */
 static void write_narrow(const nifti_2_header *h, nifti_1_header *n)
 {
     memset(n, 0, sizeof *n);
@@ -135,7 +138,7 @@ static u3d_status write_header(writer *w, const u3d_volume *v, int datatype)
     return write_bytes(w, no_extension, sizeof no_extension);
 }
 
-/* n values of one channel, from voxel `first` on, in the stored type. */
+/* Gathers n values of one channel, beginning at voxel `first`, and converts them to the stored type. */
 static void write_gather(const u3d_volume *v, int datatype, int64_t first, int32_t channel, size_t n,
                          void *out)
 {
@@ -175,7 +178,8 @@ done:
     return status;
 }
 
-/* zlib gets a descriptor of its own: closing it writes the end of the stream and leaves the file open. */
+/* Gives zlib a file descriptor of its own, so that closing it writes the end of the stream but leaves the
+ * file open. */
 static u3d_status writer_zip(writer *w)
 {
     int fd = dup(fileno(w->plain));
@@ -183,7 +187,7 @@ static u3d_status writer_zip(writer *w)
     w->zipped = fd < 0 ? NULL : gzdopen(fd, mode);
     if (w->zipped) return U3D_OK;
     if (fd >= 0) close(fd);
-    return u3d_fail(U3D_E_OUTPUT, "write '%s': zlib could not start (out of memory?)", w->path);
+    return u3d_fail(U3D_E_OUTPUT, "write '%s': zlib could not start, perhaps for lack of memory", w->path);
 }
 
 u3d_status u3d_nifti_write(const char *path, const u3d_volume *v)

@@ -1,9 +1,9 @@
-/* Names of files, and writing them whole or not at all.
+/* Names of files and folders, and output files that appear whole or not at all.
  *
- * An output is written to DIR/.tmp-PID-N-NAME (hidden, so that listings skip it; the ending is kept) with
- * O_EXCL, flushed to disk, and renamed over DIR/NAME. A reader sees the old file or the new one, never a
- * part, and a failure leaves nothing behind. Inputs are only ever regular files: a pipe could block for ever,
- * and a folder opens but cannot be read. */
+ * An output is written to DIR/.tmp-PID-N-NAME with O_EXCL, flushed to disk, and renamed to DIR/NAME. The
+ * temporary name is hidden, so that listings skip it, and it keeps the ending of the final name. A reader
+ * sees the old file or the new file but never a part of it, and a failure leaves nothing behind. Inputs must
+ * be regular files: a pipe could block forever, and a folder can be opened but not read. */
 #include "io/path.h"
 
 #include "engine/base/mem.h"
@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-enum { TEMP_TRIES = 1000 }; /* names left over by a killed process of the same number are stepped over */
+enum { TEMP_TRIES = 1000 }; /* skips names that a killed process with the same process id has left */
 
 struct u3d_outfile {
     char *path, *temp;
@@ -47,7 +47,7 @@ bool u3d_path_is_dir(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-/* Create one folder; an existing one is fine. */
+/* Creates one folder; it may exist already. */
 static u3d_status path_make_one(const char *path)
 {
     if (mkdir(path, 0777) == 0) return U3D_OK;
@@ -101,8 +101,8 @@ u3d_status u3d_path_hash(const char *path, char text[24])
     XXH64_freeState(state);
     u3d_free(block);
     fclose(f);
-    if (!made) return u3d_fail(U3D_E_NOMEM, "reading '%s': out of memory", path);
-    return read == bytes ? U3D_OK : u3d_fail(U3D_E_IO, "%s: it could be read in part only", path);
+    if (!made) return u3d_fail(U3D_E_NOMEM, "read '%s': out of memory", path);
+    return read == bytes ? U3D_OK : u3d_fail(U3D_E_IO, "read '%s': only a part of it could be read", path);
 }
 
 static int path_compare(const void *a, const void *b)
@@ -151,7 +151,7 @@ done:
     return status;
 }
 
-/* Create the temporary file of f beside its final name; the file exists when f->stream is set. */
+/* Creates the temporary file of f in the folder of its final name. The file exists if f->stream is set. */
 static u3d_status outfile_create(u3d_outfile *f)
 {
     static atomic_uint serial;
@@ -189,8 +189,7 @@ u3d_status u3d_outfile_open(const char *path, u3d_outfile **out)
 {
     struct stat info;
     *out = NULL;
-    /* A device or a folder of that name would be replaced by the rename, or would refuse it after all the
-     * work. */
+    /* The rename would replace a device of that name, and it would fail on a folder after all the work. */
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
         return u3d_fail(U3D_E_OUTPUT, "write '%s': it exists and is not a regular file", path);
     u3d_outfile *f = u3d_new(1, sizeof *f);
@@ -222,8 +221,9 @@ void u3d_outfile_abandon(u3d_outfile *f)
     outfile_free(f);
 }
 
-/* Make the rename itself last through a power cut. Some file systems cannot: that is no failure of the write.
- * Cuts f->path down to its folder: the last use of it. */
+/* Flushes the folder, so that the rename survives a power failure. Some file systems cannot do this; the
+ * write still counts as successful. This cuts f->path down to its folder, so it must be the last use of
+ * f->path. */
 static void outfile_sync_dir(u3d_outfile *f)
 {
     char *slash = strrchr(f->path, '/');
@@ -273,10 +273,11 @@ u3d_status u3d_path_lock(const char *dir, int *fd)
     } else if (flock(file, LOCK_EX | LOCK_NB) != 0) {
         int cause = errno;
         close(file);
-        status = cause == EWOULDBLOCK
-                     ? u3d_fail(U3D_E_ARG,
-                                "folder '%s' is in use by another u3d; wait for it or choose another", dir)
-                     : u3d_fail(U3D_E_OUTPUT, "lock folder '%s': %s", dir, strerror(cause));
+        status =
+            cause == EWOULDBLOCK
+                ? u3d_fail(U3D_E_ARG,
+                           "folder '%s' is in use by another u3d; wait for it or choose another folder", dir)
+                : u3d_fail(U3D_E_OUTPUT, "lock folder '%s': %s", dir, strerror(cause));
     } else {
         *fd = file;
     }

@@ -1,4 +1,4 @@
-/* Names of files, and writing them whole or not at all. */
+/* Names of files and folders, and output files that appear whole or not at all. */
 #ifndef U3D_IO_PATH_H
 #define U3D_IO_PATH_H
 
@@ -8,25 +8,30 @@
 
 #include "engine/base/status.h"
 
-char *u3d_path_join(const char *dir, const char *name); /* owned by the caller; NULL: out of memory */
+char *u3d_path_join(const char *dir, const char *name); /* the caller owns it; NULL: out of memory */
 bool u3d_path_exists(const char *path);
 bool u3d_path_is_dir(const char *path);
-u3d_status u3d_path_make_dir(const char *path); /* with parents; an existing folder is fine; U3D_E_OUTPUT */
+/* Creates a folder and its parents; it may exist already. U3D_E_OUTPUT. */
+u3d_status u3d_path_make_dir(const char *path);
+/* The size of a file. U3D_E_IO: there is no such file, or it is not a regular file. */
 u3d_status u3d_path_size(const char *path, uint64_t *bytes);
-u3d_status u3d_path_hash(const char *path, char text[24]); /* xxh64 of its bytes, 16 hexadecimal digits */
-/* Names in a folder (no path), sorted, without those starting with '.'; array and names owned by the caller. */
+u3d_status u3d_path_hash(const char *path, char text[24]); /* xxh64 of its bytes as 16 hexadecimal digits */
+/* Lists the names in a folder (without its path), sorted, without those that start with '.'. The caller frees
+ * the array and the names with u3d_path_list_free. */
 u3d_status u3d_path_list(const char *dir, char ***names, int *n);
 void u3d_path_list_free(char **names, int n);
 
-/* A file written beside its final name: commit flushes to disk and renames, abandon removes. */
+/* An output file that is written under a temporary name in the folder of its final name. Commit flushes it to
+ * disk and renames it; abandon removes it. */
 typedef struct u3d_outfile u3d_outfile;
 u3d_status u3d_outfile_open(const char *path, u3d_outfile **out);
 FILE *u3d_outfile_stream(u3d_outfile *f);
-const char *u3d_outfile_temp(const u3d_outfile *f); /* name to hand to a library that writes by name */
+const char *u3d_outfile_temp(const u3d_outfile *f); /* the temporary name, for libraries that need a name */
 u3d_status u3d_outfile_commit(u3d_outfile *f);      /* frees f, also on failure (U3D_E_OUTPUT) */
-void u3d_outfile_abandon(u3d_outfile *f);           /* frees f; NULL is legal */
+void u3d_outfile_abandon(u3d_outfile *f);           /* frees f; NULL is allowed */
 
-/* Exclusive lock on DIR/.lock for as long as the process lives (flock); U3D_E_ARG where another holds it. */
+/* Takes an exclusive lock on DIR/.lock (flock), which is held until u3d_path_unlock or the end of the
+ * process. U3D_E_ARG: another process holds it. */
 u3d_status u3d_path_lock(const char *dir, int *fd);
 void u3d_path_unlock(int fd);
 

@@ -1,5 +1,5 @@
-/* Pictures, through libpng's simplified interface: it keeps its own error text and needs no setjmp.
- * The file appears whole or not at all (u3d_outfile). */
+/* Writes PNG files through libpng's simplified interface, which keeps its own error text and needs no setjmp.
+ * A file appears whole or not at all (u3d_outfile). */
 #include "io/png.h"
 
 #include "io/path.h"
@@ -10,7 +10,7 @@
 u3d_status u3d_png_write(const char *path, const uint8_t *rgb, int width, int height)
 {
     if (width < 1 || height < 1 || width > INT32_MAX / 3)
-        return u3d_fail(U3D_E_ARG, "picture '%s': %d x %d pixels, expected at least 1 x 1", path, width,
+        return u3d_fail(U3D_E_ARG, "write picture '%s': %d x %d pixels, expected at least 1 x 1", path, width,
                         height);
     u3d_outfile *file = NULL;
     U3D_TRY(u3d_outfile_open(path, &file));

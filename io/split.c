@@ -1,7 +1,7 @@
-/* nnU-Net's splits_final.json: a list with one {"train": [ids], "val": [ids]} per fold.
+/* Reads and writes nnU-Net's splits_final.json: a list with one {"train": [ids], "val": [ids]} per fold.
  *
- * Every id must be a case of the dataset, and no case may be on both sides: either would make a comparison
- * with published folds wrong without a sign. */
+ * Every id must be a case of the dataset, and no case may be named twice in a fold. Otherwise a comparison
+ * with published folds would be wrong without anybody noticing. */
 #include "io/dataset.h"
 
 #include "engine/base/mem.h"
@@ -11,18 +11,18 @@
 
 enum { SIDE_NONE, SIDE_TRAIN, SIDE_VAL };
 
-/* Mark the cases of one list in side[case]. */
+/* Sets side[case] to `mark` for the cases in one list. */
 static u3d_status split_mark(const char *path, int fold, const cJSON *list, const char *name, uint8_t mark,
                              const u3d_dataset *d, uint8_t *side)
 {
     const cJSON *item = NULL;
     if (!cJSON_IsArray(list))
-        return u3d_fail(U3D_E_FORMAT, "'%s': fold %d: '%s' is no list", path, fold, name);
+        return u3d_fail(U3D_E_FORMAT, "'%s': fold %d: '%s' is not a list", path, fold, name);
     cJSON_ArrayForEach(item, list)
     {
         if (!cJSON_IsString(item))
-            return u3d_fail(U3D_E_FORMAT, "'%s': fold %d: '%s' has an entry that is no case name", path, fold,
-                            name);
+            return u3d_fail(U3D_E_FORMAT, "'%s': fold %d: '%s' has an entry that is not the name of a case",
+                            path, fold, name);
         int at = u3d_dataset_find(d, item->valuestring);
         if (at < 0)
             return u3d_fail(U3D_E_FORMAT, "'%s': fold %d: '%s' names case '%s', which '%s' does not have",
@@ -35,7 +35,7 @@ static u3d_status split_mark(const char *path, int fold, const cJSON *list, cons
     return U3D_OK;
 }
 
-/* Indices of the cases with a mark, in increasing order. */
+/* Lists the indices of the cases with a mark, in increasing order. */
 static u3d_status split_collect(const uint8_t *side, int n_cases, uint8_t mark, int **out, int *n)
 {
     *n = 0;
@@ -58,7 +58,8 @@ u3d_status u3d_split_read(const char *path, int fold, const u3d_dataset *d, int 
     if (!cJSON_IsArray(json)) U3D_GO(u3d_fail(U3D_E_FORMAT, "'%s': expected a list of folds", path));
     int n_folds = cJSON_GetArraySize(json);
     if (fold < 0 || fold >= n_folds)
-        U3D_GO(u3d_fail(U3D_E_ARG, "'%s': fold %d asked for, it has folds 0 to %d", path, fold, n_folds - 1));
+        U3D_GO(u3d_fail(U3D_E_ARG, "'%s': fold %d does not exist; the file has folds 0 to %d", path, fold,
+                        n_folds - 1));
     side = u3d_new((size_t)d->n_cases, sizeof *side);
     if (!side) U3D_GO(U3D_E_NOMEM);
     const cJSON *chosen = cJSON_GetArrayItem(json, fold);

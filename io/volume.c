@@ -1,7 +1,6 @@
-/* Volumes in memory: making them, comparing the places they occupy, naming their orientation.
+/* Volumes in memory: creates them, compares their places in space, and finds their orientation.
  *
- * Arrays are z, y, x; voxel_to_world takes (x, y, z, 1), as the files do. This and nifti.c are the only
- * places where both orders meet. */
+ * Arrays have the order z, y, x, but voxel_to_world takes (x, y, z, 1), as NIfTI files do. */
 #include "io/volume.h"
 
 #include "engine/base/mem.h"
@@ -23,7 +22,7 @@ void u3d_volume_free(u3d_volume *v)
     u3d_free(v);
 }
 
-/* Zeroed data for a volume whose type, channels and size are set. */
+/* Allocates zeroed data for a volume whose type, channels and size are set. */
 static u3d_status volume_alloc(u3d_volume *v)
 {
     const int64_t dim[4] = {v->size[0], v->size[1], v->size[2], v->channels};
@@ -86,13 +85,13 @@ u3d_status u3d_volume_new(const int64_t size[3], const double spacing[3], u3d_dt
     return u3d_volume_new_like(&like, dtype, channels, out);
 }
 
-/* Inverse of the 3x3 part of an affine; false where it has none. */
+/* Inverts the 3x3 part of an affine. Returns false if it has no inverse. */
 static bool affine_inverse(const double a[3][4], double inverse[3][3])
 {
     for (int row = 0; row < 3; row++)
         for (int column = 0; column < 3; column++) {
             int r1 = (column + 1) % 3, r2 = (column + 2) % 3, c1 = (row + 1) % 3, c2 = (row + 2) % 3;
-            inverse[row][column] = a[r1][c1] * a[r2][c2] - a[r1][c2] * a[r2][c1]; /* cofactor, transposed */
+            inverse[row][column] = a[r1][c1] * a[r2][c2] - a[r1][c2] * a[r2][c1]; /* transposed cofactor */
         }
     double det = a[0][0] * inverse[0][0] + a[0][1] * inverse[1][0] + a[0][2] * inverse[2][0];
     if (!isfinite(det) || det == 0) return false;
@@ -101,7 +100,7 @@ static bool affine_inverse(const double a[3][4], double inverse[3][3])
     return true;
 }
 
-/* Distance, in voxels of a, between where a and b put the voxel with index (x, y, z). */
+/* The distance, in voxels of a, between the positions that a and b give to the voxel with index (x, y, z). */
 static double grid_distance(const u3d_volume *a, const u3d_volume *b, const double inverse[3][3],
                             const double index[3])
 {
@@ -125,14 +124,13 @@ u3d_status u3d_volume_same_grid(const u3d_volume *a, const char *a_name, const u
     double inverse[3][3];
     *off_by = 0;
     if (memcmp(a->size, b->size, sizeof a->size) != 0)
-        return u3d_fail(
-            U3D_E_FORMAT,
-            "'%s' has %lldx%lldx%lld voxels (x, y, z) but '%s' has %lldx%lldx%lld; they must be the same "
-            "grid",
-            a_name, (long long)a->size[2], (long long)a->size[1], (long long)a->size[0], b_name,
-            (long long)b->size[2], (long long)b->size[1], (long long)b->size[0]);
+        return u3d_fail(U3D_E_FORMAT,
+                        "'%s' has %lldx%lldx%lld voxels (x, y, z) but '%s' has %lldx%lldx%lld; "
+                        "they must have the same grid",
+                        a_name, (long long)a->size[2], (long long)a->size[1], (long long)a->size[0], b_name,
+                        (long long)b->size[2], (long long)b->size[1], (long long)b->size[0]);
     if (!affine_inverse(a->voxel_to_world, inverse))
-        return u3d_fail(U3D_E_FORMAT, "'%s': its voxel axes do not span space", a_name);
+        return u3d_fail(U3D_E_FORMAT, "'%s': its voxel axes do not span three dimensions", a_name);
     for (int corner = 0; corner < 8; corner++) {
         double index[3];
         for (int axis = 0; axis < 3; axis++)
@@ -144,7 +142,7 @@ u3d_status u3d_volume_same_grid(const u3d_volume *a, const char *a_name, const u
         return u3d_fail(
             U3D_E_FORMAT,
             "'%s' and '%s' lie in different places: a corner is off by %.3g voxels, expected at most 1; "
-            "check their sform and qform",
+            "check the sform and qform of both",
             a_name, b_name, *off_by);
     return U3D_OK;
 }
@@ -161,7 +159,7 @@ void u3d_volume_orientation(const u3d_volume *v, int axis[3])
         for (int w = 0; w < 3; w++)
             cosine[w][column] = length > 0 ? v->voxel_to_world[w][column] / length : 0;
     }
-    /* Of the six ways to pair world axes with voxel axes, the one with the largest sum of |cosine|. */
+    /* Of the six pairings of world axes with voxel axes, pick the one with the largest sum of |cosine|. */
     for (int order = 0; order < 6; order++) {
         double sum = 0;
         for (int w = 0; w < 3; w++) sum += fabs(cosine[w][orders[order][w]]);

@@ -1,8 +1,9 @@
-/* The CPU as a backend: memory, threads, and the way from a description to a function.
+/* The CPU as a backend: memory, threads, and the choice of an implementation for each op description.
  *
- * A buffer is host memory, so upload and download are copies and run is a call. Which implementation serves a
- * description is the first in the op's ordered list that does not refuse it; kernels/ holds the lists, one
- * copy per instruction set, chosen once when the backend is opened. */
+ * A buffer is host memory, so upload and download are copies and run is a function call. kernels/ holds an
+ * ordered list of implementations for every op, once per instruction set; the instruction set is chosen when
+ * the backend is opened. A description is served by the first entry in the list that does not refuse it,
+ * unless a later one has a lower estimated cost (pick_entry). */
 #include <errno.h>
 #include <omp.h>
 #include <stdio.h>
@@ -18,9 +19,9 @@ extern const u3d_backend_vt u3d_backend_cpu; /* at the end */
 
 enum {
     CPU_ALIGN = 64,         /* one cache line, one AVX-512 register */
-    CPU_THREADS_MAX = 1024, /* beyond any machine; catches typing errors */
+    CPU_THREADS_MAX = 1024, /* more than any machine has; catches typing errors */
     HUGE_PAGE = 2 << 20,    /* transparent huge pages of x86-64 and ARM64 with 4 kB pages */
-    ZERO_BYTES = 1 << 20    /* what one thread clears at a time */
+    ZERO_BYTES = 1 << 20    /* bytes that one thread clears at a time */
 };
 
 typedef struct cpu_backend {
@@ -34,7 +35,7 @@ typedef struct cpu_backend {
 struct u3d_buffer {
     char *data;
     uint64_t bytes;
-    bool mapped; /* by mmap, else by u3d_new_uninit */
+    bool mapped; /* data comes from mmap, otherwise from u3d_new_uninit */
 };
 
 struct u3d_kernel {
@@ -50,7 +51,8 @@ static const cpu_backend *self(const u3d_backend *b)
 
 /* ---- the device ---- */
 
-/* "model name : AMD EPYC 7763 ..." of the first processor; ARM64 kernels do not print one. */
+/* Copies the model name of the first processor, from a line like "model name : AMD EPYC 7763 ...". Linux
+ * prints no such line on ARM64; then the name is "CPU". */
 static void read_model(char *buf, size_t cap)
 {
     snprintf(buf, cap, "CPU");
@@ -67,8 +69,8 @@ static void read_model(char *buf, size_t cap)
     fclose(f);
 }
 
-/* Of the first processor; 1 where /proc/cpuinfo does not tell: two hyperthreads compute hardly faster than
- * their core. */
+/* Physical cores per hardware thread, for the first processor: two hyperthreads compute hardly faster than
+ * the core that they share. Returns 1 if /proc/cpuinfo does not say. */
 static double cores_per_thread(void)
 {
     int threads = 0, cores = 0;
@@ -84,7 +86,7 @@ static double cores_per_thread(void)
     return cores > 0 && cores < threads ? (double)cores / threads : 1;
 }
 
-/* Kernels that know transparent huge pages count them. */
+/* A Linux kernel that supports transparent huge pages counts them in /proc/meminfo. */
 static bool huge_pages_known(void)
 {
     char line[64];
@@ -96,8 +98,9 @@ static bool huge_pages_known(void)
     return known;
 }
 
-/* Does the kernel grant what map_huge wishes for? Linux, Documentation/admin-guide/mm/transhuge.rst. Some
- * containers hide the switch; "never" is rare. */
+/* Does Linux grant the huge pages that map_huge asks for? Source: Linux,
+ * Documentation/admin-guide/mm/transhuge.rst. Some containers hide the switch; then support for huge pages
+ * is taken as a yes, because the setting "never" is rare. */
 static bool huge_pages_granted(void)
 {
     char line[64] = "";
@@ -128,19 +131,20 @@ static void fill_caps(const cpu_isa *isa, int threads, u3d_caps *out)
     snprintf(out->driver, sizeof out->driver, "OpenMP %d, compiler %s", _OPENMP, __VERSION__);
 }
 
-/* `wanted` is an index (there is only 0) or part of the name; digits alone are an index. */
+/* `wanted` is an index (only 0 exists) or part of the device name; a text that consists of digits is an
+ * index. */
 static u3d_status check_device(const char *wanted, const char *device)
 {
     if (!wanted || strcmp(wanted, "0") == 0) return U3D_OK;
     bool is_index = wanted[strspn(wanted, "0123456789")] == '\0';
     if (!is_index && strcasestr(device, wanted)) return U3D_OK;
-    return u3d_fail(U3D_E_DEVICE, "open backend 'cpu': no device '%s'; the only one is 0, '%s'", wanted,
-                    device);
+    return u3d_fail(U3D_E_DEVICE, "open backend 'cpu': there is no device '%s'; the only device is 0, '%s'",
+                    wanted, device);
 }
 
 static u3d_status pick_threads(int32_t wanted, int *out)
 {
-    *out = omp_get_num_procs(); /* those that the affinity mask allows */
+    *out = omp_get_num_procs(); /* the cores that the affinity mask allows */
     const char *text = u3d_env_get(U3D_ENV_THREADS);
     if (wanted == 0 && text) {
         char *end;
@@ -208,8 +212,8 @@ static uint64_t round_up(uint64_t bytes, uint64_t unit)
     return (bytes + unit - 1) / unit * unit;
 }
 
-/* Address space that begins at a huge page's border. Pages come at first touch: by the kernels, in parallel.
- */
+/* Maps address space that begins at a huge page border. The pages are allocated at first touch, which the
+ * kernels do in parallel. */
 static char *map_huge(uint64_t bytes)
 {
     uint64_t want = round_up(bytes, HUGE_PAGE), mapped = want + HUGE_PAGE;
@@ -218,7 +222,7 @@ static char *map_huge(uint64_t bytes)
     uint64_t head = round_up((uintptr_t)base, HUGE_PAGE) - (uintptr_t)base;
     if (head) munmap(base, head);
     munmap(base + head + want, mapped - head - want);
-    madvise(base + head, want, MADV_HUGEPAGE); /* a wish: slower without, never wrong */
+    madvise(base + head, want, MADV_HUGEPAGE); /* only a hint: a refusal costs speed, nothing else */
     return base + head;
 }
 
@@ -279,7 +283,7 @@ static u3d_status cpu_zero(u3d_backend *b, u3d_span dst, uint64_t bytes)
 {
     char *data = dst.buf->data + dst.off;
     int threads = self(b)->threads;
-    (void)threads; /* unused where OpenMP is off */
+    (void)threads; /* unused if OpenMP is off */
 #pragma omp parallel for num_threads(threads) schedule(static) if (bytes > ZERO_BYTES)
     for (uint64_t at = 0; at < bytes; at += ZERO_BYTES)
         memset(data + at, 0, bytes - at < ZERO_BYTES ? bytes - at : ZERO_BYTES);
@@ -308,14 +312,15 @@ static const char *cpu_impl_name(const u3d_backend *b, u3d_op op, int i)
     return NULL;
 }
 
-/* Is `e` cheaper than the entry found so far? */
+/* Should `e` replace the entry found so far? Yes if there is none, or if both have a cost and that of `e` is
+ * lower. */
 static bool is_cheaper(const cpu_entry *e, const cpu_entry *found, const u3d_op_desc *d)
 {
     return !found || (e->cost && found->cost && e->cost(d) < found->cost(d));
 }
 
-/* Of the entries that take `d` the cheapest, the first where costs are equal or unknown; or the one that
- * d->impl names. */
+/* Picks the cheapest of the entries that accept `d`, and the first of them if costs are equal or unknown. If
+ * d->impl is set, only the entry of that name is considered. */
 static u3d_status pick_entry(const cpu_backend *b, const u3d_op_desc *d, const cpu_entry **out)
 {
     const char *reason = "no implementation";
@@ -366,14 +371,14 @@ static u3d_status cpu_prepare(u3d_backend *b, const u3d_op_desc *d, uint64_t wor
     ask_work(self(b), e, d, &min, &best);
     if (work_bytes < min) {
         char text[256];
-        return u3d_fail(U3D_E_NOMEM, "cpu: %s by '%s' needs %llu bytes of workspace, got %llu",
+        return u3d_fail(U3D_E_NOMEM, "cpu: %s with '%s' needs %llu bytes of workspace but got %llu",
                         u3d_op_desc_text(d, text, sizeof text), e->name, (unsigned long long)min,
                         (unsigned long long)work_bytes);
     }
     u3d_kernel *k = u3d_new(1, sizeof *k);
     if (!k) return U3D_E_NOMEM;
     k->desc = *d;
-    k->desc.impl = e->name; /* the caller's text may not live as long */
+    k->desc.impl = e->name; /* the caller's text may be freed before the kernel is */
     k->entry = e;
     k->work_bytes = work_bytes < best ? work_bytes : best;
     *out = k;
@@ -405,7 +410,7 @@ static u3d_status cpu_sync(u3d_backend *b)
 
 static u3d_status cpu_peak(u3d_backend *b, double *gflops, double *gbytes_s)
 {
-    enum { FLOATS = 1 << 25 }; /* 134 MB an array: beyond every cache */
+    enum { FLOATS = 1 << 25 }; /* 134 MB per array: larger than any cache */
     const cpu_backend *c = self(b);
     float *data = u3d_new(3, FLOATS * sizeof *data);
     if (!data) return U3D_E_NOMEM;

@@ -1,13 +1,16 @@
-/* Inside of the CPU backend.
+/* Internals of the CPU backend.
  *
- * Every file in kernels/ is compiled once per instruction set with its own flags: one source, written in
- * plain C and compiler vector types (cpu_vec.h). CPU_NAME(x) gives each copy its suffix (x__avx2, ...).
- * An op has an ordered list of implementations, a plain one that accepts everything last. Which one runs, the
- * first that accepts or the one with the least estimated cost, depends on the description and the instruction
- * set alone, never on the number of threads or a clock.
+ * Every file in kernels/ is compiled once per instruction set, each time with other compiler flags. The
+ * source is plain C with compiler vector types (cpu_vec.h). CPU_NAME(x) gives the names of each copy their
+ * suffix (x__avx2, ...).
  *
- * Determinism: work is split into slices whose number and borders do not depend on the number of threads;
- * every output element has one owner; partial sums are added in slice order. */
+ * Each op has an ordered list of implementations, of which the last one, "plain", is the most general. The
+ * first one that accepts a description runs, unless a later one that also accepts it has a lower estimated
+ * cost. This choice depends only on the description and the instruction set, never on the number of threads
+ * or on a clock.
+ *
+ * Results are deterministic: work is split into slices whose number and borders do not depend on the number
+ * of threads; every output element has one owner; partial sums are added in slice order. */
 #ifndef U3D_CPU_IMPL_H
 #define U3D_CPU_IMPL_H
 
@@ -33,23 +36,24 @@ typedef struct cpu_call {
 
 struct cpu_entry {
     const char *name; /* "direct", "plain", ...; NULL ends a list */
-    /* NULL where it takes this description, else the reason in a few words. A NULL function takes everything.
-     */
+    /* Returns NULL if the implementation accepts this description, otherwise the reason in a few words. If
+     * the pointer is NULL, every description is accepted. */
     const char *(*refuses)(const u3d_op_desc *d);
-    /* Bytes of workspace; a NULL function needs none. May depend on threads; results may not. */
+    /* Gives the bytes of workspace that are needed and the bytes above which more is useless. If the pointer
+     * is NULL, no workspace is needed. The bytes may depend on `threads`, but the results must not. */
     void (*work)(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best);
     void (*run)(const cpu_call *c);
-    /* Estimated cycles of one core, from description and instruction set alone; constants come from
-     * measurements. NULL: none. Of the entries that accept, the first is taken, or a later one with a smaller
-     * cost than all before. */
+    /* Returns the estimated cycles of one core, computed only from the description and the instruction set
+     * with constants that were measured. The pointer is NULL if there is no estimate. An entry replaces an
+     * earlier one that also accepts the description only if both have a cost and its own is lower. */
     double (*cost)(const u3d_op_desc *d);
 };
 
-/* An instruction set: its name ("scalar" for the portable copy, "avx2", "avx512", "neon"), whether CPU and
- * operating system allow it, and its implementations per op. */
+/* An instruction set: its name ("scalar" for the portable copy on x86-64, "avx2", "avx512", "neon"), whether
+ * the CPU and the operating system support it, and its implementations of every op. */
 typedef struct cpu_isa {
     const char *name;
-    double train_flops; /* of one core, for u3d_caps: avx2 and avx512 measured on Zen 4, the others guesses */
+    double train_flops; /* of one core, for u3d_caps; avx2 and avx512 measured on Zen 4, others guessed */
     bool (*usable)(void);
     const cpu_entry *const *list; /* [U3D_OP_COUNT] */
     double (*peak_flops)(int threads);
@@ -57,7 +61,9 @@ typedef struct cpu_isa {
 } cpu_isa;
 
 const cpu_isa *cpu_isa_at(int i); /* best first; NULL past the end */
-u3d_status cpu_isa_pick(const char *name,
-                        const cpu_isa **out); /* NULL: best usable; U3D_E_ARG names the usable ones */
+
+/* Finds the instruction set called `name`, or the best usable one if `name` is NULL. Fails with U3D_E_ARG if
+ * this machine cannot run it; the message lists the usable ones. */
+u3d_status cpu_isa_pick(const char *name, const cpu_isa **out);
 
 #endif

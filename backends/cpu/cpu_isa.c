@@ -1,14 +1,15 @@
-/* Which instruction sets this build has and which of them this machine can run.
+/* Which instruction sets this build contains and which of them this machine can run.
  *
- * kernels/ exists once per row. A row is usable where the processor has the instructions and the operating
- * system saves the registers (__builtin_cpu_supports asks for both). The portable copy uses what every
- * processor of the architecture has: SSE2 on x86-64 ("scalar", for want of a better word), NEON on ARM64. */
+ * kernels/ is compiled once per row of the table below. A row is usable if the processor has the instructions
+ * and the operating system saves the registers (__builtin_cpu_supports checks both). The portable copy uses
+ * what every processor of the architecture has: SSE2 on x86-64, where the copy is called "scalar" for want of
+ * a better word, and NEON on ARM64. */
 #include "backends/cpu/cpu_impl.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* What one copy of kernels/ offers. */
+/* COPY declares what one copy of kernels/ exports; ROW is its row in the table. */
 #define COPY(isa)                                                                                            \
     extern const cpu_entry *const cpu_list__##isa[U3D_OP_COUNT];                                             \
     double cpu_peak_flops__##isa(int threads);                                                               \
@@ -34,7 +35,8 @@ static bool has_avx2(void)
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 
-/* The subsets named in CMakeLists.txt: all of them, since Skylake's servers and Zen 4. */
+/* Checks for the AVX-512 subsets for which CMakeLists.txt compiles. Intel's servers have all of them since
+ * Skylake, AMD's processors since Zen 4. */
 static bool has_avx512(void)
 {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
@@ -73,5 +75,6 @@ u3d_status cpu_isa_pick(const char *name, const cpu_isa **out)
         size_t used = strlen(usable);
         snprintf(usable + used, sizeof usable - used, "%s%s", used ? ", " : "", isa->name);
     }
-    return u3d_fail(U3D_E_ARG, "U3D_CPU_ISA=%s: this machine cannot run it; usable here: %s", name, usable);
+    return u3d_fail(U3D_E_ARG, "U3D_CPU_ISA=%s: this build or machine does not support it; usable here: %s",
+                    name, usable);
 }

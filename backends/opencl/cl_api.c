@@ -1,4 +1,4 @@
-/* Opening the loader and CLBlast, and the words for what their calls return. */
+/* Opens the OpenCL loader and CLBlast, and turns their error codes into messages. */
 #include "backends/opencl/cl_api.h"
 
 #include <dlfcn.h>
@@ -20,9 +20,9 @@ static const char *const LOADERS[] = {"libOpenCL.so.1", "libOpenCL.so"};
 static const char *const CLBLASTS[] = {"libclblast.so.1", "libclblast.so"};
 static const char NVIDIA_DRIVER[] = "libnvidia-opencl.so.1";
 
-/* ---- drivers that nobody registered ---- */
+/* ---- a driver that is not registered ---- */
 
-/* Does a file of /etc/OpenCL/vendors name NVIDIA's driver? */
+/* Whether a file in /etc/OpenCL/vendors names NVIDIA's driver. */
 static bool nvidia_is_registered(void)
 {
     glob_t files = {0};
@@ -39,8 +39,9 @@ static bool nvidia_is_registered(void)
     return found;
 }
 
-/* Containers often hold NVIDIA's driver without the file that tells the loader about it. Both loaders in use
- * can be told by a variable, which only counts before their first call; what the user set stays. */
+/* Containers often have NVIDIA's driver but not the file that tells the loader about it. An environment
+ * variable can tell each of the two common loaders, if it is set before their first call. A value set by the
+ * user is kept. */
 static void help_nvidia(void)
 {
     if (nvidia_is_registered()) return;
@@ -48,7 +49,7 @@ static void help_nvidia(void)
     if (!driver) return;
     dlclose(driver);
     U3D_INFO("opencl",
-             "%s is installed but not registered in /etc/OpenCL/vendors; using it (OCL_ICD_VENDORS=%s)",
+             "%s is installed but not registered in /etc/OpenCL/vendors; u3d uses it (OCL_ICD_VENDORS=%s)",
              NVIDIA_DRIVER, NVIDIA_DRIVER);
     setenv("OCL_ICD_VENDORS", NVIDIA_DRIVER, 0);   /* ocl-icd        */
     setenv("OCL_ICD_FILENAMES", NVIDIA_DRIVER, 0); /* Khronos loader */
@@ -69,8 +70,8 @@ static void *open_loader(void)
     return chosen ? open_first(&chosen, 1) : open_first(LOADERS, sizeof LOADERS / sizeof LOADERS[0]);
 }
 
-/* Looks up one function into a pointer of any function type; `missing` keeps the first name that is not
- * there. */
+/* Stores the address of one function in `pointer`, which may point to any function pointer. `missing` keeps
+ * the first name that was not found. */
 static void find(void *library, const char *name, void *pointer, const char **missing)
 {
     void *function = dlsym(library, name);
@@ -82,8 +83,8 @@ static u3d_status no_loader(const char *why)
 {
     if (strstr(why, "No such file"))
         return u3d_fail(U3D_E_DEVICE,
-                        "the OpenCL loader %s is not installed; on Debian and Ubuntu: apt install "
-                        "ocl-icd-libopencl1, and the driver of your GPU",
+                        "the OpenCL loader %s is not installed; "
+                        "on Debian and Ubuntu: apt install ocl-icd-libopencl1, and the driver of your GPU",
                         u3d_env_get(U3D_ENV_CL_LIBRARY) ? u3d_env_get(U3D_ENV_CL_LIBRARY) : LOADERS[0]);
     return u3d_fail(U3D_E_DEVICE, "the OpenCL loader cannot be opened: %s", why);
 }
@@ -102,7 +103,8 @@ u3d_status cl_api_open(void)
     if (missing) {
         dlclose(opened);
         return u3d_fail(U3D_E_DEVICE,
-                        "the OpenCL loader has no function %s; expected one of OpenCL 1.2 or later", missing);
+                        "the OpenCL loader has no function %s; u3d needs a loader for OpenCL 1.2 or later",
+                        missing);
     }
     library = opened;
     return U3D_OK;
@@ -124,7 +126,7 @@ const char *clblast_missing(void)
     if (!library)
         reason = "CLBlast is not installed (Debian, Ubuntu: libclblast1)";
     else if (missing)
-        reason = "CLBlast is too old (expected 1.5.1 or later)";
+        reason = "CLBlast is too old (u3d needs 1.5.1 or later)";
     return reason;
 }
 
@@ -191,7 +193,7 @@ u3d_status clblast_fail(CLBlastStatusCode code, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(what, sizeof what, fmt, args);
     va_end(args);
-    bool is_cl = code > -100; /* below, CLBlast's own codes */
+    bool is_cl = code > -100; /* the codes below are CLBlast's own */
     return is_cl ? cl_fail((cl_int)code, "%s by CLBlast", what)
                  : u3d_fail(U3D_E_DEVICE, "%s: CLBlast status %d", what, (int)code);
 }

@@ -1,6 +1,6 @@
-/* The OpenCL loader and CLBlast as tables of functions, filled when the first device is asked for: the
- * program starts and computes on the CPU where neither is installed. Written like the originals:
- * cl.EnqueueNDRangeKernel, clblast.Sgemm. */
+/* The OpenCL loader and CLBlast as tables of functions, which are filled when the program first asks for a
+ * device. Without either library the program still starts and computes on the CPU. The functions have their
+ * original names without the prefix: cl.EnqueueNDRangeKernel, clblast.Sgemm. */
 #ifndef U3D_BACKENDS_OPENCL_CL_API_H
 #define U3D_BACKENDS_OPENCL_CL_API_H
 
@@ -65,17 +65,17 @@ typedef struct clblast_api {
 #undef CLBLAST_API_FIELD
 } clblast_api;
 
-extern cl_api cl;           /* usable after cl_api_open succeeded            */
-extern clblast_api clblast; /* usable where clblast_missing() returns NULL   */
+extern cl_api cl;           /* usable once cl_api_open has succeeded          */
+extern clblast_api clblast; /* usable if clblast_missing() returns NULL       */
 
-/* Opens the loader once. U3D_E_DEVICE: not installed, or too old; the message says what to install. */
+/* Opens the loader, once. U3D_E_DEVICE: it is not installed or too old; the message says what to install. */
 u3d_status cl_api_open(void);
 
-/* Opens CLBlast once; NULL, or why there is none, in a few words. */
+/* Opens CLBlast, once. Returns NULL on success, otherwise the reason in a few words. */
 const char *clblast_missing(void);
 
-/* The sentence for a failed call: "what: CL_OUT_OF_RESOURCES (-5)". Out of memory becomes U3D_E_NOMEM, the
- * rest U3D_E_DEVICE. */
+/* Report a failed call: "what: CL_OUT_OF_RESOURCES (-5)". Codes for lack of memory become U3D_E_NOMEM, all
+ * others U3D_E_DEVICE. */
 u3d_status cl_fail(cl_int code, const char *fmt, ...);
 u3d_status clblast_fail(CLBlastStatusCode code, const char *fmt, ...);
 

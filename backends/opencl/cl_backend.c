@@ -1,7 +1,8 @@
-/* An OpenCL device as a backend: memory, queues, and the way from a description to a job.
+/* An OpenCL device as a backend: its memory, its queues, and how a description becomes a job.
  *
- * One in-order queue computes, so that the order of calls is the order of effects; transfers have a queue of
- * their own (cl_transfer.c). Nothing here waits but downloads, sync and release. */
+ * One in-order queue computes, so that calls take effect in the order in which they were made; transfers have
+ * a queue of their own (cl_transfer.c). Only alloc, release, download, collect, sync and close wait for the
+ * device; an upload waits only if its staging slot is still in use. */
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 
-extern const u3d_backend_vt u3d_backend_opencl; /* at the end */
+extern const u3d_backend_vt u3d_backend_opencl; /* defined at the end of this file */
 
 typedef struct cl_backend {
     u3d_backend base;
@@ -47,7 +48,8 @@ static void cl_close(u3d_backend *base)
     cl_backend *b = self(base);
     if (b->host.compute) (void)cl.Finish(b->host.compute);
     cl_transfers_free(b->transfers);
-    /* CLBlast would keep its programs of this context until the process ends, behind the driver. */
+    /* Otherwise CLBlast would keep the programs of this context until the process ends, when the driver may
+     * already be gone. */
     if (b->host.context && clblast.ClearCache) (void)clblast.ClearCache();
     cl_programs_free(b->host.programs);
     if (b->host.compute) cl.ReleaseCommandQueue(b->host.compute);
@@ -91,8 +93,8 @@ static void cl_caps(const u3d_backend *b, u3d_caps *out)
 
 /* ---- memory ---- */
 
-/* Drivers promise memory and find it at first use; using it at once brings the failure here, where it can be
- * reported as one of memory. */
+/* Drivers promise memory and look for it only at its first use. Using it at once makes the failure appear
+ * here, where it can be reported as a lack of memory. */
 static cl_int commit(const cl_host *h, cl_mem mem, uint64_t bytes)
 {
     const cl_uchar zero = 0;
@@ -120,14 +122,14 @@ static u3d_status cl_alloc(u3d_backend *base, uint64_t bytes, u3d_buffer **out)
     }
     if (buf->mem) cl.ReleaseMemObject(buf->mem);
     u3d_free(buf);
-    if (code == CL_OUT_OF_RESOURCES) code = CL_MEM_OBJECT_ALLOCATION_FAILURE; /* NVIDIA's word for it */
+    if (code == CL_OUT_OF_RESOURCES) code = CL_MEM_OBJECT_ALLOCATION_FAILURE; /* NVIDIA's code for that */
     return cl_fail(code, "allocate %.3f GB on %s", (double)bytes * 1e-9, h->dev.name);
 }
 
 static void cl_release(u3d_backend *base, u3d_buffer *buf)
 {
     cl_host *h = &self(base)->host;
-    (void)cl.Finish(h->compute); /* what is enqueued may still use it */
+    (void)cl.Finish(h->compute); /* enqueued work may still use the buffer */
     cl_host_count(h, 0, buf->bytes);
     cl.ReleaseMemObject(buf->mem);
     u3d_free(buf);
@@ -180,7 +182,7 @@ static const char *cl_impl_name(const u3d_backend *b, u3d_op op, int i)
     return NULL;
 }
 
-/* Kernels count the elements of an array in int. */
+/* Whether all arrays are small enough: kernels count the elements of an array with an int. */
 static bool is_countable(const u3d_op_desc *d)
 {
     for (int i = 0; i < d->n_in; i++)
@@ -190,14 +192,14 @@ static bool is_countable(const u3d_op_desc *d)
     return true;
 }
 
-/* The first that takes `d`, or the one that d->impl names. */
+/* The first entry that accepts `d`, or the one that d->impl names. */
 static u3d_status pick_entry(const cl_device *dev, const u3d_op_desc *d, const cl_entry **out)
 {
     const char *reason = "no implementation", *op = u3d_op_info_get(d->op)->name;
     char text[256];
     bool named = false;
     if (!is_countable(d))
-        return u3d_fail(U3D_E_UNSUPPORTED, "opencl: cannot run %s: arrays of 2^31 elements or more",
+        return u3d_fail(U3D_E_UNSUPPORTED, "opencl: cannot run %s: an array has 2^31 elements or more",
                         u3d_op_desc_text(d, text, sizeof text));
     for (const cl_entry *const *e = cl_list[d->op]; *e; e++) {
         if (d->impl && strcmp(d->impl, (*e)->name) != 0) continue;

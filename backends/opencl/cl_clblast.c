@@ -1,5 +1,5 @@
-/* Convolutions and up-convolutions as matrix products by CLBlast, slab by slab (cl_unfold.h). With X the
- * unfolded windows [voxels, taps * CI] of the map that is read:
+/* Convolutions and up-convolutions as matrix products by CLBlast, slab by slab (cl_unfold.h). With X for the
+ * unfolded windows [voxels, taps * CI] of the map that is read, the products are:
  *
  *   - conv3d: y = X w + bias, w as [taps * CI, CO]
  *   - conv3d_dx: dx = X(dy) w', stride 1, dy padded by kernel - 1 - pad, w' = w with its taps in reverse
@@ -7,11 +7,11 @@
  *   - conv3d_dw: dw = X' dy
  *   - upconv3d: y = fold(x w') + bias, w' = w as [CI, taps * CO]
  *   - upconv3d_dx: dx = X(dy) w', windows of dy with stride = kernel, w' as [taps * CO, CI]
- *   - upconv3d_dw: dw' = x' X(dy) as [CI, taps * CO], sorted in the end
+ *   - upconv3d_dw: dw' = x' X(dy) as [CI, taps * CO], reordered at the end
  *
- * "clblast" takes what is a matrix product by nature, "unfold" convolutions of any kernel. In the first kind
- * of product slabs are rows of the result; in the other (gradients of weights) they are summands, added one
- * after the other in their order. */
+ * The entry "clblast" accepts 1x1x1 convolutions, which are matrix products already, and up-convolutions;
+ * "unfold" accepts convolutions with any kernel. In weight gradients the slabs are summands, which are added
+ * one after the other; in all other products the slabs are rows of the result. */
 #include <limits.h>
 
 #include "backends/opencl/cl_conv3d.h"
@@ -22,7 +22,7 @@
 
 enum {
     GROUP = 256,
-    SUMMANDS_MAX = 16384 /* products in one chain of float: CLBlast's rounding errors grow with it */
+    SUMMANDS_MAX = 16384 /* terms of a sum that CLBlast adds in float; its rounding errors grow with them */
 };
 
 /* ---- descriptions ---- */
@@ -40,7 +40,7 @@ static bool is_pointwise(const u3d_op_desc *d)
     return true;
 }
 
-/* Windows of one voxel each: the map, row by row. */
+/* Windows of one voxel each: the map itself, one row per voxel. */
 static cl_windows voxels_of(cl_map map)
 {
     cl_windows w = {.map = map, .kernel = {1, 1, 1}, .stride = {1, 1, 1}};
@@ -48,7 +48,7 @@ static cl_windows voxels_of(cl_map map)
     return w;
 }
 
-/* Windows with the kernel, stride and padding of the description, for a grid of the size of `to`. */
+/* Windows with the kernel, stride and padding of the description, one for each voxel of `to`. */
 static cl_windows windows_of(const u3d_op_desc *d, cl_map map, const u3d_type *to)
 {
     const u3d_conv_attr *a = &d->attr.conv;
@@ -77,8 +77,8 @@ typedef struct by_rows {
     int64_t n;
     cl_place c;
     float beta;
-    bool fold;      /* c is made in the workspace, then folded into out[0] */
-    uint64_t fixed; /* bytes at the beginning of the workspace that b needs */
+    bool fold;      /* c is computed in the workspace and then folded into out[0] */
+    uint64_t fixed; /* bytes at the beginning of the workspace that hold b        */
 } by_rows;
 
 static uint64_t by_rows_result(const by_rows *p, int64_t rows)
@@ -86,7 +86,7 @@ static uint64_t by_rows_result(const by_rows *p, int64_t rows)
     return p->fold ? bytes_of(p->dev, rows * p->n) : 0;
 }
 
-/* Where they have to be written anyway, windows are stored as CLBlast wants them, [k, m]. */
+/* Windows that must be written to memory anyway are stored as [k, m], the order that CLBlast needs. */
 static cl_gemm by_rows_gemm(const by_rows *p, int64_t rows)
 {
     const int64_t k = cl_windows_columns(&p->a);
@@ -156,8 +156,8 @@ typedef struct by_sums {
     const cl_device *dev;
     cl_windows a, b;
     cl_place c;
-    bool add;       /* to what c holds */
-    uint64_t fixed; /* bytes at the beginning of the workspace that others use */
+    bool add;       /* the sum is added to what c holds                            */
+    uint64_t fixed; /* bytes at the beginning of the workspace that other data use */
 } by_sums;
 
 static cl_gemm by_sums_gemm(const by_sums *p, int64_t rows)
@@ -216,7 +216,7 @@ static void permute_step(cl_job *j, cl_place from, cl_place to, const order *o, 
     for (int axis = 0; axis < 3; axis++) cl_job_int(j, o->step[axis]);
 }
 
-/* [tap, ci, co] -> [tap, co, ci], taps in reverse order where `flip`. */
+/* [tap, ci, co] -> [tap, co, ci], with the taps in reverse order if `flip`. */
 static order transposed_taps(const u3d_type *w, int64_t taps, bool flip)
 {
     const int64_t ci = w->dim[3], co = w->dim[4], tap = ci * co;
@@ -259,7 +259,7 @@ static by_rows dx_product(const cl_device *dev, const u3d_op_desc *d)
                  .beta = cl_adds(d, 0) ? 1.0F : 0.0F};
     if (d->op == U3D_OP_CONV3D_DX)
         for (int axis = 0; axis < 3; axis++) p.a.pad[axis] = attr->kernel[axis] - 1 - attr->pad[axis];
-    p.trans_b = taps_of(d) == 1; /* then w is w' transposed, as it lies */
+    p.trans_b = taps_of(d) == 1; /* then w as it lies in memory is w' transposed */
     p.b = p.trans_b ? cl_in(1) : cl_work(0);
     p.fixed = p.trans_b ? 0 : bytes_of(dev, u3d_type_elems(&d->in[1]));
     return p;
@@ -310,7 +310,8 @@ static bool is_up(const u3d_op_desc *d)
     return d->op == U3D_OP_UPCONV3D_DW;
 }
 
-/* Workspace: dw in its other order, sums for dbias, then what slabs need. */
+/* The workspace holds dw in its other order (up-convolutions only), partial sums for dbias, and the data of a
+ * slab. Returns the offset of the second part. */
 static uint64_t dw_sorted_at(const cl_device *dev, const u3d_op_desc *d)
 {
     return is_up(d) ? bytes_of(dev, u3d_type_elems(&d->out[0])) : 0;
@@ -356,14 +357,13 @@ static const char *refuses_any(const cl_device *dev, const u3d_op_desc *d)
 
 static const char *refuses_windows(const cl_device *dev, const u3d_op_desc *d)
 {
-    return is_pointwise(d) ? refuses_any(dev, d)
-                           : "kernels other than 1x1x1 with stride 1 and without padding";
+    return is_pointwise(d) ? refuses_any(dev, d) : "only for 1x1x1 kernels with stride 1 and no padding";
 }
 
 static const char *refuses_strides(const cl_device *dev, const u3d_op_desc *d)
 {
     const int32_t *s = d->attr.conv.stride;
-    return s[0] == 1 && s[1] == 1 && s[2] == 1 ? refuses_any(dev, d) : "strides other than 1";
+    return s[0] == 1 && s[1] == 1 && s[2] == 1 ? refuses_any(dev, d) : "only for stride 1";
 }
 
 const cl_entry cl_conv3d_clblast = {"clblast", refuses_windows, rows_work, conv3d_prepare};

@@ -1,10 +1,11 @@
-/* Plain convolutions and up-convolutions: every description, every output element from its formula. */
+/* Plain convolutions and up-convolutions: they accept every description and compute each output element
+ * directly from its formula. */
 #include "backends/opencl/cl_conv3d.h"
 #include "backends/opencl/cl_entries.h"
 
 enum {
     GROUP = 128,
-    ITEMS = 1 << 18, /* work-items that fill the largest GPUs */
+    ITEMS = 1 << 18, /* enough work-items to fill the largest GPUs */
     MAX_SLICES = 1024
 };
 
@@ -35,7 +36,7 @@ static void prepare(cl_job *j)
 
 /* ---- weight gradient ---- */
 
-/* Rows of the smaller map, which the slices share. */
+/* The number of rows of the smaller map, which are divided among the slices. */
 static int64_t rows_of(const cl_conv_dw *c)
 {
     const int64_t *dim = (c->up ? c->x : c->dy)->dim;
@@ -47,7 +48,7 @@ static int64_t items_of(const cl_conv_dw *c)
     return c->n_weights / cl_vec_of(c->co);
 }
 
-/* Slices that give every compute unit work, as far as there are rows. */
+/* The number of slices that gives every compute unit work, at most one per row. */
 static int64_t wanted_slices(const cl_conv_dw *c)
 {
     int64_t wanted = cl_ceil_div(ITEMS, items_of(c)), rows = rows_of(c);

@@ -1,22 +1,22 @@
-/* Convolutions with stride 1 as matrix products over tiles in local memory: kernels/conv3d_implicit.cl and
- * conv3d_dw_implicit.cl say how.
+/* Convolutions with stride 1 as matrix products over tiles in local memory; kernels/conv3d_implicit.cl and
+ * conv3d_dw_implicit.cl describe the algorithm.
  *
- * Small maps with many channels make few tiles, so the long axis of the product, taps and channels (for the
- * weight gradient: voxels), is split into parts whose results go to workspace and are added in order. How
- * many follows from the shape and the workspace alone, never from the device. */
+ * Small maps with many channels give few tiles. The long axis of the product (taps and channels; voxels for
+ * the weight gradient) is therefore split into parts, whose results go to the workspace and are added in
+ * order. The number of parts follows only from the shape and the workspace, never from the device. */
 #include "backends/opencl/cl_conv3d.h"
 #include "backends/opencl/cl_entries.h"
 
 enum {
     LOCAL_BYTES = 32 << 10, /* what every usable device has */
-    MAX_EXTENT = 10,        /* taps along an axis: bits of an int for three of them */
-    TILE_PAD = 4,           /* floats, as in tile.clh */
-    FULL = 528,             /* groups that keep the largest GPUs busy: 132 compute units, four on each */
-    MIN_STEPS = 16, /* slices of the tile's depth: a shorter part does not pay for its partial result */
-    ACCURATE = 4096 /* voxels: summed by one work-item in float without losing more than other steps do */
+    MAX_EXTENT = 10,        /* taps along an axis: an int has a bit for each tap of three such axes    */
+    TILE_PAD = 4,           /* floats, as in tile.clh                                                  */
+    FULL = 528,             /* work-groups that fill the largest GPUs: 132 compute units, four on each */
+    MIN_STEPS = 16,         /* slices of the tile's depth: a shorter part costs more than it saves     */
+    ACCURATE = 4096         /* voxels that a work-item may sum in float: no less exact than other steps */
 };
 
-/* Part of a product that a work-group computes, and the share of a work-item: tile.clh. */
+/* The part of a product that a work-group computes, and the share of a work-item (tile.clh). */
 typedef struct tile {
     int rows, columns, depth, item_rows, item_columns;
 } tile;
@@ -24,7 +24,7 @@ typedef struct tile {
 static const tile conv_tiles[] = {{128, 64, 8, 8, 8}, {256, 32, 8, 8, 8}, {256, 16, 8, 8, 4}};
 static const tile dw_tiles[] = {{128, 64, 8, 8, 8}, {128, 32, 8, 8, 4}, {128, 16, 8, 4, 4}};
 
-/* The widest tile of which no half is wasted on the last columns. */
+/* The widest tile that does not waste half of its width on the last columns. */
 static tile tile_for(const tile *tiles, int64_t columns)
 {
     if (columns <= tiles[2].columns) return tiles[2];
@@ -45,7 +45,7 @@ static int64_t tile_count(tile t, int64_t rows, int64_t columns)
 static void tile_defines(cl_defines *defines, tile t)
 {
     int bytes = 2 * t.depth * (t.rows + t.columns + 2 * TILE_PAD) * (int)sizeof(float);
-    U3D_ASSERT(bytes <= LOCAL_BYTES, "a tile of %d x %d x %d takes %d bytes of local memory, there are %d",
+    U3D_ASSERT(bytes <= LOCAL_BYTES, "a tile of %d x %d x %d needs %d bytes of local memory; the limit is %d",
                t.rows, t.columns, t.depth, bytes, LOCAL_BYTES);
     cl_define(defines, "BM", t.rows);
     cl_define(defines, "BN", t.columns);
@@ -61,7 +61,7 @@ static const char *refuses(const cl_device *dev, const u3d_op_desc *d)
     if (reason) return reason;
     for (int axis = 0; axis < 3; axis++) {
         if (a->stride[axis] != 1) return "only for stride 1";
-        if (a->kernel[axis] > MAX_EXTENT) return "the kernel is larger than 10";
+        if (a->kernel[axis] > MAX_EXTENT) return "only for kernels up to 10 along each axis";
     }
     return NULL;
 }
@@ -71,7 +71,7 @@ static const char *refuses(const cl_device *dev, const u3d_op_desc *d)
 typedef struct product {
     tile tile;
     int64_t voxels, tiles; /* voxels of a sample, tiles of all samples */
-    int64_t depth;         /* taps and channels                       */
+    int64_t depth;         /* taps times channels                     */
     int64_t n, parts;      /* elements of the result; parts at best   */
 } product;
 
@@ -99,7 +99,7 @@ static void work(const cl_device *dev, const u3d_op_desc *d, uint64_t *min, uint
     *best = p.parts > 1 ? (uint64_t)(p.parts * p.n) * sizeof(float) : 0;
 }
 
-/* Padding of the gather: the input gradient's windows lie the other way round. */
+/* Adds the padding of the gather. The input gradient has mirrored windows and therefore mirrored padding. */
 static void pad_args(cl_job *j, const cl_conv *c)
 {
     int32_t pad[3];
@@ -147,7 +147,8 @@ static void prepare(cl_job *j)
 
 /* ---- weight gradient ---- */
 
-/* Slices: enough groups, and none so long that its sums lose accuracy; but not too short. */
+/* The number of slices: enough to fill a GPU and to keep each slice's sums accurate, but not so many that the
+ * slices become too short to pay off. */
 static int64_t dw_slices(const cl_conv_dw *c, tile t, int64_t voxels)
 {
     int64_t slices = 2 * FULL / tile_count(t, c->taps * c->map.c, c->co);

@@ -1,4 +1,4 @@
-/* Geometry, and sums in slices. */
+/* The geometry of convolutions, and sums in slices: see cl_conv3d.h. */
 #include "backends/opencl/cl_conv3d.h"
 #include "backends/opencl/cl_rows.h"
 
@@ -33,7 +33,7 @@ cl_conv_dw cl_conv_dw_of(const u3d_op_desc *d)
 const char *cl_conv_refuses(const cl_device *dev, const u3d_op_desc *d)
 {
     (void)dev;
-    return d->attr.conv.moments ? "moments are an op of their own" : NULL;
+    return d->attr.conv.moments ? "fused moments are not supported" : NULL;
 }
 
 bool cl_conv_has_bias(const u3d_op_desc *d)

@@ -1,8 +1,8 @@
-/* The skip connection and its gradient: kernels/crop_concat.cl. */
+/* The skip connection (crop and concatenation) and its gradient (kernels/crop_concat.cl). */
 #include "backends/opencl/cl_entries.h"
 #include "backends/opencl/cl_rows.h"
 
-typedef struct joint { /* the two maps; sizes z, y, x */
+typedef struct joint { /* the two maps; sizes in the order z, y, x */
     int64_t n, up_channels, skip_channels, vec;
     int64_t up[3], skip[3];
 } joint;
@@ -10,7 +10,7 @@ typedef struct joint { /* the two maps; sizes z, y, x */
 static joint joint_of(const u3d_op_desc *d)
 {
     const bool forward = d->op == U3D_OP_CROP_CONCAT;
-    const u3d_type *up = &d->in[0]; /* or dy, of the same size */
+    const u3d_type *up = &d->in[0]; /* in the gradient this is dy, which has the same size */
     joint b = {.n = up->dim[0]};
     b.up_channels = forward ? cl_channels(up) : d->attr.crop.up_channels;
     b.skip_channels = forward ? cl_channels(&d->in[1]) : cl_channels(up) - b.up_channels;
@@ -22,7 +22,7 @@ static joint joint_of(const u3d_op_desc *d)
     return b;
 }
 
-/* Begins a step over a map of this size and number of channels. */
+/* Begins a step over a map with this size and number of channels. */
 static void begin_map(cl_job *j, const joint *b, const char *name, const int64_t size[3], int64_t channels,
                       bool add)
 {
@@ -63,7 +63,7 @@ static void prepare_crop_concat_back(cl_job *j)
 {
     const joint b = joint_of(j->desc);
     const u3d_crop_part part = j->desc->attr.crop.part;
-    const int i_skip = j->desc->n_out - 1; /* alone it is output 0 */
+    const int i_skip = j->desc->n_out - 1; /* output 1, or output 0 if it is the only one */
     if (part != U3D_CROP_SKIP) {
         begin_map(j, &b, "crop_concat_back_up", b.up, b.up_channels, cl_adds(j->desc, 0));
         add_back(j, &b, 0);

@@ -1,4 +1,5 @@
-/* Platforms and devices: what they can do, whether that is enough, and finding one by number or name. */
+/* Platforms and devices: reads what a device can do, decides whether that is enough for u3d, and finds a
+ * device by number or name. */
 #include "backends/opencl/cl_device.h"
 
 #include <stdio.h>
@@ -10,7 +11,7 @@
 enum {
     MAX_PLATFORMS = 16,
     LEAST_ALIGN = 128,      /* bytes: a cache line, float4 loads */
-    LEAST_LOCAL = 32 << 10, /* what kernels may use              */
+    LEAST_LOCAL = 32 << 10, /* bytes that kernels may use        */
     LEAST_GROUP = 256,
     LIST_CAP = 1024
 };
@@ -28,19 +29,19 @@ static void read_text(cl_device_id id, cl_device_info what, char *buf, size_t ca
 
 static uint64_t read_number(cl_device_id id, cl_device_info what)
 {
-    cl_ulong value =
-        0; /* narrower answers leave the upper bytes zero: little-endian hosts only, as u3d's are */
+    cl_ulong value = 0; /* an answer of 4 bytes leaves the upper bytes zero: u3d's hosts are little-endian */
     return cl.GetDeviceInfo(id, what, sizeof value, &value, NULL) == CL_SUCCESS ? value : 0;
 }
 
-/* "OpenCL 3.0 CUDA" -> at least 1.2? */
+/* Whether a version such as "OpenCL 3.0 CUDA" is at least 1.2. */
 static bool is_recent(const char *version)
 {
     int major = 0, minor = 0;
     return sscanf(version, "OpenCL %d.%d", &major, &minor) == 2 && (major > 1 || (major == 1 && minor >= 2));
 }
 
-/* For u3d_caps. Of a GPU: a guess, none was measured yet; of a CPU: as PoCL trains. */
+/* Values for train_flops in u3d_caps. That of a GPU is a guess, because no GPU has been measured yet; that of
+ * one compute unit of a CPU is the speed at which PoCL trains. */
 static const double GPU_TRAIN_FLOPS = 8e12, CPU_UNIT_TRAIN_FLOPS = 5e9;
 
 static const char *why_unusable(const cl_device *d)
@@ -96,22 +97,20 @@ void cl_device_caps(const cl_device *dev, u3d_caps *out)
     if (dev->unusable)
         (void)snprintf(out->note, sizeof out->note, "not usable: %s", dev->unusable);
     else if (missing)
-        (void)snprintf(out->note, sizeof out->note, "all ops by u3d's own kernels; %s", missing);
+        (void)snprintf(out->note, sizeof out->note, "u3d's own kernels for all ops; %s", missing);
     else
-        (void)snprintf(out->note, sizeof out->note,
-                       "all ops by u3d's own kernels, matrix products by CLBlast too");
+        (void)snprintf(out->note, sizeof out->note, "u3d's own kernels, and CLBlast for matrix products");
 }
 
 /* ---- all of them ---- */
 
 static u3d_status no_platform(cl_int code)
 {
-    return u3d_fail(
-        U3D_E_DEVICE,
-        "no driver is registered with the OpenCL loader (%d); install your GPU's (Debian and Ubuntu: "
-        "nvidia-opencl-icd, intel-opencl-icd, mesa-opencl-icd), or write the name of its library into "
-        "/etc/OpenCL/vendors/NAME.icd",
-        (int)code);
+    return u3d_fail(U3D_E_DEVICE,
+                    "no driver is registered with the OpenCL loader (%d); install the driver of your GPU "
+                    "(Debian and Ubuntu: nvidia-opencl-icd, intel-opencl-icd, mesa-opencl-icd), "
+                    "or write the name of its library into /etc/OpenCL/vendors/NAME.icd",
+                    (int)code);
 }
 
 static int append(cl_platform_id platform, bool gpu, cl_device *out, int cap, int n)
@@ -141,11 +140,11 @@ u3d_status cl_devices(cl_device *out, int cap, int *n)
     return u3d_fail(
         U3D_E_DEVICE,
         "the OpenCL drivers have no device (%u platforms); is the GPU visible here (nvidia-smi, clinfo)? "
-        "Containers need it passed in",
+        "It must be passed into a container",
         (unsigned)n_platforms);
 }
 
-/* ---- the one that is meant ---- */
+/* ---- picking one ---- */
 
 static u3d_status no_such_device(const char *wanted, const cl_device *all, int n)
 {
@@ -155,7 +154,7 @@ static u3d_status no_such_device(const char *wanted, const cl_device *all, int n
         used +=
             (size_t)snprintf(list + used, sizeof list - used, "%s%d '%s'%s%s", i ? ", " : "", i, all[i].name,
                              all[i].unusable ? " not usable: " : "", all[i].unusable ? all[i].unusable : "");
-    if (wanted) return u3d_fail(U3D_E_DEVICE, "no usable device '%s'; there are: %s", wanted, list);
+    if (wanted) return u3d_fail(U3D_E_DEVICE, "no usable device matches '%s'; there are: %s", wanted, list);
     return u3d_fail(U3D_E_DEVICE, "no usable device; there are: %s", list);
 }
 

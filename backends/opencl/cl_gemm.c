@@ -1,3 +1,4 @@
+/* Calls CLBlast with a sub-buffer for each operand; cl_gemm.h explains why. */
 #include "backends/opencl/cl_gemm.h"
 
 static CLBlastTranspose transpose(bool yes)
@@ -5,7 +6,7 @@ static CLBlastTranspose transpose(bool yes)
     return yes ? CLBlastTransposeYes : CLBlastTransposeNo;
 }
 
-/* Elements by which an operand at byte `off` stays behind the last place where a sub-buffer may begin. */
+/* Elements between an operand at byte `off` and the last place before it where a sub-buffer may begin. */
 static uint64_t rest(const cl_device *dev, uint64_t off)
 {
     return off % dev->align / sizeof(float);
@@ -19,18 +20,18 @@ uint64_t cl_gemm_temp_bytes(const cl_device *dev, const cl_gemm *g)
         CLBlastLayoutColMajor, transpose(g->trans_b), transpose(g->trans_a), (size_t)g->n, (size_t)g->m,
         (size_t)g->k, rest(dev, g->b.off), (size_t)g->ldb, rest(dev, g->a.off), (size_t)g->lda,
         rest(dev, g->c.off), (size_t)g->ldc, &queue, &bytes);
-    return code == CLBlastSuccess ? bytes : 0; /* where even this fails, the product will, and say why */
+    return code == CLBlastSuccess ? bytes : 0; /* if this call fails, the product will fail and say why */
 }
 
-/* Elements from the first to the last of a matrix. */
+/* The number of elements from the first element of a matrix to its last. */
 static uint64_t extent(bool transposed, int64_t rows, int64_t columns, int64_t ld)
 {
     return (uint64_t)(transposed ? (columns - 1) * ld + rows : (rows - 1) * ld + columns);
 }
 
-typedef struct operand { /* a sub-buffer of its own, and where in it the matrix begins */
-    cl_mem mem;
-    size_t at;
+typedef struct operand {
+    cl_mem mem; /* a sub-buffer for this operand                   */
+    size_t at;  /* the element of it at which the matrix begins    */
 } operand;
 
 static cl_int operand_open(const cl_device *dev, cl_gemm_at place, uint64_t elems, operand *out)
@@ -56,15 +57,15 @@ u3d_status cl_gemm_run(const cl_device *dev, cl_command_queue queue, const cl_ge
     if (code == CL_SUCCESS) code = operand_open(dev, c, extent(false, g->m, g->n, g->ldc), &o[C]);
     if (code == CL_SUCCESS && temp_bytes > 0)
         code = operand_open(dev, temp, temp_bytes / sizeof(float), &o[TEMP]);
-    if (code == CL_SUCCESS) /* without temporary memory it is not read, but must not be NULL */
+    if (code == CL_SUCCESS) /* the last argument is not used without temporary memory but must not be NULL */
         done = clblast.SgemmWithTempBuffer(
             CLBlastLayoutColMajor, transpose(g->trans_b), transpose(g->trans_a), (size_t)g->n, (size_t)g->m,
             (size_t)g->k, 1.0F, o[B].mem, o[B].at, (size_t)g->ldb, o[A].mem, o[A].at, (size_t)g->lda, g->beta,
             o[C].mem, o[C].at, (size_t)g->ldc, &queue, NULL, temp_bytes > 0 ? o[TEMP].mem : o[A].mem);
-    for (int i = 0; i < OPERANDS; i++) /* what is enqueued keeps them until it is done */
+    for (int i = 0; i < OPERANDS; i++) /* enqueued commands keep the sub-buffers until they are done */
         if (o[i].mem) cl.ReleaseMemObject(o[i].mem);
-    if (code != CL_SUCCESS) return cl_fail(code, "parts of buffers for a matrix product on %s", dev->name);
+    if (code != CL_SUCCESS) return cl_fail(code, "create sub-buffers for a matrix product on %s", dev->name);
     if (done == CLBlastSuccess) return U3D_OK;
-    return clblast_fail(done, "CLBlast: matrix product %lldx%lldx%lld on %s", (long long)g->m,
-                        (long long)g->n, (long long)g->k, dev->name);
+    return clblast_fail(done, "matrix product %lldx%lldx%lld on %s", (long long)g->m, (long long)g->n,
+                        (long long)g->k, dev->name);
 }

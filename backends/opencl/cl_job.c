@@ -1,7 +1,7 @@
-/* Jobs: an implementation lists steps once, every run binds the operands' places and enqueues them.
+/* Jobs: an implementation lists its steps once; every run binds the operands' places and enqueues the steps.
  *
- * Each kernel step owns its cl_kernel, so that numbers are set once; only buffers and offsets change from run
- * to run. The queue is in order: a step sees all that the steps before it wrote. */
+ * Each kernel step owns its cl_kernel, so that its number arguments are set once and only buffers and offsets
+ * change from run to run. The queue is in order, so a step sees everything that earlier steps wrote. */
 #include "backends/opencl/cl_job.h"
 
 #include <limits.h>
@@ -15,20 +15,20 @@ enum { MAX_OPERANDS = 12 };
 
 typedef struct operand { /* of a kernel step */
     cl_place place;
-    cl_uint arg;   /* of the buffer; the offset's follows */
-    uint32_t unit; /* bytes of an element                 */
+    cl_uint arg;   /* index of the buffer's argument; the offset's is the next one */
+    uint32_t unit; /* bytes of an element                                          */
 } operand;
 
 typedef struct step {
     enum { STEP_KERNEL, STEP_GEMM } kind;
-    /* kernel */
+    /* of a kernel */
     cl_kernel kernel;
     char name[48];
     size_t global[3], local[3];
     cl_uint n_args;
     int n_operands;
     operand operands[MAX_OPERANDS];
-    /* matrix product */
+    /* of a matrix product */
     cl_gemm gemm;
 } step;
 
@@ -67,14 +67,14 @@ static step *add_step(cl_job *j)
     return s;
 }
 
-/* The kernel step that arguments are being added to. */
+/* The last step, which must be a kernel: arguments are added to it. */
 static step *open_step(cl_job *j)
 {
     if (failed(j)) return NULL;
     U3D_ASSERT(j->kernel->n_steps > 0, "an argument without a kernel in %s",
                u3d_op_info_get(j->desc->op)->name);
     step *s = &j->kernel->steps[j->kernel->n_steps - 1];
-    U3D_ASSERT(s->kind == STEP_KERNEL, "an argument behind a step that is no kernel");
+    U3D_ASSERT(s->kind == STEP_KERNEL, "an argument after a step that is not a kernel");
     return s;
 }
 
@@ -82,7 +82,7 @@ void cl_define(cl_defines *d, const char *name, int64_t value)
 {
     size_t used = strlen(d->text);
     int len = snprintf(d->text + used, sizeof d->text - used, " -D %s=%lld", name, (long long)value);
-    U3D_ASSERT(len > 0 && (size_t)len < sizeof d->text - used, "defines too long at %s", name);
+    U3D_ASSERT(len > 0 && (size_t)len < sizeof d->text - used, "no room for the define %s", name);
 }
 
 cl_range cl_range_1d(uint64_t n, uint32_t local)
@@ -109,7 +109,7 @@ static void set_number(cl_job *j, size_t size, const void *value)
     step *s = open_step(j);
     if (!s) return;
     cl_int code = cl.SetKernelArg(s->kernel, s->n_args, size, value);
-    if (code != CL_SUCCESS) j->status = cl_fail(code, "argument %u of kernel %s", s->n_args, s->name);
+    if (code != CL_SUCCESS) j->status = cl_fail(code, "set argument %u of kernel %s", s->n_args, s->name);
     s->n_args++;
 }
 
@@ -117,7 +117,7 @@ void cl_job_int(cl_job *j, int64_t value)
 {
     if (!failed(j) && (value > INT_MAX || value < INT_MIN))
         j->status = u3d_fail(U3D_E_UNSUPPORTED,
-                             "opencl: %s of a map with %lld elements or more in one axis of its work; "
+                             "opencl: %s has a number beyond %lld, the largest that its kernels can count; "
                              "use a smaller patch or batch",
                              u3d_op_info_get(j->desc->op)->name, (long long)INT_MAX);
     cl_int number = (cl_int)value;
@@ -171,7 +171,7 @@ u3d_status cl_kernel_new(const cl_host *h, const cl_entry *e, const u3d_op_desc 
     if (!k) return U3D_E_NOMEM;
     k->host = h;
     k->desc = *d;
-    k->desc.impl = e->name; /* the caller's text may not live as long */
+    k->desc.impl = e->name; /* the caller's string may be gone before this kernel is */
     cl_job j = {.desc = &k->desc, .dev = &h->dev, .work_bytes = work_bytes, .kernel = k};
     e->prepare(&j);
     if (failed(&j)) {
@@ -199,7 +199,7 @@ typedef struct run {
     u3d_span work;
 } run;
 
-/* A place as buffer and byte. */
+/* Resolves a place to a buffer and an offset in bytes. */
 static u3d_span locate(const run *r, cl_place p)
 {
     u3d_span s = p.kind == CL_PLACE_IN ? r->in[p.index] : p.kind == CL_PLACE_OUT ? r->out[p.index] : r->work;
@@ -215,7 +215,7 @@ static u3d_status run_kernel(const run *r, const step *s)
         cl_ulong element = at.off / o->unit;
         cl_int code = cl.SetKernelArg(s->kernel, o->arg, sizeof(cl_mem), &at.buf->mem);
         if (code == CL_SUCCESS) code = cl.SetKernelArg(s->kernel, o->arg + 1, sizeof element, &element);
-        if (code != CL_SUCCESS) return cl_fail(code, "operand %d of kernel %s", i, s->name);
+        if (code != CL_SUCCESS) return cl_fail(code, "set operand %d of kernel %s", i, s->name);
     }
     cl_int code =
         cl.EnqueueNDRangeKernel(r->host->compute, s->kernel, 3, NULL, s->global, s->local, 0, NULL, NULL);

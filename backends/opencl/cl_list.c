@@ -1,4 +1,5 @@
-/* Which implementations each op has, best first. An entry lives in the file of its op: cl_<op>_<name>. */
+/* The implementations of each op, best first. An entry is called cl_<op>_<name> and is defined in the file of
+ * its op. */
 #include "backends/opencl/cl_entries.h"
 
 #define ENTRIES(...)                                                                                         \
@@ -8,7 +9,7 @@
     }
 
 const cl_entry *const *const cl_list[U3D_OP_COUNT] = {
-    /* 1x1x1 convolutions and up-convolutions are matrix products as they are. */
+    /* 1x1x1 convolutions and up-convolutions are matrix products already, so CLBlast comes first. */
     [U3D_OP_CONV3D] = ENTRIES(&cl_conv3d_clblast, &cl_conv3d_implicit, &cl_conv3d_unfold, &cl_conv3d_plain),
     [U3D_OP_CONV3D_DX] =
         ENTRIES(&cl_conv3d_dx_clblast, &cl_conv3d_dx_implicit, &cl_conv3d_dx_unfold, &cl_conv3d_dx_plain),

@@ -1,3 +1,5 @@
+/* Finds the operands of a map in its fused forms. The inputs after the plain ones have this order: skip map,
+ * table of the map (or of up), table of skip; those that a form lacks are left out. */
 #include "backends/opencl/cl_map.h"
 
 static cl_map_part part_of(cl_place data, const u3d_type *t)

@@ -1,8 +1,8 @@
-/* Max pooling and its gradient: kernels/maxpool3d.cl. */
+/* Max pooling and its gradient (kernels/maxpool3d.cl). */
 #include "backends/opencl/cl_entries.h"
 #include "backends/opencl/cl_map.h"
 
-/* Begins a step over the windows, `windows` being a map with a voxel for each. */
+/* Begins a step over the windows; `windows` is the type of a map with one voxel per window. */
 static void begin_pool(cl_job *j, const u3d_type *windows, const cl_map *map, const char *name)
 {
     const int32_t *k = j->desc->attr.conv.kernel;
@@ -19,7 +19,7 @@ static void begin_pool(cl_job *j, const u3d_type *windows, const cl_map *map, co
     cl_job_kernel(j, "maxpool3d", name, &d, range);
 }
 
-/* Voxels and rows of a plane of windows, pieces of a voxel. */
+/* Adds the row length and the number of rows of a plane of windows, and the pieces of a voxel. */
 static void add_sizes(cl_job *j, const u3d_type *windows, const cl_map *map)
 {
     cl_job_int(j, windows->dim[3]);

@@ -1,7 +1,7 @@
-/* Normalisation, its parts for fused graphs, and its gradient: kernels/norm.cl, norm_back.cl.
+/* Normalisation, its parts for fused graphs, and its gradient (kernels/norm.cl and norm_back.cl).
  *
- * The workspace holds what each work-group leaves, part [S][groups][2][C], and behind it what the parts give
- * and no output holds: norm_back's means [S][2][C]. */
+ * The workspace holds the partial results of the work-groups, part [S][groups][2][C]. For norm_back it is
+ * followed by means [S][2][C], which are computed from the parts but are not an output. */
 #include "backends/opencl/cl_entries.h"
 #include "backends/opencl/cl_rows.h"
 
@@ -32,7 +32,8 @@ static cl_defines norm_defines(const u3d_op_desc *d, int64_t vec)
     return defines;
 }
 
-/* running, momentum and what makes a variance of this many voxels unbiased. */
+/* Adds the running statistics, the momentum, and the factor that makes a variance of so many voxels
+ * unbiased. */
 static void add_running(cl_job *j, int64_t voxels)
 {
     if (!j->desc->attr.norm.keep_running) return;
@@ -41,7 +42,8 @@ static void add_running(cl_job *j, int64_t voxels)
     cl_job_float(j, (float)((double)voxels / (double)(voxels > 1 ? voxels - 1 : 1)));
 }
 
-/* Two steps: moments or stats of x into out[i_out], the running statistics moved. */
+/* Adds two steps, which write the moments or the statistics of x to out[i_out] and update the running
+ * statistics. */
 static void add_moments(cl_job *j, const cl_rows *r, const cl_defines *defines, int i_out)
 {
     const cl_spans s = cl_rows_sum_spans(r);
@@ -106,7 +108,7 @@ static void work_norm_back(const cl_device *dev, const u3d_op_desc *d, uint64_t 
     *min = *best = part_bytes(&r) + (uint64_t)(r.sets * 2 * r.width * r.vec) * sizeof(float);
 }
 
-/* CHANNEL_PARAMETERS of norm_back.cl. */
+/* Adds the arguments for CHANNEL_PARAMETERS of norm_back.cl. */
 static void add_channel(cl_job *j)
 {
     cl_job_arg(j, cl_in(3));
@@ -115,7 +117,7 @@ static void add_channel(cl_job *j)
     cl_job_float(j, j->desc->attr.norm.slope);
 }
 
-/* dgain and dbias, and the means that dx needs. */
+/* Adds two steps, which compute dgain, dbias and the means that dx needs. */
 static void add_gradient_sums(cl_job *j, const cl_rows *r, const cl_defines *defines)
 {
     const cl_spans s = cl_rows_sum_spans(r);

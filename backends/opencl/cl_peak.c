@@ -1,13 +1,14 @@
+/* Measures the peak arithmetic rate and the memory bandwidth of a device (kernels/peak.cl). */
 #include "backends/opencl/cl_peak.h"
 
 #include "engine/base/clock.h"
 
 enum { GROUP = 256, GROUPS_PER_UNIT = 64, LANES = 64, ARRAYS = 3, REPEAT = 4 };
 
-static const uint64_t ARRAY_BYTES = 64U << 20; /* more than any cache holds of three */
-static const double LEAST_S = 0.03;            /* of one timing: far above the cost of a start */
+static const uint64_t ARRAY_BYTES = 64U << 20; /* three such arrays exceed the cache of most devices */
+static const double LEAST_S = 0.03;            /* seconds of one timing: far above the cost of a start */
 
-typedef struct bench { /* one kernel over n work-items */
+typedef struct bench { /* a kernel and its number of work-items n */
     const cl_host *h;
     cl_kernel kernel;
     size_t n;
@@ -20,7 +21,7 @@ static cl_int set_array(cl_kernel k, cl_uint arg, cl_mem mem)
     return code == CL_SUCCESS ? cl.SetKernelArg(k, arg + 1, sizeof at, &at) : code;
 }
 
-/* Seconds that so many runs take, one after the other. */
+/* The seconds that so many runs take, one after the other. */
 static u3d_status time_runs(const bench *b, int runs, double *seconds)
 {
     const size_t local = GROUP;
@@ -33,7 +34,7 @@ static u3d_status time_runs(const bench *b, int runs, double *seconds)
     return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "measure the peak of %s", b->h->dev.name);
 }
 
-/* Best seconds of one run: as many at a time as last long enough. */
+/* The best time of one run, in seconds. Each timing covers so many runs that it lasts LEAST_S. */
 static u3d_status time_best(const bench *b, double *best)
 {
     int runs = 1;
@@ -62,7 +63,7 @@ static u3d_status measure_fma(const cl_host *h, cl_mem out, uint64_t bytes, doub
     if (code == CL_SUCCESS) code = cl.SetKernelArg(b.kernel, 2, sizeof rounds, &rounds);
     if (code == CL_SUCCESS) code = cl.SetKernelArg(b.kernel, 3, sizeof factor, &factor);
     if (code == CL_SUCCESS) code = cl.SetKernelArg(b.kernel, 4, sizeof term, &term);
-    status = code == CL_SUCCESS ? time_best(&b, &seconds) : cl_fail(code, "arguments of peak_fma");
+    status = code == CL_SUCCESS ? time_best(&b, &seconds) : cl_fail(code, "set the arguments of peak_fma");
     *gflops = 2.0 * LANES * rounds * (double)b.n / seconds * 1e-9;
 done:
     if (b.kernel) cl.ReleaseKernel(b.kernel);
@@ -78,7 +79,8 @@ static u3d_status fill(const cl_host *h, cl_mem array, uint64_t bytes)
     U3D_GO(cl_programs_kernel(h->programs, "peak", "peak_fill", NULL, &b.kernel));
     cl_int code = set_array(b.kernel, 0, array);
     if (code == CL_SUCCESS) code = cl.SetKernelArg(b.kernel, 2, sizeof n, &n);
-    status = code == CL_SUCCESS ? time_runs(&b, 1, &seconds) : cl_fail(code, "arguments of peak_fill");
+    status =
+        code == CL_SUCCESS ? time_runs(&b, 1, &seconds) : cl_fail(code, "set the arguments of peak_fill");
 done:
     if (b.kernel) cl.ReleaseKernel(b.kernel);
     return status;
@@ -96,7 +98,7 @@ static u3d_status measure_triad(const cl_host *h, const cl_mem *array, uint64_t 
     for (cl_uint i = 0; i < ARRAYS && code == CL_SUCCESS; i++) code = set_array(b.kernel, 2 * i, array[i]);
     if (code == CL_SUCCESS) code = cl.SetKernelArg(b.kernel, 6, sizeof n, &n);
     if (code == CL_SUCCESS) code = cl.SetKernelArg(b.kernel, 7, sizeof factor, &factor);
-    status = code == CL_SUCCESS ? time_best(&b, &seconds) : cl_fail(code, "arguments of peak_triad");
+    status = code == CL_SUCCESS ? time_best(&b, &seconds) : cl_fail(code, "set the arguments of peak_triad");
     *gbytes_s = (double)ARRAYS * (double)bytes / seconds * 1e-9;
 done:
     if (b.kernel) cl.ReleaseKernel(b.kernel);
@@ -113,8 +115,8 @@ u3d_status cl_peak_measure(const cl_host *h, double *gflops, double *gbytes_s)
     for (int i = 0; i < ARRAYS && code == CL_SUCCESS; i++)
         array[i] = cl.CreateBuffer(h->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
     if (code != CL_SUCCESS) {
-        status = cl_fail(code, "%llu bytes to measure the peak of %s", (unsigned long long)(ARRAYS * bytes),
-                         h->dev.name);
+        status = cl_fail(code, "allocate %llu bytes to measure the peak of %s",
+                         (unsigned long long)(ARRAYS * bytes), h->dev.name);
         goto done;
     }
     U3D_GO(measure_fma(h, array[0], bytes, gflops));

@@ -1,16 +1,16 @@
-/* relu, relu_back, add, copy, scale, fill: kernels/pointwise.cl; the updates of flat blocks:
- * kernels/optim_step.cl. One work-item per piece of 4 floats, or of 1 where the number of elements is no
- * multiple of 4. */
+/* The ops relu, relu_back, add, copy, scale and fill (kernels/pointwise.cl), and the optimizers' ops on flat
+ * blocks (kernels/optim_step.cl). There is one work-item per piece of 4 floats, or per float if the number of
+ * elements is not a multiple of 4. */
 #include "backends/opencl/cl_entries.h"
 #include "backends/opencl/cl_rows.h"
 
 enum {
     GROUP = 256,
-    SUM_UNIT = 16 * GROUP, /* pieces: a work-item of sum_squares adds at least 16 */
+    SUM_UNIT = 16 * GROUP, /* pieces: each work-item of sum_squares adds 16 or more */
     MAX_SUM_GROUPS = 1024
 };
 
-/* Begins a step with one work-item per piece of out[0]; how many pieces that is. */
+/* Begins a step with one work-item per piece of out[0] and returns the number of pieces. */
 static int64_t begin_pieces(cl_job *j, const char *file, const char *name)
 {
     const int64_t elems = u3d_type_elems(&j->desc->out[0]), vec = cl_vec_of(elems);
@@ -21,7 +21,7 @@ static int64_t begin_pieces(cl_job *j, const char *file, const char *name)
     return elems / vec;
 }
 
-/* All inputs, all outputs. */
+/* Adds all inputs, then all outputs. */
 static void add_operands(cl_job *j)
 {
     for (int i = 0; i < j->desc->n_in; i++) cl_job_arg(j, cl_in(i));

@@ -1,8 +1,9 @@
-/* Kernel programs: common.clh, the files that a kernel file includes, the file itself, and its defines.
+/* Kernel programs. The source of a program is common.clh followed by the kernel file with its includes
+ * expanded; the defines are passed as compiler options.
  *
- * A compiled program is found by a hash of all that it depends on: text, options, device, driver. The same
- * hash names its file in the cache folder. A file that is damaged or of another version is compiled again,
- * never an error. */
+ * A compiled program is found by a hash of everything it depends on: text, options, platform, device, driver.
+ * The same hash is the name of its file in the cache folder. A file that is damaged or has another version is
+ * never an error: the program is then compiled again. */
 #include "backends/opencl/cl_program.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@ struct cl_programs {
     const cl_device *dev;
     program list[MAX_PROGRAMS];
     int n;
-    bool announced; /* the user was told why the start takes long */
+    bool announced; /* the user has been told why the start takes long */
 };
 
 u3d_status cl_programs_new(cl_context context, const cl_device *dev, cl_programs **out)
@@ -53,20 +54,21 @@ void cl_programs_free(cl_programs *p)
 /* ---- source text ---- */
 
 typedef struct text {
-    char *data;
+    char *data; /* FILE_CAP bytes, zero-terminated */
     size_t used;
-} text; /* of FILE_CAP bytes */
+} text;
 
 static u3d_status text_add(text *t, const char *more, size_t len)
 {
-    if (len >= FILE_CAP - t->used) return u3d_fail(U3D_E_DEVICE, "opencl: kernel source of more than 1 MB");
+    if (len >= FILE_CAP - t->used)
+        return u3d_fail(U3D_E_DEVICE, "opencl: the source of a kernel has more than 1 MB");
     memcpy(t->data + t->used, more, len);
     t->used += len;
     t->data[t->used] = '\0';
     return U3D_OK;
 }
 
-/* A file of the folder that U3D_CL_KERNELS names; false where there is none. */
+/* Adds a file from the folder that U3D_CL_KERNELS names. Returns false if there is no such folder or file. */
 static bool add_from_folder(text *t, const char *name)
 {
     const char *folder = u3d_env_get(U3D_ENV_CL_KERNELS);
@@ -89,7 +91,8 @@ static u3d_status add_source(text *t, const char *name)
     return u3d_fail(U3D_E_DEVICE, "opencl: there is no kernel file '%s'", name);
 }
 
-/* The file, each line that includes another one replaced by that file; no further depth. */
+/* Adds a file and replaces each line that includes another file by that file. Included files must not include
+ * others. */
 static u3d_status add_with_includes(text *t, const char *name)
 {
     static const char INCLUDE[] = "#include \"";
@@ -133,7 +136,7 @@ bool cl_cache_dir(char *buf, size_t cap, bool make)
     if (chosen && strcmp(chosen, "off") == 0) return false;
     if (chosen ? (size_t)snprintf(buf, cap, "%s", chosen) >= cap : !u3d_env_cache_dir(buf, cap)) return false;
     if (!make) return true;
-    for (char *slash = buf + 1;; slash++) { /* every folder on the way */
+    for (char *slash = buf + 1;; slash++) { /* creates every folder on the path */
         if (*slash && *slash != '/') continue;
         char kept = *slash;
         *slash = '\0';
@@ -144,9 +147,10 @@ bool cl_cache_dir(char *buf, size_t cap, bool make)
     }
 }
 
-/* The folder of compiled programs, false where they are not kept. PoCL keeps what it compiles itself, and
- * better: asked for a binary it compiles a second time, and what it specialises for work-groups later is not
- * in it. */
+/* Writes the name of the folder for compiled programs to `buf`. Returns false if they are not kept, as on
+ * PoCL unless U3D_CL_CACHE is set: PoCL has a cache of its own that does this better. When asked for a
+ * binary, PoCL compiles a second time, and the binary lacks the code that it later specialises for each
+ * work-group size. */
 static bool program_dir(const cl_device *dev, char *buf, size_t cap)
 {
     if (!u3d_env_get(U3D_ENV_CL_CACHE) && strcmp(dev->platform_name, "Portable Computing Language") == 0)
@@ -163,7 +167,7 @@ static bool cache_path(XXH128_hash_t key, bool make, char *buf, size_t cap)
     return len > 0 && (size_t)len < cap;
 }
 
-typedef struct cached { /* in front of the driver's binary */
+typedef struct cached { /* the header of a cache file; the driver's binary follows */
     char magic[8];
     uint64_t bytes, check;
 } cached;
@@ -182,7 +186,7 @@ static void cache_store(XXH128_hash_t key, const unsigned char *binary, size_t b
     if (!ok || rename(temporary, path) != 0) (void)unlink(temporary);
 }
 
-/* The binary, allocated; NULL where there is none or it is damaged. */
+/* Returns the cached binary, which the caller frees, or NULL if there is none or it is damaged. */
 static unsigned char *cache_load(XXH128_hash_t key, size_t *bytes)
 {
     char path[PATH_CAP];
@@ -249,14 +253,15 @@ static u3d_status build_failed(const cl_programs *p, cl_program handle, const ch
     return status == U3D_E_NOMEM ? status : U3D_E_DEVICE;
 }
 
-/* Once per device and run: a first start compiles for a while. */
+/* Tells the user, once per open device, that kernels are being compiled, because the first start takes a
+ * while. */
 static void announce(cl_programs *p)
 {
     char dir[PATH_CAP];
     if (p->announced) return;
     p->announced = true;
     if (program_dir(p->dev, dir, sizeof dir))
-        U3D_INFO("opencl", "compiling kernels for %s; they are kept in %s", p->dev->name, dir);
+        U3D_INFO("opencl", "compiling kernels for %s; they will be kept in %s", p->dev->name, dir);
     else
         U3D_INFO("opencl", "compiling kernels for %s", p->dev->name);
 }
@@ -331,5 +336,5 @@ u3d_status cl_programs_kernel(cl_programs *p, const char *file, const char *name
     *out = NULL;
     U3D_TRY(find_program(p, file, defines, &handle));
     *out = cl.CreateKernel(handle, name, &code);
-    return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "kernel '%s' of kernels/%s.cl", name, file);
+    return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "create kernel '%s' of kernels/%s.cl", name, file);
 }

@@ -1,12 +1,13 @@
-/* Splits by shape: how many voxels a work-group takes, how its work-items share them. */
+/* Chooses from the shape of a map how many voxels a work-group processes and how its work-items share
+ * them. */
 #include "backends/opencl/cl_rows.h"
 
 enum {
     GROUP = 256,           /* work-items, as in rows.clh                                                 */
     BLOCK = 8,             /* voxels that a work-item sums at once, as in rows.clh                       */
-    MAX_COLUMNS = 64,      /* of float4: 1 KB of a voxel, and still 4 voxels at once                     */
-    MAX_SUM_GROUPS = 1024, /* several per multiprocessor of a large GPU, and few parts for 32 lanes     */
-    MAP_VOXELS = 4,        /* per work-item: enough to load a channel's parameters seldom                */
+    MAX_COLUMNS = 64,      /* columns of float4: 1 KB of a voxel, and still 4 voxels at once             */
+    MAX_SUM_GROUPS = 1024, /* several per multiprocessor of a large GPU, yet few partial sums for 32 lanes */
+    MAP_VOXELS = 4,        /* per work-item: enough that a channel's parameters are loaded rarely        */
     REDUCE_COLUMNS = 8     /* as in reduce.clh                                                           */
 };
 

@@ -1,13 +1,14 @@
-/* Softmax, cross entropy and Dice, and their gradients: kernels/softmax.cl, softmax_xent.cl, dice.cl. Sums
- * over voxels in two stages: a part per work-group in the workspace, then the parts. */
+/* Softmax, cross entropy, Dice, and the gradients of the losses (kernels/softmax.cl, softmax_xent.cl and
+ * dice.cl). Sums over voxels have two stages: each work-group writes a partial sum to the workspace, then the
+ * partial sums are added. */
 #include "backends/opencl/cl_entries.h"
 #include "backends/opencl/cl_rows.h"
 
 enum {
     GROUP = 256,
-    TILE = 256,           /* voxels, as in dice.cl                                    */
-    MAX_SUM_GROUPS = 512, /* four per multiprocessor of a large GPU: they compute, rather than load */
-    XENT_COLUMNS = 2,     /* loss, weight                                             */
+    TILE = 256,           /* voxels, as in dice.cl                                                  */
+    MAX_SUM_GROUPS = 512, /* four per multiprocessor of a large GPU: enough if not bound by memory  */
+    XENT_COLUMNS = 2,     /* loss, weight                                                           */
     DICE_ROWS = 3
 };
 
@@ -16,7 +17,7 @@ static cl_spans loss_spans(const u3d_op_desc *d)
     return cl_spans_of(cl_voxels(&d->in[0]), TILE, MAX_SUM_GROUPS);
 }
 
-/* Bytes of the parts, up to where what follows them begins. */
+/* Bytes of the partial sums, rounded up to where the next array may begin. */
 static uint64_t part_bytes(const cl_spans *s, int64_t columns)
 {
     return cl_floats_bytes(s->groups * columns);
@@ -27,7 +28,7 @@ static cl_range voxel_range(const u3d_op_desc *d)
     return cl_range_1d((uint64_t)cl_voxels(&d->in[0]), GROUP);
 }
 
-/* VOXEL_PARAMETERS of the losses' kernels. */
+/* Adds the arguments for VOXEL_PARAMETERS of the losses' kernels. */
 static void add_voxels(cl_job *j)
 {
     for (int i = 0; i < 3; i++) cl_job_arg(j, cl_in(i));
@@ -68,7 +69,8 @@ static void prepare_xent(cl_job *j)
     cl_job_arg(j, cl_out(1));
 }
 
-/* A gradient of the logits, of a loss with inputs 3 and 4 beside the voxels'. */
+/* Begins the step of a gradient with respect to the logits. Inputs 0 to 2 are those of the loss; inputs 3 and
+ * 4 are its sums and dloss. */
 static void begin_back(cl_job *j, const char *name)
 {
     cl_defines d = {0};

@@ -1,4 +1,4 @@
-/* Labels at a lower resolution: kernels/subsample.cl. */
+/* Labels at a lower resolution (kernels/subsample.cl). */
 #include "backends/opencl/cl_entries.h"
 
 static void prepare_subsample(cl_job *j)

@@ -1,8 +1,9 @@
-/* Three ways for bytes: large uploads by way of a staging buffer, small ones straight to their place, and
- * posts, which nobody waits for until they are collected.
+/* Bytes move in four ways: large uploads go through a staging buffer on the device, small uploads go directly
+ * to their destination, downloads wait for their bytes, and posts are waited for only when they are
+ * collected.
  *
- * Staging slots grow to the largest piece that passes through them, which the first iterations of a training
- * do; from then on nothing is allocated. */
+ * A staging slot grows to the largest piece that passes through it. That happens in the first iterations of a
+ * training; after them uploads allocate nothing. */
 #include "backends/opencl/cl_transfer.h"
 
 #include <string.h>
@@ -10,17 +11,17 @@
 #include "engine/base/mem.h"
 
 enum {
-    N_STAGES = 2, /* one under way, one being filled            */
+    N_STAGES = 2, /* one is under way while the other is filled */
     N_NOTES = 16, /* small uploads                               */
     NOTE_BYTES = 16 << 10,
-    PIECE_BYTES = CL_STAGING_BYTES / N_STAGES /* longer transfers are cut */
+    PIECE_BYTES = CL_STAGING_BYTES / N_STAGES /* longer transfers are cut into such pieces */
 };
 
 typedef struct pinned { /* host memory that the device reads and writes by itself */
     cl_mem mem;
     char *host;
     uint64_t bytes;
-    cl_event done; /* of its last use; NULL: free */
+    cl_event done; /* the end of its last use; NULL: not in use */
 } pinned;
 
 typedef struct stage {
@@ -46,19 +47,20 @@ static u3d_status pinned_open(const cl_transfers *t, pinned *p, uint64_t bytes)
         p->host = cl.EnqueueMapBuffer(t->queue, p->mem, CL_TRUE, CL_MAP_READ | CL_MAP_WRITE, 0, bytes, 0,
                                       NULL, NULL, &code);
     if (code != CL_SUCCESS)
-        return cl_fail(code, "opencl: %.3f MB of memory for transfers", (double)bytes * 1e-6);
+        return cl_fail(code, "opencl: allocate %.3f MB of memory for transfers", (double)bytes * 1e-6);
     p->bytes = bytes;
     return U3D_OK;
 }
 
-/* Waits for the last use. */
+/* Waits for the end of its last use. */
 static u3d_status pinned_wait(pinned *p)
 {
     if (!p->done) return U3D_OK;
     cl_int code = cl.WaitForEvents(1, &p->done);
     cl.ReleaseEvent(p->done);
     p->done = NULL;
-    return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "opencl: a transfer, or what was computed before it");
+    return code == CL_SUCCESS ? U3D_OK
+                              : cl_fail(code, "opencl: a transfer, or work enqueued before it, failed");
 }
 
 static void pinned_close(const cl_transfers *t, pinned *p)
@@ -89,7 +91,8 @@ static u3d_status stage_reserve(const cl_transfers *t, stage *s, uint64_t bytes)
         s->mem = NULL;
     }
     s->mem = cl.CreateBuffer(t->host->context, CL_MEM_READ_WRITE, bytes, NULL, &code);
-    if (code != CL_SUCCESS) return cl_fail(code, "opencl: %.3f MB of staging memory", (double)bytes * 1e-6);
+    if (code != CL_SUCCESS)
+        return cl_fail(code, "opencl: allocate %.3f MB of staging memory", (double)bytes * 1e-6);
     cl_host_count(t->host, bytes, 0);
     return U3D_OK;
 }
@@ -103,7 +106,7 @@ u3d_status cl_transfers_new(cl_host *h, cl_transfers **out)
     if (!t) return U3D_E_NOMEM;
     t->host = h;
     t->queue = cl.CreateCommandQueue(h->context, h->dev.id, 0, &code);
-    if (code != CL_SUCCESS) U3D_GO(cl_fail(code, "opencl: a queue for transfers on %s", h->dev.name));
+    if (code != CL_SUCCESS) U3D_GO(cl_fail(code, "opencl: create a queue for transfers on %s", h->dev.name));
     for (int i = 0; i < N_NOTES; i++) U3D_GO(pinned_open(t, &t->notes[i], NOTE_BYTES));
     for (int i = 0; i < U3D_POST_SLOTS; i++) U3D_GO(pinned_open(t, &t->posts[i], U3D_POST_BYTES));
     *out = t;

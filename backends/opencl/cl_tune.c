@@ -1,11 +1,12 @@
-/* Which of CLBlast's parameters suit a device: a bounded list of candidates, best guesses first, each
- * compiled, checked against a product in double precision and timed on products like those of our
- * convolutions (a long, unfolded operand, stored as the tiled kernel wants it).
+/* Finds the parameters of CLBlast that suit a device. It tries a short list of candidates, best guesses
+ * first. Each candidate is compiled, checked against a product in double precision, and timed on products
+ * like those of our convolutions: one long, unfolded operand in the storage order that the tiled kernel
+ * needs.
  *
- * CLBlast has two ways: the tiled kernel (Xgemm) and the direct one (XgemmDirect); a threshold on m n k
- * decides. Each way is forced by moving the threshold out of the way and timed at all SIZES, CLBlast's own
- * parameters first: what was overridden once cannot be asked for any more. The best of both ways tell the
- * threshold. */
+ * CLBlast has two kernels for a product: the tiled one (Xgemm) and the direct one (XgemmDirect); a threshold
+ * on m n k chooses between them. The search forces each kernel in turn by moving the threshold out of the
+ * way, and times it at all SIZES. The present parameters come first, because CLBlast's own can no longer be
+ * queried once they have been overridden. Finally, the best times of both kernels give the threshold. */
 #include "backends/opencl/cl_tune.h"
 
 #include <math.h>
@@ -19,15 +20,16 @@
 
 enum { SIZES = 4, N = 128, K = 256, M_MAX = 32768, CHECKS = 4096, REPEAT = 3, BIG = 2 };
 
-static const int64_t EDGE[SIZES] = {128, 256, 512,
-                                    1024}; /* m = edge^3 / (N K): the threshold counts in edges */
-static const double LEAST_S = 0.01;        /* of one timing  */
-static const double GAIN = 1.03;           /* below, a candidate is not better, but luck */
-static const double TOLERANCE = 1e-4;      /* of sums of K products of numbers up to 1   */
+/* The sizes of the products, given as the edge of a cube because CLBlast's threshold is such an edge:
+ * m = edge^3 / (N K). */
+static const int64_t EDGE[SIZES] = {128, 256, 512, 1024};
+static const double LEAST_S = 0.01;   /* seconds that one timing lasts at least                       */
+static const double GAIN = 1.03;      /* a smaller gain over CLBlast's own parameters may be chance   */
+static const double TOLERANCE = 1e-4; /* of a sum of K products of numbers up to 1, relative to sqrt(K) */
 
-/* In the order of cl_tunable_params. Work-groups of 16x16 down to 8x8, register tiles of 8x8 (what NVIDIA's
- * and AMD's larger chips want, and CLBlast does not know of those after 2020) down to 4x4, local memory of at
- * most 32 KB. */
+/* The candidates, with values in the order of cl_tunable_params. They have work-groups of 16x16 down to 8x8,
+ * register tiles of 8x8 down to 4x4, and at most 32 KB of local memory. Tiles of 8x8 suit the larger GPUs of
+ * NVIDIA and AMD; CLBlast has no parameters for those after 2020. */
 static const cl_params xgemm[] = {
     /*  GEMMK KREG KWG KWI MDIMA MDIMC MWG NDIMB NDIMC NWG SA SB STRM STRN VWM VWN */
     {{0, 1, 16, 2, 16, 16, 128, 16, 16, 128, 1, 1, 0, 0, 4, 4}},
@@ -67,7 +69,7 @@ typedef struct tuning {
 
 typedef struct timing {
     double gflops[SIZES];
-    double score; /* geometric mean, 0: failed */
+    double score; /* geometric mean of gflops; 0 if a product failed */
 } timing;
 
 static int64_t rows_of(int size)
@@ -88,7 +90,7 @@ static u3d_status enqueue(const tuning *t, int size)
     const cl_gemm g = product_of(size);
     const uint64_t temp = cl_gemm_temp_bytes(&t->h->dev, &g);
     if (temp > t->temp_bytes)
-        return u3d_fail(U3D_E_NOMEM, "needs %llu bytes of temporary memory", (unsigned long long)temp);
+        return u3d_fail(U3D_E_NOMEM, "it needs %llu bytes of temporary memory", (unsigned long long)temp);
     return cl_gemm_run(&t->h->dev, t->h->compute, &g, (cl_gemm_at){t->mem[0], 0}, (cl_gemm_at){t->mem[1], 0},
                        (cl_gemm_at){t->mem[2], 0}, (cl_gemm_at){t->mem[3], 0});
 }
@@ -99,7 +101,7 @@ static u3d_status wait_for(const tuning *t)
     return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "matrix product");
 }
 
-/* Elements of c, spread over all of it, against sums in double. */
+/* Compares CHECKS elements of c, spread over all of it, with sums in double precision. */
 static u3d_status check(tuning *t, int size)
 {
     const int64_t m = rows_of(size);
@@ -111,8 +113,8 @@ static u3d_status check(tuning *t, int size)
     code = cl.EnqueueReadBuffer(t->h->compute, t->mem[2], CL_TRUE, 0, bytes, t->c, 0, NULL, NULL);
     if (code != CL_SUCCESS) return cl_fail(code, "read the result");
     for (int64_t i = 0; i < CHECKS; i++) {
-        const int64_t at = i * 7919 % (m * N), row = at / N,
-                      column = at % N; /* 7919: a prime, so all columns are met */
+        /* 7919 is a prime, so that all columns are checked. */
+        const int64_t at = i * 7919 % (m * N), row = at / N, column = at % N;
         double want = 0;
         for (int64_t k = 0; k < K; k++) want += (double)t->a[k * m + row] * (double)t->b[k * N + column];
         if (!(fabs((double)t->c[at] - want) <= TOLERANCE * sqrt(K)))
@@ -142,7 +144,8 @@ static u3d_status time_size(const tuning *t, int size, double *gflops)
     return U3D_OK;
 }
 
-/* a is stored [K, m], so its numbers have other places for every m: the same block of memory will do. */
+/* Checks and times all sizes, the largest first. They share the same random numbers: a is stored as [K, m],
+ * so each m reads the same block of memory as a different matrix. */
 static u3d_status time_all(tuning *t, timing *out)
 {
     *out = (timing){{0}, 0};
@@ -168,7 +171,8 @@ static bool over(const tuning *t)
     return t->stop || u3d_clock() > t->deadline;
 }
 
-/* Times what CLBlast has now; false where it fails. A lost device shows as failures of all that follow. */
+/* Times CLBlast with its present parameters and reports a line of progress. Returns false if they fail. If
+ * the device is lost, all later candidates fail as well. */
 static bool try_one(tuning *t, const char *what, timing *out)
 {
     char line[1024];
@@ -182,13 +186,14 @@ static bool try_one(tuning *t, const char *what, timing *out)
     return status == U3D_OK;
 }
 
-/* The best of what CLBlast has, its own parameters or those kept before, and the candidates. */
+/* Finds the best parameters of one kernel among the present ones (CLBlast's own, or those kept by an earlier
+ * run) and the candidates. */
 static void search(tuning *t, cl_tunable kernel, const cl_params *list, int n, cl_tuned *best,
                    timing *best_time)
 {
     char text[512];
-    (void)snprintf(text, sizeof text, "%s as %s", cl_tunable_name(kernel),
-                   best->has[kernel] ? "kept" : "CLBlast has it");
+    (void)snprintf(text, sizeof text, "%s with %s", cl_tunable_name(kernel),
+                   best->has[kernel] ? "the parameters kept before" : "CLBlast's own parameters");
     if (!try_one(t, text, best_time)) best_time->score = 0;
     for (int i = 0; i < n && !over(t); i++) {
         timing now;
@@ -201,16 +206,16 @@ static void search(tuning *t, cl_tunable kernel, const cl_params *list, int n, c
     }
 }
 
-/* All products by one of the two ways. */
+/* Makes CLBlast use one of its two kernels for all products. */
 static u3d_status force(const tuning *t, bool tiled)
 {
     const cl_params p = {{tiled ? 1 : 1 << 20}};
     const CLBlastStatusCode code = cl_tuned_set(&t->h->dev, CL_GEMM_ROUTINE, &p);
     return code == CLBlastSuccess ? U3D_OK
-                                  : clblast_fail(code, "tune: move the threshold between CLBlast's kernels");
+                                  : clblast_fail(code, "tune: set the threshold between CLBlast's kernels");
 }
 
-/* The smallest edge from which on tiles are faster. */
+/* The smallest edge at and above which the tiled kernel is faster. */
 static size_t threshold(const timing *tiled, const timing *untiled)
 {
     int s = SIZES;
@@ -222,14 +227,14 @@ static u3d_status search_all(tuning *t, cl_tuned *best)
 {
     timing tiled, untiled;
     const double begin = u3d_clock(), all = t->deadline - begin;
-    t->deadline = begin + 0.6 * all; /* the tiled kernel has more to gain */
+    t->deadline = begin + 0.6 * all; /* the tiled kernel gets more time because it can gain more */
     U3D_TRY(force(t, true));
     search(t, CL_XGEMM, xgemm, sizeof xgemm / sizeof xgemm[0], best, &tiled);
     t->deadline = begin + all;
     U3D_TRY(force(t, false));
     search(t, CL_XGEMM_DIRECT, direct, sizeof direct / sizeof direct[0], best, &untiled);
     if (tiled.score <= 0 && untiled.score <= 0)
-        return u3d_fail(U3D_E_CHECK, "tune: CLBlast gave no right result on %s", t->h->dev.name);
+        return u3d_fail(U3D_E_CHECK, "tune: CLBlast gave no correct result on %s", t->h->dev.name);
     best->has[CL_GEMM_ROUTINE] = true;
     best->params[CL_GEMM_ROUTINE].value[0] = threshold(&tiled, &untiled);
     return U3D_OK;
@@ -237,7 +242,7 @@ static u3d_status search_all(tuning *t, cl_tuned *best)
 
 /* ---- memory ---- */
 
-/* Numbers between -1 and 1 without a pattern that sums could hide. */
+/* Pseudo-random numbers between -1 and 1, so that no error cancels out in a sum. */
 static void fill(float *x, size_t n, uint32_t seed)
 {
     for (size_t i = 0; i < n; i++) {
@@ -263,7 +268,8 @@ static u3d_status tuning_open(tuning *t)
     for (int i = 0; i < 2 && code == CL_SUCCESS; i++)
         code = cl.EnqueueWriteBuffer(t->h->compute, t->mem[i], CL_TRUE, 0, n[i] * sizeof(float), *host[i], 0,
                                      NULL, NULL);
-    return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "tune: memory for products on %s", t->h->dev.name);
+    return code == CL_SUCCESS ? U3D_OK
+                              : cl_fail(code, "tune: allocate memory for products on %s", t->h->dev.name);
 }
 
 static void tuning_close(tuning *t)
@@ -281,7 +287,7 @@ u3d_status cl_tune(const cl_host *h, double seconds, u3d_tune_say *say, void *us
     char path[1024], line[1100];
     const char *missing = clblast_missing();
     if (missing) return u3d_fail(U3D_E_DEVICE, "tune: %s", missing);
-    cl_tuned best = cl_tuned_load(&h->dev); /* as applied when the device was opened */
+    cl_tuned best = cl_tuned_load(&h->dev); /* the parameters in force since the device was opened */
     tuning t = {.h = h, .deadline = u3d_clock() + seconds, .say = say, .user = user};
     U3D_GO(tuning_open(&t));
     U3D_GO(search_all(&t, &best));
@@ -290,7 +296,8 @@ u3d_status cl_tune(const cl_host *h, double seconds, u3d_tune_say *say, void *us
         if (best.has[k])
             tell(&t, cl_params_text((cl_tunable)k, &best.params[k], line, sizeof line));
         else
-            tell(&t, k == CL_XGEMM ? "Xgemm stays as CLBlast has it" : "XgemmDirect stays as CLBlast has it");
+            tell(&t, k == CL_XGEMM ? "Xgemm keeps CLBlast's own parameters"
+                                   : "XgemmDirect keeps CLBlast's own parameters");
     }
     (void)snprintf(line, sizeof line, "kept in %s", path);
     tell(&t, line);

@@ -1,4 +1,4 @@
-/* Measuring CLBlast's parameters: u3d_backend_tune of this backend. */
+/* Measures CLBlast's parameters: u3d_backend_tune for this backend. */
 #ifndef U3D_BACKENDS_OPENCL_CL_TUNE_H
 #define U3D_BACKENDS_OPENCL_CL_TUNE_H
 

@@ -1,3 +1,4 @@
+/* Keeps CLBlast's tuned parameters in a file per device and driver, and passes them to CLBlast. */
 #include "backends/opencl/cl_tuned.h"
 
 #include <errno.h>
@@ -59,7 +60,8 @@ const char *cl_params_text(cl_tunable t, const cl_params *p, char *buf, size_t c
 
 /* ---- the file ---- */
 
-/* Its name tells device and driver: another driver compiles other code. */
+/* The file name contains a hash of the platform, the device and the driver version, because another driver
+ * compiles different code. */
 static bool tuned_path(const cl_device *dev, bool make, char *buf, size_t cap)
 {
     char dir[PATH_CAP], key[512];
@@ -80,7 +82,8 @@ static bool kernel_named(const char *name, cl_tunable *t)
     return false;
 }
 
-/* A line: a kernel and all of its parameters in their order. */
+/* Reads a line, which must name a kernel and all of its parameters in their order. Empty lines and lines that
+ * begin with '#' are skipped. */
 static bool read_line(char *line, cl_tuned *tuned)
 {
     cl_tunable t;
@@ -119,7 +122,7 @@ cl_tuned cl_tuned_load(const cl_device *dev)
     const bool ok = read_file(f, &tuned);
     fclose(f);
     if (ok) return tuned;
-    U3D_WARN("opencl", "%s is damaged and not used; `u3d tune` makes a new one", path);
+    U3D_WARN("opencl", "%s is damaged and is ignored; `u3d tune` writes a new one", path);
     return (cl_tuned){.has = {false}};
 }
 
@@ -131,10 +134,10 @@ void cl_tuned_apply(const cl_device *dev)
         if (!tuned.has[t]) continue;
         const CLBlastStatusCode code = cl_tuned_set(dev, (cl_tunable)t, &tuned.params[t]);
         if (code == CLBlastSuccess)
-            U3D_DEBUG("opencl", "CLBlast's %s as tuned for %s", kernels[t].name, dev->name);
+            U3D_DEBUG("opencl", "CLBlast's %s uses the parameters tuned for %s", kernels[t].name, dev->name);
         else
-            U3D_WARN("opencl", "CLBlast does not take the %s tuned for %s (status %d)", kernels[t].name,
-                     dev->name, (int)code);
+            U3D_WARN("opencl", "CLBlast rejects the parameters of %s that were tuned for %s (status %d)",
+                     kernels[t].name, dev->name, (int)code);
     }
 }
 
@@ -146,7 +149,7 @@ u3d_status cl_tuned_keep(const cl_device *dev, const cl_tuned *tuned, char *path
     (void)snprintf(temporary, sizeof temporary, "%s.%ld", path, (long)getpid());
     FILE *f = fopen(temporary, "w");
     if (!f) return u3d_fail(U3D_E_OUTPUT, "tune: write %s: %s", temporary, strerror(errno));
-    bool ok = fprintf(f, "# CLBlast's parameters for %s, driver %s, measured by `u3d tune`\n", dev->name,
+    bool ok = fprintf(f, "# Parameters of CLBlast for %s, driver %s, measured by `u3d tune`\n", dev->name,
                       dev->driver) > 0;
     for (int t = 0; t < CL_TUNABLES; t++)
         if (tuned->has[t])

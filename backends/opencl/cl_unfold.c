@@ -1,9 +1,10 @@
+/* Steps that write slabs of windows (kernels/unfold.cl), and the choice of a slab's length. */
 #include "backends/opencl/cl_unfold.h"
 
 enum {
     GROUP = 256,
-    UNIT_ROWS = 128, /* a multiple of CLBlast's tiles, so that a whole slab needs no padding */
-    SLABS_MAX = 512  /* steps of a job are bounded, whatever the workspace                    */
+    UNIT_ROWS = 128, /* a multiple of CLBlast's tiles, so that a whole slab needs no padding    */
+    SLABS_MAX = 512  /* limits the number of steps in a job, however small the workspace is     */
 };
 
 static const uint64_t BEST_BYTES = 128U << 20;
@@ -31,13 +32,13 @@ uint64_t cl_windows_bytes(const cl_device *dev, const cl_windows *w, int64_t row
     return cl_round_up((uint64_t)(rows * cl_windows_columns(w)) * sizeof(float), dev->align);
 }
 
-/* Work-items of a slab: rows along the matrix as it is stored, in groups of 256. */
+/* The work-items of a slab, in groups of 256. Neighbours write neighbouring elements of the stored matrix. */
 static cl_range slab_range(const cl_windows *w, int64_t rows, bool transposed)
 {
     const uint64_t groups = (uint64_t)(w->map.c / cl_map_vec(&w->map)), taps = (uint64_t)cl_taps(w->kernel);
     uint32_t side = 1;
     if (!transposed) return (cl_range){{(uint64_t)rows * groups, 1, taps}, {GROUP, 1, 1}};
-    while (side < 8 && 2 * side <= groups) side *= 2; /* 8 groups of 4 channels are a cache line */
+    while (side < 8 && 2 * side <= groups) side *= 2; /* 8 groups of 4 channels fill a cache line */
     return (cl_range){{(uint64_t)rows, groups, taps}, {GROUP / side, side, 1}};
 }
 
@@ -69,7 +70,8 @@ cl_place cl_windows_slab(cl_job *j, const cl_windows *w, int64_t row0, int64_t r
 
 /* ---- slabs ---- */
 
-/* Rows of each of n slabs. Slabs begin where sub-buffers may. */
+/* The number of rows in each of n slabs. It is rounded so that every slab begins where a sub-buffer may
+ * begin. */
 static int64_t rows_of(const cl_slabs *s, int64_t n)
 {
     const int64_t unit =
@@ -78,7 +80,7 @@ static int64_t rows_of(const cl_slabs *s, int64_t n)
     return cl_min(rows, s->total);
 }
 
-/* Of the long slabs and the last one. */
+/* The larger need of the two lengths that occur: that of the equal slabs and that of the last one. */
 static uint64_t need_of(const cl_slabs *s, int64_t rows)
 {
     const int64_t last = s->total % rows;

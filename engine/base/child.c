@@ -1,4 +1,4 @@
-/* fork, a pipe, and the child's result through it. */
+/* u3d_child_run with fork and a pipe, through which the child sends its result. */
 #include "engine/base/child.h"
 
 #include <signal.h>

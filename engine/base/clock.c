@@ -1,4 +1,4 @@
-/* Time from the system's monotonic clock: never jumps when the date is set, so differences are
+/* Time from the system's monotonic clock, which does not jump when the date is set, so that differences are
  * always durations. */
 #include "engine/base/clock.h"
 

@@ -1,4 +1,4 @@
-/* Environment variables: the one table of names and meanings, and the one getenv.
+/* Environment variables: the table of their names and meanings, and the only file that calls getenv.
  * `u3d devices --env` prints the rows in this order. */
 #include "engine/base/env.h"
 
@@ -9,21 +9,26 @@
 
 static const u3d_env_row env_rows[U3D_ENV_COUNT] = {
     [U3D_ENV_LOG] = {"U3D_LOG",
-                     "message levels: error, warn, info, debug or trace, also per channel: warn,plan:debug"},
+                     "log level: error, warn, info, debug or trace; also per channel, e.g. warn,plan:debug"},
     [U3D_ENV_THREADS] = {"U3D_THREADS", "default for --threads"},
     [U3D_ENV_CPU_ISA] = {"U3D_CPU_ISA", "force an instruction set: scalar, avx2, avx512 or neon"},
-    [U3D_ENV_CL_DEVICE] = {"U3D_CL_DEVICE", "OpenCL: default for --device, a number or part of a name"},
-    [U3D_ENV_CL_CACHE] = {"U3D_CL_CACHE", "OpenCL: folder of compiled kernels (~/.cache/u3d; PoCL's own); off: none"},
+    [U3D_ENV_CL_DEVICE] = {"U3D_CL_DEVICE",
+                           "OpenCL: default for --device, a number or part of a device name"},
+    [U3D_ENV_CL_CACHE] = {"U3D_CL_CACHE",
+                          "OpenCL: folder for compiled kernels (default: ~/.cache/u3d; on PoCL its own cache), or off"},
     [U3D_ENV_CL_OPTIONS] = {"U3D_CL_OPTIONS", "OpenCL: further options for the kernel compiler"},
-    [U3D_ENV_CL_KERNELS] = {"U3D_CL_KERNELS", "OpenCL: folder whose kernel files replace the built-in ones of that name"},
-    [U3D_ENV_CL_LIBRARY] = {"U3D_CL_LIBRARY", "OpenCL: the loader to open instead of libOpenCL.so.1"},
-    [U3D_ENV_SYNC] = {"U3D_SYNC", "1: finish after each op, so that a failure names it"},
-    [U3D_ENV_CHECK] = {"U3D_CHECK", "nan: stop at the first NaN; guard: red zones between values; all: both"},
-    [U3D_ENV_IMPL] = {"U3D_IMPL", "force implementations: conv3d=direct,conv3d_dw=plain"},
-    [U3D_ENV_SEED] = {"U3D_SEED", "tests: replay a printed seed"},
-    [U3D_ENV_FAIL_ALLOC] = {"U3D_FAIL_ALLOC", "tests: fail the n-th allocation"},
-    [U3D_ENV_KEEP] = {"U3D_KEEP", "tests: 1 keeps temporary files"},
-    [U3D_ENV_SPIN] = {"U3D_SPIN", "1: leave alone how OpenMP's threads wait, instead of GOMP_SPINCOUNT=1000"},
+    [U3D_ENV_CL_KERNELS] = {"U3D_CL_KERNELS",
+                            "OpenCL: folder whose kernel files replace built-in ones of the same name"},
+    [U3D_ENV_CL_LIBRARY] = {"U3D_CL_LIBRARY", "OpenCL: loader library to open instead of libOpenCL.so.1"},
+    [U3D_ENV_SYNC] = {"U3D_SYNC", "1: wait after each op, so that an error names the op that failed"},
+    [U3D_ENV_CHECK] = {"U3D_CHECK",
+                       "nan: stop at the first NaN or infinity; guard: check red zones between values; all: both"},
+    [U3D_ENV_IMPL] = {"U3D_IMPL", "force implementations of ops, e.g. conv3d=direct,conv3d_dw=plain"},
+    [U3D_ENV_SEED] = {"U3D_SEED", "tests: repeat a run with the seed that it printed"},
+    [U3D_ENV_FAIL_ALLOC] = {"U3D_FAIL_ALLOC", "tests: make the n-th allocation fail"},
+    [U3D_ENV_KEEP] = {"U3D_KEEP", "tests: set to 1 to keep temporary files"},
+    [U3D_ENV_SPIN] = {"U3D_SPIN",
+                      "1: do not set GOMP_SPINCOUNT=1000, which makes waiting OpenMP threads spin only briefly"},
 };
 
 const u3d_env_row *u3d_env_describe(u3d_env which)

@@ -1,8 +1,8 @@
 /* Messages for people, on stderr, one line each.
  *
- * A line is put together in a local buffer and written by one call, so that lines of several threads do not
- * mix. Levels come from U3D_LOG, read at first use: a bare word sets the default, "channel:word" one channel.
- */
+ * A line is put together in a local buffer and written with one call, so that the lines of several threads do
+ * not mix. U3D_LOG is read at first use: a level on its own sets the default, "channel:level" sets one
+ * channel. */
 #include "engine/base/log.h"
 
 #include <pthread.h>
@@ -24,7 +24,7 @@ typedef struct log_rule {
 static const char *const log_level_names[] = {"error", "warn", "info", "debug", "trace"};
 static pthread_once_t log_once = PTHREAD_ONCE_INIT;
 static atomic_int log_default = U3D_LOG_INFO;
-static log_rule log_rules[LOG_MAX_RULES]; /* written once, below log_once */
+static log_rule log_rules[LOG_MAX_RULES]; /* written once, under log_once */
 static int log_n_rules;
 static double log_start_s;
 
@@ -39,7 +39,7 @@ static bool log_parse_level(const char *word, size_t n, u3d_log_level *out)
     return false;
 }
 
-/* One item of U3D_LOG: "level" or "channel:level". */
+/* Applies one item of U3D_LOG, "level" or "channel:level". Returns false if it is not understood. */
 static bool log_add_rule(const char *item, size_t n)
 {
     const char *colon = memchr(item, ':', n);
@@ -66,7 +66,7 @@ static void log_init(void)
         size_t n = strcspn(text, ",");
         if (n > 0 && !log_add_rule(text, n)) {
             fprintf(stderr,
-                    "U3D_LOG: '%.*s' is not understood and ignored; expected a level or channel:level\n",
+                    "U3D_LOG: '%.*s' is ignored because it is neither a level nor channel:level\n",
                     (int)n, text);
         }
         text += n + (text[n] == ',');
@@ -84,7 +84,7 @@ bool u3d_log_on(u3d_log_level level, const char *channel)
 
 void u3d_log_set_level(u3d_log_level level)
 {
-    pthread_once(&log_once, log_init); /* else a later first use would put U3D_LOG's default back */
+    pthread_once(&log_once, log_init); /* otherwise the first message would restore U3D_LOG's default */
     atomic_store(&log_default, (int)level);
 }
 
@@ -98,7 +98,7 @@ void u3d_log(u3d_log_level level, const char *channel, const char *fmt, ...)
     va_list args;
     va_start(args, fmt);
     vsnprintf(line + at, sizeof line - 1 - at, fmt,
-              args); /* a long message is cut; one byte is kept for '\n' */
+              args); /* a long message is cut; one byte is reserved for '\n' */
     va_end(args);
     size_t n = strlen(line);
     line[n] = '\n';

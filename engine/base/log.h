@@ -1,7 +1,7 @@
 /* Messages for people, on stderr: "[   12.345] I plan   peak 3.1 GB, 212 nodes".
  *
- * A channel is a folder or file stem. U3D_LOG=info or warn,plan:debug,flow:debug sets
- * levels; the default is info. Results never go through here: they belong to stdout. */
+ * A channel is named after a folder or a file. U3D_LOG=info or U3D_LOG=warn,plan:debug,flow:debug sets the
+ * levels; the default is info. Results are never logged: they belong on stdout. */
 #ifndef U3D_ENGINE_LOG_H
 #define U3D_ENGINE_LOG_H
 
@@ -17,9 +17,10 @@ typedef enum u3d_log_level {
 
 void u3d_log(u3d_log_level level, const char *channel, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-bool u3d_log_on(u3d_log_level level, const char *channel);
+bool u3d_log_on(u3d_log_level level, const char *channel); /* whether such a message would be written */
 
-/* Default level of all channels; U3D_LOG's per-channel settings stay on top of it. */
+/* Sets the default level of all channels. Levels that U3D_LOG sets for single channels take precedence over
+ * it. */
 void u3d_log_set_level(u3d_log_level level);
 
 #define U3D_WARN(channel, ...)  u3d_log(U3D_LOG_WARN, channel, __VA_ARGS__)

@@ -1,7 +1,7 @@
-/* Host memory: 64-byte aligned blocks, counted, with a switch that fails the n-th allocation.
+/* Host memory: blocks that are 64-byte aligned and counted, and a switch that makes the n-th allocation fail.
  *
- * Every block comes from mem_alloc, the only caller of the C library's allocator. Resizing copies: the C
- * library's realloc does not keep the alignment. */
+ * Every block comes from mem_alloc, which is the only caller of the C library's allocator. Resizing copies
+ * into a new block, because the C library's realloc does not keep the alignment. */
 #include "engine/base/mem.h"
 
 #include <pthread.h>
@@ -15,11 +15,11 @@
 #include "engine/base/env.h"
 #include "engine/base/status.h"
 
-enum { MEM_ALIGN = 64 }; /* one cache line, and the widest vector register, on every machine we build for */
+enum { MEM_ALIGN = 64 }; /* a cache line, and the widest vector register, on all machines we build for */
 
 static pthread_once_t mem_once = PTHREAD_ONCE_INIT;
 static atomic_int_fast64_t mem_live;
-static atomic_int_fast64_t mem_countdown; /* allocations until one fails; <= 0: none will */
+static atomic_int_fast64_t mem_countdown; /* allocations until one fails; <= 0: none fails */
 
 static void mem_init(void)
 {
@@ -95,7 +95,7 @@ char *u3d_format(const char *fmt, ...)
     int n = vsnprintf(NULL, 0, fmt, args);
     va_end(args);
     if (n < 0) {
-        u3d_fail(U3D_E_NOMEM, "out of memory: text of format '%s' cannot be made", fmt);
+        u3d_fail(U3D_E_NOMEM, "out of memory: cannot format a text with '%s'", fmt);
         return NULL;
     }
     char *text = mem_alloc((size_t)n + 1, 1);
@@ -113,6 +113,6 @@ int64_t u3d_mem_live(void)
 
 void u3d_mem_fail_at(int64_t n)
 {
-    pthread_once(&mem_once, mem_init); /* else a later first use would put U3D_FAIL_ALLOC back */
+    pthread_once(&mem_once, mem_init); /* otherwise the first allocation would restore U3D_FAIL_ALLOC */
     atomic_store(&mem_countdown, n);
 }

@@ -1,7 +1,7 @@
-/* What the operating system says about memory: the peak of this process and the size of the machine.
+/* What the operating system says about memory: the peak use of this process, and the memory of the machine.
  *
- * Under a control group (containers, batch systems) the machine is as large as the smallest limit on the way
- * from the process's group to the root. Sources: proc(5), cgroups(7); Linux
+ * In a control group (containers, batch systems) the process may use only as much memory as the smallest
+ * limit on the path from its group to the root group. Sources: proc(5), cgroups(7); Linux
  * Documentation/admin-guide/cgroup-v2.rst (memory.max) and cgroup-v1/memory.rst (memory.limit_in_bytes). */
 #include "engine/base/mem.h"
 
@@ -12,7 +12,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* VmHWM belongs to this program alone; getrusage's ru_maxrss also remembers the program before exec. */
+/* VmHWM is preferred because it covers only this program; ru_maxrss of getrusage also covers the program that
+ * the process ran before exec. */
 uint64_t u3d_mem_peak_resident(void)
 {
     uint64_t kib = 0;
@@ -29,7 +30,7 @@ uint64_t u3d_mem_peak_resident(void)
     return kib * 1024;
 }
 
-/* One limit file; "max" and absent files mean no limit. */
+/* Reads one limit file. UINT64_MAX means no limit: the file is missing or says "max". */
 static uint64_t mem_read_limit(const char *path)
 {
     uint64_t bytes;
@@ -40,7 +41,8 @@ static uint64_t mem_read_limit(const char *path)
     return limited ? bytes : UINT64_MAX;
 }
 
-/* Smallest limit from group `path` up to the root of the hierarchy mounted at `mount`. */
+/* The smallest limit of the groups from `path` up to the root of the hierarchy that is mounted at `mount`.
+ * The loop shortens `path` by one component per step. */
 static uint64_t mem_group_limit(const char *mount, char *path, const char *leaf)
 {
     uint64_t least = UINT64_MAX;
@@ -55,7 +57,8 @@ static uint64_t mem_group_limit(const char *mount, char *path, const char *leaf)
     }
 }
 
-/* Lines of /proc/self/cgroup: "0::/group" for version 2, "5:memory:/group" for version 1. */
+/* The smallest limit of this process, or UINT64_MAX. /proc/self/cgroup has the line "0::/group" for cgroup
+ * version 2, and lines such as "5:memory:/group" for version 1. */
 static uint64_t mem_cgroup_limit(void)
 {
     uint64_t least = UINT64_MAX;

@@ -1,10 +1,11 @@
-/* Philox4x32-10: ten rounds of multiply, xor and key bump turn a 128-bit counter and a 64-bit key into 128
- * random bits.
+/* Philox4x32-10: ten rounds of multiplication, xor and key increment turn a 128-bit counter and a 64-bit key
+ * into 128 random bits.
  *
  *   counter  block, stream, index (low, high)        key  seed (low, high)
  *
- * Source: Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011, section 3.3;
- * constants as there. Answers are checked against Random123's kat_vectors in tests/engine/test_engine.c. */
+ * Source: Salmon, Moraes, Dror & Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011, section 3.3,
+ * with the constants given there. tests/engine/test_engine.c checks the output against Random123's
+ * kat_vectors. */
 #include "engine/base/rng.h"
 
 #include <math.h>
@@ -50,7 +51,7 @@ static uint64_t rng_u64(u3d_rng *r)
     return high << 32 | u3d_rng_u32(r);
 }
 
-/* 53 random bits: every double of that spacing in [0, 1) is equally likely. */
+/* 53 random bits: all multiples of 2^-53 in [0, 1) are equally likely. */
 double u3d_rng_uniform(u3d_rng *r)
 {
     return (double)(rng_u64(r) >> 11) * 0x1p-53;
@@ -60,8 +61,8 @@ int64_t u3d_rng_below(u3d_rng *r, int64_t n)
 {
     U3D_ASSERT(n >= 1, "n = %lld", (long long)n);
     uint64_t m = (uint64_t)n;
-    uint64_t skip =
-        (0 - m) % m; /* 2^64 mod n: without the lowest so many, all remainders are equally likely */
+    /* skip = 2^64 mod n: if the lowest `skip` numbers are left out, all remainders are equally likely. */
+    uint64_t skip = (0 - m) % m;
     uint64_t x;
     do {
         x = rng_u64(r);
@@ -69,10 +70,11 @@ int64_t u3d_rng_below(u3d_rng *r, int64_t n)
     return (int64_t)(x % m);
 }
 
-/* Box & Muller 1958. One of the two numbers is dropped, so that a draw never depends on the one before. */
+/* Box & Muller 1958. The second number of each pair is dropped, so that no number is kept from one draw to
+ * the next. */
 double u3d_rng_normal(u3d_rng *r)
 {
-    double u = 1.0 - u3d_rng_uniform(r); /* (0, 1]: its logarithm is finite */
+    double u = 1.0 - u3d_rng_uniform(r); /* in (0, 1], so that its logarithm is finite */
     double angle = 2.0 * M_PI * u3d_rng_uniform(r);
     return sqrt(-2.0 * log(u)) * cos(angle);
 }

@@ -1,7 +1,8 @@
-/* Failure messages, one buffer per thread.
+/* Failure messages, in one buffer per thread.
  *
- * A message is formatted into a local buffer first and copied then, so that its arguments may contain the
- * message already recorded. Nothing is allocated: "out of memory" must be sayable when memory is out. */
+ * A message is first formatted into a local buffer and then copied, so that its arguments may include the
+ * message that is already recorded. Nothing is allocated, because "out of memory" must be reportable when no
+ * memory is left. */
 #include "engine/base/status.h"
 
 #include <stdarg.h>
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* 4096: room for a list of some forty tensor names; longer lists end in "...". */
+/* 4096: room for a list of about forty tensor names; longer messages end in "...". */
 enum { STATUS_TEXT_CAP = 4096 };
 
 static _Thread_local char status_text[STATUS_TEXT_CAP] = "no error";

@@ -1,4 +1,4 @@
-/* Host arrays: a name, a type and zeroed memory of that size. Shape and name may come from a file, so both
+/* Host arrays: a name, a type, and zeroed memory of that size. Type and name may come from a file, so both
  * are checked here, once. */
 #include "engine/base/tensor.h"
 
@@ -13,7 +13,7 @@ u3d_status u3d_tensor_new(const char *name, u3d_type type, u3d_tensor **out)
     *out = NULL;
     if (!name) name = "";
     if (strlen(name) >= U3D_NAME_CAP) {
-        return u3d_fail(U3D_E_ARG, "tensor name '%s' has %zu bytes, at most %d are possible", name,
+        return u3d_fail(U3D_E_ARG, "tensor name '%s' has %zu bytes; at most %d are allowed", name,
                         strlen(name), U3D_NAME_CAP - 1);
     }
     if (u3d_type_count(&type, &elements, &bytes) != U3D_OK) return u3d_wrap(U3D_E_SHAPE, "tensor '%s'", name);

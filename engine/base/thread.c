@@ -1,4 +1,5 @@
-/* A counter that threads take item numbers from, and the first failure among them. */
+/* A crew of threads that share one counter, from which each thread takes the number of its next item, and one
+ * record of the failure with the lowest item number. The lock covers both. */
 #include "engine/base/thread.h"
 
 #include <pthread.h>
@@ -14,7 +15,7 @@ typedef struct crew {
     u3d_thread_work work;
     void *context;
     u3d_status status;
-    char text[THREAD_TEXT]; /* the failing thread's sentence: messages are kept per thread */
+    char text[THREAD_TEXT]; /* message of the failed item, copied because messages are per thread */
 } crew;
 
 typedef struct member {
@@ -23,7 +24,7 @@ typedef struct member {
     pthread_t thread;
 } member;
 
-/* Next item, -1 where none is left. */
+/* The number of the next item; -1 if no item is left or an item has failed. */
 static int64_t crew_take(crew *c)
 {
     pthread_mutex_lock(&c->lock);

@@ -1,7 +1,8 @@
 /* Element types and shapes: making, comparing, counting and printing them.
  *
- * u3d_type_count is the gate for shapes from outside (files, options): what it accepts has at least one
- * element and fits into memory's address range, so that later products need no checks. */
+ * u3d_type_count is the gate for shapes that come from outside (files, options). A shape that it accepts has
+ * at least one element, and its size in bytes is below 2^63, so that later products need no overflow
+ * checks. */
 #include "engine/base/type.h"
 
 #include <inttypes.h>

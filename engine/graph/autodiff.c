@@ -1,10 +1,11 @@
-/* Reverse-mode differentiation: walks the nodes backwards and lets each op's rule (engine/ops) append what
- * computes the gradients of its inputs.
+/* Reverse-mode differentiation: visits the nodes from last to first, and lets the gradient rule of each op
+ * (engine/ops) append the nodes that compute the gradients of its inputs.
  *
- * The gradient of a value with several readers is a sum. The reader visited first writes it with =, later
- * ones add with +=, so that nothing needs zeroing; an op that cannot add (u3d_op_info.accumulates) writes a
- * temporary, which a copy then adds. A node is visited after all readers of its output, because readers come
- * later in the list: when its rule runs, the gradient of its output is complete. */
+ * The gradient of a value with several readers is a sum. The reader that is visited first writes it with =
+ * and later ones add with +=, so that nothing needs zeroing. An op that cannot add (u3d_op_info.accumulates)
+ * writes into a temporary, which a copy node then adds. Readers of a value come after its producer in the
+ * list and are therefore visited before it, so that the gradient of a node's output is complete when the
+ * node's rule runs. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -16,8 +17,8 @@ bool u3d_grad_wanted(const u3d_graph *g, u3d_val v)
     return v >= 0 && v < g->n_needs_grad && g->needs_grad[v];
 }
 
-/* Which values does a parameter have an influence on? Only out[0] carries gradients: the others are indices,
- * statistics and sums that the rules account for. */
+/* Marks the values that depend on a parameter. Gradients flow only through out[0] of a node; the other
+ * outputs are indices, statistics and sums, which the gradient rules take into account themselves. */
 static u3d_status autodiff_mark(u3d_graph *g)
 {
     g->needs_grad = u3d_new((size_t)g->n_values, sizeof *g->needs_grad);
@@ -33,7 +34,7 @@ static u3d_status autodiff_mark(u3d_graph *g)
     return U3D_OK;
 }
 
-/* The value that will hold d(loss)/dv. */
+/* Adds the value that will hold d(loss)/dv. */
 static u3d_val autodiff_make_grad(u3d_graph *g, u3d_val v)
 {
     char name[U3D_NAME_CAP];
@@ -48,8 +49,8 @@ static u3d_val autodiff_make_grad(u3d_graph *g, u3d_val v)
 
 /* Where the outputs of one gradient node go. */
 typedef struct grad_targets {
-    u3d_val into[U3D_MAX_OUT]; /* U3D_NONE: a temporary                                    */
-    u3d_val add[U3D_MAX_OUT];  /* gradient that the temporary is added to, U3D_NONE: none  */
+    u3d_val into[U3D_MAX_OUT]; /* the value to write; U3D_NONE: a new temporary                     */
+    u3d_val add[U3D_MAX_OUT];  /* the gradient to which the temporary is added; U3D_NONE: not added */
     uint32_t accumulate;
 } grad_targets;
 
@@ -60,7 +61,7 @@ static u3d_status grad_choose_targets(u3d_graph *g, u3d_op op, const u3d_val *of
         t->into[i] = t->add[i] = U3D_NONE;
         if (!u3d_grad_wanted(g, of[i])) continue;
         u3d_val grad = g->values[of[i]].grad;
-        bool twice = false; /* also another output of this very node: outputs must not overlap */
+        bool twice = false; /* true if an earlier output of this node goes there; outputs must not overlap */
         for (int j = 0; j < i; j++) twice = twice || of[j] == of[i];
         if (grad == U3D_NONE) {
             t->into[i] = autodiff_make_grad(g, of[i]);
@@ -109,11 +110,11 @@ static u3d_status autodiff_check_loss(const u3d_graph *g, u3d_val loss)
         return u3d_fail(U3D_E_SHAPE, "backward: the loss '%s' is %s, expected f32 []", g->values[loss].name,
                         u3d_type_text(&g->values[loss].type, text, sizeof text));
     }
-    if (g->needs_grad) return u3d_fail(U3D_E_ARG, "backward: the graph has gradients already");
+    if (g->needs_grad) return u3d_fail(U3D_E_ARG, "backward: the graph already has gradients");
     return U3D_OK;
 }
 
-/* d(loss)/d(loss) = 1. */
+/* Appends the node that writes d(loss)/d(loss) = 1. */
 static u3d_status autodiff_seed(u3d_graph *g, u3d_val loss)
 {
     char name[U3D_NAME_CAP];
@@ -130,7 +131,7 @@ static u3d_status autodiff_seed(u3d_graph *g, u3d_val loss)
 
 static u3d_status autodiff_visit(u3d_graph *g, int i)
 {
-    u3d_node n = g->nodes[i]; /* a copy: appending moves the array */
+    u3d_node n = g->nodes[i]; /* a copy, because appending may move the array */
     if (!u3d_grad_wanted(g, n.out[0]) || g->values[n.out[0]].grad == U3D_NONE) return U3D_OK;
     const u3d_op_info *info = u3d_op_info_get(n.op);
     if (!info->grad)
@@ -139,13 +140,14 @@ static u3d_status autodiff_visit(u3d_graph *g, int i)
     return status == U3D_OK || status == g->status ? status : u3d_wrap(status, "backward: node '%s'", n.name);
 }
 
-/* A gradient that nothing writes would be read as garbage by the optimizer. */
+/* Refuses parameters without a gradient: the optimizer would read memory that no node has written. */
 static u3d_status autodiff_check_params(const u3d_graph *g)
 {
     for (u3d_val v = 0; v < g->n_needs_grad; v++) {
         const u3d_value *p = &g->values[v];
         if (p->role != U3D_ROLE_PARAM || p->grad != U3D_NONE) continue;
-        return u3d_fail(U3D_E_ARG, "backward: the loss does not depend on parameter '%s'; leave it out",
+        return u3d_fail(U3D_E_ARG,
+                        "backward: the loss does not depend on parameter '%s'; leave the parameter out",
                         p->name);
     }
     return U3D_OK;

@@ -1,9 +1,9 @@
-/* The layer graph: two growing arrays, values and nodes, and the one function that appends a node.
+/* The layer graph: two growing arrays, values and nodes, and the function that appends a node.
  *
- * Every builder ends in u3d_graph_append_full: inputs must exist, the op's shape rule must accept them, and
- * outputs are new values or existing ones that are written lawfully (once with =, then with +=). The first
- * failure is kept with its message; later calls do nothing. Pointers to values and nodes are good until the
- * next append. */
+ * Every builder ends in u3d_graph_append_full. The inputs must exist, the op's shape rule must accept them,
+ * and each output is a new value or an existing one that this node may write (the first writer uses =, later
+ * ones +=). The first failure is kept with its message; later calls do nothing. Pointers to values and nodes
+ * are valid only until the next append. */
 #include "engine/graph/graph.h"
 
 #include <inttypes.h>
@@ -93,12 +93,12 @@ void u3d_scope_pop(u3d_graph *g)
 
 /* ---- values ---- */
 
-/* Room for one more element: doubles the array. */
+/* Makes room for one more element. An array that is full is doubled. */
 static u3d_status graph_grow(void **array, int32_t n, int32_t *cap, size_t size)
 {
     if (n < *cap) return U3D_OK;
     if (*cap > INT32_MAX / 2)
-        return u3d_fail(U3D_E_NOMEM, "graph: more than %" PRId32 " values or nodes", *cap);
+        return u3d_fail(U3D_E_NOMEM, "graph: no more than %" PRId32 " values or nodes are possible", *cap);
     int32_t wanted = *cap ? 2 * *cap : 64;
     void *grown = u3d_resize(*array, (size_t)n, (size_t)wanted, size);
     if (!grown) return U3D_E_NOMEM;
@@ -112,7 +112,7 @@ static u3d_status graph_check_value(u3d_graph *g, const char *name, const u3d_ty
     int64_t elements;
     uint64_t bytes;
     if (u3d_graph_find(g, name) != U3D_NONE)
-        return u3d_fail(U3D_E_ARG, "graph: there are two values '%s'", name);
+        return u3d_fail(U3D_E_ARG, "graph: there are two values '%s'; names must differ", name);
     if (u3d_type_count(t, &elements, &bytes) != U3D_OK) return u3d_wrap(U3D_E_SHAPE, "value '%s'", name);
     void *values = g->values;
     U3D_TRY(graph_grow(&values, g->n_values, &g->cap_values, sizeof *g->values));
@@ -144,7 +144,7 @@ void u3d_graph_output(u3d_graph *g, u3d_val v, const char *name)
     if (u3d_graph_join(g, name, full) != U3D_OK) return;
     u3d_val other = u3d_graph_find(g, full);
     if (other != U3D_NONE && other != v) {
-        u3d_graph_fail(g, u3d_fail(U3D_E_ARG, "graph: there are two values '%s'", full));
+        u3d_graph_fail(g, u3d_fail(U3D_E_ARG, "graph: there are two values '%s'; names must differ", full));
         return;
     }
     memcpy(g->values[v].name, full, sizeof full);
@@ -160,7 +160,7 @@ static u3d_status graph_check_input(const u3d_graph *g, const u3d_op_info *info,
                     info->name, i, v, g->n_values);
 }
 
-/* May output i of type t go into the existing value v? */
+/* Checks that output i may be written into the existing value v. */
 static u3d_status graph_check_into(const u3d_graph *g, const u3d_op_desc *d, int i, u3d_val v)
 {
     const u3d_op_info *info = u3d_op_info_get(d->op);
@@ -171,16 +171,16 @@ static u3d_status graph_check_into(const u3d_graph *g, const u3d_op_desc *d, int
     }
     const u3d_value *value = &g->values[v];
     if (!u3d_type_equal(&value->type, &d->out[i])) {
-        return u3d_fail(U3D_E_SHAPE, "%s: output %d is %s, '%s' takes %s", info->name, i,
+        return u3d_fail(U3D_E_SHAPE, "%s: output %d is %s, but '%s' is %s", info->name, i,
                         u3d_type_text(&d->out[i], found, sizeof found), value->name,
                         u3d_type_text(&value->type, expected, sizeof expected));
     }
-    bool kept =
-        value->role == U3D_ROLE_STATE; /* has a value before the first node runs, may be written freely */
+    /* A state has a value before the first node runs, so it may be written with = or +=. */
+    bool kept = value->role == U3D_ROLE_STATE;
     if (info->updates >> i & 1U) {
         if (kept || value->role == U3D_ROLE_PARAM) return U3D_OK;
-        return u3d_fail(U3D_E_ARG, "%s: output %d updates '%s', expected a state or a parameter", info->name,
-                        i, value->name);
+        return u3d_fail(U3D_E_ARG, "%s: output %d updates '%s', which is neither state nor parameter",
+                        info->name, i, value->name);
     }
     if (value->role == U3D_ROLE_INPUT || value->role == U3D_ROLE_PARAM) {
         return u3d_fail(U3D_E_ARG, "%s: output %d goes into '%s', which is fed or trained", info->name, i,
@@ -195,14 +195,15 @@ static u3d_status graph_check_into(const u3d_graph *g, const u3d_op_desc *d, int
     return U3D_OK;
 }
 
-/* The description of a node to be: input types known, outputs inferred, existing outputs checked. */
+/* Completes the description of a new node: copies the types of its inputs, infers its outputs, and checks
+ * those that are existing values. */
 static u3d_status graph_describe(const u3d_graph *g, u3d_op_desc *d, const u3d_attr *attr, const u3d_val *in,
                                  const u3d_val *into)
 {
     const u3d_op_info *info = u3d_op_info_get(d->op);
     if (d->n_in < 0 || d->n_in > U3D_MAX_IN || d->n_out < 1 || d->n_out > U3D_MAX_OUT) {
         return u3d_fail(U3D_E_ARG,
-                        "%s: %" PRId32 " inputs and %" PRId32 " outputs, at most %d and %d are possible",
+                        "%s: %" PRId32 " inputs and %" PRId32 " outputs, expected at most %d and 1 to %d",
                         info->name, d->n_in, d->n_out, (int)U3D_MAX_IN, (int)U3D_MAX_OUT);
     }
     for (int i = 0; i < d->n_in; i++) {
@@ -223,7 +224,7 @@ static u3d_status graph_describe(const u3d_graph *g, u3d_op_desc *d, const u3d_a
     return U3D_OK;
 }
 
-/* "name.out", "name.out1", ...: a new value for output i. */
+/* Adds a new value for output i, named "name.out", "name.out1", ... */
 static u3d_val graph_new_output(u3d_graph *g, const char *node_name, int i, u3d_type t)
 {
     char suffix[16] = "out", full[U3D_NAME_CAP];
@@ -302,7 +303,7 @@ int32_t u3d_graph_append(u3d_graph *g, const char *name, u3d_op op, const u3d_at
     return u3d_graph_append_full(g, full, op, attr, in, n_in, n_out, into, accumulate);
 }
 
-/* ---- looking ---- */
+/* ---- reading ---- */
 
 int u3d_graph_n_values(const u3d_graph *g)
 {

@@ -1,7 +1,9 @@
-/* Building blocks on top of u3d_graph_append: inputs, parameters, layers with their parameters, plain ops.
+/* Convenience functions on top of u3d_graph_append: inputs, parameters, layers with their parameters, and ops
+ * without parameters.
  *
- * Everything here is sugar: a layer is its parameters, named below it, and one node. Attributes are copied
- * into a zeroed union. Initial values: He et al., "Delving deep into rectifiers", 2015, arXiv:1502.01852. */
+ * A layer creates its parameters, whose names begin with its own, and appends one node. Attributes are copied
+ * into a zeroed union, so that unused bytes are 0. Source of the initial values: He et al., "Delving deep
+ * into rectifiers", 2015, arXiv:1502.01852. */
 #include "engine/graph/graph.h"
 
 #include <inttypes.h>
@@ -50,7 +52,7 @@ u3d_val u3d_state(u3d_graph *g, const char *name, u3d_type t, u3d_init init)
 
 /* ---- layers ---- */
 
-/* Channels of the feature map x, called by layer `name`; 0 after a failure. */
+/* The number of channels of the feature map x, the input of layer `name`; 0 after a failure. */
 static int64_t build_channels(u3d_graph *g, const char *name, u3d_val x)
 {
     char text[160];
@@ -67,7 +69,7 @@ static int64_t build_channels(u3d_graph *g, const char *name, u3d_val x)
     return 0;
 }
 
-/* name.suffix as a parameter. */
+/* Adds the parameter name.suffix. */
 static u3d_val build_param(u3d_graph *g, const char *name, const char *suffix, u3d_type t, u3d_init init,
                            float gain, int64_t fan_in, bool decay)
 {
@@ -76,6 +78,7 @@ static u3d_val build_param(u3d_graph *g, const char *name, const char *suffix, u
     return u3d_param(g, part, t, init, gain, fan_in, decay);
 }
 
+/* Appends a node and returns its first output. */
 static u3d_val build_node(u3d_graph *g, const char *name, u3d_op op, const u3d_attr *attr, const u3d_val *in,
                           int n_in, int n_out, const u3d_val *into)
 {
@@ -83,7 +86,8 @@ static u3d_val build_node(u3d_graph *g, const char *name, u3d_op op, const u3d_a
     return node == U3D_NONE ? U3D_NONE : g->nodes[node].out[0];
 }
 
-/* `taps`: how many positions of the kernel one output element sums over, for its fan-in. */
+/* `taps` is the number of kernel positions that one output element sums over; fan-in is taps times input
+ * channels. */
 static u3d_val build_conv(u3d_graph *g, const char *name, u3d_op op, u3d_val x, const u3d_layer_conv *l,
                           int64_t taps)
 {
@@ -115,7 +119,7 @@ u3d_val u3d_layer_conv3d(u3d_graph *g, const char *name, u3d_val x, const u3d_la
     return build_conv(g, name, U3D_OP_CONV3D, x, l, taps);
 }
 
-/* Windows do not overlap, so one output element sees one voxel of x. */
+/* The windows do not overlap, so one output element depends on a single voxel of x: taps is 1. */
 u3d_val u3d_layer_upconv3d(u3d_graph *g, const char *name, u3d_val x, const u3d_layer_conv *l)
 {
     return build_conv(g, name, U3D_OP_UPCONV3D, x, l, 1);
@@ -140,7 +144,7 @@ u3d_val u3d_layer_norm(u3d_graph *g, const char *name, u3d_val x, u3d_norm_attr 
     return build_node(g, name, U3D_OP_NORM, &attr, in, 3, a.keep_running ? 3 : 2, into);
 }
 
-/* ---- plain ops ---- */
+/* ---- ops without parameters ---- */
 
 u3d_val u3d_maxpool3d(u3d_graph *g, const char *name, u3d_val x, u3d_conv_attr a)
 {

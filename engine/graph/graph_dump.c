@@ -1,5 +1,6 @@
-/* The graph as Graphviz text: nodes are boxes (backward ones grey), values that no node computes are
- * ellipses, arrows carry shapes. Render with `dot -Tsvg`. */
+/* Writes the graph as Graphviz text. Nodes are boxes, grey in the backward pass. Values that no node
+ * computes, outputs and gradients of parameters are ellipses; all other values are arrows, labelled with
+ * their shapes. Render with `dot -Tsvg`. */
 #include "engine/graph/graph.h"
 
 #include <inttypes.h>
@@ -45,6 +46,7 @@ u3d_status u3d_graph_write_dot(const u3d_graph *g, FILE *f)
     for (u3d_val v = 0; v < u3d_graph_n_values(g); v++) dump_value(g, v, f);
     for (int i = 0; i < u3d_graph_n_nodes(g); i++) dump_node(g, i, f);
     fputs("}\n", f);
-    if (fflush(f) != 0 || ferror(f)) return u3d_fail(U3D_E_OUTPUT, "the graph could not be written");
+    if (fflush(f) != 0 || ferror(f))
+        return u3d_fail(U3D_E_OUTPUT, "write the graph: the output could not be written");
     return U3D_OK;
 }

@@ -1,4 +1,5 @@
-/* Inside of the layer graph: shared by graph.c (storage, append), graph_build.c (layers) and autodiff.c. */
+/* Private to engine/: the inside of the layer graph. graph.c (storage, append), graph_build.c (layers),
+ * autodiff.c and the passes in engine/rewrite share it. */
 #ifndef U3D_ENGINE_GRAPH_IMPL_H
 #define U3D_ENGINE_GRAPH_IMPL_H
 
@@ -11,36 +12,39 @@ struct u3d_graph {
     u3d_node *nodes;
     int32_t n_values, cap_values, n_nodes, cap_nodes;
 
-    char scope[U3D_NAME_CAP];          /* open scopes, joined by dots          */
-    int32_t scope_end[U3D_MAX_SCOPES]; /* length of `scope` before each push   */
+    char scope[U3D_NAME_CAP];          /* names of the open scopes, joined by dots */
+    int32_t scope_end[U3D_MAX_SCOPES]; /* length of `scope` before each push       */
     int32_t n_scopes;
 
-    u3d_status status; /* first failure, with its message      */
+    u3d_status status; /* the first failure, with its message */
     char text[U3D_GRAPH_TEXT_CAP];
 
-    bool *needs_grad; /* [n_needs_grad] values that depend on a parameter; NULL before backward */
+    bool *needs_grad; /* [n_needs_grad] whether a value depends on a parameter; NULL before backward */
     int32_t n_needs_grad;
-    bool in_backward;
+    bool in_backward; /* whether nodes that are appended now belong to the backward pass           */
 };
 
-/* Record this thread's last failure as the graph's, unless it has one; returns the graph's. */
+/* Records `status` and this thread's last message as the graph's failure, unless the graph has one already.
+ * Returns the graph's status. */
 u3d_status u3d_graph_fail(u3d_graph *g, u3d_status status);
 
-/* scope.name into `out`, or the sticky failure "too long". */
+/* Writes scope.name into `out`. If it is too long, this becomes the graph's failure. */
 u3d_status u3d_graph_join(u3d_graph *g, const char *name, char out[U3D_NAME_CAP]);
 
-/* base + "." + suffix into `out`. */
+/* The same for base.suffix; no dot if one of them is empty. */
 u3d_status u3d_graph_suffix(u3d_graph *g, const char *base, const char *suffix, char out[U3D_NAME_CAP]);
 
-/* A value by its full name: legal type and new name required. U3D_NONE after a failure. */
+/* Adds a value with a full name. Its type must be legal and its name new. Returns U3D_NONE after a
+ * failure. */
 u3d_val u3d_graph_add_value(u3d_graph *g, const char *name, u3d_type t, u3d_role role);
 
-/* u3d_graph_append with a full name. */
+/* The same as u3d_graph_append, with a full name. */
 int32_t u3d_graph_append_full(u3d_graph *g, const char *name, u3d_op op, const u3d_attr *attr,
                               const u3d_val *in, int n_in, int n_out, const u3d_val *into,
                               uint32_t accumulate);
 
-/* Puts a copy of `n` before node `at`, unchecked. Producers of values are to be counted anew. */
+/* Inserts a copy of `n` before node `at` without checks. The caller must then set the producers and uses of
+ * all values again (fuse_sweep). */
 u3d_status u3d_graph_insert(u3d_graph *g, int32_t at, const u3d_node *n);
 
 #endif

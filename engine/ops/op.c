@@ -1,4 +1,5 @@
-/* The table of ops, and their text. What an op means to the engine is in ops/op_<family>.c. */
+/* The table of all ops, and the text of a description. The rules of each op are in op_<family>.c of this
+ * folder. */
 #include "engine/ops/op.h"
 
 #include <stdio.h>

@@ -1,7 +1,8 @@
-/* What the engine knows about ops: descriptions, and one u3d_op_info per op (its shape
- * rule, gradient rule, FLOPs and text live in engine/ops/op_<family>.c).
+/* What the engine knows about ops: descriptions, and one u3d_op_info per op. An op's shape rule, gradient
+ * rule, FLOPs and text are in engine/ops/op_<family>.c.
  *
- * The ops, with inputs -> outputs. Feature maps are f32 [N, D, H, W, C].
+ * The ops, with inputs -> outputs; those in parentheses are optional. Feature maps are f32 [N, D, H, W, C].
+ * "y may share x" means that y may be written over x, in the same memory (u3d_op_info.in_place).
  *
  *   conv3d            x, w [KD,KH,KW,CI,CO], (bias [CO])    -> y          zero padding; any stride >= 1
  *   conv3d_dx         dy, w                                 -> dx
@@ -11,55 +12,61 @@
  *   upconv3d_dx       dy, w                                 -> dx
  *   upconv3d_dw       x, dy                                 -> dw, (dbias)
  *   maxpool3d         x                                     -> y, index u8 kernel == stride, pad 0;
- *                     index is the position in the window, x fastest; the first of equals wins
+ *                     index: position of the maximum in its window, x fastest; if several voxels are equal,
+ *                     the first of them
  *   maxpool3d_dx      dy, index                             -> dx
  *   norm              x, gain [C], bias [C]                 -> y, stats [S,2,C], (running [2,C])
- *                     stats: mean and 1/sqrt(var + eps), biased variance; S = N if per_instance else 1;
+ *                     y may share x
+ *                     stats: mean and 1/sqrt(var + eps), biased variance; S = N if per_instance, otherwise 1;
  *                     running (mean, unbiased variance) += momentum * (batch - running)
- *   norm (use_running) x, gain, bias, running [2,C]         -> y
+ *   norm (use_running) x, gain, bias, running [2,C]         -> y          y may share x
  *   norm_back         dy, x, gain, stats                    -> dx, dgain, dbias   dx may share dy
  *   moments           x                                     -> moments [S,2,C]: mean and biased variance
  *   norm_table        moments, gain, bias                   -> table [S,2,C], stats [S,2,C], (running [2,C])
- *                     table: scale = gain * inv and shift = bias - mean * scale, so that norm is scale * x + shift;
- *                     the variance in running is unbiased: attr.norm.voxels values per mean
+ *                     table: scale = gain * inv and shift = bias - mean * scale, inv = 1/sqrt(var + eps), so
+ *                     that norm is scale * x + shift; the variance in running is unbiased, for which
+ *                     attr.norm.voxels is the number of values that each mean was taken over
  *   norm_table (use_running) running [2,C], gain, bias      -> table [1,2,C]
  *   relu              x -> y = x > 0 ? x : slope * x                      y may share x
  *   relu_back         dy, y -> dx                                         dx may share dy
- *   fill              -> scalar with attr.fill.value
+ *   fill              -> scalar with the value attr.fill.value
  *   copy              x -> y
  *   add               a, b -> y                                           y may share a
  *   scale             x -> y = attr.scale.factor * x                      y may share x
  *   subsample         labels u8 [N,D,H,W] -> u8 [N,D/sd,H/sh,W/sw]: the label at the middle of each window
- *                     (position s / 2 on every axis); where that is attr.subsample.ignore_label, the label
- *                     nearest to it in the window that is not, of equals the first, x fastest
- *   crop_concat       up [..CU], skip [..CS] -> [.., CU+CS], skip cropped about its centre (even differences)
+ *                     (position s / 2 on every axis). If it is attr.subsample.ignore_label, the output is the
+ *                     label nearest to it in the window that is not; if several are equally near, the
+ *                     first of them, x fastest
+ *   crop_concat       up [..CU], skip [..CS] -> [.., CU+CS]; skip is cropped about its centre to the
+ *                     size of up, from which it differs by an even number on each axis
  *   crop_concat_back  dy -> dup, dskip (zero outside the crop)
- *   softmax           logits -> probabilities                             may share
+ *   softmax           logits -> probabilities                             probabilities may share logits
  *   softmax_xent      logits, labels u8 [N,D,H,W], class_weight [K] -> loss [], weight_sum []
  *                     loss = sum_v w(v) * -log p(v) / sum_v w(v), 0 if that sum is 0;
  *                     w(v) = class_weight[label], 0 for attr.loss.ignore_label
  *   softmax_xent_back logits, labels, class_weight, weight_sum, dloss [] -> dlogits
  *   dice              logits, labels, class_weight -> loss [], sums [3,K]
- *                     p = softmax(logits), g = one-hot label, over voxels with w(v) > 0, over the whole batch:
+ *                     p = softmax(logits), g = one-hot label, over voxels with w(v) > 0 of the whole batch:
  *                     sums = sum p*g, sum p, sum g;  loss = 1 - mean_k (2*pg + smooth) / (p + g + smooth),
- *                     k from 1 where attr.loss.skip_background, else from 0; 0 if no voxel counts
+ *                     k from 1 if attr.loss.skip_background, otherwise from 0; 0 if no voxel counts
  *   dice_back         logits, labels, class_weight, sums, dloss -> dlogits
  *
- * Fused forms, which engine/rewrite/fuse.c alone makes and a backend may refuse. A lazy map z stands for
- * act(scale[c] * z + shift[c]), act(v) = v > 0 ? v : slope * v, with its table [S,2,C] as a further input; zero padding
- * is zero after that. A joined map is (up, skip) as crop_concat joins them. Further inputs follow the plain ones in
- * the order skip, table of x (or up), table of skip; which are there, attr.conv says:
+ * Fused forms. Only engine/rewrite (fuse.c, fuse_lazy.c) makes them, and a backend may refuse them. A lazy
+ * map is a map z that stands for act(scale[c] * z + shift[c]), with act(v) = v > 0 ? v : slope * v; its table
+ * [S,2,C] of scales and shifts is a further input, and zero padding is applied after act. A joined map is a
+ * pair (up, skip) that stands for crop_concat(up, skip). The further inputs follow those of the plain form in
+ * the order skip, table of x (or of up), table of skip; attr.conv says which of them are present:
  *   conv3d            x, w, (bias), (skip), (tables)        -> y, (moments [S,2,CO] of y)
  *   conv3d_dw         x, dy, (skip), (tables)               -> dw, (dbias)
- *   maxpool3d, upconv3d, upconv3d_dw                           lazy x only
+ *   maxpool3d, upconv3d, upconv3d_dw                           x may be lazy but not joined
  *   norm_back (act)   dy, x, gain, stats, table             -> dx, dgain, dbias   of act(norm(x))
- *   crop_concat_back  with attr.crop.part: one of its two outputs
+ *   crop_concat_back  with attr.crop.part: only one of its two outputs
  *
- * Over flat blocks, updating their outputs in place (info.updates):
- *   sgd_step          grad [n], hyper [8] -> value [n], velocity [n]      hyper: see optim.h
- *   adam_step         grad [n], hyper [8] -> value [n], m [n], v [n]
+ * Ops over flat blocks that update their outputs in place (u3d_op_info.updates), and sum_squares:
+ *   sgd_step          grad [n], hyper [8] -> value [n], velocity [n]      hyper: see engine/run/optim.h
+ *   adam_step         grad [n], hyper [8] -> value [n], m [n], v [n]      hyper: see engine/run/optim.h
  *   lerp              x [n], t [] -> y [n];  y += t * (x - y)
- *   sum_squares       x [n] -> scalar (accumulated in double) */
+ *   sum_squares       x [n] -> scalar (accumulated in double); updates nothing */
 #ifndef U3D_ENGINE_OP_H
 #define U3D_ENGINE_OP_H
 
@@ -71,26 +78,26 @@ typedef enum u3d_op { U3D_OP_LIST(U3D_OP_ENUM) U3D_OP_COUNT } u3d_op;
 
 typedef struct u3d_conv_attr { /* convolution, up-convolution, pooling; z, y, x */
     int32_t kernel[3], stride[3], pad[3];
-    bool strict;       /* arithmetic as exact as direct convolution: no Winograd beyond F(2) */
-    bool joined;       /* fused: x is (up, skip)                                             */
-    bool lazy[2];      /* fused: x (or up), skip is a lazy map                               */
-    bool moments;      /* fused: conv3d's second output                                      */
-    bool per_instance; /* of the moments: S = N, else 1. Tables tell themselves              */
-    float slope;       /* of lazy maps                                                       */
+    bool strict;       /* arithmetic as exact as direct convolution: no Winograd beyond F(2)   */
+    bool joined;       /* fused: x is (up, skip)                                               */
+    bool lazy[2];      /* fused: [0]: x (or up) is a lazy map; [1]: skip is one                */
+    bool moments;      /* fused: conv3d has a second output, the moments of y                  */
+    bool per_instance; /* S of the moments: N if true, otherwise 1. S of a table is its dim[0] */
+    float slope;       /* of act of the lazy maps                                              */
 } u3d_conv_attr;
 
 typedef struct u3d_norm_attr {
-    bool per_instance; /* true: statistics per (n, c); false: per c over the batch */
-    bool use_running;  /* true: inference form, statistics are given               */
-    bool keep_running; /* true: third output, the running statistics, is updated   */
+    bool per_instance; /* true: statistics per (n, c); false: per c over the batch    */
+    bool use_running;  /* true: inference form, the running statistics are an input   */
+    bool keep_running; /* true: the running statistics are a third output and updated */
     float eps, momentum;
-    bool act;       /* norm_back, fused: the gradient of act(norm(x))   */
-    float slope;    /* of act                                           */
-    int64_t voxels; /* norm_table: values behind each mean              */
+    bool act;       /* norm_back, fused: the gradient of act(norm(x))         */
+    float slope;    /* of act                                                 */
+    int64_t voxels; /* norm_table: values that each mean was taken over       */
 } u3d_norm_attr;
 
 typedef struct u3d_relu_attr {
-    float slope; /* 0: ReLU; 0.01: nnU-Net's leaky ReLU; must be >= 0 */
+    float slope; /* >= 0; 0: ReLU; 0.01: leaky ReLU as in nnU-Net */
 } u3d_relu_attr;
 
 typedef struct u3d_fill_attr {
@@ -102,22 +109,22 @@ typedef struct u3d_scale_attr {
 } u3d_scale_attr;
 
 typedef struct u3d_subsample_attr {
-    int32_t stride[3]; /* z, y, x; divides the size */
+    int32_t stride[3]; /* z, y, x; each divides the size */
     int32_t ignore_label;
 } u3d_subsample_attr;
 
 typedef enum u3d_crop_part { U3D_CROP_BOTH, U3D_CROP_UP, U3D_CROP_SKIP } u3d_crop_part;
 
-typedef struct u3d_crop_attr { /* crop_concat_back: the shapes that dy alone does not tell */
+typedef struct u3d_crop_attr { /* crop_concat_back: the sizes that do not follow from dy */
     int32_t up_channels;
     int64_t skip_size[3];
     u3d_crop_part part;
 } u3d_crop_attr;
 
 typedef struct u3d_loss_attr {
-    int32_t ignore_label; /* voxels with this label add nothing */
-    bool skip_background; /* Dice: class 0 is not scored        */
-    float smooth;         /* Dice: nnU-Net uses 1e-5            */
+    int32_t ignore_label; /* voxels with this label do not count  */
+    bool skip_background; /* Dice: class 0 is left out            */
+    float smooth;         /* Dice: >= 0; nnU-Net uses 1e-5        */
 } u3d_loss_attr;
 
 typedef union u3d_attr {
@@ -131,17 +138,17 @@ typedef union u3d_attr {
     u3d_loss_attr loss;
 } u3d_attr;
 
-/* Everything a backend may know about one piece of work. No pointers to data:
- * two nodes with equal descriptions can share a prepared kernel. Zero-initialise
- * before filling, so that equal descriptions are equal bytes. */
+/* Everything that a backend may know about one piece of work. It contains no pointers to data, so that two
+ * nodes with equal descriptions can share a prepared kernel. Zero the struct before filling it, so that equal
+ * descriptions are equal bytes. */
 typedef struct u3d_op_desc {
     u3d_op op;
     u3d_attr attr;
     int32_t n_in, n_out;
     u3d_type in[U3D_MAX_IN];
     u3d_type out[U3D_MAX_OUT];
-    uint32_t accumulate; /* bit i: out[i] += result, else = (and out[i] is never read) */
-    const char *impl;    /* NULL: best; else exact name (tests, U3D_IMPL)              */
+    uint32_t accumulate; /* bit i set: out[i] += result; clear: out[i] = result, without reading out[i] */
+    const char *impl;    /* NULL: the best one; otherwise an exact name (tests, U3D_IMPL)               */
 } u3d_op_desc;
 
 typedef struct u3d_graph u3d_graph;
@@ -151,16 +158,17 @@ typedef struct u3d_op_info {
     const char *name;
     u3d_status (*infer)(u3d_op_desc *d);                 /* in, attr, n_out -> out; checks everything   */
     u3d_status (*grad)(u3d_graph *g, const u3d_node *n); /* appends gradient nodes; NULL: no gradient   */
-    double (*flops)(const u3d_op_desc *d);               /* NULL: memory bound                          */
+    double (*flops)(const u3d_op_desc *d);               /* NULL: the op is memory-bound and counts 0   */
     int (*text)(const u3d_op_desc *d, char *buf, size_t cap); /* attributes, for people; NULL: none     */
-    bool in_place;     /* out[0] may occupy the memory of in[0]                                         */
-    uint32_t updates;  /* bit i: out[i] is read and updated, never replaced                             */
+    bool in_place;        /* out[0] may use the memory of in[0]                                         */
+    uint32_t updates;     /* bit i: out[i] is read and updated, not replaced                            */
     uint32_t accumulates; /* bit i: out[i] supports the accumulate flag                                 */
 } u3d_op_info;
 
 const u3d_op_info *u3d_op_info_get(u3d_op op); /* never NULL */
 
-/* "conv3d f32 [1, ...] * ... k 3x3x3 s 1x1x1 p 0x0x0" for plans and errors; returns buf. */
+/* Writes text such as "conv3d f32 [1, ...] * ... k 3x3x3 s 1x1x1 p 0x0x0" for plans and errors; returns
+ * buf. */
 const char *u3d_op_desc_text(const u3d_op_desc *d, char *buf, size_t cap);
 
 #endif

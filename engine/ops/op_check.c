@@ -1,7 +1,8 @@
-/* Checks that shape rules share. Descriptions come from graphs, tests and (by way of network settings) from
- * users: nothing in them is believed before u3d_op_begin has seen it.
+/* Checks that shape rules share. Descriptions come from graphs, from tests and, through network settings,
+ * from users, so nothing in them can be relied on before it has been checked.
  *
- * Map axes are below 2^31, so that products of a size and a 32-bit kernel or stride fit into 64 bits. */
+ * The axes of maps must be below 2^31, so that the product of a size and a 32-bit kernel or stride fits into
+ * 64 bits. */
 #include "engine/ops/op_rules.h"
 
 #include <inttypes.h>
@@ -25,7 +26,8 @@ static u3d_status op_check_count(const u3d_op_desc *d, const char *what, int32_t
                     min, max);
 }
 
-/* What concerns moments or lazy maps is cleared where there are none. */
+/* Copies the fields of a convolution. per_instance without moments and slope without a lazy map have no
+ * effect, so they stay 0: descriptions that mean the same are then equal bytes. */
 static void op_clean_conv(u3d_conv_attr *out, const u3d_conv_attr *a)
 {
     memcpy(out->kernel, a->kernel, sizeof out->kernel);
@@ -40,7 +42,7 @@ static void op_clean_conv(u3d_conv_attr *out, const u3d_conv_attr *a)
     if (a->lazy[0] || a->lazy[1]) out->slope = a->slope;
 }
 
-/* Field by field: a struct copy would take padding bytes along. */
+/* Copies field by field into zeroed memory, because a struct copy would also copy the padding bytes. */
 static void op_clean_attr(u3d_op_desc *d, u3d_attr_kind kind)
 {
     u3d_attr a = d->attr;
@@ -157,7 +159,7 @@ u3d_status u3d_op_check_window(const u3d_op_desc *d)
         }
         if (a->pad[axis] < 0 || a->pad[axis] >= a->kernel[axis]) {
             return u3d_fail(U3D_E_ARG,
-                            "%s: padding %" PRId32 " along %c must be 0 to %" PRId32 ", less than the kernel",
+                            "%s: padding %" PRId32 " along %c must be 0 to %" PRId32 ", less than the kernel size",
                             op_name(d), a->pad[axis], axis_names[axis], a->kernel[axis] - 1);
         }
     }
@@ -172,7 +174,7 @@ u3d_status u3d_op_check_tiles(const u3d_op_desc *d)
         if (a->kernel[axis] == a->stride[axis] && a->pad[axis] == 0) continue;
         return u3d_fail(U3D_E_UNSUPPORTED,
                         "%s: kernel %" PRId32 ", stride %" PRId32 ", padding %" PRId32
-                        " along %c; only kernel equal to stride with padding 0 is possible",
+                        " along %c; only a kernel equal to stride and padding 0 are supported",
                         op_name(d), a->kernel[axis], a->stride[axis], a->pad[axis], axis_names[axis]);
     }
     return U3D_OK;
@@ -182,7 +184,7 @@ u3d_status u3d_op_check_weight(const u3d_op_desc *d)
 {
     const int32_t *k = d->attr.conv.kernel;
     const u3d_type *w = &d->in[1];
-    U3D_TRY(u3d_op_check_map(d, 1, "the weight")); /* also five axes of f32 */
+    U3D_TRY(u3d_op_check_map(d, 1, "the weight")); /* a weight is also f32 with five axes */
     int64_t want[] = {k[0], k[1], k[2], w->dim[3], w->dim[4]};
     return u3d_op_check_type(d, 1, "the weight", u3d_type_f32(5, want));
 }
@@ -194,14 +196,14 @@ u3d_status u3d_op_check_loss(const u3d_op_desc *d)
     int64_t n_classes = x->dim[4];
     if (n_classes > 256) {
         return u3d_fail(U3D_E_SHAPE,
-                        "%s: logits have %" PRId64 " classes, labels are bytes and tell at most 256 apart",
+                        "%s: logits have %" PRId64 " classes, but labels are bytes, which can hold at most 256",
                         op_name(d), n_classes);
     }
     U3D_TRY(u3d_op_check_type(d, 1, "labels", u3d_type_of(U3D_U8, 4, x->dim)));
     U3D_TRY(u3d_op_check_vector(d, 2, "class_weight", n_classes));
     float smooth = d->attr.loss.smooth;
     if (!isfinite(smooth) || smooth < 0.0F) {
-        return u3d_fail(U3D_E_ARG, "%s: smooth is %g, expected a number of at least 0", op_name(d),
+        return u3d_fail(U3D_E_ARG, "%s: smooth is %g, expected a finite number >= 0", op_name(d),
                         (double)smooth);
     }
     return U3D_OK;
@@ -220,8 +222,9 @@ u3d_status u3d_op_window_out(const u3d_op_desc *d, const int64_t in[3], int64_t 
         }
         if (span % a->stride[axis] != 0) {
             return u3d_fail(U3D_E_SHAPE,
-                            "%s: size %" PRId64 " along %c leaves %" PRId64 " voxels over: kernel %" PRId32
-                            ", stride %" PRId32 ", padding %" PRId32 " must divide it exactly",
+                            "%s: size %" PRId64 " along %c leaves %" PRId64
+                            " voxels over; windows with kernel %" PRId32 ", stride %" PRId32 ", padding %" PRId32
+                            " must end exactly at the border",
                             op_name(d), in[axis], axis_names[axis], span % a->stride[axis], a->kernel[axis],
                             a->stride[axis], a->pad[axis]);
         }
@@ -238,7 +241,8 @@ u3d_status u3d_op_window_in(const u3d_op_desc *d, const int64_t out[3], int64_t 
         if (in[axis] >= 1 && in[axis] <= INT32_MAX) continue;
         return u3d_fail(U3D_E_SHAPE,
                         "%s: size %" PRId64 " along %c with kernel %" PRId32 ", stride %" PRId32
-                        ", padding %" PRId32 " would come from a map of size %" PRId64 ", expected 1 to 2^31",
+                        ", padding %" PRId32 " would come from a map of size %" PRId64
+                        ", expected at least 1 and below 2^31",
                         op_name(d), out[axis], axis_names[axis], a->kernel[axis], a->stride[axis],
                         a->pad[axis], in[axis]);
     }

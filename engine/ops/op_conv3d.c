@@ -1,14 +1,15 @@
 /* Convolution and its two gradients: shapes, FLOPs, gradient rule.
  *
  *   conv3d      x [N,D,H,W,CI], w [KD,KH,KW,CI,CO], (bias [CO]) -> y [N,OD,OH,OW,CO]
- *   conv3d_dx   dy, w -> dx       x's size follows from dy's because strides divide exactly
+ *   conv3d_dx   dy, w -> dx       the size of x follows from that of dy, because strides divide exactly
  *   conv3d_dw   x, dy -> dw, (dbias)
  *
- * In conv3d and conv3d_dw x may be joined and lazy (op_map.c), and conv3d may give moments of y [S,2,CO].
+ * In conv3d and conv3d_dw x may be joined and lazy (op_map.c), and conv3d may also return the moments of y
+ * [S,2,CO].
  *
- * All three directions multiply each element of y with each of its CI*KD*KH*KW taps once; padding counts as
- * taps. Source: Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016,
- * arXiv:1603.07285. */
+ * FLOPs: all three ops do one multiplication and one addition for each element of y and each of its
+ * CI*KD*KH*KW taps, including taps in the padding. Source: Dumoulin & Visin, "A guide to convolution
+ * arithmetic for deep learning", 2016, arXiv:1603.07285. */
 #include <inttypes.h>
 
 #include "engine/ops/op_grad.h"

@@ -1,10 +1,11 @@
-/* The skip connection: crop one map about its centre and put its channels behind another's; and the gradient.
+/* The skip connection: crops one map about its centre and appends its channels to those of another map; and
+ * the gradient of this.
  *
  *   crop_concat        up [N,D,H,W,CU], skip [N,SD,SH,SW,CS] -> y [N,D,H,W,CU+CS]
- *   crop_concat_back   dy -> dup, dskip (zero outside the crop); with attr.crop.part one of them
+ *   crop_concat_back   dy -> dup, dskip (zero outside the crop); with attr.crop.part only one of them
  *
- * Differences SD - D, SH - H, SW - W are even and not negative, so that the centre is a voxel border of both.
- */
+ * The differences SD - D, SH - H and SW - W are even and not negative, so that the same number of voxels is
+ * cut off on both sides. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -33,8 +34,8 @@ static u3d_status crop_concat_back_infer(u3d_op_desc *d)
     }
     if (a->up_channels < 1 || a->up_channels >= dy[4]) {
         return u3d_fail(U3D_E_SHAPE,
-                        "crop_concat_back: dup takes %" PRId32 " of dy's %" PRId64
-                        " channels; both parts need at least 1",
+                        "crop_concat_back: dup gets %" PRId32 " of dy's %" PRId64
+                        " channels, but dup and dskip need at least 1 channel each",
                         a->up_channels, dy[4]);
     }
     U3D_TRY(u3d_op_check_crop(d, dy + 1, a->skip_size));

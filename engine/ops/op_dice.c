@@ -3,7 +3,8 @@
  *   dice        logits [N,D,H,W,K], labels u8 [N,D,H,W], class_weight [K] -> loss [], sums [3,K]
  *   dice_back   logits, labels, class_weight, sums, dloss [] -> dlogits
  *
- * sums holds per class sum p*g, sum p, sum g: all that the gradient needs beside the logits.
+ * sums holds three rows, sum p*g, sum p and sum g, with one number per class. The gradient needs nothing else
+ * from the forward pass besides the inputs.
  * Source: Milletari, Navab & Ahmadi, "V-Net", 2016, arXiv:1606.04797, with nnU-Net's smoothing term. */
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +17,7 @@ static u3d_status dice_check(const u3d_op_desc *d)
     U3D_TRY(u3d_op_check_loss(d));
     if (!d->attr.loss.skip_background || d->in[0].dim[4] >= 2) return U3D_OK;
     return u3d_fail(U3D_E_SHAPE,
-                    "%s: logits have %" PRId64 " class, expected at least 2 where class 0 is not scored",
+                    "%s: logits have %" PRId64 " class, expected at least 2 because class 0 is left out of the loss",
                     u3d_op_info_get(d->op)->name, d->in[0].dim[4]);
 }
 

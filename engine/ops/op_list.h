@@ -1,4 +1,5 @@
-/* Every op, one line each: X(ID, "name"). */
+/* The list of all ops, one line each: X(ID, "name"). The order is that of u3d_op; op.h says what each op
+ * computes. */
 #ifndef U3D_ENGINE_OP_LIST_H
 #define U3D_ENGINE_OP_LIST_H
 

@@ -1,11 +1,11 @@
-/* The map that a convolution or a pooling reads: plain, joined of two parts, lazy.
+/* The map that a convolution or a pooling reads. It may be plain, joined from two parts, or lazy (op.h).
  *
- *   inputs: what the plain form takes, then (skip) where joined, (table) of x or up, (table) of skip where
- * lazy
+ *   inputs: those of the plain form, then skip if the map is joined, then the table of x or up if that is
+ *   lazy, then the table of skip if that is lazy
  *
- * A lazy part z stands for act(scale[c] * z + shift[c]) with table [S, 2, C] of scales and shifts, one set of
- * them for the whole batch (S = 1) or one per sample (S = N). Also here: how two parts fit beside each other,
- * which crop_concat shares. */
+ * A lazy part z stands for act(scale[c] * z + shift[c]). Its table [S, 2, C] has one set of scales and shifts
+ * for the whole batch (S = 1) or one set per sample (S = N). This file also has the check that two parts can
+ * be joined, which crop_concat shares. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -17,7 +17,7 @@ static const char *map_op_name(const u3d_op_desc *d)
     return u3d_op_info_get(d->op)->name;
 }
 
-/* ---- two parts ---- */
+/* ---- joining two parts ---- */
 
 u3d_status u3d_op_check_crop(const u3d_op_desc *d, const int64_t up[3], const int64_t skip[3])
 {
@@ -25,7 +25,7 @@ u3d_status u3d_op_check_crop(const u3d_op_desc *d, const int64_t up[3], const in
         if (skip[axis] >= up[axis] && (skip[axis] - up[axis]) % 2 == 0) continue;
         return u3d_fail(U3D_E_SHAPE,
                         "%s: skip has size %" PRId64 " along %c, up has %" PRId64
-                        "; it must be larger by an even number or equal",
+                        "; skip must be larger than up by an even number, or equal",
                         map_op_name(d), skip[axis], "zyx"[axis], up[axis]);
     }
     return U3D_OK;
@@ -41,13 +41,14 @@ u3d_status u3d_op_check_join(const u3d_op_desc *d, int i_up, int i_skip)
                         up[0], skip[0]);
     }
     if (up[4] + skip[4] > INT32_MAX) {
-        return u3d_fail(U3D_E_SHAPE, "%s: %" PRId64 " + %" PRId64 " channels are not below 2^31",
+        return u3d_fail(U3D_E_SHAPE,
+                        "%s: up and skip have %" PRId64 " + %" PRId64 " channels, expected a sum below 2^31",
                         map_op_name(d), up[4], skip[4]);
     }
     return u3d_op_check_crop(d, up + 1, skip + 1);
 }
 
-/* ---- which form ---- */
+/* ---- the fused form ---- */
 
 int32_t u3d_op_fused_inputs(const u3d_op_desc *d)
 {
@@ -60,21 +61,21 @@ u3d_status u3d_op_check_fused(const u3d_op_desc *d, uint32_t can)
     const u3d_conv_attr *a = &d->attr.conv;
     const char *name = map_op_name(d);
     if (a->joined && !(can & U3D_FUSED_JOINED))
-        return u3d_fail(U3D_E_ARG, "%s: it reads 1 map, not a joined one of 2 parts", name);
+        return u3d_fail(U3D_E_ARG, "%s: this op reads a single map, not a joined one of 2 parts", name);
     if (a->lazy[0] && !(can & U3D_FUSED_LAZY))
         return u3d_fail(U3D_E_ARG, "%s: input 0 cannot be a lazy map in this op", name);
     if (a->lazy[1] && !a->joined)
-        return u3d_fail(U3D_E_ARG, "%s: part 1 is lazy, but the map has 1 part, number 0", name);
+        return u3d_fail(U3D_E_ARG, "%s: part 1 is lazy, but the map has 1 part (part 0)", name);
     if (a->moments && !(can & U3D_FUSED_MOMENTS))
         return u3d_fail(U3D_E_ARG, "%s: only conv3d has moments of its output", name);
     if (!isfinite(a->slope) || a->slope < 0.0F) {
-        return u3d_fail(U3D_E_ARG, "%s: slope of a lazy map is %g, expected a number of at least 0", name,
+        return u3d_fail(U3D_E_ARG, "%s: slope of a lazy map is %g, expected a finite number >= 0", name,
                         (double)a->slope);
     }
     return U3D_OK;
 }
 
-/* ---- the inputs of the form ---- */
+/* ---- inputs of the fused form ---- */
 
 u3d_status u3d_op_check_table(const u3d_op_desc *d, int i, const char *what, const u3d_type *x)
 {

@@ -6,7 +6,7 @@
  * In maxpool3d x may be lazy (op_map.c).
  *
  * The index is the position of the maximum in its window, x fastest, so that the gradient needs neither x nor
- * y; a byte holds it while a window has at most 256 voxels. */
+ * y. It is stored in a byte, so a window may have at most 256 voxels. */
 #include <inttypes.h>
 
 #include "engine/ops/op_grad.h"

@@ -1,4 +1,4 @@
-/* Batch and instance normalisation, their gradient, and their parts for fused graphs.
+/* Batch and instance normalisation, their gradient, and the two ops that replace them in fused graphs.
  *
  *   norm                 x [N,D,H,W,C], gain [C], bias [C] -> y, stats [S,2,C], (running [2,C])
  *   norm (use_running)   x, gain, bias, running [2,C] -> y
@@ -8,8 +8,9 @@
  *   norm_table           moments, gain, bias -> table [S,2,C], stats, (running)
  *   norm_table (use_running)   running, gain, bias -> table [1,2,C]
  *
- * S = N per instance, 1 over the batch. Running statistics describe the batch form; instance statistics are
- * the input's own by definition. The form with given statistics is for inference and has no gradient.
+ * S = N with statistics per instance, S = 1 with statistics over the batch. Running statistics exist only in
+ * the batch form, because instance statistics are by definition those of the input itself. The forms with
+ * use_running are for inference and have no gradient.
  * Sources: Ioffe & Szegedy 2015, arXiv:1502.03167; Ulyanov et al. 2016, arXiv:1607.08022. */
 #include <inttypes.h>
 #include <math.h>
@@ -27,23 +28,23 @@ static u3d_status norm_check_attr(const u3d_op_desc *d)
     }
     if (a->per_instance && (a->use_running || a->keep_running)) {
         return u3d_fail(U3D_E_ARG,
-                        "%s: running statistics belong to the batch form, not to statistics per instance",
+                        "%s: running statistics exist only for batch statistics, not for statistics per instance",
                         name);
     }
     if (a->use_running && a->keep_running) {
-        return u3d_fail(U3D_E_ARG, "%s: running statistics are either used or updated, not both", name);
+        return u3d_fail(U3D_E_ARG, "%s: running statistics can be used or updated, but not both", name);
     }
     if (a->keep_running && !(a->momentum >= 0.0F && a->momentum <= 1.0F)) {
         return u3d_fail(U3D_E_ARG, "%s: momentum is %g, expected 0 to 1", name, (double)a->momentum);
     }
     if (a->act && d->op != U3D_OP_NORM_BACK) {
-        return u3d_fail(U3D_E_ARG, "%s: only norm_back takes an activation (slope %g) along", name,
+        return u3d_fail(U3D_E_ARG, "%s: only norm_back takes an activation, which here has slope %g", name,
                         (double)a->slope);
     }
     return U3D_OK;
 }
 
-/* Equal work is equal bytes: what the form does not look at is cleared. */
+/* Clears the fields that this form of the op ignores, so that descriptions of equal work are equal bytes. */
 static void norm_clean(u3d_norm_attr *a, bool voxels)
 {
     if (!a->act) a->slope = 0.0F;
@@ -69,7 +70,7 @@ static u3d_status norm_infer(u3d_op_desc *d)
     U3D_TRY(u3d_op_check_vector(d, 2, "bias", x->dim[4]));
     if (use) U3D_TRY(u3d_op_check_type(d, 3, "running", running));
     if (keep && u3d_type_elems(x) == x->dim[4]) {
-        return u3d_fail(U3D_E_SHAPE, "norm: x has 1 voxel per channel, running variance needs at least 2");
+        return u3d_fail(U3D_E_SHAPE, "norm: x has 1 voxel per channel, but a running variance needs at least 2");
     }
     d->out[0] = *x;
     if (!use) d->out[1] = norm_stats_type(d, x);
@@ -85,7 +86,7 @@ static u3d_status norm_back_infer(u3d_op_desc *d)
     U3D_TRY(norm_check_attr(d));
     norm_clean(&d->attr.norm, false);
     if (!isfinite(a->slope) || a->slope < 0.0F) {
-        return u3d_fail(U3D_E_ARG, "norm_back: slope is %g, expected a number of at least 0",
+        return u3d_fail(U3D_E_ARG, "norm_back: slope is %g, expected a finite number >= 0",
                         (double)a->slope);
     }
     U3D_TRY(u3d_op_check_map(d, 0, "dy"));
@@ -102,7 +103,7 @@ static u3d_status norm_back_infer(u3d_op_desc *d)
 static u3d_status moments_infer(u3d_op_desc *d)
 {
     U3D_TRY(u3d_op_begin(d, (u3d_op_form){U3D_ATTR_NORM, 1, 1, 1, 1}));
-    u3d_norm_attr *a = &d->attr.norm; /* of which only per_instance matters */
+    u3d_norm_attr *a = &d->attr.norm; /* only per_instance matters here */
     a->use_running = a->keep_running = a->act = false;
     a->eps = a->momentum = 0.0F;
     norm_clean(a, false);
@@ -119,7 +120,7 @@ static u3d_status norm_table_check_voxels(const u3d_norm_attr *a)
                     a->voxels, least, a->keep_running ? " for a running variance" : "");
 }
 
-/* The statistics are moments [S, 2, C] or running [2, C]. */
+/* Checks input 0: running [2, C] with use_running, otherwise moments [S, 2, C]. */
 static u3d_status norm_table_check_statistics(const u3d_op_desc *d, int64_t channels)
 {
     const u3d_norm_attr *a = &d->attr.norm;
@@ -154,7 +155,7 @@ static u3d_status norm_grad(u3d_graph *g, const u3d_node *n)
 {
     if (n->attr.norm.use_running) {
         return u3d_fail(U3D_E_UNSUPPORTED,
-                        "norm with given statistics has no gradient; train with the batch's own");
+                        "norm with running statistics has no gradient; train with the statistics of its input");
     }
     u3d_val dy = u3d_graph_value(g, n->out[0])->grad;
     u3d_val in[] = {dy, n->in[0], n->in[1], n->out[1]};

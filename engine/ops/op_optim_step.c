@@ -1,17 +1,18 @@
-/* Ops over flat blocks: optimizer steps, the running average, the squared norm. None has a gradient.
+/* Ops over flat blocks: optimizer steps, the running average, the squared norm. None of them has a gradient.
  *
  *   sgd_step      grad [n], hyper [8] -> value [n], velocity [n]
  *   adam_step     grad [n], hyper [8] -> value [n], m [n], v [n]
  *   lerp          x [n], t [] -> y [n]
  *   sum_squares   x [n] -> scalar
  *
- * The first three update their outputs. Numbers that change from step to step come in `hyper` and `t`, not in
- * attributes: a prepared kernel never changes. */
+ * The first three update their outputs. Numbers that change from step to step are inputs, `hyper` and `t`,
+ * and not attributes, because a prepared kernel never changes. engine/run/optim.h lists the numbers in
+ * `hyper`. */
 #include "engine/ops/op_rules.h"
 
 enum { STEP_HYPER = 8 };
 
-/* grad, hyper -> n_out blocks of grad's size. */
+/* Shape rule of both steps: grad, hyper -> n_out blocks of the size of grad. */
 static u3d_status step_infer(u3d_op_desc *d, int32_t n_out)
 {
     U3D_TRY(u3d_op_begin(d, (u3d_op_form){U3D_ATTR_NONE, 2, 2, n_out, n_out}));

@@ -1,6 +1,7 @@
-/* Ops that treat every element alike: relu, fill, copy, add, scale.
+/* Ops that compute each element independently of the others: relu, fill, copy, add, scale.
  *
- * relu's gradient reads y, not x, so that x may be overwritten: for slope >= 0, y > 0 exactly where x > 0. */
+ * The gradient of relu reads y instead of x, so that y may be written over x. This works because, with slope
+ * >= 0, y > 0 if and only if x > 0. */
 #include <math.h>
 #include <stdio.h>
 
@@ -11,7 +12,7 @@ static u3d_status relu_check_attr(const u3d_op_desc *d)
 {
     float slope = d->attr.relu.slope;
     if (isfinite(slope) && slope >= 0.0F) return U3D_OK;
-    return u3d_fail(U3D_E_ARG, "%s: slope is %g, expected a number of at least 0",
+    return u3d_fail(U3D_E_ARG, "%s: slope is %g, expected a finite number >= 0",
                     u3d_op_info_get(d->op)->name, (double)slope);
 }
 

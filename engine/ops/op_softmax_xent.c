@@ -1,11 +1,11 @@
-/* Softmax over channels; softmax with weighted cross entropy, and its gradient.
+/* Softmax over channels; softmax with weighted cross-entropy as one op, and the gradient of that op.
  *
  *   softmax             logits [N,D,H,W,K] -> probabilities
  *   softmax_xent        logits, labels u8 [N,D,H,W], class_weight [K] -> loss [], weight_sum []
  *   softmax_xent_back   logits, labels, class_weight, weight_sum, dloss [] -> dlogits
  *
- * The gradient of the two together, w(v) / weight_sum * (p - onehot), needs neither a logarithm nor a stored
- * probability. softmax alone serves inference and has no gradient rule. */
+ * The gradient of softmax and cross-entropy together, dloss * w(v) / weight_sum * (p - onehot), needs neither
+ * a logarithm nor stored probabilities. The op softmax is only for inference and has no gradient rule. */
 #include <inttypes.h>
 #include <stdio.h>
 

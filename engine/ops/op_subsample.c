@@ -1,11 +1,12 @@
-/* Labels at a lower resolution, for losses at the coarser levels of a network.
+/* Labels at a lower resolution, for losses at the coarser levels of a network (deep supervision).
  *
  *   subsample   labels u8 [N,D,H,W] -> u8 [N,D/sd,H/sh,W/sw]
  *
- * Position s / 2 of a window is what nnU-Net takes (batchgeneratorsv2, DownsampleSegForDSTransform: PyTorch's
- * "nearest-exact", source index floor((o + 1/2) s)). It is left only where it is not labelled: a single
- * annotated slice would else be lost to the lower resolutions whenever it does not lie in the middle. Labels
- * are not differentiable. */
+ * The label of a window is the one at position s / 2, as in nnU-Net (batchgeneratorsv2,
+ * DownsampleSegForDSTransform: PyTorch's "nearest-exact", source index floor((o + 1/2) s)). If that voxel is
+ * not labelled, the nearest labelled voxel of the window is used instead; otherwise a single annotated slice
+ * would be lost at the lower resolutions whenever it does not lie in the middle of a window. Labels are not
+ * differentiable, so the op has no gradient. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -22,8 +23,8 @@ static u3d_status subsample_infer(u3d_op_desc *d)
         int64_t size = x->dim[1 + axis];
         if (stride[axis] < 1 || size > INT32_MAX || size % stride[axis] != 0)
             return u3d_fail(U3D_E_SHAPE,
-                            "subsample: size %" PRId64 " along %c and stride %" PRId32
-                            ", expected a size below 2^31 that the stride divides",
+                            "subsample: size %" PRId64 " along %c with stride %" PRId32
+                            ", expected a size below 2^31 that is a multiple of the stride",
                             size, "zyx"[axis], stride[axis]);
         dim[1 + axis] = size / stride[axis];
     }

@@ -6,8 +6,8 @@
  *
  * In upconv3d and upconv3d_dw x may be lazy (op_map.c).
  *
- * Kernel == stride and padding 0: every element of y comes from exactly one voxel of x, so each direction
- * costs elements(x) * CO * KD*KH*KW multiplications and additions. */
+ * The kernel equals the stride and padding is 0, so every voxel of y comes from exactly one voxel of x.
+ * FLOPs: each of the three ops does elements(x) * CO * KD*KH*KW multiplications and as many additions. */
 #include <inttypes.h>
 
 #include "engine/ops/op_grad.h"

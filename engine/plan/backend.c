@@ -1,9 +1,10 @@
-/* The checked wrappers around a backend's method table: the only callers of `vt`.
+/* The checked functions around a backend's table of methods.
  *
- * Backends hold no argument checks, no logging and no environment switches; all of that is here, once.
- * u3d_kernel is opaque to everyone but the backend that made it, so the kernels that leave this file are
- * `checked` records around the backend's own: run() then knows the description, checks every span
- * (present, aligned, not overlapping what it must not) and names the op in device errors. */
+ * Argument checks, logging and the environment variables that apply to all backends are here, so that
+ * backends need not repeat them. Only the backend that made a u3d_kernel knows its inside, so this file can
+ * hand out its own record, `checked`, around the kernel of the backend. u3d_backend_run then knows the op
+ * description, checks every span (it must have a buffer, be aligned, and overlap another only if the op
+ * allows it), and names the op when the device reports an error. */
 #include "engine/plan/backend.h"
 
 #include <string.h>
@@ -14,16 +15,16 @@
 
 enum { TEXT_CAP = 256 };
 
-/* What callers hold as u3d_kernel. */
+/* What callers receive as a u3d_kernel. */
 typedef struct checked {
     u3d_kernel *inner;
     u3d_op_desc desc;
     uint64_t work_bytes;
     uint32_t align;
-    bool sync; /* U3D_SYNC: finish after each run, so that a failure names its op */
+    bool sync; /* U3D_SYNC: wait after each run, so that an error names the op that failed */
 } checked;
 
-/* The bytes that one span may touch. */
+/* The bytes that an op may read or write at one span. */
 typedef struct extent {
     u3d_span span;
     uint64_t bytes;
@@ -45,8 +46,8 @@ static u3d_status backend_check_span(u3d_span s, uint32_t align, const char *wha
 {
     if (!s.buf) return u3d_fail(U3D_E_ARG, "%s %d: the span has no buffer", what, index);
     if (s.off % align != 0)
-        return u3d_fail(U3D_E_ARG, "%s %d: offset %llu is no multiple of the device's %u bytes", what, index,
-                        (unsigned long long)s.off, align);
+        return u3d_fail(U3D_E_ARG, "%s %d: offset %llu is not a multiple of the device's %u bytes", what,
+                        index, (unsigned long long)s.off, align);
     return U3D_OK;
 }
 
@@ -70,7 +71,8 @@ static u3d_op backend_op_named(const char *name, size_t len)
     return (u3d_op)op;
 }
 
-/* The backend's own string for an implementation of `op`: it outlives every description that points to it. */
+/* Finds the implementation of `op` with this name. *out is the backend's own string, which outlives every
+ * description that points to it. */
 static u3d_status backend_impl_named(const u3d_backend *b, u3d_op op, const char *name, size_t len,
                                      const char **out)
 {
@@ -92,8 +94,8 @@ static u3d_status backend_impl_named(const u3d_backend *b, u3d_op op, const char
                     b->vt->name, (int)len, name, u3d_op_info_get(op)->name, known);
 }
 
-/* The implementation that U3D_IMPL ("conv3d=direct,conv3d_dw=plain") names for `op`; NULL where it names
- * none. */
+/* The implementation that U3D_IMPL (for example "conv3d=direct,conv3d_dw=plain") names for `op`; NULL if it
+ * names none. */
 static u3d_status backend_impl_wanted(const u3d_backend *b, u3d_op op, const char **out)
 {
     *out = NULL;
@@ -103,8 +105,9 @@ static u3d_status backend_impl_wanted(const u3d_backend *b, u3d_op op, const cha
         const char *equals = memchr(item, '=', len);
         u3d_op named = equals ? backend_op_named(item, (size_t)(equals - item)) : U3D_OP_COUNT;
         if (named == U3D_OP_COUNT)
-            return u3d_fail(U3D_E_ARG, "U3D_IMPL: '%.*s' is not op=implementation with a known op", (int)len,
-                            item);
+            return u3d_fail(U3D_E_ARG,
+                            "U3D_IMPL: '%.*s' is not op=implementation, or there is no op of that name",
+                            (int)len, item);
         if (named == op)
             U3D_TRY(backend_impl_named(b, op, equals + 1, len - (size_t)(equals + 1 - item), out));
         item += len;
@@ -113,8 +116,9 @@ static u3d_status backend_impl_wanted(const u3d_backend *b, u3d_op op, const cha
     return U3D_OK;
 }
 
-/* The description with U3D_IMPL applied. Where the wanted implementation refuses this one description (a
- * Winograd kernel asked to do a 1x1x1 convolution) the best of the others serves it, and the log says so. */
+/* Copies the description and applies U3D_IMPL. If the implementation that U3D_IMPL names refuses this
+ * description (for example a Winograd kernel for a 1x1x1 convolution), the best other one is used, and the
+ * log says so. */
 static u3d_status backend_force(const u3d_backend *b, const u3d_op_desc *d, u3d_op_desc *forced)
 {
     *forced = *d;
@@ -142,7 +146,7 @@ void u3d_backend_caps(const u3d_backend *b, u3d_caps *out)
 u3d_status u3d_backend_alloc(u3d_backend *b, uint64_t bytes, u3d_buffer **out)
 {
     *out = NULL;
-    if (bytes == 0) return u3d_fail(U3D_E_ARG, "allocate on backend %s: 0 bytes asked for", b->vt->name);
+    if (bytes == 0) return u3d_fail(U3D_E_ARG, "allocate on backend %s: 0 bytes requested", b->vt->name);
     U3D_TRY(b->vt->alloc(b, bytes, out));
     if (backend_traced())
         u3d_log(U3D_LOG_TRACE, "backend", "alloc %llu bytes -> %p", (unsigned long long)bytes, (void *)*out);
@@ -190,7 +194,8 @@ u3d_status u3d_backend_zero(u3d_backend *b, u3d_span dst, uint64_t bytes)
 
 static void backend_check_post(int slot, uint32_t bytes)
 {
-    U3D_ASSERT(slot >= 0 && slot < U3D_POST_SLOTS && bytes <= U3D_POST_BYTES, "slot %d, %u bytes", slot, bytes);
+    U3D_ASSERT(slot >= 0 && slot < U3D_POST_SLOTS && bytes <= U3D_POST_BYTES, "slot %d, %u bytes", slot,
+               bytes);
 }
 
 u3d_status u3d_backend_post(u3d_backend *b, u3d_span src, uint32_t bytes, int slot)
@@ -261,8 +266,9 @@ static bool backend_overlap(extent a, extent b)
     return a.span.buf == b.span.buf && a.span.off < b.span.off + b.bytes && b.span.off < a.span.off + a.bytes;
 }
 
-/* Nothing that is written may overlap anything else, except out[0] exactly on in[0] where the op allows it.
- * e: inputs, then from `n_in` on what is written. */
+/* Checks that nothing that is written overlaps anything else. The exception is out[0] at exactly the place of
+ * in[0], if the op allows this. `e` holds the n_in inputs, then the outputs and the workspace, which are
+ * written. */
 static u3d_status backend_check_overlap(const checked *k, const extent *e, int n_in, int n)
 {
     bool in_place = u3d_op_info_get(k->desc.op)->in_place;
@@ -271,7 +277,7 @@ static u3d_status backend_check_overlap(const checked *k, const extent *e, int n
             bool allowed = in_place && w == n_in && other == 0 && e[w].span.off == e[0].span.off;
             if (!allowed && backend_overlap(e[w], e[other]))
                 return u3d_fail(U3D_E_ARG,
-                                "%s: operand %d (inputs, outputs, workspace in order) overlaps operand %d",
+                                "%s: operand %d overlaps operand %d (counting inputs, outputs, workspace)",
                                 u3d_op_info_get(k->desc.op)->name, w, other);
         }
     return U3D_OK;
@@ -326,6 +332,8 @@ u3d_status u3d_backend_peak(u3d_backend *b, double *gflops, double *gbytes_s)
 u3d_status u3d_backend_tune(u3d_backend *b, double seconds, u3d_tune_say *say, void *user)
 {
     if (!b->vt->tune)
-        return u3d_fail(U3D_E_UNSUPPORTED, "tune: backend %s has nothing to tune, its kernels know their machine", b->vt->name);
+        return u3d_fail(U3D_E_UNSUPPORTED,
+                        "tune: backend %s has nothing to tune; its kernels adapt to the machine",
+                        b->vt->name);
     return b->vt->tune(b, seconds, say, user);
 }

@@ -1,13 +1,15 @@
-/* Offsets for values, so that values alive at the same time never share a byte: greedy by size, then better.
+/* Chooses offsets so that values that are alive at the same time never share a byte: first greedily by size,
+ * then by trying other orders.
  *
- * The largest value goes first. Each looks only at what is already placed and overlaps it in time; in a chunk
- * these leave gaps, and it takes the smallest gap that is large enough. Where there is none it extends the
- * chunk that grows least, or opens a new one where no chunk may grow so far. `placed` lists what has a place,
- * by chunk and then offset, so that one walk over it sees all gaps. Source: Pisarchyk & Lee 2020,
- * arXiv:2001.03288, section 5.2; chunks are ours.
+ * The largest value is placed first. For each value, only the values that are already placed and alive at the
+ * same time matter; they leave gaps in the chunks, and the value goes into the smallest gap that is large
+ * enough. If there is none, the chunk that has to grow least grows; if no chunk may grow that far, a new one
+ * is begun. `placed` lists the placed values by chunk and then by offset, so that all gaps are found in one
+ * pass over it. Source: Pisarchyk & Lee 2020, arXiv:2001.03288, section 5.2; the chunks are an addition of
+ * u3d.
  *
- * Where that leaves gaps at the peak, the value that ends highest gets an earlier turn in another round, and
- * so on; the best round counts. */
+ * If the result needs more than the lower bound, further rounds follow. In each, the value with the highest
+ * end is placed earlier than in the round before. The best round is kept. */
 #include "engine/plan/place.h"
 
 #include <stdbool.h>
@@ -18,14 +20,14 @@
 
 enum { PLACE_ROUNDS = 128 };
 
-typedef struct place_key { /* sort record: largest first, then in order of birth */
+typedef struct place_key { /* sort record: the largest first, then the one that is needed first */
     uint64_t bytes;
     int32_t first, life;
 } place_key;
 
 typedef struct place_spot {
-    int32_t chunk;     /* -1: none found            */
-    uint64_t off, gap; /* gap: what best is judged by */
+    int32_t chunk;     /* -1: no spot found                                                */
+    uint64_t off, gap; /* gap: size of the gap, or growth of the chunk; the smallest wins  */
 } place_spot;
 
 typedef struct place_state {
@@ -60,13 +62,13 @@ static void place_offer(place_spot *best, int32_t chunk, uint64_t off, uint64_t 
     if (best->chunk < 0 || gap < best->gap) *best = (place_spot){chunk, off, gap};
 }
 
-/* Best gap for `life` (of `need` bytes) in one chunk, whose lives are placed[from .. to). Gaps inside the
- * chunk go to `gap`; the place behind everything, where the chunk would have to grow, to `grow`, judged by
- * the growth. */
+/* Looks for a spot for `life` (of `need` bytes) in one chunk, whose lives are placed[from] to placed[to - 1].
+ * Gaps within the chunk are offered to `gap`. If the chunk would have to grow, the spot after all lives of
+ * the same time is offered to `grow`, with the growth as its gap. */
 static void place_scan_chunk(const place_state *s, const u3d_life *life, uint64_t need, int32_t chunk,
                              int from, int to, place_spot *gap, place_spot *grow)
 {
-    uint64_t end = 0; /* first byte behind everything seen so far that lives at the same time */
+    uint64_t end = 0; /* end of the lives seen so far that are alive at the same time */
     for (int k = from; k < to; k++) {
         const u3d_life *other = &s->lives[s->placed[k]];
         if (!place_same_time(life, other)) continue;
@@ -94,7 +96,7 @@ static place_spot place_find(const place_state *s, const u3d_life *life, uint64_
     return gap.chunk >= 0 ? gap : grow;
 }
 
-/* Keep `placed` in order of (chunk, off). */
+/* Inserts a life into `placed`, which is kept in order of (chunk, off). */
 static void place_insert(place_state *s, int32_t index)
 {
     const u3d_life *life = &s->lives[index];
@@ -120,7 +122,7 @@ static u3d_status place_one(place_state *s, int32_t index, int cap)
     if (spot.chunk < 0) {
         if (s->n_chunks == cap)
             return u3d_fail(U3D_E_NOMEM,
-                            "value %d of %llu bytes finds no place in %d chunks of at most %llu bytes", index,
+                            "value %d of %llu bytes does not fit into %d chunks of at most %llu bytes", index,
                             (unsigned long long)life->bytes, cap, (unsigned long long)s->chunk_cap);
         spot = (place_spot){.chunk = s->n_chunks};
         s->chunk_bytes[s->n_chunks++] = 0;
@@ -134,8 +136,8 @@ static u3d_status place_one(place_state *s, int32_t index, int cap)
 
 /* ---- rounds ---- */
 
-typedef struct place_best { /* the best round so far */
-    u3d_life *lives;        /* with their places         */
+typedef struct place_best { /* the best round so far   */
+    u3d_life *lives;        /* copies with their places */
     uint64_t total;
     int n_chunks;
 } place_best;
@@ -154,7 +156,8 @@ static u3d_status place_round(place_state *s, const place_key *keys, int n, int 
     return U3D_OK;
 }
 
-/* What ends highest in the last chunk goes earlier: first in the first round, and then anywhere before. */
+/* Moves the life that ends highest in the last chunk to an earlier turn: the first turn in round 1, then the
+ * second, and so on, starting again when its old turn is reached. */
 static void place_reorder(const place_state *s, place_key *keys, int n, int round)
 {
     int top = 0;
@@ -190,7 +193,8 @@ static void place_restore(place_state *s, const place_best *best, int n)
     }
 }
 
-/* Rounds that could not be placed at all end the search, as one without gaps does. */
+/* Runs the rounds. The search ends early if a round reaches the lower bound, or if the lives of a later round
+ * cannot be placed. */
 static u3d_status place_rounds(place_state *s, place_key *keys, int n, int cap, place_best *best)
 {
     uint64_t bound = u3d_place_bound(s->lives, n);
@@ -233,7 +237,7 @@ done:
 
 uint64_t u3d_place_bound(const u3d_life *lives, int n)
 {
-    uint64_t bound = 0; /* the maximum is reached where some value is born */
+    uint64_t bound = 0; /* the sum can only be largest at a node at which some life begins */
     for (int i = 0; i < n; i++) {
         uint64_t alive = 0;
         for (int k = 0; k < n; k++)

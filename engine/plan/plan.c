@@ -1,13 +1,14 @@
-/* From a graph and a backend to a place for every value and an implementation for every node.
+/* Makes a plan: from a graph and a backend to an implementation for every node and a place for every value.
  *
- *   1. ask the backend about every node                     plan_query
- *   2. when is each value first written and last touched    plan_times
- *   3. one life per value; an output that may share its     plan_make_lives
- *      input's memory joins that input's life
- *   4. workspaces are lives of one node; place everything   plan_fit
+ *   1. Ask the backend about every node.                                        plan_query_node
+ *   2. Find when each value is first written and last used.                     plan_times
+ *   3. Give each value a life. An output that may be written over its input     plan_make_lives
+ *      joins the life of that input.
+ *   4. Give each workspace a life of one node, and place all lives.             plan_fit
  *
- * Step 4 first gives each node the workspace that suits it best. Where that exceeds the memory limit it gives
- * the nodes at the peak less, and at last everybody the minimum, before it refuses. */
+ * Step 4 first gives each node the workspace with which it is fastest. If that exceeds the memory limit, it
+ * gives less to the nodes where too many bytes are alive, and in the last attempt the minimum to all nodes,
+ * before it refuses. */
 #include "engine/plan/plan.h"
 
 #include <string.h>
@@ -17,7 +18,7 @@
 #include "engine/base/mem.h"
 #include "engine/plan/plan_impl.h"
 
-/* 2^31 - 1 floats: GEMM libraries pass offsets to their kernels as 32-bit integers. */
+/* 2^31 - 1 floats, because GEMM libraries pass offsets to their kernels as 32-bit integers. */
 #define PLAN_CHUNK_CAP (((uint64_t)1 << 31) * 4 - 4)
 
 enum { GUARD_BYTES = 64, TEXT_CAP = 512, N_ATTEMPTS = 8 };
@@ -33,7 +34,7 @@ static uint64_t plan_round_up(uint64_t bytes, uint64_t align)
     return (bytes + align - 1) / align * align;
 }
 
-/* Bytes that a life occupies: rounded up for the device, and with the red zone behind it. */
+/* Bytes that a life occupies: rounded up to the device's alignment, and the red zone after it. */
 static uint64_t plan_footprint(const u3d_plan *p, uint64_t bytes)
 {
     return plan_round_up(bytes, p->align) + p->guard_bytes;
@@ -44,7 +45,7 @@ static bool plan_in_arena(u3d_role role)
     return role == U3D_ROLE_INPUT || role == U3D_ROLE_TEMP || role == U3D_ROLE_OUTPUT;
 }
 
-/* ---- 1. the backend's answers ---- */
+/* ---- 1. the answers of the backend ---- */
 
 static u3d_status plan_query_node(u3d_plan *p, int node)
 {
@@ -111,8 +112,8 @@ static void plan_add_value(u3d_plan *p, u3d_val v)
     value->life = plan_add_life(p, owner, value->first, value->last);
 }
 
-/* May out[0] of this node take over the memory of in[0]? Only where in[0] is a temporary that nobody needs
- * any more and out[0] begins here. */
+/* Whether out[0] of this node may be written over in[0]: the op must allow it, in[0] must be a temporary that
+ * no later node uses, and out[0] must be first written here. */
 static bool plan_in_place(const u3d_plan *p, int32_t node)
 {
     const u3d_node *n = u3d_graph_node(p->graph, node);
@@ -126,6 +127,7 @@ static bool plan_in_place(const u3d_plan *p, int32_t node)
            u3d_type_bytes(&in->type) == u3d_type_bytes(&out->type);
 }
 
+/* Lets out[0] join the life of in[0]. */
 static void plan_join(u3d_plan *p, const u3d_node *n)
 {
     plan_value *in = &p->values[n->in[0]], *out = &p->values[n->out[0]];
@@ -151,7 +153,8 @@ static void plan_make_lives(u3d_plan *p)
 
 /* ---- 4. workspaces and places ---- */
 
-/* Bytes of workspace that fit at `node` beside the values alive there, all together below `target`. */
+/* Bytes of workspace that `node` can have if the bytes alive there, workspace included, are to stay below
+ * `target`. */
 static uint64_t plan_room(const u3d_plan *p, int32_t node, uint64_t target)
 {
     uint64_t alive = p->guard_bytes;
@@ -174,7 +177,7 @@ static void plan_make_workspaces(u3d_plan *p, uint64_t target)
     }
 }
 
-/* The first life that no chunk can hold; -1 if all fit. */
+/* The first life that is too large for any chunk; -1 if there is none. */
 static int32_t plan_too_large(const u3d_plan *p)
 {
     for (int32_t i = 0; i < p->n_lives; i++)
@@ -182,9 +185,9 @@ static int32_t plan_too_large(const u3d_plan *p)
     return -1;
 }
 
-/* What the bytes alive at any node should stay below: anything at first, then the limit, then less and less
- * of it to leave room for gaps, at last 0, which leaves the minimum to every workspace; that alone where the
- * caller wants it. */
+/* The limit that the bytes alive at each node should stay below in an attempt: none in the first; then the
+ * memory limit, and less and less of it in later attempts to leave room for gaps; in the last attempt 0, with
+ * which every workspace gets its minimum. With least_work it is 0 in all attempts. */
 static uint64_t plan_target(const u3d_plan *p, int attempt)
 {
     if (p->opts.least_work) return 0;
@@ -209,7 +212,7 @@ static u3d_status plan_fit(u3d_plan *p)
     char text[TEXT_CAP];
     return u3d_fail(
         U3D_E_NOMEM,
-        "plan: %s takes %.3g GB but the device's largest buffer is %.3g GB; use a smaller patch or batch",
+        "plan: %s needs %.3g GB but the device's largest buffer is %.3g GB; use a smaller patch or batch",
         plan_owner_text(p, large, text, sizeof text), (double)p->lives[large].bytes * 1e-9,
         (double)p->chunk_cap * 1e-9);
 }

@@ -1,5 +1,5 @@
-/* Plans for people: the table of all nodes, the peak and who owns it, and the message when memory does not
- * suffice. */
+/* Plans in text for people: the table of all nodes, the peak with its largest values, and the message if the
+ * memory does not suffice. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -77,7 +77,7 @@ u3d_status plan_fail_memory(const u3d_plan *p, uint64_t needed)
     }
     return u3d_fail(
         U3D_E_NOMEM,
-        "plan: temporaries need %.3g GB but may use %.3g GB; largest in GB at the peak, node '%s': %s; "
+        "plan: temporaries need %.3g GB but may use %.3g GB; the largest at the peak, node '%s', in GB: %s; "
         "use a smaller patch or batch, or allow more memory",
         (double)needed * 1e-9, (double)p->limit * 1e-9, u3d_graph_node(p->graph, node)->name, list);
 }
@@ -110,7 +110,8 @@ static int plan_wider(int width, const char *text)
     return len > width ? len : width;
 }
 
-/* "1234" or, with several chunks, "2:1234"; "params" for what lives there. */
+/* Writes an offset such as "1234" or, if the plan has several chunks, "2:1234"; "params" if the value is
+ * stored in u3d_params. Returns buf. */
 static const char *plan_place_text(const u3d_plan *p, int node, uint64_t off, char *buf, size_t cap)
 {
     const u3d_node *n = u3d_graph_node(p->graph, node);
@@ -158,7 +159,7 @@ u3d_status u3d_plan_report(const u3d_plan *p, FILE *f)
     fprintf(f, "\n%d nodes, %.3f GFLOP; peak %.3f GB in %d chunk%s\n", p->n_nodes, flops * 1e-9,
             (double)peak * 1e-9, p->n_chunks, p->n_chunks == 1 ? "" : "s");
     if (p->n_nodes > 0)
-        fprintf(f, "most is alive at node %d '%s', %.3f GB; the largest of it:\n", node,
+        fprintf(f, "most memory is in use at node %d '%s', %.3f GB; its largest parts:\n", node,
                 u3d_graph_node(p->graph, node)->name, (double)alive * 1e-9);
     int n = plan_largest(p, node, largest, N_OWNERS);
     for (int i = 0; i < n; i++)

@@ -1,8 +1,9 @@
 /* Fusion: drafts, skip gradients and joins. Lazy maps are in fuse_lazy.c.
  *
- * Each step looks for a group of nodes, drafts what they would become and asks the backend about every draft.
- * Only if it takes them all the group is changed, so that a graph is right after any number of steps. Readers
- * of a value come behind its writer in the list; nothing here moves a node before a value that it reads. */
+ * Each step looks for a group of nodes, drafts what they would become, and asks the backend about every
+ * draft. The group is changed only if the backend accepts all drafts, so that the graph is correct after any
+ * number of steps. Readers of a value come after its writer in the list; nothing here moves a node before the
+ * writer of a value that it reads. */
 #include "engine/rewrite/fuse.h"
 
 #include <stdio.h>
@@ -11,7 +12,7 @@
 #include "engine/rewrite/fuse_impl.h"
 #include "engine/base/mem.h"
 
-/* ---- looking ---- */
+/* ---- searching the graph ---- */
 
 bool fuse_is_temp(const u3d_graph *g, u3d_val v)
 {
@@ -58,7 +59,7 @@ static u3d_node *fuse_draft_add(fusion *f, fuse_kind kind, int32_t at, const u3d
     fuse_draft *d = &f->drafts[f->n_drafts++];
     d->kind = kind;
     d->at = at;
-    memcpy(&d->node, n, sizeof *n); /* with its padding: equal attributes stay equal bytes */
+    memcpy(&d->node, n, sizeof *n); /* also copies padding bytes, so that equal attributes stay equal bytes */
     return &d->node;
 }
 
@@ -130,7 +131,7 @@ u3d_status fuse_apply(fusion *f)
     for (int32_t i = 0; i < f->n_made; i++)
         if (u3d_graph_add_value(g, f->made[i].name, f->made[i].type, U3D_ROLE_TEMP) == U3D_NONE)
             return g->status;
-    for (int32_t i = 0; i < f->n_drafts; i++) { /* insertions last: they move the nodes behind them */
+    for (int32_t i = 0; i < f->n_drafts; i++) { /* insertions come last, because they move later nodes */
         const fuse_draft *d = &f->drafts[i];
         if (d->kind == FUSE_CHANGE) memcpy(&g->nodes[d->at], &d->node, sizeof d->node);
         if (d->kind == FUSE_DROP) g->nodes[d->at].n_in = g->nodes[d->at].n_out = 0;
@@ -169,7 +170,7 @@ void fuse_sweep(u3d_graph *g)
 {
     int32_t kept = 0;
     for (int32_t node = 0; node < g->n_nodes; node++) {
-        if (g->nodes[node].n_out == 0) continue; /* every op has an output: this one was dropped */
+        if (g->nodes[node].n_out == 0) continue; /* every op has an output, so this node was dropped */
         if (kept != node) memcpy(&g->nodes[kept], &g->nodes[node], sizeof *g->nodes);
         kept++;
     }
@@ -179,7 +180,8 @@ void fuse_sweep(u3d_graph *g)
 
 /* ---- skip gradients ---- */
 
-/* The first and the last node behind `from` that add to v, where nothing else touches it before the last. */
+/* Finds the first and the last node after `from` that add to v. False if there is none, or if another node
+ * reads or writes v before the last. */
 static bool skip_additions(const u3d_graph *g, int32_t from, u3d_val v, int32_t *first, int32_t *last)
 {
     *first = *last = U3D_NONE;
@@ -194,7 +196,8 @@ static bool skip_additions(const u3d_graph *g, int32_t from, u3d_val v, int32_t 
     return *first != U3D_NONE && (reader == U3D_NONE || reader > *last);
 }
 
-/* dup where the node stands; dskip behind the last node that adds to it, whose first addition then writes. */
+/* Splits a crop_concat_back in two: dup is still computed at its place, but dskip after the last node that
+ * adds to it. The first of the nodes that add to dskip then writes it instead. */
 static u3d_status skip_split(fusion *f, int32_t at)
 {
     const u3d_node *n = &f->g->nodes[at];
@@ -228,7 +231,8 @@ static u3d_status fuse_skip_gradients(fusion *f)
 
 /* ---- joins ---- */
 
-/* Make a reader of the joined value y read its parts; false where it cannot. */
+/* Changes the draft of a reader of the joined map y so that it reads up and skip instead; false if it
+ * cannot. */
 static bool join_reader(fusion *f, int32_t at, u3d_val y, u3d_val up, u3d_val skip)
 {
     const u3d_node *n = &f->g->nodes[at];
@@ -262,7 +266,7 @@ static u3d_status fuse_joins(fusion *f)
     return U3D_OK;
 }
 
-/* ---- all ---- */
+/* ---- the whole pass ---- */
 
 static u3d_status fuse_all(fusion *f)
 {
@@ -277,7 +281,7 @@ static u3d_status fuse_all(fusion *f)
 u3d_status u3d_graph_fuse(u3d_graph *g, const u3d_backend *b)
 {
     U3D_TRY(u3d_graph_finish(g));
-    /* Skip gradients insert a node per crop_concat_back, and a group may change every node. */
+    /* Room for every node to be changed; skip gradients insert at most one node per crop_concat_back. */
     fusion f = {.g = g, .backend = b, .cap_drafts = 2 * g->n_nodes + 1};
     f.drafts = u3d_new((size_t)f.cap_drafts, sizeof *f.drafts);
     if (!f.drafts) return u3d_graph_fail(g, U3D_E_NOMEM);

@@ -1,31 +1,33 @@
-/* Lazy maps: y = relu(norm(z)) is never written where all its readers can apply it while loading z.
+/* Lazy maps: y = relu(norm(z)) is not written if all its readers can apply relu and norm while they load z.
  *
  *   before                                    after
  *   conv       -> z                           conv       -> z, (moments)
- *   norm     z -> u, stats, (running)         moments  z -> moments              unless conv gathers them
+ *   norm     z -> u, stats, (running)         moments  z -> moments              not if conv computes them
  *   relu     u -> y                           norm_table moments -> table, stats, (running)
  *   conv, maxpool3d, ... of y                 the same of (z, table)
  *   conv3d_dw, upconv3d_dw of y               the same of (z, table)
  *   relu_back dy, y -> du                     -
  *   norm_back du, z, gain, stats              norm_back (act) dy, z, gain, stats, table
  *
- * norm_table takes the place of relu, moments that of norm, so that the order stays executable. With given
- * statistics the table comes from them and nothing is gathered. */
+ * norm_table takes the place of relu in the list, and moments that of norm, so that the nodes are still in an
+ * executable order. If norm uses running statistics (called "given" below), the table is made from those, and
+ * no moments are computed. */
 #include <string.h>
 
 #include "engine/rewrite/fuse_impl.h"
 
 typedef struct lazy_map {
-    int32_t norm, relu;     /* nodes */
-    u3d_val z, y;           /* what is stored, and what it stands for */
-    u3d_val stats;          /* U3D_NONE with given statistics */
-    u3d_val table, moments; /* to be made */
+    int32_t norm, relu;     /* indices of the two nodes                      */
+    u3d_val z, y;           /* the map that is stored, and y = relu(norm(z)) */
+    u3d_val stats;          /* U3D_NONE with given statistics                */
+    u3d_val table, moments; /* new values                                    */
     float slope;
 } lazy_map;
 
-/* ---- finding ---- */
+/* ---- finding lazy maps ---- */
 
-/* A norm whose result only this relu reads, and whose statistics nobody needs before it. */
+/* Whether this relu reads a norm whose output nothing else reads, and whose statistics nothing reads before
+ * the relu. */
 static bool lazy_find(const u3d_graph *g, int32_t relu, lazy_map *m)
 {
     const u3d_node *r = &g->nodes[relu];
@@ -50,7 +52,8 @@ static bool lazy_find(const u3d_graph *g, int32_t relu, lazy_map *m)
 
 /* ---- readers ---- */
 
-/* Which part of its map a node has in input i: 0 or 1; U3D_NONE where it cannot be lazy there. */
+/* Which part of its map input i of a node is: 0 (x or up) or 1 (skip). U3D_NONE if the input cannot become
+ * lazy, or is lazy already. */
 static int lazy_part(const u3d_node *n, int i)
 {
     const u3d_conv_attr *a = &n->attr.conv;
@@ -67,7 +70,7 @@ static int lazy_part(const u3d_node *n, int i)
     return is_skip && !a->lazy[1] ? 1 : U3D_NONE;
 }
 
-/* Input i of the draft becomes lazy; the table of part 0 goes before that of part 1. */
+/* Makes input i of the draft lazy. Among the inputs, the table of part 0 comes before that of part 1. */
 static bool lazy_input(const lazy_map *m, u3d_node *n, int i)
 {
     u3d_conv_attr *a = &n->attr.conv;
@@ -84,7 +87,7 @@ static bool lazy_input(const lazy_map *m, u3d_node *n, int i)
     return true;
 }
 
-/* relu_back goes, and the norm_back behind it takes its place. */
+/* Drops the relu_back at node `at`, and lets the norm_back that reads its result do its work. */
 static bool lazy_back(fusion *f, const lazy_map *m, int32_t at)
 {
     const u3d_graph *g = f->g;
@@ -98,7 +101,7 @@ static bool lazy_back(fusion *f, const lazy_map *m, int32_t at)
     if (b->in[0] != du || b->in[1] != m->z || b->in[3] != m->stats) return false;
     for (int32_t node = at + 1; node < g->n_nodes; node++)
         if (fuse_output_of(&g->nodes[node], du) != U3D_NONE)
-            return false; /* du is more than relu's gradient */
+            return false; /* another node also writes du, so it is not only the gradient of relu */
     fuse_drop(f, at);
     u3d_node *draft = fuse_change(f, back);
     draft->attr.norm.act = true;
@@ -108,6 +111,8 @@ static bool lazy_back(fusion *f, const lazy_map *m, int32_t at)
     return true;
 }
 
+/* Changes the draft of node `at`, a reader of y, so that it reads z and the table instead; false if it
+ * cannot. */
 static bool lazy_reader(fusion *f, const lazy_map *m, int32_t at)
 {
     if (f->g->nodes[at].op == U3D_OP_RELU_BACK) return lazy_back(f, m, at);
@@ -119,6 +124,7 @@ static bool lazy_reader(fusion *f, const lazy_map *m, int32_t at)
 
 /* ---- moments and table ---- */
 
+/* Number of sets of scales and shifts in the table: 1, or the batch size. */
 static int64_t lazy_sets(const u3d_graph *g, const lazy_map *m)
 {
     return m->stats == U3D_NONE ? 1 : g->values[m->stats].type.dim[0];
@@ -129,7 +135,7 @@ static u3d_type lazy_table_type(const u3d_graph *g, const lazy_map *m)
     return u3d_type_f32(3, (const int64_t[]){lazy_sets(g, m), 2, g->values[m->z].type.dim[4]});
 }
 
-/* The convolution that stores z, where there is one. */
+/* The convolution that computes z and could also compute its moments; U3D_NONE if there is none. */
 static int32_t lazy_conv(const u3d_graph *g, const lazy_map *m)
 {
     int32_t node = g->values[m->z].producer;
@@ -148,7 +154,8 @@ static bool lazy_make_values(fusion *f, lazy_map *m)
     return m->moments != U3D_NONE;
 }
 
-/* Does the convolution gather the moments? Then its draft says so. */
+/* Changes the draft of the convolution so that it computes the moments while it stores z; false if the
+ * backend does not accept this. */
 static bool lazy_gather(fusion *f, const lazy_map *m)
 {
     int32_t conv = lazy_conv(f->g, m);
@@ -163,7 +170,7 @@ static bool lazy_gather(fusion *f, const lazy_map *m)
     return true;
 }
 
-/* The place of norm: moments as a node, or nothing. */
+/* Makes the draft for the place of norm: a moments node, or none if no such node is needed. */
 static bool lazy_moments(fusion *f, const lazy_map *m)
 {
     if (m->stats == U3D_NONE || lazy_gather(f, m)) {
@@ -177,7 +184,7 @@ static bool lazy_moments(fusion *f, const lazy_map *m)
     return fuse_name(f->g->nodes[m->norm].name, "moments", n->name);
 }
 
-/* The place of relu: norm_table, under the name of the norm. */
+/* Makes the draft for the place of relu: a norm_table with the name of the norm. */
 static void lazy_table(fusion *f, const lazy_map *m)
 {
     const u3d_node *norm = &f->g->nodes[m->norm];
@@ -191,7 +198,7 @@ static void lazy_table(fusion *f, const lazy_map *m)
     n->attr.norm.voxels = u3d_type_elems(z) / (z->dim[4] * lazy_sets(f->g, m));
 }
 
-/* ---- all ---- */
+/* ---- the whole step ---- */
 
 static u3d_status lazy_try(fusion *f, int32_t relu)
 {

@@ -1,8 +1,8 @@
-/* Recomputation of forward maps where memory is short.
+/* Recomputation of maps of the forward pass if memory is short.
  *
- * Which map helps is not guessed: a candidate is put into the graph, the graph is planned again, and where
- * the peak is no lower the graph is put back as it was. Inputs of a node that runs again live longer; the
- * plan counts that, too. */
+ * Whether recomputing a map helps is found by planning: the second run is put into the graph, the graph
+ * is planned again, and if the peak is not lower, the change is undone. This also accounts for the inputs of
+ * the node, which must be kept until it runs again. */
 #include "engine/rewrite/recompute.h"
 
 #include <stdio.h>
@@ -12,12 +12,12 @@
 #include "engine/base/mem.h"
 #include "engine/plan/plan_impl.h"
 
-static const double LEAST_SHARE = 0.01; /* of the peak: smaller maps are not worth a node */
+static const double LEAST_SHARE = 0.01; /* of the bytes at the peak; smaller maps save too little */
 
 typedef struct rerun {
-    int32_t node; /* of the forward pass                        */
-    int32_t at;   /* the first node of the backward pass that reads its results */
-    double bytes, flops;
+    int32_t node;        /* of the forward pass                                            */
+    int32_t at;          /* the first node of the backward pass that reads its results     */
+    double bytes, flops; /* size of its results, and arithmetic to compute them again      */
 } rerun;
 
 typedef struct snapshot {
@@ -28,11 +28,11 @@ typedef struct snapshot {
 typedef struct recompute {
     u3d_graph *g;
     u3d_backend *backend;
-    u3d_plan *plan; /* of g as it is */
-    bool *tried;    /* per forward node: nodes are put in behind them, so that their indices stay */
+    u3d_plan *plan; /* of g as it is now */
+    bool *tried;    /* per node of the forward pass; insertions come later, so these indices stay valid */
 } recompute;
 
-/* ---- plans ---- */
+/* ---- planning ---- */
 
 static u3d_status recompute_plan(const recompute *r, u3d_plan **out)
 {
@@ -58,7 +58,8 @@ static int32_t last_reader_before(const u3d_graph *g, u3d_val v, int32_t end)
     return last;
 }
 
-/* May the node run twice? It only makes temporaries, and reads nothing that changes during a run. */
+/* Whether a node may run twice: it must write only temporaries, and read nothing that changes during a
+ * run. */
 static bool rerun_is_pure(const u3d_graph *g, const u3d_node *n)
 {
     if (n->backward || n->n_out == 0 || n->accumulate) return false;
@@ -69,7 +70,8 @@ static bool rerun_is_pure(const u3d_graph *g, const u3d_node *n)
     return true;
 }
 
-/* Do its results wait for the backward pass while most is alive? */
+/* Whether the results of a node are kept past node `peak`, where the most bytes are alive, only because
+ * the backward pass reads them later. */
 static bool rerun_find(const u3d_graph *g, int32_t node, int32_t peak, rerun *out)
 {
     const u3d_node *n = &g->nodes[node];
@@ -90,6 +92,7 @@ static bool rerun_find(const u3d_graph *g, int32_t node, int32_t peak, rerun *ou
     return true;
 }
 
+/* Chooses the candidate with the least arithmetic per byte; false if there is none left. */
 static bool rerun_choose(const recompute *r, rerun *best)
 {
     uint64_t alive;
@@ -105,7 +108,7 @@ static bool rerun_choose(const recompute *r, rerun *best)
     return found;
 }
 
-/* ---- changing the graph, and back ---- */
+/* ---- changing the graph, and undoing it ---- */
 
 static u3d_status snapshot_take(const u3d_graph *g, snapshot *s)
 {
@@ -124,7 +127,7 @@ static void snapshot_restore(u3d_graph *g, const snapshot *s)
     fuse_sweep(g);
 }
 
-/* Readers of v from node `from` on read `other`. */
+/* Lets all nodes from `from` on read `other` instead of v. */
 static void redirect(u3d_graph *g, u3d_val v, u3d_val other, int32_t from)
 {
     for (int32_t node = from; node < g->n_nodes; node++)
@@ -132,7 +135,7 @@ static void redirect(u3d_graph *g, u3d_val v, u3d_val other, int32_t from)
             if (g->nodes[node].in[i] == v) g->nodes[node].in[i] = other;
 }
 
-/* False: a name would be too long or is taken. */
+/* Names for the results of the second run; false if one is too long or exists already. */
 static bool rerun_names(const u3d_graph *g, const u3d_node *n, char out[U3D_MAX_OUT][U3D_NAME_CAP])
 {
     for (int i = 0; i < n->n_out; i++)
@@ -141,12 +144,12 @@ static bool rerun_names(const u3d_graph *g, const u3d_node *n, char out[U3D_MAX_
     return true;
 }
 
+/* Inserts the second run; does nothing if there is no name for it or its results. */
 static u3d_status rerun_apply(u3d_graph *g, const rerun *r)
 {
     char names[U3D_MAX_OUT][U3D_NAME_CAP];
     u3d_node again;
-    memcpy(&again, &g->nodes[r->node],
-           sizeof again); /* with its padding: equal attributes stay equal bytes */
+    memcpy(&again, &g->nodes[r->node], sizeof again); /* also copies padding bytes, as in fuse.c */
     if (!rerun_names(g, &again, names) || !fuse_name(g->nodes[r->node].name, "again", again.name))
         return U3D_OK;
     again.backward = true;
@@ -161,7 +164,7 @@ static u3d_status rerun_apply(u3d_graph *g, const rerun *r)
     return U3D_OK;
 }
 
-/* ---- all ---- */
+/* ---- the whole pass ---- */
 
 static void remember(u3d_recomputed *out, const u3d_graph *g, const rerun *r)
 {
@@ -171,7 +174,7 @@ static void remember(u3d_recomputed *out, const u3d_graph *g, const rerun *r)
     out->flops += r->flops;
 }
 
-/* Keep the candidate if the peak is lower with it. */
+/* Applies a candidate and keeps it if the peak is lower with it; otherwise undoes it. */
 static u3d_status rerun_try(recompute *r, const rerun *candidate, u3d_recomputed *out)
 {
     snapshot before;

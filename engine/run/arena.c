@@ -1,4 +1,5 @@
-/* Device memory for temporaries: one buffer per chunk, as large as the largest plan wants it. */
+/* Device memory for temporaries: one buffer per chunk, as large as the plan that needs the most for this
+ * chunk. */
 #include "engine/run/exec_impl.h"
 #include "engine/base/mem.h"
 

@@ -1,11 +1,12 @@
-/* Station 6 and 7 of training, 4 of prediction: host tensors in, all nodes in order, host tensors out.
+/* Stations 6 and 7 of training, station 4 of prediction; before: host tensors; after: all nodes have run in
+ * order, and outputs can be copied to the host.
  *
- * Everything is found out in u3d_exec_new: kernels, the place of every value, the parameters by name. A run
- * then only gathers spans and calls the backend; feed, run and fetch allocate nothing.
+ * u3d_exec_new prepares everything: the kernels, the place of every value, and the parameters, matched by
+ * name. A run then only collects spans and calls the backend; feed, run and fetch allocate no memory.
  *
- * Values come and go in the arena while nodes run, and other executions may use the same arena. So inputs
- * count as fed for one run only, and outputs as valid until something is fed; asking for anything else is an
- * error here instead of wrong numbers later. */
+ * While nodes run, values share memory in the arena, and other executions may use the same arena. Therefore
+ * an input that was fed counts for one run only, and outputs are valid until something is fed. A request for
+ * any other value is an error here, because it would return wrong numbers. */
 #include "engine/run/exec.h"
 
 #include <stdio.h>
@@ -17,9 +18,9 @@
 
 enum { TYPE_CAP = 80, LIST_CAP = 600 };
 
-/* ---- making ready ---- */
+/* ---- preparing ---- */
 
-/* The kernel for a description, prepared now if no earlier node has the same. */
+/* Finds the kernel for a node, and prepares it if no earlier node has the same description. */
 static u3d_status exec_prepare(u3d_exec *x, int node)
 {
     u3d_op_desc d;
@@ -41,7 +42,8 @@ static u3d_status exec_prepare(u3d_exec *x, int node)
     return U3D_OK;
 }
 
-/* What is wrong with one parameter, gradient or state of the graph; NULL where it is bound. */
+/* Binds a parameter, gradient or state of the graph to its place in u3d_params. Returns NULL, or what is
+ * wrong. */
 static const char *exec_bind(u3d_exec *x, u3d_val v)
 {
     const u3d_graph *g = x->plan->graph;
@@ -52,14 +54,15 @@ static const char *exec_bind(u3d_exec *x, u3d_val v)
     if (param < 0) return "missing";
     const u3d_param_info *info = u3d_params_info(x->params, param);
     if (info->state != (value->role == U3D_ROLE_STATE))
-        return info->state ? "a state there" : "a parameter there";
-    if (!u3d_type_equal(&info->type, &value->type)) return "of another shape there";
+        return info->state ? "stored as a state" : "stored as a parameter";
+    if (!u3d_type_equal(&info->type, &value->type)) return "of another shape in the parameters";
     u3d_block block = grad ? U3D_BLOCK_GRAD : U3D_BLOCK_VALUE;
-    if (!u3d_params_has(x->params, block)) return "without a gradient block there";
+    if (!u3d_params_has(x->params, block)) return "stored without a gradient block";
     x->bound[x->n_bound++] = (exec_bound){.value = v, .block = block, .param = param};
     return NULL;
 }
 
+/* Binds all of them; the message lists every one that cannot be bound, as far as there is room. */
 static u3d_status exec_bind_all(u3d_exec *x)
 {
     char list[LIST_CAP] = "", text[TYPE_CAP];
@@ -83,7 +86,7 @@ static u3d_status exec_bind_all(u3d_exec *x)
     if (bad == 0) return U3D_OK;
     char more[32] = "";
     if (unlisted) snprintf(more, sizeof more, "; and %d more", unlisted);
-    return u3d_fail(U3D_E_SHAPE, "match the graph with the parameters: %s%s", list, more);
+    return u3d_fail(U3D_E_SHAPE, "the graph does not match the parameters: %s%s", list, more);
 }
 
 static u3d_span exec_life_span(const u3d_exec *x, int32_t life)
@@ -95,12 +98,12 @@ static u3d_span exec_life_span(const u3d_exec *x, int32_t life)
 static u3d_status exec_check_arena(const u3d_plan *p, const u3d_arena *a)
 {
     if (a->backend != p->backend)
-        return u3d_fail(U3D_E_ARG, "execution: arena and plan belong to different devices");
+        return u3d_fail(U3D_E_ARG, "execution: the arena and the plan belong to different devices");
     for (int c = 0; c < p->n_chunks; c++)
         if (a->bytes[c] < p->chunk_bytes[c])
             return u3d_fail(U3D_E_ARG,
-                            "execution: the arena's chunk %d has %llu bytes, the plan needs %llu; make the "
-                            "arena with all plans that use it",
+                            "execution: chunk %d of the arena has %llu bytes, the plan needs %llu; "
+                            "create the arena with all plans that use it",
                             c, (unsigned long long)a->bytes[c], (unsigned long long)p->chunk_bytes[c]);
     return U3D_OK;
 }
@@ -169,7 +172,7 @@ const u3d_plan *u3d_exec_plan(const u3d_exec *x)
 
 /* ---- feed ---- */
 
-/* From here on the arena holds this execution's values. */
+/* Makes this execution the owner of the arena, which from now on holds its values. */
 static void exec_take_arena(u3d_exec *x)
 {
     x->complete = false;
@@ -194,7 +197,7 @@ u3d_status u3d_exec_feed(u3d_exec *x, u3d_val v, const u3d_tensor *host)
     U3D_TRY(exec_check_tensor(x, "feed", v, host));
     const u3d_value *value = u3d_graph_value(x->plan->graph, v);
     if (value->role != U3D_ROLE_INPUT)
-        return u3d_fail(U3D_E_ARG, "feed '%s': it is computed or a parameter, only inputs are fed",
+        return u3d_fail(U3D_E_ARG, "feed '%s': it is not an input; only inputs can be fed",
                         value->name);
     exec_take_arena(x);
     U3D_TRY(exec_guard_value(x, v));
@@ -212,8 +215,8 @@ static u3d_status exec_begin(u3d_exec *x)
         const u3d_value *value = u3d_graph_value(x->plan->graph, v);
         if (value->role == U3D_ROLE_INPUT && value->n_uses > 0 && !x->fed[v])
             return u3d_fail(U3D_E_ARG,
-                            "run: input '%s' was not fed since the last run; feed every input before each "
-                            "run",
+                            "run: input '%s' was not fed since the last run; "
+                            "feed every input before each run",
                             value->name);
     }
     for (int i = 0; i < x->n_bound; i++) {
@@ -266,9 +269,9 @@ u3d_status u3d_exec_run(u3d_exec *x)
 
 /* ---- fetch ---- */
 
-/* Does the value's memory hold the value now? Inside of a run (from a hook) between its first write and the
- * node that last reads or overwrites it; outside, only outputs of a complete run, and everything where
- * nothing is reused. */
+/* Whether the memory of a value holds the value now. During a run (seen from a hook) this is so from its
+ * first write to the node that last reads or overwrites it. Outside of a run only inputs that were fed and
+ * outputs of a complete run are there, and with no_reuse all values of a complete run. */
 static bool exec_holds(const u3d_exec *x, u3d_val v)
 {
     const plan_value *value = &x->plan->values[v];
@@ -290,15 +293,16 @@ static u3d_span exec_bound_span(const u3d_exec *x, u3d_val v)
     return (u3d_span){0};
 }
 
-/* Where the value lies now. */
+/* Finds where the value is now, in u3d_params or in the arena. */
 static u3d_status exec_locate(const u3d_exec *x, u3d_val v, u3d_span *out)
 {
     *out = exec_bound_span(x, v);
     if (out->buf) return U3D_OK;
     if (!exec_holds(x, v))
         return u3d_fail(U3D_E_ARG,
-                        "fetch '%s': its memory does not hold it now; outputs can be fetched after a complete run until "
-                        "something is fed, temporaries from a hook while they are in use",
+                        "fetch '%s': its memory does not hold it now; "
+                        "an output can be fetched after a complete run, until something is fed; "
+                        "other values can be fetched only from a hook, while they are in use",
                         u3d_graph_value(x->plan->graph, v)->name);
     *out = x->spans[v];
     return U3D_OK;

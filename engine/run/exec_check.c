@@ -1,13 +1,14 @@
-/* Checks that U3D_CHECK switches on: red zones and NaN.
+/* Checks that U3D_CHECK switches on: red zones (guard), and NaN or infinity (nan).
  *
- * Red zone of a life that begins at `off` and holds `bytes`:
+ * A red zone is a pattern in the bytes after a value. If a node changes it, the node has written too far. The
+ * red zone of a life that begins at `off` and holds `bytes` bytes (offsets relative to `off`):
  *
- *   off            round_down(bytes, align)   bytes        round_up(bytes, align)     + guard_bytes
+ *   0              round_down(bytes, align)   bytes        round_up(bytes, align) + guard_bytes
  *    | the value .............................. | pattern ............................... |
  *                   | <- copied to and from the host in one piece, compared from `bytes` -> |
  *
- * Transfers must begin on an aligned offset, so writing the pattern also writes the value's last few bytes:
- * it is done when a value is born and its contents do not matter yet. */
+ * Transfers must begin at an aligned offset, so writing the pattern also overwrites the last few bytes of the
+ * value. It is therefore done before the value is first written, when its contents do not matter yet. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +19,8 @@
 
 enum { PATTERN = 0xA5, PLACE_CAP = 96 };
 
-/* The zone of a life: its first aligned byte, its length, and how much of it still belongs to the value. */
+/* The red zone of a life, from an aligned offset on: *len is its length, and its first *skip bytes belong to
+ * the value. */
 static u3d_span exec_zone(const u3d_exec *x, int32_t life, uint64_t *len, uint64_t *skip)
 {
     const u3d_life *l = &x->plan->lives[life];
@@ -72,7 +74,8 @@ u3d_status exec_guard_before(u3d_exec *x, int node)
     return work >= 0 ? exec_guard_write(x, work) : U3D_OK;
 }
 
-/* Is there a zone to compare after `node`? `no_reuse` makes lives longer than the values in them. */
+/* Whether the red zone of a life must be compared after `node`. The check is based on the first write of the
+ * value, because with no_reuse a life is longer than the time in which its value exists. */
 static bool exec_guarded(const u3d_exec *x, int32_t life, int node)
 {
     const u3d_plan *p = x->plan;
@@ -94,7 +97,7 @@ u3d_status exec_guard_after(u3d_exec *x, int node)
         U3D_TRY(u3d_backend_download(x->backend, x->stage, zone, len));
         for (uint64_t i = skip; i < len; i++)
             if (x->stage[i] != PATTERN)
-                return u3d_fail(U3D_E_CHECK, "guard: node %d '%s' wrote %llu bytes behind the end of %s",
+                return u3d_fail(U3D_E_CHECK, "guard: node %d '%s' changed byte %llu after the end of %s",
                                 node, u3d_graph_node(p->graph, node)->name, (unsigned long long)(i - skip),
                                 plan_owner_text(p, life, name, sizeof name));
     }
@@ -103,7 +106,7 @@ u3d_status exec_guard_after(u3d_exec *x, int node)
 
 /* ---- numbers ---- */
 
-/* "[0, 3, 12, 7, 1]" for an element's index; returns buf. */
+/* Writes the position of an element, such as "[0, 3, 12, 7, 1]", into buf; returns buf. */
 static const char *exec_index_text(const u3d_type *t, int64_t element, char buf[PLACE_CAP])
 {
     int64_t at[U3D_MAX_RANK];

@@ -1,13 +1,13 @@
-/* One optimisation step over the flat blocks: two or three prepared kernels and a few numbers uploaded.
+/* One optimization step over the flat blocks. It runs up to four prepared kernels and uploads a few numbers:
  *
- *   norm = sqrt(sum_squares(gradients))     not finite: the step is counted and skipped
+ *   norm = sqrt(sum_squares(gradients))     if not finite, the step is skipped but counted
  *   grad_scale = clip / max(norm, clip)     1 without clipping
- *   sgd_step or adam_step on the decayed segment, then on the other with weight_decay 0
+ *   sgd_step or adam_step on the segment with weight decay, then on the other with weight_decay 0
  *   average += (1 - decay) * (value - average)
  *
- * What changes from step to step travels in small device tensors, so that kernels are prepared once and a
- * step allocates nothing. Their buffer: hyper of segment 0 | hyper of segment 1 | lerp's t | norm |
- * workspace, each on its own aligned slot. */
+ * The numbers that change from step to step are in small device tensors, so that the kernels are prepared
+ * only once and a step allocates nothing. One buffer holds them: hyper of segment 0 | hyper of segment 1 | t
+ * of lerp | sum of squares | workspace, each in an aligned slot of its own. */
 #include "engine/run/optim.h"
 
 #include <math.h>
@@ -22,11 +22,11 @@ struct u3d_optim {
     u3d_backend *backend;
     u3d_optim_opts opts;
     int64_t steps;
-    u3d_kernel *step[2]; /* per segment; NULL where it is empty */
-    u3d_kernel *squares; /* NULL where there are no parameters  */
-    u3d_kernel *lerp;    /* NULL without averages               */
-    u3d_buffer *buf;
-    uint64_t slot;
+    u3d_kernel *step[2]; /* per segment; NULL if the segment is empty */
+    u3d_kernel *squares; /* NULL if there are no parameters           */
+    u3d_kernel *lerp;    /* NULL if there are no averages             */
+    u3d_buffer *buf;     /* the slots, and then the workspace         */
+    uint64_t slot;       /* bytes of one slot                         */
 };
 
 /* ---- settings ---- */
@@ -39,7 +39,7 @@ uint32_t u3d_optim_blocks(const u3d_optim_opts *o)
     return blocks;
 }
 
-/* The schedule counts from the end of the warmup to total_steps. */
+/* The schedule runs from the end of the warmup to total_steps. */
 double u3d_optim_lr(const u3d_optim_opts *o, int64_t step)
 {
     if (step < o->warmup_steps) return o->lr * (double)(step + 1) / (double)(o->warmup_steps + 1);
@@ -57,7 +57,7 @@ double u3d_optim_lr(const u3d_optim_opts *o, int64_t step)
 
 static u3d_status optim_check_range(const char *name, double value, double low, double below)
 {
-    if (value >= low && value < below) return U3D_OK; /* false for NaN */
+    if (value >= low && value < below) return U3D_OK; /* NaN fails both comparisons */
     return u3d_fail(U3D_E_ARG, "optimizer: %s is %g, expected %g <= %s < %g", name, value, low, name, below);
 }
 
@@ -72,13 +72,13 @@ static u3d_status optim_check(const u3d_optim_opts *o, const u3d_params *p)
     } else {
         U3D_TRY(optim_check_range("beta1", o->beta1, 0, 1));
         U3D_TRY(optim_check_range("beta2", o->beta2, 0, 1));
-        U3D_TRY(optim_check_range("eps", o->eps, 1e-37, INFINITY)); /* must stay above 0 as a float */
+        U3D_TRY(optim_check_range("eps", o->eps, 1e-37, INFINITY)); /* 1e-37 stays above 0 as a float */
     }
     bool ends = o->schedule == U3D_LR_POLY || o->schedule == U3D_LR_COSINE;
     if (o->warmup_steps < 0 || (ends && o->total_steps <= o->warmup_steps))
         return u3d_fail(
             U3D_E_ARG,
-            "optimizer: %lld warmup steps and %lld in all; the schedule needs steps behind the warmup",
+            "optimizer: %lld warmup steps of %lld steps in all; the schedule needs steps after the warmup",
             (long long)o->warmup_steps, (long long)o->total_steps);
     if (o->schedule == U3D_LR_STEP && o->step_size < 1)
         return u3d_fail(U3D_E_ARG, "optimizer: the step schedule needs step_size >= 1, not %lld",
@@ -87,7 +87,7 @@ static u3d_status optim_check(const u3d_optim_opts *o, const u3d_params *p)
     for (int k = 0; k < U3D_BLOCK_COUNT; k++)
         if ((wanted & (1u << k)) && !u3d_params_has(p, (u3d_block)k))
             return u3d_fail(U3D_E_ARG,
-                            "optimizer: the parameters lack block %d; make them with u3d_optim_blocks", k);
+                            "optimizer: the parameters lack block %d; create them with u3d_optim_blocks", k);
     return U3D_OK;
 }
 
@@ -190,7 +190,7 @@ static u3d_status optim_grad_norm(const u3d_optim *o, double *norm)
     return U3D_OK;
 }
 
-/* The eight numbers of optim.h, for one segment. */
+/* The eight numbers of hyper (optim.h) for one segment. */
 static void optim_hyper(const u3d_optim *o, double lr, double grad_scale, bool decay, float h[N_HYPER])
 {
     const u3d_optim_opts *opts = &o->opts;
@@ -219,7 +219,8 @@ static u3d_status optim_run_segment(const u3d_optim *o, int segment, double lr, 
     return u3d_backend_run(o->backend, o->step[segment], in, out, optim_slot(o, N_SLOTS));
 }
 
-/* The decay grows towards opts.average, so that early averages forget the random start. */
+/* The decay grows with the steps up to opts.average, so that the average soon forgets the random initial
+ * values. */
 static u3d_status optim_run_average(const u3d_optim *o)
 {
     if (!o->lerp) return U3D_OK;

@@ -1,10 +1,11 @@
-/* Parameters on the device: equal flat blocks for values, gradients, moments and averages, and a state block.
+/* Parameters on the device: flat blocks with the same layout for values, gradients, moments and averages, and
+ * a block for states.
  *
- *   block  | decayed tensors, each padded | the other tensors, each padded |
- *          0                          seg[0]                     seg[0] + seg[1]
+ *   block  | tensors with weight decay, each padded | tensors without, each padded |
+ *          0                                    seg[0]                   seg[0] + seg[1]
  *
- * Every tensor begins on a multiple of 16 elements (one cache line, and at least the device's alignment). The
- * padding is zero in all blocks and stays so under every update: its gradient is zero. */
+ * Every tensor begins at a multiple of 16 elements (a cache line), or of the device's alignment if that is
+ * larger. The padding is zero in all blocks and stays zero in every update, because its gradient is zero. */
 #include "engine/run/params.h"
 
 #include <math.h>
@@ -15,9 +16,9 @@
 
 enum { PAD_ELEMS = 16, TYPE_CAP = 80 };
 
-typedef struct param_start { /* how a tensor begins */
+typedef struct param_start { /* the initial numbers of a tensor */
     u3d_init init;
-    float sd;
+    float sd; /* for U3D_INIT_HE_NORMAL */
 } param_start;
 
 struct u3d_params {
@@ -25,17 +26,17 @@ struct u3d_params {
     u3d_param_info *info;
     param_start *start;
     int count;
-    int64_t pad;                        /* elements */
-    int64_t seg[2];                     /* elements of the decayed and of the other segment */
-    int64_t n_state;                    /* elements of the state block                      */
-    u3d_buffer *block[U3D_BLOCK_COUNT]; /* NULL: not asked for             */
+    int64_t pad;                        /* tensors begin at multiples of this, in elements         */
+    int64_t seg[2];                     /* elements of the segments with and without weight decay  */
+    int64_t n_state;                    /* elements of the state block                             */
+    u3d_buffer *block[U3D_BLOCK_COUNT]; /* NULL: not requested                                     */
     u3d_buffer *state;
 };
 
 static const char *const block_name[U3D_BLOCK_COUNT] = {"value", "gradient", "first moment", "second moment",
                                                         "average"};
 
-/* FNV-1a: spreads names over the 64-bit index of the random numbers. */
+/* FNV-1a hash of a name, used as the 64-bit index of its random numbers. */
 static uint64_t params_hash(const char *name)
 {
     uint64_t hash = 0xcbf29ce484222325u;
@@ -52,7 +53,8 @@ static u3d_status params_add(u3d_params *p, const u3d_value *v)
         return u3d_fail(U3D_E_SHAPE, "parameter '%s': %s, but parameters are f32", v->name,
                         u3d_type_text(&v->type, text, sizeof text));
     if (u3d_params_find(p, v->name) >= 0)
-        return u3d_fail(U3D_E_ARG, "parameter '%s': the graph has it twice; names must differ", v->name);
+        return u3d_fail(U3D_E_ARG, "parameter '%s': the graph has two of this name; names must differ",
+                        v->name);
     u3d_param_info *info = &p->info[p->count];
     memcpy(info->name, v->name, sizeof info->name);
     info->type = v->type;
@@ -61,7 +63,7 @@ static u3d_status params_add(u3d_params *p, const u3d_value *v)
     p->start[p->count].init = v->init;
     if (v->init == U3D_INIT_HE_NORMAL) {
         if (v->fan_in < 1)
-            return u3d_fail(U3D_E_ARG, "parameter '%s': a He initialisation needs fan_in >= 1, not %lld",
+            return u3d_fail(U3D_E_ARG, "parameter '%s': He initialisation needs fan_in >= 1, not %lld",
                             v->name, (long long)v->fan_in);
         p->start[p->count].sd = v->init_gain * sqrtf(2.0f / (float)v->fan_in);
     }
@@ -69,7 +71,7 @@ static u3d_status params_add(u3d_params *p, const u3d_value *v)
     return U3D_OK;
 }
 
-/* Offsets of the tensors of one kind, from `off` on; returns the end. */
+/* Sets the offsets of the tensors of one kind, beginning at `off`; returns the end of the last one. */
 static int64_t params_lay_out(u3d_params *p, bool state, bool decay, int64_t off)
 {
     for (int i = 0; i < p->count; i++) {
@@ -100,7 +102,7 @@ static u3d_status params_collect(u3d_params *p, const u3d_graph *g)
     return U3D_OK;
 }
 
-/* ---- memory and first values ---- */
+/* ---- memory and initial values ---- */
 
 static uint64_t params_block_bytes(const u3d_params *p)
 {
@@ -121,7 +123,8 @@ static u3d_status params_alloc(u3d_params *p, uint32_t blocks)
     return u3d_backend_zero(p->backend, (u3d_span){p->state, 0}, bytes);
 }
 
-/* Running statistics [2, C] begin as mean 0 and variance 1. */
+/* Fills x with the initial numbers of tensor i. Running statistics [2, C] begin with mean 0 and variance
+ * 1. */
 static void params_fill(const u3d_params *p, int i, uint64_t seed, float *x)
 {
     const u3d_param_info *info = &p->info[i];
@@ -266,7 +269,7 @@ static u3d_status params_check_copy(const u3d_params *p, u3d_block block, int i,
         return u3d_fail(U3D_E_ARG, "state '%s': it has a value but no %s", info->name, block_name[block]);
     if (!info->state && !p->block[block])
         return u3d_fail(U3D_E_ARG,
-                        "parameter '%s': the %s block was not asked for when the parameters were made",
+                        "parameter '%s': the %s block was not requested when the parameters were created",
                         info->name, block_name[block]);
     char have[TYPE_CAP], want[TYPE_CAP];
     if (!u3d_type_equal(&info->type, &t->type))

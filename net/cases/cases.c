@@ -1,10 +1,13 @@
 /* The training cases in use: asking about them, borrowing them, finding their labelled voxels.
  *
- * Station 1 of training; before: an open data set (cases_open.c); after: normalised image and classes of one
- * case. A case is absent, being loaded by one thread, or ready. One lock guards that; files are read outside
- * of it, so that workers load different cases side by side. When the budget is used up, the cases least
- * recently used that nobody borrows go first; if all are borrowed the budget is exceeded for as long as that
- * lasts, since waiting could wait for itself. */
+ * Stations 1 and 2 of training; before: opened cases (cases_open.c); after: normalised image and classes of
+ * one case.
+ *
+ * A case is absent, being loaded by one thread, or ready. One lock guards this state. Files are read
+ * without holding the lock, so that workers can load different cases at the same time. When the memory
+ * budget is used up, cases that nobody borrows are dropped, the least recently used ones first. If all are
+ * borrowed, the budget is exceeded until some are released, because a thread that waited might itself hold
+ * the case it waits for. */
 #include <string.h>
 
 #include "engine/base/mem.h"
@@ -40,7 +43,7 @@ const double *u3d_cases_spacing(const u3d_cases *c, int i)
 }
 uint64_t u3d_cases_resident_bytes(const u3d_cases *c)
 {
-    uint64_t most = c->cap; /* a case that is larger is kept alone */
+    uint64_t most = c->cap; /* a single case that is larger than the budget is kept all the same */
     for (int i = 0; i < c->n_all; i++)
         if (c->entry[i].bytes > most) most = c->entry[i].bytes;
     return c->total < most ? c->total : most;
@@ -116,7 +119,7 @@ void u3d_cases_hold_last(u3d_cases *c, int n)
     c->n -= n;
 }
 
-/* Counts per plane of class k (any labelled voxel where k < 0); NULL where the case has none. */
+/* The row of the index for class k (for all classes if k < 0); NULL if the case has no such voxel. */
 static const int64_t *cases_before(const u3d_case_index *index, int k)
 {
     if (k < 0) return index->before;
@@ -135,11 +138,11 @@ static u3d_status check_unchanged(const u3d_case_entry *e, const u3d_volume *v)
 {
     if (memcmp(v->size, e->own_size, sizeof e->own_size) == 0) return U3D_OK;
     return u3d_fail(U3D_E_FORMAT,
-                    "case '%s' has another size than when it was first read; its files were changed",
+                    "the size of case '%s' differs from when it was first read; its files have been changed",
                     e->files.id);
 }
 
-/* The case as it was when opened, read again. */
+/* Reads a case again and brings it into the state that it had after opening. */
 static u3d_status cases_load(const u3d_cases *c, const u3d_case_entry *e, u3d_case_data *out)
 {
     u3d_volume *label = NULL;
@@ -173,7 +176,7 @@ u3d_status u3d_cases_read_own(const u3d_cases *c, int i, u3d_volume **classes)
     return status;
 }
 
-/* Under the lock: let cases go, least recently used first, until `bytes` more fit. */
+/* Drops cases, the least recently used first, until `bytes` more fit. The caller holds the lock. */
 static void cases_make_room(u3d_cases *c, uint64_t bytes)
 {
     while (c->resident + bytes > c->cap) {
@@ -244,7 +247,7 @@ u3d_status u3d_cases_locate(u3d_cases *c, int i, int k, int64_t r, int64_t pos[3
             high = middle - 1;
     }
 
-    /* 2. the voxel in it */
+    /* 2. the voxel in this plane */
     const u3d_case_data *data = NULL;
     U3D_TRY(u3d_cases_acquire(c, i, &data));
     const int64_t *size = c->entry[i].size;
@@ -257,7 +260,7 @@ u3d_status u3d_cases_locate(u3d_cases *c, int i, int k, int64_t r, int64_t pos[3
     u3d_cases_release(c, i);
     if (v == area)
         return u3d_fail(U3D_E_FORMAT,
-                        "labels of case '%s' differ from when they were first read; its files were changed",
+                        "the labels of case '%s' differ from when they were first read; its files have been changed",
                         c->entry[i].files.id);
     pos[0] = low;
     pos[1] = v / size[2];

@@ -1,5 +1,7 @@
-/* The training cases: read, checked, normalised, with an index of their labelled voxels; kept in memory
- * while a budget lasts, read again on demand beyond it. Thread-safe after opening. */
+/* The training cases. Opening them reads and checks every file, and builds an index of the labelled
+ * voxels. After that, cases can be borrowed: normalised and resampled images with their classes. Volumes
+ * stay in memory as far as a memory budget allows; the others are read again on demand. All functions are
+ * thread-safe after opening, except those that hold data out (u3d_cases_hold_last, u3d_cases_hold_slices). */
 #ifndef U3D_NET_CASES_H
 #define U3D_NET_CASES_H
 
@@ -11,26 +13,30 @@
 
 typedef struct u3d_cases_opts {
     bool unlabeled_given;
-    int32_t unlabeled;    /* --unlabeled V */
-    bool dense;           /* --dense: every voxel is labelled, nothing is guessed */
-    bool slices_only;     /* of sparse labels, only the annotated slices across axis `across` (0 z, 1 y, 2 x) count */
-    int across;
-    uint64_t memory_cap;  /* bytes for resident volumes; 0: half of the machine's */
-    uint64_t memory_limit; /* bytes that resampling one case may take; 0: the machine's */
-    u3d_resampling resampling; /* voxels that all cases are brought to; spacing 0: u3d_resample_target of them */
+    int32_t unlabeled;         /* --unlabeled V: label value of voxels that nobody labelled */
+    bool dense;                /* --dense: every voxel is labelled, and no label value is suspected */
+    bool slices_only;          /* of sparse labels, only the annotated slices across axis `across` count */
+    int across;                /* 0 z, 1 y, 2 x */
+    uint64_t memory_cap;       /* bytes for volumes that stay in memory; 0: half of the machine's memory */
+    uint64_t memory_limit;     /* bytes that resampling one case may take; 0: the machine's memory */
+    u3d_resampling resampling; /* voxels of all cases; spacing 0: u3d_resample_target finds it */
 } u3d_cases_opts;
 
 typedef struct u3d_case_data {
-    u3d_volume *image; /* f32 normalised                                             */
-    u3d_volume *label; /* u8 classes, U3D_UNLABELED where unlabelled; NULL: none     */
+    u3d_volume *image; /* f32, normalised                                                  */
+    u3d_volume *label; /* u8 classes, U3D_UNLABELED if unlabelled; NULL: the case has none */
 } u3d_case_data;
 
 typedef struct u3d_cases u3d_cases;
 
-/* Reads every case of `which` (indices into d) once: checks grids, channels and values, decides about unlabelled
- * voxels, collects label table, class counts, facts and intensity statistics. Stops (U3D_E_ARG) where most slices of
- * a label volume are all zero, others are not, and nothing was said: asks for --unlabeled 0 or --dense.
- * Warns once about: no background voxel annotated, label values without a name, grids apart by more than 0.01 voxel. */
+/* Reads each of the n cases `which` (indices into d) once. Checks grids, channels and values, settles which
+ * voxels are unlabelled, and collects label table, class counts, facts and intensity statistics.
+ *
+ * Warns about what is legal but unlikely to be meant, such as label values without a name, no annotated
+ * background, or grids of image and label that differ by more than 0.01 voxel.
+ *
+ * U3D_E_ARG: a label volume looks as if a value, often 0, meant "unlabelled", and neither the options nor the
+ * data set say what it means. The message asks for --unlabeled or --dense (rules: cases_sparse.c). */
 u3d_status u3d_cases_open(const u3d_dataset *d, const int *which, int n, u3d_intensity intensity,
                           const u3d_cases_opts *o, u3d_cases **out);
 void u3d_cases_free(u3d_cases *c);
@@ -40,42 +46,57 @@ const char *u3d_cases_id(const u3d_cases *c, int i);
 const u3d_labels *u3d_cases_labels(const u3d_cases *c);
 const u3d_data_facts *u3d_cases_facts(const u3d_cases *c);
 const u3d_intensity_stats *u3d_cases_intensity(const u3d_cases *c);
-/* Labelled voxels of class k in case i. */
+/* Labelled voxels of class k in case i; of all classes if k < 0. */
 int64_t u3d_cases_voxels(const u3d_cases *c, int i, int k);
-/* After resampling, as the volumes that are borrowed. */
-const int64_t *u3d_cases_size(const u3d_cases *c, int i);    /* z, y, x */
-const double *u3d_cases_spacing(const u3d_cases *c, int i);  /* z, y, x */
-uint64_t u3d_cases_resident_bytes(const u3d_cases *c);       /* planned: what will be kept in memory */
-const u3d_resampling *u3d_cases_resampling(const u3d_cases *c);    /* with its target */
+/* Size and spacing (z, y, x) of the volumes that are borrowed, that is, after resampling. */
+const int64_t *u3d_cases_size(const u3d_cases *c, int i);
+const double *u3d_cases_spacing(const u3d_cases *c, int i);
+/* Bytes of the volumes that will stay in memory. */
+uint64_t u3d_cases_resident_bytes(const u3d_cases *c);
+/* How cases are resampled, with the target spacing. */
+const u3d_resampling *u3d_cases_resampling(const u3d_cases *c);
 bool u3d_cases_is_resampled(const u3d_cases *c, int i);
-const int64_t *u3d_cases_own_size(const u3d_cases *c, int i);      /* as in its files, z, y, x */
-/* Most that reading and resampling one case takes for a moment beside the result. 0: none will be any more. */
+/* Size (z, y, x) of the volumes in the case's files. */
+const int64_t *u3d_cases_own_size(const u3d_cases *c, int i);
+/* Most bytes that reading and resampling one case takes temporarily, in addition to its result. The first
+ * function considers the cases that may be read again (0: there are none), the second one all cases, because
+ * opening reads them all. */
 uint64_t u3d_cases_loading_bytes(const u3d_cases *c);
-uint64_t u3d_cases_opening_bytes(const u3d_cases *c); /* the same of every case, when it was read first */
+uint64_t u3d_cases_opening_bytes(const u3d_cases *c);
 
-/* The channels of one case, from one 4D file or one file per channel (same grid), as f32 [z,y,x,c], not normalised. */
+/* Reads the channels of one case from one 4D file, or from one file per channel on the same grid, as f32
+ * [z,y,x,c], not normalised. */
 u3d_status u3d_case_read_image(const u3d_case *c, u3d_volume **out);
 
-bool u3d_cases_one_orientation(const u3d_cases *c);          /* all files store their anatomical axes in one order */
+/* Whether all files store their anatomical axes in the same order. */
+bool u3d_cases_one_orientation(const u3d_cases *c);
 
-/* Borrow a case; give it back. */
+/* Borrows case i, reading it if necessary. Every successful call is paired with u3d_cases_release; until
+ * then the data stay in memory and unchanged. */
 u3d_status u3d_cases_acquire(u3d_cases *c, int i, const u3d_case_data **out);
 void u3d_cases_release(u3d_cases *c, int i);
 
-/* Classes u8 of a case on the grid of its files, header and all, read again; what was held out of training is there.
- * The caller's. U3D_E_ARG: the case has no labels. */
+/* Reads the classes (u8) of case i again, on the grid of its files and with their header. Labels that were
+ * held out of training are included. The volume belongs to the caller. U3D_E_ARG: the case has no labels. */
 u3d_status u3d_cases_read_own(const u3d_cases *c, int i, u3d_volume **classes);
 
-/* Position (z, y, x) of the r-th labelled voxel (class k, or any labelled one where k < 0), in storage order. */
+/* Position (z, y, x) of the r-th voxel of class k in storage order, counted from 0; of the r-th labelled
+ * voxel if k < 0. */
 u3d_status u3d_cases_locate(u3d_cases *c, int i, int k, int64_t r, int64_t pos[3]);
 
-/* Set the last `n` cases aside for validation: from here on u3d_cases_count, and with it everything that samples,
- * ends before them; they can still be acquired, as cases count .. count + n - 1. n < count; before sampling starts. */
+/* Sets the last `n` cases aside for validation, n < count. u3d_cases_count no longer includes them, so
+ * nothing is sampled from them; they can still be borrowed as cases count .. count + n - 1. Call this
+ * before sampling starts. */
 void u3d_cases_hold_last(u3d_cases *c, int n);
 
-/* Hold out slices for validation where there is one volume: about `share` of the annotated slices of each orientation
- * (every n-th, in the middle of the annotated range) become unlabelled for training; *held is a u8 class volume that has only
- * them, on the grid of the case's files. Voxels where a held slice crosses a kept one count as held. U3D_E_UNSUPPORTED: too few annotated slices. */
+/* Holds out slices for validation when there is only one volume: about `share` of the annotated slices of
+ * each orientation become unlabelled for training, never the first or the last one (rules: cases_hold.c). If
+ * no orientation has annotated slices, a slab of slices is held out instead. *held is a u8 class volume on
+ * the grid of the case's files that has only the labels that were held out; it belongs to the caller. Voxels
+ * in which a held slice crosses a kept one count as held. `text` (cap bytes) says what was held out. Call
+ * this before sampling starts.
+ *
+ * U3D_E_UNSUPPORTED: there are too few annotated slices, or there is not exactly one labelled case. */
 u3d_status u3d_cases_hold_slices(u3d_cases *c, double share, u3d_volume **held, char *text, size_t cap);
 
 #endif

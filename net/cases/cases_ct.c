@@ -1,8 +1,8 @@
 /* Intensity statistics of computed tomography over the foreground of a training set.
  *
- * At most 10,000 evenly spaced foreground voxels are taken from each case (nnU-Net takes as many at random),
- * so that large cases do not outvote small ones and the result depends on the data alone. Percentiles
- * interpolate linearly between the two nearest ranks. */
+ * At most 10,000 evenly spaced foreground voxels are taken from each case (nnU-Net takes the same number
+ * at random). Large cases therefore do not outweigh small ones, and the result depends only on the data.
+ * Percentiles are interpolated linearly between the two nearest ranks. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -10,7 +10,7 @@
 #include "engine/base/mem.h"
 #include "net/cases/cases_impl.h"
 
-enum { CT_PER_CASE = 10000, CT_TOTAL = 4000000 }; /* CT_TOTAL: 16 MB per channel, for very many cases */
+enum { CT_PER_CASE = 10000, CT_TOTAL = 4000000 }; /* CT_TOTAL: about 16 MB per channel */
 
 u3d_status u3d_ct_sample_new(int32_t channels, int n_cases, u3d_ct_sample *s)
 {
@@ -60,7 +60,7 @@ u3d_status u3d_ct_sample_stats(u3d_ct_sample *s, u3d_intensity_stats *out)
     if (s->n == 0)
         return u3d_fail(
             U3D_E_FORMAT,
-            "intensity=ct needs labelled foreground voxels and no case has any; set intensity=zscore");
+            "intensity=ct needs labelled foreground voxels, but no case has any; set intensity=zscore");
     for (int32_t ch = 0; ch < s->channels; ch++) {
         float *value = s->value + ch * s->cap;
         double sum = 0, squares = 0;
@@ -73,7 +73,7 @@ u3d_status u3d_ct_sample_stats(u3d_ct_sample *s, u3d_intensity_stats *out)
         out->low[ch] = ct_percentile(value, s->n, 0.005);
         out->high[ch] = ct_percentile(value, s->n, 0.995);
         if (value[0] == value[s->n - 1]) {
-            U3D_WARN("cases", "channel %d has one intensity in all foreground voxels", (int)ch);
+            U3D_WARN("cases", "channel %d has the same intensity in all foreground voxels", (int)ch);
             out->sd[ch] = 1;
         }
     }

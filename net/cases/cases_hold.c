@@ -1,16 +1,14 @@
-/* Validation out of one volume: some of its annotated slices are hidden from training.
+/* Validation with a single volume: some of its annotated slices are hidden from training.
  *
- * A slice is annotated where its labelled voxels exceed the middle between the median and the fullest plane
- * of its orientation, and an orientation is annotated sparsely where that median is below half of the
- * fullest: planes between the annotated ones hold only the lines where slices of other orientations cross.
- * Where no orientation is sparse (dense labels, scribbles), a slab of z planes around the middle of the
- * labelled voxels is held out instead.
+ * u3d_case_annotated finds the annotated slices of each orientation. If no orientation is sparse (dense
+ * labels, scribbles), a slab of planes around the middle of the labelled voxels is held out instead, across z
+ * if there are at least 4 planes along z.
  *
- * Where there are few slices, one of them may have most of what was annotated of a small structure. So only
- * slices are taken that cost no class too much; of those the one that shows most
- * classes.
+ * If there are few slices, a single one may contain most of the annotation of a small structure. A slice is
+ * therefore taken only if no class loses too much by it. Among such slices, the one that shows the most
+ * classes is taken first.
  *
- * The planes are remembered with the case, so that it is the same when it is read again. */
+ * The planes are stored with the case, so that the case is the same when it is read again. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,20 +17,21 @@
 #include "engine/base/mem.h"
 #include "net/cases/cases_impl.h"
 
-/* No class loses more than this many times the share that is asked for, or two fifths of its voxels. */
+/* No class may lose more of its voxels than LOSS_FACTOR times the requested share, or LOSS_LEAST if that
+ * is more. */
 static const double LOSS_FACTOR = 2.0, LOSS_LEAST = 0.4;
 
 typedef struct hold_axis {
-    int64_t n;        /* planes                                      */
-    int64_t *count;   /* labelled voxels of each                     */
-    int64_t *class;   /* the same per class, [n, classes]            */
-    int64_t *scratch; /* [n]                                         */
-    bool *held;
-    int64_t annotated; /* slices; 0 where this orientation is not sparse */
-    int64_t taken;
+    int64_t n;         /* planes                                                   */
+    int64_t *count;    /* [n]: labelled voxels of each plane                       */
+    int64_t *class;    /* [n, classes]: the same per class                         */
+    int64_t *scratch;  /* [n]: later the annotated slices, in order                */
+    bool *held;        /* [n]: planes that are held out                            */
+    int64_t annotated; /* annotated slices; 0 if this orientation is not sparse    */
+    int64_t taken;     /* planes that are held out                                 */
 } hold_axis;
 
-/* Labelled voxels of each plane, and of each class in all of them. */
+/* Counts the labelled voxels of each plane, per class and together, and of each class in the whole volume. */
 static void hold_count(const u3d_volume *classes, int n_classes, hold_axis axis[3], int64_t *total)
 {
     const uint8_t *v = classes->data;
@@ -49,14 +48,15 @@ static void hold_count(const u3d_volume *classes, int n_classes, hold_axis axis[
             }
 }
 
-/* Annotated slices of one orientation, in order, into scratch; their number in a->annotated. */
+/* Finds the annotated slices of one orientation: their positions in a->scratch, their number in
+ * a->annotated. */
 static void hold_find(hold_axis *a)
 {
     a->annotated = u3d_case_annotated(a->count, a->n, a->scratch);
 }
 
-/* Classes in a plane, 0 where holding it out would take too much of one away: lost[k] of total[k] are gone
- * already. */
+/* Number of classes in a plane, or 0 if holding it out would take too much of a class away. Of class k,
+ * lost[k] of total[k] voxels are held out already. */
 static int hold_worth(const int64_t *plane, double share, int n_classes, const int64_t *total,
                       const int64_t *lost)
 {
@@ -68,8 +68,8 @@ static int hold_worth(const int64_t *plane, double share, int n_classes, const i
     return shown;
 }
 
-/* Never the first or the last annotated slice, so that two at least are kept; of equals the one nearest the
- * middle. */
+/* Takes slices of one orientation. The first and the last annotated slice are never taken, so that at
+ * least two are kept. Of slices that show equally many classes, the one nearest to the middle is taken. */
 static void hold_take_slices(hold_axis *a, double share, int n_classes, const int64_t *total, int64_t *lost)
 {
     if (a->annotated < 3) return;
@@ -96,7 +96,8 @@ static void hold_take_slices(hold_axis *a, double share, int n_classes, const in
     }
 }
 
-/* Planes whose middle lies within `share` of the labelled voxels around the median one. */
+/* Takes the planes around the median labelled voxel that together have about `share` of the labelled
+ * voxels. */
 static void hold_take_slab(hold_axis *a, double share)
 {
     double total = 0, before = 0;
@@ -110,7 +111,7 @@ static void hold_take_slab(hold_axis *a, double share)
     }
 }
 
-/* Fills the axes' `held`; text says what was taken. */
+/* Chooses the planes to hold out and fills the axes' `held`. `text` says what was taken. */
 static u3d_status hold_choose(hold_axis axis[3], double share, int n_classes, const int64_t *total,
                               int64_t *lost, char *text, size_t cap)
 {
@@ -125,9 +126,9 @@ static u3d_status hold_choose(hold_axis axis[3], double share, int n_classes, co
     for (int a = 0; a < 3; a++) hold_take_slices(&axis[a], share, n_classes, total, lost);
     if (axis[0].taken + axis[1].taken + axis[2].taken == 0)
         return u3d_fail(U3D_E_UNSUPPORTED,
-                        "too few annotated slices to hold some out: %lld across x, %lld across y, %lld "
-                        "across z; at least 3 of one orientation are needed, and one that leaves enough "
-                        "of each label to training",
+                        "there are too few annotated slices to hold some out: %lld across x, %lld across y, "
+                        "%lld across z; one orientation needs at least 3, and training must keep enough of "
+                        "each label",
                         (long long)axis[2].annotated, (long long)axis[1].annotated,
                         (long long)axis[0].annotated);
     (void)snprintf(text, cap,
@@ -145,7 +146,7 @@ static int64_t hold_labelled(const u3d_volume *classes)
     return count;
 }
 
-/* held = what `classes` has more than `rest`. */
+/* held = the labels of `classes` that `rest` does not have. */
 static void hold_subtract(const u3d_volume *classes, const u3d_volume *rest, u3d_volume *held)
 {
     const uint8_t *from = classes->data, *kept = rest->data;
@@ -154,7 +155,7 @@ static void hold_subtract(const u3d_volume *classes, const u3d_volume *rest, u3d
     for (int64_t i = 0; i < n; i++) to[i] = kept[i] == U3D_UNLABELED ? from[i] : (uint8_t)U3D_UNLABELED;
 }
 
-/* Carries out the choice on the borrowed case, whose labels on the files' grid are `classes`: everything that
+/* Applies the choice to the borrowed case. `classes` are its labels on the files' grid. Everything that
  * can fail comes before the first change. */
 static u3d_status hold_apply(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *classes,
                              const hold_axis axis[3], u3d_volume **held, double *share)
@@ -196,17 +197,19 @@ u3d_status u3d_cases_hold_slices(u3d_cases *c, double share, u3d_volume **held, 
 {
     *held = NULL;
     if (!(share > 0 && share < 1))
-        return u3d_fail(
-            U3D_E_ARG, "a share of %g of the slices cannot be held out; expected above 0 and below 1", share);
+        return u3d_fail(U3D_E_ARG,
+                        "a share of %g of the slices cannot be held out; expected a share above 0 and below 1",
+                        share);
     if (c->n != 1 || !c->entry[0].files.label || c->entry[0].held[0])
         return u3d_fail(U3D_E_UNSUPPORTED,
-                        "slices are held out once, of a single labelled volume; here are %d cases", c->n);
+                        "slices can be held out only once, and only of a single labelled volume; there are %d cases",
+                        c->n);
     u3d_case_entry *e = &c->entry[0];
     const int n_classes = c->labels.n;
     int64_t n = e->own_size[0] + e->own_size[1] + e->own_size[2];
     const u3d_case_data *data = NULL;
-    u3d_volume *own = NULL; /* labels on the files' grid, where those in memory are on another */
-    /* per plane: count, scratch, one per class; total and lost per class */
+    u3d_volume *own = NULL; /* labels on the files' grid, if those in memory are on another one */
+    /* Per plane: count, scratch, and one count per class. After these, total and lost per class. */
     int64_t *counts = u3d_new((size_t)(n * (2 + n_classes) + 2 * n_classes), sizeof *counts);
     bool *planes = u3d_new((size_t)n, sizeof *planes);
     hold_axis axis[3] = {0};

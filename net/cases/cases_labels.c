@@ -1,12 +1,14 @@
-/* The label table of a data set: values found in the label volumes, united with those that dataset.json
- * names. */
+/* The label table of a data set: the values that occur in the label volumes, and those that dataset.json
+ * names. Values keep their names and are sorted; their positions are the classes of the network. The value
+ * that means "unlabelled" is not in the table. Unusual tables cause warnings, not errors. */
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/base/log.h"
 #include "net/cases/cases_impl.h"
 
-/* Keeps the values increasing; names stay with theirs. *at: where the value is. */
+/* Inserts a value if it is new, so that the values stay increasing and keep their names. *at is its
+ * position. */
 static u3d_status labels_insert(u3d_labels *l, int32_t value, int *at)
 {
     int i = l->n;
@@ -15,7 +17,7 @@ static u3d_status labels_insert(u3d_labels *l, int32_t value, int *at)
     if (i < l->n && l->value[i] == value) return U3D_OK;
     if (l->n == U3D_MAX_LABELS)
         return u3d_fail(U3D_E_FORMAT,
-                        "more than %d label values (%d is one more); are these labels, or an image?",
+                        "there are more than %d label values (the next one is %d); is this an image instead of labels?",
                         (int)U3D_MAX_LABELS, (int)value);
     memmove(&l->value[i + 1], &l->value[i], (size_t)(l->n - i) * sizeof l->value[0]);
     memmove(&l->name[i + 1], &l->name[i], (size_t)(l->n - i) * sizeof l->name[0]);
@@ -45,7 +47,7 @@ static bool labels_has(const u3d_labels *l, int32_t value)
     return false;
 }
 
-/* "1, 2, 5" of the entries that `want` accepts; returns their number. */
+/* Writes the values of the entries that `want` accepts, such as "1, 2, 5", and returns their number. */
 static int labels_list(const u3d_labels *l, bool (*want)(const u3d_labels *, int), char *buf, size_t cap)
 {
     int n = 0;
@@ -73,16 +75,17 @@ static void labels_warn(const u3d_dataset *d, const u3d_labels *found, const u3d
 {
     char list[128];
     if (d->n_labels > 0 && labels_list(table, labels_nameless, list, sizeof list) > 0)
-        U3D_WARN("cases", "label values without a name in dataset.json, used all the same: %s", list);
+        U3D_WARN("cases", "label values without a name in dataset.json are used all the same: %s", list);
     labels_list(table, labels_any, list, sizeof list);
     if (found->has_unlabeled && found->unlabeled == 0)
         U3D_WARN("cases",
-                 "0 means unlabelled: the network gives every voxel one of the labels %s; if none of them "
-                 "stands for the background, paint some of it with a value of its own",
+                 "0 means unlabelled, so the network gives every voxel one of the labels %s; if none of them "
+                 "stands for the background, label some background with a value of its own",
                  list);
     else if (table->background && !labels_has(found, 0))
-        U3D_WARN("cases", "no background voxel (0) is annotated anywhere: the network never sees one");
-    if (table->n == 1) U3D_WARN("cases", "%s is the only label value: there is nothing to tell apart", list);
+        U3D_WARN("cases", "no background voxel (0) is annotated anywhere, so the network never sees one");
+    if (table->n == 1)
+        U3D_WARN("cases", "%s is the only label value, so there is nothing to distinguish", list);
 }
 
 u3d_status u3d_case_table(const u3d_dataset *d, const u3d_labels *found, u3d_labels *table)

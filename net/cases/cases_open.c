@@ -1,12 +1,14 @@
-/* Opening the training cases: every file is read once, checked, and kept in memory while the budget lasts.
+/* Opening the training cases: every file is read once, checked, and kept in memory as far as the budget
+ * allows.
  *
- *   1. the value that means "unlabelled" is settled (options, data set, or none)
- *   2. the spacing that voxels are resampled to is settled (cases_resample.c)
- *   3. per case: image and labels are read; classes are counted as this case alone numbers its values,
- *      because the values of the cases to come are not known yet
- *   4. the label table is made, and the cases' own numbers are replaced by its classes
- *   5. images are normalised: at once, but for CT, whose statistics are complete only now. Normalising comes
- *      before resampling (as in nnU-Net), so that CT cases that are resampled are read again when needed */
+ *   1. The value that means "unlabelled" is settled (from the options or the data set; there may be none).
+ *   2. The spacing that voxels are resampled to is settled (cases_resample.c).
+ *   3. For each case, image and labels are read. Its classes are counted with preliminary numbers, which are
+ *      made from the values of this case only, because the values of later cases are not known yet.
+ *   4. The label table is made, and the preliminary numbers are replaced by its classes.
+ *   5. Images are normalised. This is done in step 3 already, except for CT, whose statistics are complete
+ *      only now. Normalisation comes before resampling (as in nnU-Net), so CT cases that must be resampled
+ *      are not kept in memory by opening; they are read again when they are needed. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -15,20 +17,20 @@
 #include "engine/base/mem.h"
 #include "net/cases/cases_impl.h"
 
-/* What is known only while opening. */
+/* What is needed only while opening. */
 typedef struct open_scan {
     const u3d_dataset *d;
-    u3d_labels found;                  /* values seen so far                                   */
-    int32_t (*values)[U3D_MAX_LABELS]; /* per case: its values, increasing         */
-    int *n_values;
-    u3d_only_plane (*only)[U3D_MAX_LABELS]; /* likewise, where each value is seen       */
+    u3d_labels found;                       /* label values seen so far */
+    int32_t (*values)[U3D_MAX_LABELS];      /* [n]: the values of each case, increasing */
+    int *n_values;                          /* [n] */
+    u3d_only_plane (*only)[U3D_MAX_LABELS]; /* [n]: for each of these values, the only plane that shows it */
     u3d_ct_sample sample;
     u3d_grid_report grids;
-    bool must_ask; /* nothing was said about unlabelled voxels             */
-    bool zero_named;
-    int64_t unlabeled; /* voxels                                               */
+    bool must_ask;                          /* neither options nor data set say what is unlabelled */
+    bool zero_named;                        /* the data set says what 0 means */
+    int64_t unlabeled;                      /* number of unlabelled voxels */
     int first_orientation[3];
-    double *column; /* [n] scratch for medians                              */
+    double *column;                         /* [n] scratch for medians */
 } open_scan;
 
 static u3d_status open_copy_files(const u3d_case *from, u3d_case *to)
@@ -50,11 +52,11 @@ static u3d_status open_settle_unlabeled(const u3d_dataset *d, const u3d_cases_op
     if (o->unlabeled_given && o->dense)
         return u3d_fail(
             U3D_E_ARG,
-            "--unlabeled %d says that voxels are unlabelled, --dense that none is; give one of them",
+            "--unlabeled %d says that some voxels are unlabelled, --dense says that none are; give only one of them",
             (int)o->unlabeled);
     if (o->unlabeled_given && d->has_unlabeled && o->unlabeled != d->unlabeled)
         return u3d_fail(
-            U3D_E_ARG, "--unlabeled %d, but '%s' says that %d is the unlabelled value; leave --unlabeled out",
+            U3D_E_ARG, "--unlabeled %d contradicts '%s', which says that %d means unlabelled; omit --unlabeled",
             (int)o->unlabeled, d->path, (int)d->unlabeled);
     scan->found.has_unlabeled = o->unlabeled_given || d->has_unlabeled;
     scan->found.unlabeled = o->unlabeled_given ? o->unlabeled : d->has_unlabeled ? d->unlabeled : 0;
@@ -63,7 +65,7 @@ static u3d_status open_settle_unlabeled(const u3d_dataset *d, const u3d_cases_op
     return U3D_OK;
 }
 
-/* CT only where every channel is called so. */
+/* intensity=auto means CT only if every channel is named so. */
 static u3d_intensity open_intensity_kind(const u3d_dataset *d, u3d_intensity wanted)
 {
     if (wanted != U3D_INTENSITY_AUTO) return wanted;
@@ -76,10 +78,11 @@ static u3d_status open_check_channels(u3d_cases *c, int i, const u3d_volume *ima
 {
     const char *id = c->entry[i].files.id;
     if (i > 0 && image->channels != c->facts.channels)
-        return u3d_fail(U3D_E_FORMAT, "case '%s' has %d channels, case '%s' has %d; all cases need the same",
+        return u3d_fail(U3D_E_FORMAT,
+                        "case '%s' has %d channels, but case '%s' has %d; all cases must have the same number",
                         id, (int)image->channels, c->entry[0].files.id, (int)c->facts.channels);
     if (image->channels > U3D_MAX_CHANNELS)
-        return u3d_fail(U3D_E_FORMAT, "case '%s' has %d channels; at most %d are possible", id,
+        return u3d_fail(U3D_E_FORMAT, "case '%s' has %d channels; at most %d are supported", id,
                         (int)image->channels, (int)U3D_MAX_CHANNELS);
     c->facts.channels = c->intensity.channels = image->channels;
     return U3D_OK;
@@ -94,9 +97,10 @@ static void open_note_orientation(u3d_cases *c, int i, const u3d_volume *image)
         c->one_orientation = c->one_orientation && abs(axis[w]) == abs(c->facts.orientation[w]);
 }
 
-/* Labels i32 -> u8 numbered as this case's values. */
-static u3d_status open_scan_labels(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *label, open_scan *scan, int i,
-                                   u3d_volume **classes)
+/* Turns the labels (i32) of case i into classes (u8) with preliminary numbers: positions in
+ * scan->values[i]. */
+static u3d_status open_scan_labels(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *label,
+                                   open_scan *scan, int i, u3d_volume **classes)
 {
     u3d_labels own = {.has_unlabeled = scan->found.has_unlabeled, .unlabeled = scan->found.unlabeled};
     if (scan->must_ask) U3D_TRY(u3d_case_sparse_check(&e->files, label, scan->zero_named));
@@ -111,7 +115,7 @@ static u3d_status open_scan_labels(const u3d_cases *c, u3d_case_entry *e, const 
     return U3D_OK;
 }
 
-/* Classes on the grid that training sees, and their index. */
+/* Resamples the classes to the grid that training sees, and makes their index. */
 static u3d_status open_index_labels(u3d_cases *c, u3d_case_entry *e, const int32_t *values, int n_values,
                                     u3d_volume *classes)
 {
@@ -124,13 +128,13 @@ static u3d_status open_index_labels(u3d_cases *c, u3d_case_entry *e, const int32
         if (!left && e->resampled)
             U3D_WARN(
                 "cases",
-                "case '%s': label %d is too small for voxels of %.4gx%.4gx%.4g and is lost in resampling",
+                "case '%s': label %d is too small for voxels of %.4gx%.4gx%.4g and disappears in resampling",
                 e->files.id, values[k], e->spacing[2], e->spacing[1], e->spacing[0]);
     }
     return U3D_OK;
 }
 
-/* Number of value 0 among a case's own values, -1 where it has none. */
+/* Preliminary number of value 0 in a case; -1 if the case does not have this value. */
 static int open_background(const int32_t *values, int n)
 {
     for (int i = 0; i < n; i++)
@@ -190,7 +194,8 @@ done:
     return status;
 }
 
-/* Step 4: a case's own numbers -> classes of the table. Both follow increasing values, so order is kept. */
+/* Step 4: replaces the preliminary numbers of a case by the classes of the table. Both follow increasing
+ * values, so their order stays the same. */
 static void open_renumber(u3d_case_entry *e, const int32_t *values, int n_values, const u3d_labels *table)
 {
     uint8_t class[256];
@@ -206,7 +211,7 @@ static void open_renumber(u3d_case_entry *e, const int32_t *values, int n_values
     for (int64_t i = 0; i < n; i++) v[i] = class[v[i]];
 }
 
-/* Step 5, CT. */
+/* Step 5 for CT. */
 static u3d_status open_normalise_ct(u3d_cases *c, open_scan *scan)
 {
     U3D_TRY(u3d_ct_sample_stats(&scan->sample, &c->intensity));
@@ -244,7 +249,8 @@ static void open_facts(u3d_cases *c, double *column)
     c->facts.sparse = 2 * labelled < voxels;
 }
 
-/* Sparse labels of which one slice in all shows a class: no slice tells how it goes on beside it. */
+/* Warns of classes that occur in a single slice of all cases, if labels are sparse: from that slice a network
+ * cannot learn how far the class extends across it. */
 static void open_warn_single(const u3d_cases *c, const open_scan *scan)
 {
     for (int k = 0; k < c->labels.n; k++) {
@@ -259,11 +265,11 @@ static void open_warn_single(const u3d_cases *c, const open_scan *scan)
                 }
         if (cases != 1 || seen->axis < 0) continue;
         U3D_WARN("cases",
-                 "label %d%s%s is annotated in one slice only (%c = %lld of case '%s', counted from 0): how "
-                 "it goes "
-                 "on from there cannot be learned; paint it in a second slice, best in another orientation",
+                 "label %d%s%s is annotated in one slice only (%c = %lld of case '%s', counted from 0), so the "
+                 "network cannot learn how far it extends beyond that slice; label it in a second slice, "
+                 "preferably in another orientation",
                  (int)c->labels.value[k], c->labels.name[k][0] ? " " : "", c->labels.name[k],
-                 "zyx"[seen->axis], (long long)seen -> at, c -> entry[where].files.id);
+                 "zyx"[seen->axis], (long long)seen->at, c->entry[where].files.id);
     }
 }
 
@@ -271,12 +277,12 @@ static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cas
 {
     if (scan->grids.apart > 0)
         U3D_WARN("cases",
-                 "image and label grids are apart by more than 0.01 voxel in %d of %d cases, most in '%s' "
-                 "(%.3g voxel); "
-                 "voxels are paired by index",
+                 "the grids of image and label differ by more than 0.01 voxel in %d of %d cases, most in '%s' "
+                 "(%.3g voxel); voxels are matched by index",
                  scan->grids.apart, c->n, scan->grids.worst_id, scan->grids.worst);
     if (o->unlabeled_given && scan->unlabeled == 0)
-        U3D_WARN("cases", "--unlabeled %d, but no voxel has that value: every voxel counts as labelled",
+        U3D_WARN("cases",
+                 "--unlabeled %d was given, but no voxel has that value, so every voxel counts as labelled",
                  (int)o->unlabeled);
     if (scan->unlabeled > 0) open_warn_single(c, scan);
     if (!c->one_orientation)

@@ -1,5 +1,8 @@
-/* Planes of a label volume: how much of each is labelled, which are annotated slices, and where only those
- * count. */
+/* Planes of a label volume: how many voxels of each are labelled, which planes are annotated slices, and
+ * which voxels count if only annotated slices of one orientation do (2D networks).
+ *
+ * Annotated slices stand out from the planes between them, which have labels only on the lines where
+ * slices of other orientations cross them. cases_impl.h defines the threshold. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -79,13 +82,13 @@ void u3d_case_only_planes(const u3d_volume *classes, int n, u3d_only_plane *only
 
 /* ---- slices as images of their own ---- */
 
-/* The plane across `axis` that voxel `at` (z, y, x in one number) lies in. */
+/* The plane across `axis` that contains voxel `at` (an index into the volume's data). */
 static int64_t plane_of(const int64_t size[3], int axis, int64_t at)
 {
     return axis == 2 ? at % size[2] : axis == 1 ? at / size[2] % size[1] : at / (size[1] * size[2]);
 }
 
-/* Which of n planes are annotated ones among others: (*slice)[plane]; NULL: none stand out. */
+/* Makes *slice [n], which tells which of the n planes are annotated slices; NULL: none of them stands out. */
 static u3d_status slices_found(const int64_t *count, int64_t n, int64_t *scratch, bool **slice)
 {
     const int64_t found = u3d_case_annotated(count, n, scratch);
@@ -104,15 +107,17 @@ u3d_status u3d_case_find_slices(const u3d_cases *c, const u3d_volume *classes, u
     U3D_TRY(u3d_plane_counts_make(classes, U3D_UNLABELED, &counts));
     u3d_status status =
         slices_found(counts.of[c->across], classes->size[c->across], counts.scratch, &e->slice);
-    bool elsewhere = false; /* none: dense labels, boxes and scribbles, of which every slice is one */
+    /* Whether slices stand out along another axis. In dense labels, boxes and scribbles none do along any
+     * axis; then every slice counts. */
+    bool elsewhere = false;
     for (int a = 0; a < 3 && !e->slice; a++)
         elsewhere |= u3d_case_annotated(counts.of[a], classes->size[a], counts.scratch) > 0;
     u3d_plane_counts_free(&counts);
     if (status != U3D_OK || !elsewhere) return status;
     return u3d_fail(
         U3D_E_ARG,
-        "case '%s': no slice across %c is annotated, and a 2D network learns from whole slices; choose "
-        "another --set plane, or a 3D network",
+        "case '%s': no slice across %c is annotated, but a 2D network learns from whole slices; "
+        "choose another plane with --set plane=..., or a 3D network",
         e->files.id, "zyx"[c->across]);
 }
 

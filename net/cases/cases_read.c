@@ -1,17 +1,20 @@
-/* One case from its files, and the index of its labelled voxels.
+/* Reads one case from its files, and makes the index of its labelled voxels.
  *
- * Station 1 of training: before: paths; after: an image f32 [z,y,x,channels] and its labels i32 [z,y,x] on
- * one grid. The index replaces a list of positions: with counts per class and z plane, the r-th voxel of a
- * class is found by a search over planes and a scan of one plane (u3d_cases_locate), at 8 bytes per class and
- * plane instead of 24 per voxel. */
+ * Station 1 of training; before: paths; after: an image f32 [z,y,x,channels] and its labels i32 [z,y,x] on
+ * the same grid.
+ *
+ * The index replaces a list of voxel positions. It has counts per class and z plane, and the r-th voxel of
+ * a class is found by a binary search over planes and a scan of one plane (u3d_cases_locate). It needs 8
+ * bytes per class and plane instead of 24 bytes per voxel. */
 #include <string.h>
 
 #include "engine/base/mem.h"
 #include "net/cases/cases_impl.h"
 
-enum { READ_MARKS = 256 }; /* values of a u8 voxel */
+enum { READ_MARKS = 256 }; /* number of values that a u8 voxel can have */
 
-/* Image and label, or two channels, on one grid; notes the distance of those that are nearly so. */
+/* Checks that image and label, or two channels, have the same grid. Small differences are accepted; *worst
+ * becomes the largest one so far, in voxels. */
 static u3d_status read_check_grid(const u3d_volume *a, const char *a_name, const u3d_volume *b,
                                   const char *b_name, double *worst)
 {
@@ -21,7 +24,7 @@ static u3d_status read_check_grid(const u3d_volume *a, const char *a_name, const
     return U3D_OK;
 }
 
-/* Channel `ch` of `image` = the single-channel volume `one`. */
+/* Copies the single-channel volume `one` to channel `ch` of `image`. */
 static void read_interleave(const u3d_volume *one, int ch, u3d_volume *image)
 {
     const float *from = one->data;
@@ -37,9 +40,9 @@ static u3d_status read_channels(const u3d_case *files, double *worst, u3d_volume
     for (int ch = 0; ch < files->n_images; ch++) {
         U3D_GO(u3d_nifti_read(files->image[ch], U3D_VOLUME_IMAGE, &one));
         if (one->channels != 1) {
-            status =
-                u3d_fail(U3D_E_FORMAT, "'%s' has %d channels; a case of %d files needs one channel in each",
-                         files->image[ch], (int)one->channels, files->n_images);
+            status = u3d_fail(U3D_E_FORMAT,
+                              "'%s' has %d channels; each of the %d image files of a case must have one channel",
+                              files->image[ch], (int)one->channels, files->n_images);
             goto done;
         }
         if (!image) U3D_GO(u3d_volume_new_like(one, U3D_F32, files->n_images, &image));

@@ -1,7 +1,8 @@
-/* Training cases on one voxel spacing: which, and what it costs the labels.
+/* Brings all training cases to one voxel spacing: chooses the spacing, checks that the result fits into
+ * memory, and warns if annotations suffer. The resampling itself is in net/volume/resample.h.
  *
- * The target is known before any voxel is read, from the headers, so that each case is resampled as soon as
- * it is there and its own voxels let go. */
+ * The target spacing is found from the headers before any voxel is read. Each case can therefore be
+ * resampled as soon as it is read, and its original voxels need not be kept. */
 #include <string.h>
 
 #include "engine/base/log.h"
@@ -51,7 +52,7 @@ void u3d_case_place(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *ima
     memcpy(e->own_spacing, image->spacing, sizeof e->own_spacing);
     memcpy(e->spacing, image->spacing, sizeof e->spacing);
     e->resampled = u3d_resample_size(&c->resampling, image->size, image->spacing, e->size);
-    for (int a = 0; a < 3; a++) /* the target but for rounding, and for an axis of one voxel */
+    for (int a = 0; a < 3; a++) /* the target, except for rounding and for axes of one voxel */
         e->spacing[a] *= (double)e->own_size[a] / (double)e->size[a];
 }
 
@@ -66,7 +67,7 @@ u3d_status u3d_case_resample(const u3d_cases *c, const u3d_case_entry *e, u3d_vo
 uint64_t u3d_case_loading_bytes(const u3d_case_entry *e, int32_t channels)
 {
     const uint64_t own = (uint64_t)(e->own_size[0] * e->own_size[1] * e->own_size[2]);
-    uint64_t bytes = own * (4 * (uint64_t)channels + 4 + 1); /* as read: image, label values, classes */
+    uint64_t bytes = own * (4 * (uint64_t)channels + 4 + 1); /* image, label values and classes as read */
     if (e->resampled) {
         const uint64_t resampling = u3d_resample_image_bytes(e->own_size, e->size, channels) + own;
         if (resampling > bytes) bytes = resampling;
@@ -84,9 +85,8 @@ u3d_status u3d_case_check_resampled(const u3d_cases *c, const u3d_case_entry *e,
     if (c->limit == 0 || needed <= allowed) return U3D_OK;
     return u3d_fail(U3D_E_NOMEM,
                     "case '%s': %lldx%lldx%lld voxels of %.4gx%.4gx%.4g would become %lldx%lldx%lld of "
-                    "%.4gx%.4gx%.4g, which takes "
-                    "%.2f GB where %.2f GB are allowed; check the file's voxel size, or set a coarser "
-                    "spacing or resample=off",
+                    "%.4gx%.4gx%.4g, which needs %.2f GB, but only %.2f GB are allowed; "
+                    "check the file's voxel size, or set a coarser spacing or resample=off",
                     e->files.id, (long long)from[2], (long long)from[1], (long long)from[0],
                     e->own_spacing[2], e->own_spacing[1], e->own_spacing[0], (long long)to[2],
                     (long long)to[1], (long long)to[0], e->spacing[2], e->spacing[1], e->spacing[0],
@@ -99,8 +99,8 @@ static void planes_warn(const u3d_case_entry *e, int axis, const int64_t *at, in
 {
     int64_t merged = 0, nearest = INT64_MAX, last = -1;
     for (int64_t i = 0; i < n; i++) {
-        const int64_t plane =
-            (2 * at[i] + 1) * e->size[axis] / (2 * e->own_size[axis]); /* that it falls into */
+        /* The resampled plane that contains the centre of this slice. */
+        const int64_t plane = (2 * at[i] + 1) * e->size[axis] / (2 * e->own_size[axis]);
         merged += plane == last;
         last = plane;
         if (i > 0 && at[i] - at[i - 1] < nearest) nearest = at[i] - at[i - 1];
@@ -109,9 +109,9 @@ static void planes_warn(const u3d_case_entry *e, int axis, const int64_t *at, in
         U3D_WARN(
             "cases",
             "case '%s': %lld of %lld annotated slices across %c fall into the same resampled slice as their "
-            "neighbour, because they lie %.4g apart and voxels become %.4g; set a finer spacing to keep all",
+            "neighbour, because they are %.4g apart and voxels become %.4g; set a finer spacing to keep them all",
             e->files.id, (long long)merged, (long long)n, "zyx"[axis],
-            (double)nearest * e -> own_spacing[axis], target);
+            (double)nearest * e->own_spacing[axis], target);
 }
 
 u3d_status u3d_case_check_slices(const u3d_cases *c, const u3d_case_entry *e, const u3d_volume *classes)

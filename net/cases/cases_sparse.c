@@ -1,23 +1,25 @@
-/* Does a label value mean "nobody painted here"? Asked only where neither the command line nor the data set
- * said so, and never answered silently: training on unpainted voxels as if they were background ruins a model
- * quietly.
+/* Detects label values that probably mean "unlabelled". This is checked only if neither the command line nor
+ * the data set say which value means it. u3d then stops and asks instead of guessing, because training on
+ * unlabelled voxels as if they were background silently ruins a model.
  *
- * Annotation tools leave 0 where nobody painted, and dense labels use 0 for background. Two patterns are
- * suspicious:
+ * Annotation tools leave 0 in voxels that nobody painted, and dense labels use 0 for background. Two patterns
+ * are suspicious:
  *
- *   empty     along some axis more than half of the planes are 0 throughout and others are not. A small
- *             organ labelled densely looks the same, so this stops only where nobody said what 0 means: a
- *             name for 0 in dataset.json ("background") says it.
- *   isolated  planes with at least 16 voxels of other values and at least twice as many as each neighbour:
- *             two such planes or more, with 9 of 10 of all such voxels on them. These are single painted
- *             slices, in one orientation or in several that cross; shapes fill neighbouring planes about
- *             equally. This stops whatever the data set says of 0, and also where another value than 0 fills
- *             more than half of the volume (255, left out on the command line). */
+ *   empty     Along some axis, more than half of the planes are 0 throughout, and others are not. The dense
+ *             labels of a small organ look the same, so this counts only if nothing says what 0 means. A name
+ *             for 0 in dataset.json ("background") says it.
+ *   isolated  A plane is isolated if at least 16 of its voxels have other values, and at least twice as many
+ *             as in each neighbouring plane. The pattern is two or more isolated planes that contain 9 of 10
+ *             of all voxels with other values. These are single painted slices, in one or in several
+ *             orientations; whole shapes fill neighbouring planes about equally. This counts whatever the
+ *             data set says about 0. It is also checked for any other value that fills more than half of the
+ *             volume, such as 255 if --unlabeled 255 was forgotten. */
 #include <stdio.h>
 
 #include "net/cases/cases_impl.h"
 
-/* 4 x 4 voxels, one thick: a slice. Smaller things are about as thick as they are wide: a small lesion. */
+/* 4 x 4 voxels, the smallest area that counts as a painted slice. A smaller group of voxels may be a whole
+ * object, such as a small lesion, that is about as thick as it is wide. */
 enum { SPARSE_AREA = 16 };
 
 static bool sparse_isolated(const int64_t *painted, int64_t n, int64_t at)
@@ -26,7 +28,8 @@ static bool sparse_isolated(const int64_t *painted, int64_t n, int64_t at)
     return n > 1 && painted[at] >= SPARSE_AREA && painted[at] >= 2 * (before > after ? before : after);
 }
 
-/* Isolated planes of all axes; *share of the painted voxels that lie on them. */
+/* Counts the isolated planes of all axes. *share becomes the share of the voxels other than `blank` on
+ * them. */
 static int sparse_count_isolated(const u3d_volume *label, int32_t blank, const u3d_plane_counts *p,
                                  double *share)
 {
@@ -54,8 +57,8 @@ static u3d_status sparse_ask(const u3d_case *files, int32_t blank, const char *s
 {
     return u3d_fail(
         U3D_E_ARG,
-        "case '%s', labels '%s': %s; if %d there means that nobody painted, say --unlabeled %d; if it is "
-        "a label like any other%s, say --dense",
+        "case '%s', labels '%s': %s; if %d means that nobody labelled the voxel, give --unlabeled %d; "
+        "if it is a label like any other%s, give --dense",
         files->id, files->label, seen, (int)blank, (int)blank, blank == 0 ? " (background)" : "");
 }
 
@@ -90,8 +93,8 @@ static u3d_status sparse_check_value(const u3d_case *files, const u3d_volume *la
     return status;
 }
 
-/* Value of more than half of the voxels; false where there is none. Boyer & Moore's majority vote, then a
- * count. */
+/* Finds the value of more than half of the voxels; false if there is none. Uses Boyer & Moore's majority
+ * vote, and then counts to verify the result. */
 static bool sparse_majority(const u3d_volume *label, int32_t *value)
 {
     const int32_t *v = label->data;

@@ -1,4 +1,4 @@
-/* Which annotated slices belong to which fold, and label volumes made of that. */
+/* Assigns annotated slices to folds, and makes the label volumes for training and testing of each fold. */
 #include "net/cases/slice_folds.h"
 
 #include <string.h>
@@ -12,10 +12,10 @@ struct u3d_slice_folds {
     int n;
     int32_t unlabeled;
     int64_t size[3];
-    int *fold[3]; /* per axis z, y, x: the fold of each plane, NO_FOLD where it is not an annotated slice */
+    int *fold[3]; /* per axis z, y, x: the fold of each plane; NO_FOLD: it is not an annotated slice */
 };
 
-/* Deals out the slices found; returns how many there are. */
+/* Finds the annotated slices and assigns them to folds in turn; returns their number. */
 static int64_t folds_deal(u3d_slice_folds *f, const u3d_plane_counts *counts)
 {
     int64_t dealt = 0;

@@ -1,7 +1,9 @@
-/* Settings as a whole: defaults, and one key at a time as text.
+/* The settings as a whole: defaults, and setting one key at a time from text.
  *
- * Presets, files and --set all end in u3d_config_set_key. It finds the key's row in the table (config_table.c) and
- * has the value read by its kind (config_value.c); a value that is not legal leaves the stored one as it was. */
+ * Presets, files and --set all end in u3d_config_set_key. It finds the key's row in the table
+ * (config_table.c) and lets u3d_key_read (config_value.c) read the value by the key's kind. A value that
+ * is not legal leaves the stored one unchanged. A word can imply other settings ("augment", "plane");
+ * these are set at the same time. */
 #include <string.h>
 
 #include "engine/base/mem.h"
@@ -15,7 +17,7 @@ static const char *config_nearest_key(const char *name)
     return nearest.best;
 }
 
-/* A word, and the settings that it stands for. */
+/* Sets a word, and the settings that it implies. */
 static u3d_status config_set_words(u3d_config *c, const u3d_config_key *key, const char *text, int *at)
 {
     U3D_TRY(u3d_key_read(key, text, at));
@@ -39,7 +41,8 @@ u3d_status u3d_config_set(u3d_config *c, const char *key_value)
     char key[64];
     size_t length = strcspn(key_value, "=");
     if (key_value[length] == '\0' || length == 0 || length >= sizeof key)
-        return u3d_fail(U3D_E_ARG, "setting '%s' is not of the form key=value, such as base=16", key_value);
+        return u3d_fail(U3D_E_ARG, "the setting '%s' does not have the form key=value, such as base=16",
+                        key_value);
     memcpy(key, key_value, length);
     key[length] = '\0';
     return u3d_config_set_key(c, key, key_value + length + 1);

@@ -1,16 +1,17 @@
 /* Settings as JSON.
  *
- * Numbers are written as numbers, switches as true or false, everything else as the text that --set takes;
- * reading turns each value back into that text, so that files and --set obey one set of rules. Lists may also
- * be JSON arrays: [132, 132, 116] is "132,132,116" and [[3, 3, 1], [3, 3, 3]] is "3x3x1,3x3x3". */
+ * Numbers are written as numbers, booleans as true or false, and everything else as the text that --set
+ * accepts. Reading turns each value back into that text, so that files and --set follow the same rules.
+ * Lists may also be JSON arrays: [132, 132, 116] is "132,132,116" and [[3, 3, 1], [3, 3, 3]] is
+ * "3x3x1,3x3x3". */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "net/config/config_impl.h"
 
-/* cJSON prints doubles to 15 digits where that is right to within its own tolerance, which loses the last
- * bit; a number that needs more digits goes in as the text it is to be printed as. */
+/* cJSON prints a double with 15 digits if these are within its own tolerance, which can lose the last bit. A
+ * number that needs more digits is therefore added as raw text. */
 static bool json_add_real(cJSON *json, const char *name, double v, const char *exact)
 {
     char short_text[40];
@@ -50,7 +51,7 @@ u3d_status u3d_config_to_json(const u3d_config *c, cJSON **out)
     return U3D_OK;
 }
 
-/* Appends to a text of U3D_KEY_TEXT_CAP bytes; false where it is full. */
+/* Appends to a buffer of U3D_KEY_TEXT_CAP bytes. Returns false if the text does not fit. */
 static bool json_append(char *buf, const char *text)
 {
     size_t used = strlen(buf), n = strlen(text);
@@ -59,8 +60,9 @@ static bool json_append(char *buf, const char *text)
     return true;
 }
 
-/* One JSON value as the text of --set. `depth` counts arrays: the outer one is joined by commas, inner ones
- * by x. */
+/* Writes a JSON value as the text that --set accepts. `depth` is the number of arrays around it; the
+ * elements of the outer array are joined by commas, those of inner arrays by x. Returns false if it has no
+ * such text. */
 static bool json_value_text(const cJSON *value, int depth, char *buf)
 {
     char number[40];
@@ -80,7 +82,8 @@ static bool json_value_text(const cJSON *value, int depth, char *buf)
     return true;
 }
 
-/* Keys that stand for others, or all the rest: the file's order must not matter. */
+/* Sets either the keys that imply others or all remaining keys. u3d_config_from_json sets the implying keys
+ * first, so that the order of keys in the file does not matter. */
 static u3d_status json_set_keys(u3d_config *c, const cJSON *json, const char *where, bool implying)
 {
     const cJSON *value = NULL;
@@ -90,9 +93,9 @@ static u3d_status json_set_keys(u3d_config *c, const cJSON *json, const char *wh
         const u3d_config_key *key = u3d_config_find_key(value->string);
         if ((key && key->implied) != implying) continue;
         if (!json_value_text(value, 0, text))
-            return u3d_fail(
-                U3D_E_ARG, "%s: setting '%s' is neither a number, a text, true or false, nor a list of those",
-                where, value->string);
+            return u3d_fail(U3D_E_ARG,
+                            "%s: the setting '%s' is neither a number, a string, true or false, nor a list of them",
+                            where, value->string);
         u3d_status status = u3d_config_set_key(c, value->string, text);
         if (status != U3D_OK) return u3d_wrap(status, "%s: ", where);
     }

@@ -1,6 +1,10 @@
-/* Single values as text: reading them by the kind of their key, and writing them so that they read back exactly.
+/* Values as text: reading them by the kind of their key, and writing them so that reading gives the same
+ * value.
  *
- * This file knows neither the table of keys nor the settings as a whole; both build on it. */
+ * This file knows neither the table of keys nor the settings as a whole; both are built on it. A value
+ * that is not legal leaves the stored one unchanged. Numbers must be finite. Where JSON limits a value
+ * (whole numbers up to 2^53), text has the same limit, so that every setting survives a setting file and a
+ * model. */
 #include "net/config/config_value.h"
 
 #include <errno.h>
@@ -15,7 +19,7 @@
 _Static_assert(sizeof(u3d_loss_kind) == sizeof(int) && sizeof(u3d_switch) == sizeof(int),
                "enums are stored as int");
 
-/* A whole text as one finite number. */
+/* Reads a text that consists of one finite number and nothing else. */
 static bool value_read_real(const char *text, double *v)
 {
     char *end = NULL;
@@ -23,7 +27,8 @@ static bool value_read_real(const char *text, double *v)
     return end != text && *end == '\0' && isfinite(*v);
 }
 
-/* 2^53: the largest range in which a double holds every whole number (JSON has only doubles). */
+/* Reads a whole number. The limit is 2^53, up to which a double holds every whole number (JSON has only
+ * doubles). */
 static bool value_read_int(const char *text, int64_t *v)
 {
     double real;
@@ -51,7 +56,8 @@ u3d_status u3d_parse_numbers(const char *text, double *numbers, int cap, int *n)
     }
 }
 
-/* "AxBxC" (or with `separator` commas), x,y,z -> z, y, x; *end after it. */
+/* Reads three whole numbers x, y, z with `separator` between them into z, y, x. *end is the text after
+ * them. */
 static bool value_read_triple(const char *text, char separator, int64_t low, int64_t high, int64_t zyx[3],
                                const char **end)
 {
@@ -78,7 +84,7 @@ static u3d_status value_parse_size(const char *text, const char *what, int64_t h
     if (!good)
         return u3d_fail(
             U3D_E_ARG,
-            "%s is '%s'; expected three whole numbers from 1 to %lld, x by y by z, such as 132x132x116", what,
+            "%s is '%s'; expected three whole numbers from 1 to %lld (x, y, z), such as 132x132x116", what,
             text, (long long)high);
     memcpy(zyx, size, sizeof size);
     return U3D_OK;
@@ -98,14 +104,14 @@ u3d_status u3d_parse_spacing(const char *text, double zyx[3])
     bool good = length < sizeof list;
     for (size_t i = 0; good && i <= length; i++) list[i] = text[i] == 'x' ? ',' : text[i];
     good = good && u3d_parse_numbers(list, xyz, 3, &n) == U3D_OK && n == 3;
-    for (int i = 0; good && i < 3; i++) good = xyz[i] >= 1e-9 && xyz[i] <= 1e9; /* nanometres as metres */
+    for (int i = 0; good && i < 3; i++) good = xyz[i] >= 1e-9 && xyz[i] <= 1e9; /* 1e-9: 1 nm in metres */
     if (!good)
-        return u3d_fail(U3D_E_ARG, "expected auto, or three numbers above 0, x by y by z, such as 1x1x2.5");
+        return u3d_fail(U3D_E_ARG, "expected auto, or three numbers above 0 (x, y, z), such as 1x1x2.5");
     for (int a = 0; a < 3; a++) zyx[a] = xyz[2 - a];
     return U3D_OK;
 }
 
-/* "3x3x1,3x3x3": one entry per level, the last one repeated for the levels that follow. */
+/* Reads "3x3x1,3x3x3": one entry per level; the last one is repeated for the levels after it. */
 static u3d_status value_set_axes(const u3d_config_key *key, const char *text, int32_t (*axes)[3])
 {
     int32_t read[U3D_MAX_LEVELS][3];
@@ -118,8 +124,8 @@ static u3d_status value_set_axes(const u3d_config_key *key, const char *text, in
         if (!value_read_triple(at, 'x', (int64_t)key->low, (int64_t)key->high, zyx, &at) ||
             (*at != ',' && *at != '\0'))
             return u3d_fail(U3D_E_ARG,
-                            "%s is '%s'; expected x by y by z from %g to %g such as 3x3x3, or one such entry "
-                            "per level joined by commas",
+                            "%s is '%s'; expected numbers from %g to %g for x, y and z, such as 3x3x3, "
+                            "or a list with one such entry per level, separated by commas",
                             key->name, text, key->low, key->high);
         for (int axis = 0; axis < 3; axis++) read[n][axis] = (int32_t)zyx[axis];
         n++;
@@ -167,7 +173,7 @@ static u3d_status value_set_text(const u3d_config_key *key, const char *text, ch
     return U3D_OK;
 }
 
-/* "low,high"; or three angles x,y,z, of which one stands for all. */
+/* Reads a range "low,high", or angles "x,y,z". A single number stands for all three angles. */
 static u3d_status value_set_reals(const u3d_config_key *key, const char *text, double *at)
 {
     double read[3] = {0};
@@ -182,7 +188,7 @@ static u3d_status value_set_reals(const u3d_config_key *key, const char *text, d
     for (int i = 0; good && i < count; i++) good = read[i] >= key->low && read[i] <= key->high;
     if (!good || (count == 2 && read[0] > read[1]))
         return u3d_fail(U3D_E_ARG, "%s is '%s'; expected %s from %.10g to %.10g", key->name, text,
-                        count == 2 ? "two numbers low,high such as 0.7,1.4," : "one number, or three x,y,z,",
+                        count == 2 ? "two numbers low,high such as 0.7,1.4," : "one number, or three for x,y,z,",
                         key->low, key->high);
     for (int i = 0; i < count; i++) at[i] = read[count == 3 ? 2 - i : i];
     return U3D_OK;
@@ -217,7 +223,7 @@ u3d_status u3d_key_read(const u3d_config_key *key, const char *text, void *at)
     return U3D_E_ARG;
 }
 
-/* Shortest of 15 to 17 digits that reads back as the same number. */
+/* Writes a number with the fewest digits, from 15 to 17, that read back as the same number. */
 static void value_real_text(double v, char *buf, size_t cap)
 {
     for (int digits = 15; digits <= 17; digits++) {
@@ -233,7 +239,7 @@ void u3d_spacing_text(const double zyx[3], char *buf, size_t cap)
     (void)snprintf(buf, cap, "%s,%s,%s", axis[2], axis[1], axis[0]);
 }
 
-/* Entries up to the last one that differs from its successor: set_axes repeats the last one. */
+/* Writes the entries without repetitions at the end, because value_set_axes repeats the last one. */
 static void value_axes_text(const int32_t (*axes)[3], size_t count, char *buf, size_t cap)
 {
     size_t n = count, used = 0;
@@ -243,7 +249,7 @@ static void value_axes_text(const int32_t (*axes)[3], size_t count, char *buf, s
                                  (int)axes[level][1], (int)axes[level][0]);
 }
 
-/* Three equal numbers are written as one. */
+/* Writes a range or angles. Three equal angles are written as one number. */
 static void value_reals_text(const u3d_config_key *key, const double *v, char *buf, size_t cap)
 {
     const int count = key->kind == U3D_KEY_RANGE ? 2 : v[0] == v[1] && v[1] == v[2] ? 1 : 3;

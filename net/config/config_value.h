@@ -1,4 +1,5 @@
-/* Single values as text, as settings and options have them. */
+/* Reading and writing single values as text: lists of numbers, sizes and spacings, as in settings and in
+ * command line options. In text the axes are x, y, z; in memory they are z, y, x. */
 #ifndef U3D_NET_CONFIG_VALUE_H
 #define U3D_NET_CONFIG_VALUE_H
 
@@ -7,15 +8,16 @@
 
 #include "engine/base/status.h"
 
-/* "1,2,2.5" -> numbers; *n of them, at most cap. U3D_E_ARG: the text is not such a list. */
+/* "1,2,2.5" -> *n numbers, at most cap. U3D_E_ARG: the text is not such a list. */
 u3d_status u3d_parse_numbers(const char *text, double *numbers, int cap, int *n);
 
-/* "132x132x116" (x,y,z) or "132,132,116" -> z, y, x. `what` names the value in the error message. */
+/* "132x132x116" or "132,132,116" (x, y, z) -> z, y, x; whole numbers from 1 on. U3D_E_ARG: the text is not a
+ * size; `what` names the value in the message. */
 u3d_status u3d_parse_size(const char *text, const char *what, int64_t zyx[3]);
 
-/* "1x1x2.5" (x,y,z) or "1,1,2.5" -> z, y, x; three numbers above 0. */
+/* "1x1x2.5" or "1,1,2.5" (x, y, z) -> z, y, x; three numbers from 1e-9 to 1e9. U3D_E_ARG otherwise. */
 u3d_status u3d_parse_spacing(const char *text, double zyx[3]);
-/* Writes the spacing as x,y,z so that u3d_parse_spacing reads back exactly the same numbers. */
+/* Writes a spacing as x,y,z. u3d_parse_spacing reads exactly the same numbers back. */
 void u3d_spacing_text(const double zyx[3], char *buf, size_t cap);
 
 #endif

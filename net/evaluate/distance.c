@@ -1,19 +1,20 @@
 /* Exact distances between sets of voxels.
  *
- * Squared distances separate by axis. With targets T inside a box:
+ * Squared distances separate by axis. With targets T inside a box, and spacing sz, sy, sx:
  *
  *   steps[z,y,x] = min over (z',y,x) in T of |z - z'|                        two sweeps along z
- *   row[y,x]     = min over x' of ((x - x') sx)^2 + (steps[z,y,x'] sz)^2     envelope of parabolas
- *   distance^2   = min over y' of ((y - y') sy)^2 + row[y',x]                where it is asked for
+ *   row[y,x]     = min over x' of ((x - x') sx)^2 + (steps[z,y,x'] sz)^2     lower envelope of parabolas
+ *   distance^2   = min over y' of ((y - y') sy)^2 + row[y',x]                only for the points of `from`
  *
- * The last minimum is looked for from y outwards and ends where ((y - y') sy)^2 alone reaches the best so
- * far. Surfaces that are compared lie close together, so a few rows are looked at instead of all. Where they
- * lie far apart, a point looks at every row of its plane at most: there are about n^2 points on surfaces in
- * n^3 voxels, so that is no more work than the transform of the whole box.
+ * The last minimum is searched from y outwards. The search ends when ((y - y') sy)^2 alone reaches the best
+ * value so far. Surfaces that are compared usually lie close together, so a few rows are enough. If they lie
+ * far apart, a point looks at no more than all rows of its plane. Surfaces in n^3 voxels have about n^2
+ * points, so even this is no more work than transforming the whole box.
  *
- * In the same way row[y,x] is found by looking at a few x' while the best so far rules out those further off,
- * and the whole row is computed only once it was looked at as much as computing it costs: the same minimum
- * either way, up to rounding, and which way depends on the points of the plane alone. */
+ * Values row[y,x] are found in the same way, by looking at x' outwards from x until the best value so far
+ * rules out the rest. The whole row is computed only after the looks have cost as much as computing it.
+ * Both ways give the same minimum up to rounding, and which one is used depends only on the points of the
+ * plane. */
 #include "net/evaluate/distance.h"
 
 #include <math.h>
@@ -25,17 +26,18 @@
 
 enum { NONE = UINT16_MAX, ROWS_PER_ITEM = 16 };
 
-/* Computing a row costs as much as so many looks (at one voxel to the left and one to the right) for each of
- * its voxels. It is computed once it was looked at as often: at most about twice the work of having known. */
+/* Computing a row costs as much as ROW_COST looks per voxel of the row. (A look is at one voxel to the
+ * left and one to the right.) A row is computed after that many looks, so the work is at most about twice
+ * the least possible. */
 enum { ROW_COST = 1 };
 static const uint32_t COMPUTED = UINT32_MAX;
 
-typedef struct sheet { /* one thread's rows of one plane */
-    double *row;       /* [ny, nx], squared                                           */
-    double *height;    /* [nx]: parabolas of an envelope: lowest value, squared, ...  */
-    int64_t *site;     /* [nx]: ... and where along x                                 */
-    uint32_t *looks;   /* [ny]: how often a row was looked at, or COMPUTED            */
-    void *block;
+typedef struct sheet { /* the rows of one plane, for one thread */
+    double *row;       /* [ny, nx]: squared distances                                         */
+    double *height;    /* [nx]: the lowest value of each parabola in an envelope, squared     */
+    int64_t *site;     /* [nx]: the x of that lowest value                                    */
+    uint32_t *looks;   /* [ny]: number of looks at each row so far, or COMPUTED               */
+    void *block;       /* the memory of the four arrays                                       */
 } sheet;
 
 typedef struct transform {
@@ -43,7 +45,7 @@ typedef struct transform {
     int64_t size[3];
     double spacing[3];
     uint16_t *steps; /* [nz, ny, nx] */
-    int64_t *first;  /* [nz + 1]: points of `from` before each plane */
+    int64_t *first;  /* [nz + 1]: number of points of `from` before each plane */
     const u3d_points *from;
     double *distance;
     sheet *sheets;
@@ -92,8 +94,9 @@ static u3d_status transform_open(transform *t, const u3d_points *to, int threads
     box_find(t, to);
     const size_t nz = (size_t)t->size[0], ny = (size_t)t->size[1], nx = (size_t)t->size[2];
     if (nz > NONE)
-        return u3d_fail(U3D_E_UNSUPPORTED, "distances in a box of %zu planes: at most %d are supported", nz,
-                        NONE);
+        return u3d_fail(U3D_E_UNSUPPORTED,
+                        "surface distances: the box around both surfaces has %zu planes; at most %d are supported",
+                        nz, NONE);
     t->n_sheets = threads < 1 ? 1 : threads > U3D_THREAD_MAX ? U3D_THREAD_MAX : threads;
     t->steps = u3d_new_uninit(nz * ny * nx, sizeof *t->steps);
     t->first = u3d_new(nz + 1, sizeof *t->first);
@@ -150,15 +153,16 @@ static double square(double v)
     return v * v;
 }
 
-/* Parabolas u < v < w over one line, lowest at site[] with value height[]: v is nowhere the lowest of the
- * three where the crossing of u and v lies right of that of v and w. */
+/* Three parabolas over one line have their lowest points at u < v < w, with values fu, fv and fw. Returns
+ * whether the middle one is nowhere the lowest, that is, whether u and v cross to the right of the point
+ * where v and w cross. */
 static bool envelope_hides(double u, double v, double w, double fu, double fv, double fw)
 {
     const double a = v - u, b = w - v, c = w - u;
     return c * fv - b * fu - a * fw - a * b * c > 0;
 }
 
-/* Sites of the lower envelope in order; how many. */
+/* Finds the parabolas of the lower envelope of a row, in order, and returns their number. */
 static int64_t envelope_build(const transform *t, const uint16_t *steps, const sheet *s)
 {
     const double sz = t->spacing[0], sx = t->spacing[2];
@@ -199,7 +203,7 @@ static void look_at(const transform *t, uint16_t steps, double beside, double *b
     if (steps != NONE && d < *best) *best = d;
 }
 
-/* The smaller of `best` and row[y,x] + aside. */
+/* Returns the smaller of `best` and row[y,x] + aside. */
 static double row_nearer(const transform *t, const sheet *s, const uint16_t *steps, int64_t y, int64_t x,
                          double aside, double best)
 {

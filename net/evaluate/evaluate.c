@@ -1,7 +1,9 @@
-/* Scores of label files against reference files: each case is read, counted and measured once.
+/* Scores label files against reference files. Each case is read, counted and measured once.
  *
- * Values are the files' own label values; 0 is background and not reported. A label that is absent in both
- * files of a case has no Dice there (null), and such cases do not enter its mean (nnU-Net's nanmean). */
+ * Labels are identified by the files' own values; the background value (0 by default) is not reported. A
+ * label that is absent in both files of a case has no Dice there (null), and its mean does not include
+ * such cases (nnU-Net's nanmean). evaluate_pairs.c finds the files that belong together, surface.c
+ * measures surface distances, and evaluate_report.c makes the report. */
 #include <math.h>
 #include <string.h>
 
@@ -12,7 +14,7 @@
 
 /* ---- counting ---- */
 
-/* Index of `value`, inserted in order where it is new; -1 out of memory. */
+/* Index of `value`, which is inserted in order if it is new; -1: out of memory. */
 static int tally_index(u3d_tallies *t, int32_t value)
 {
     int lo = 0, hi = t->n;
@@ -36,13 +38,13 @@ static int tally_index(u3d_tallies *t, int32_t value)
     return lo;
 }
 
-/* `length` voxels in a row that are `p` in the prediction and `r` in the reference. */
+/* Counts `length` voxels that have value `p` in the prediction and `r` in the reference. */
 static u3d_status run_count(u3d_tallies *t, int32_t p, int32_t r, int64_t length)
 {
     int ip = tally_index(t, p);
     const int ir = tally_index(t, r);
     if (ip < 0 || ir < 0) return U3D_E_NOMEM;
-    if (t->item[ip].value != p) ip = tally_index(t, p); /* moved by the insertion */
+    if (t->item[ip].value != p) ip = tally_index(t, p); /* inserting r has moved p */
     t->counted += length;
     t->item[ip].predicted += length;
     t->item[ir].reference += length;
@@ -96,7 +98,7 @@ done:
 
 /* ---- one case ---- */
 
-typedef struct reading { /* both files at once: unpacking takes longer than scoring */
+typedef struct reading { /* both files are read at once, because decompressing takes longer than scoring */
     const char *path[2];
     u3d_volume *volume[2];
 } reading;
@@ -125,27 +127,26 @@ done:
 
 /* ---- all cases ---- */
 
-typedef struct oddities { /* said once for all cases */
-    int n_off, n_sparse;
-    double worst; /* distance of grids, voxels */
+typedef struct oddities { /* what is reported once for all cases */
+    int n_off, n_sparse; /* cases with grids that differ by over 0.01 voxel; with unlabelled voxels */
+    double worst;        /* largest distance between grids, voxels */
 } oddities;
 
-/* A value that most of the references consist of and that is never predicted says "nobody painted here", more
- * likely than that it was missed everywhere. Values come with sums over all cases. */
+/* Warns of a value that fills more than half of the references but is never predicted. It probably means
+ * "unlabelled", because a label is rarely missed everywhere. `values` has sums over all cases. */
 static void unpainted_tell(const u3d_tallies *values)
 {
     for (int k = 0; k < values->n; k++)
         if (values->item[k].predicted == 0 && 2 * values->item[k].reference > values->counted)
             U3D_WARN("evaluate",
-                     "label %d fills %.0f %% of the references and is never predicted: if it means "
-                     "unlabelled, give "
-                     "--unlabeled %d",
+                     "label %d fills %.0f %% of the references and is never predicted; "
+                     "if it means unlabelled, give --unlabeled %d",
                      (int)values->item[k].value,
                      100 * (double)values->item[k].reference / (double)values->counted,
                      (int)values->item[k].value);
 }
 
-/* Adds the sums of a case to those of all. */
+/* Adds the counts of a case to those of all cases. */
 static u3d_status values_add(u3d_tallies *values, const u3d_tallies *t)
 {
     values->counted += t->counted;
@@ -163,15 +164,15 @@ static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const 
     if (odd->n_off)
         U3D_WARN(
             "evaluate",
-            "%d of %d predictions lie on another grid than their reference, by up to %.3g voxels; they are "
-            "compared voxel by voxel",
+            "the grids of %d of %d predictions differ from those of their references, by up to %.3g voxels; "
+            "voxels are compared by index",
             odd->n_off, p->n, odd->worst);
     if (p->n_unpredicted && !o->part)
         U3D_WARN("evaluate", "%d references have no prediction in %s and are left out", p->n_unpredicted,
                  o->prediction);
     if (o->surface && odd->n_sparse)
         U3D_INFO("evaluate",
-                 "%d of %d references have unlabelled voxels: no distances between surfaces there",
+                 "%d of %d references have unlabelled voxels, so their surface distances are not measured",
                  odd->n_sparse, p->n);
 }
 

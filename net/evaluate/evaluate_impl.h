@@ -1,4 +1,5 @@
-/* What evaluation is made of: pairs of files, scores of each, the report. */
+/* Private to net/evaluate/: the parts of an evaluation, which are pairs of files, the counts of each pair,
+ * and the report. */
 #ifndef U3D_NET_EVALUATE_IMPL_H
 #define U3D_NET_EVALUATE_IMPL_H
 
@@ -7,7 +8,7 @@
 
 typedef struct u3d_pair {
     char *id, *prediction, *reference;
-    char *image; /* first channel's file; NULL: none known */
+    char *image; /* file of the first channel; NULL: unknown */
 } u3d_pair;
 
 typedef struct u3d_pairs {
@@ -20,23 +21,24 @@ typedef struct u3d_pairs {
 
 typedef struct u3d_tally { /* one label value in one case */
     int32_t value;
-    int64_t both, predicted, reference;
-    u3d_surface_scores surface; /* NaN where not measured */
+    int64_t both, predicted, reference; /* voxels */
+    u3d_surface_scores surface;         /* NaN if not measured */
 } u3d_tally;
 
 typedef struct u3d_tallies {
     u3d_tally *item; /* sorted by value */
     int n, cap;
-    int64_t counted, unlabeled; /* voxels that count, and that do not */
-    double voxel;               /* volume of one */
+    int64_t counted, unlabeled; /* voxels that count, and voxels that do not */
+    double voxel;               /* volume of one voxel, unit^3 */
     int32_t units;              /* NIfTI's code of the spacing's unit: 0 unknown, 1 m, 2 mm, 3 micrometre */
 } u3d_tallies;
 
-/* Which files belong together. `p` is the caller's to give back, also after a failure. */
+/* Finds out which files belong together. The caller frees `p` with u3d_pairs_free, also after a failure. */
 u3d_status u3d_pairs_find(const u3d_evaluate_opts *o, u3d_pairs *p);
 void u3d_pairs_free(u3d_pairs *p);
 
-/* t[p->n]: one per case; `values` has every label value that occurs in any. */
+/* Makes the report. t[p->n] has the counts of each case, `values` every label value that occurs in any
+ * case. */
 u3d_status u3d_evaluate_report(const u3d_evaluate_opts *o, const u3d_pairs *p, const u3d_tallies *t,
                                const u3d_tallies *values, cJSON **out);
 

@@ -1,4 +1,5 @@
-/* Which prediction belongs to which reference: two files, or two folders by name. */
+/* Finds out which prediction belongs to which reference: two files form one pair; files in two folders are
+ * matched by name. Probability maps, whose names end in _probabilities, are skipped. */
 #include "net/evaluate/evaluate_impl.h"
 
 #include <string.h>
@@ -19,7 +20,7 @@ void u3d_pairs_free(u3d_pairs *p)
     u3d_free(p->item);
 }
 
-/* Takes over the three names; `image` may be NULL: none known. */
+/* Adds a pair. It takes ownership of the three names, also on failure. `image` may be NULL (unknown). */
 static u3d_status pairs_add(u3d_pairs *p, const char *id, size_t id_length, char *prediction, char *reference,
                             char *image)
 {
@@ -37,7 +38,8 @@ static u3d_status pairs_add(u3d_pairs *p, const char *id, size_t id_length, char
     return U3D_OK;
 }
 
-/* A data set, or a folder of label files as one whose cases have the label in place of an image. */
+/* Opens the references. A plain folder of label files is opened as a data set whose cases have the label
+ * in place of an image. */
 static u3d_status references_open(const char *dir, u3d_dataset **out)
 {
     char *json = u3d_path_join(dir, "dataset.json"), *labels = u3d_path_join(dir, "labels");
@@ -54,7 +56,7 @@ static const char *case_label(const u3d_case *c)
     return c->label ? c->label : c->image[0];
 }
 
-/* Out of memory leaves *image NULL and is an error only where there is one to copy. */
+/* Copies the name of the first image; *image is NULL if there is none. */
 static u3d_status case_image(const u3d_case *c, char **image)
 {
     *image = NULL;
@@ -69,7 +71,8 @@ static bool ends_with(const char *name, size_t length, const char *end)
     return length >= n && memcmp(name + length - n, end, n) == 0;
 }
 
-/* The prediction in file `name` (its ending begins at `stem`) with the reference of that name. */
+/* Adds the pair of the prediction in file `name` and the reference of the same name. The file's extension
+ * begins at name[stem] and is cut off. */
 static u3d_status pairs_match(const u3d_evaluate_opts *o, const u3d_dataset *references, char *name,
                               size_t stem, u3d_pairs *p)
 {
@@ -78,7 +81,7 @@ static u3d_status pairs_match(const u3d_evaluate_opts *o, const u3d_dataset *ref
     const int at = u3d_dataset_find(references, name);
     if (at < 0) {
         u3d_free(prediction);
-        return u3d_fail(U3D_E_FORMAT, "%s: the prediction %s has no reference of that name in %s",
+        return u3d_fail(U3D_E_FORMAT, "%s: the prediction %s has no reference of the same name in %s",
                         o->prediction, name, o->reference);
     }
     const u3d_status status = case_image(&references->cases[at], &image);
@@ -108,7 +111,7 @@ static u3d_status pairs_from_folders(const u3d_evaluate_opts *o, u3d_pairs *p)
                             p->item[p->n - 1].id));
     }
     if (!p->n)
-        U3D_GO(u3d_fail(U3D_E_IO, "%s: no predictions found, looked for *.nii and *.nii.gz", o->prediction));
+        U3D_GO(u3d_fail(U3D_E_IO, "%s: no predictions were found (*.nii, *.nii.gz or *.hdr)", o->prediction));
     p->n_unpredicted = references->n_cases - p->n;
 done:
     u3d_path_list_free(names, n);

@@ -1,5 +1,6 @@
-/* The report of an evaluation: every measure of every label and case, and their means, as JSON (evaluate.h
- * has the fields). */
+/* Makes the report of an evaluation: every measure of every label and case, and their means, as JSON.
+ * evaluate.h describes the fields. Measures that do not exist are NaN here and null in the report; means
+ * skip them. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,7 +9,8 @@
 #include "net/evaluate/evaluate_impl.h"
 #include "net/volume/metrics.h"
 
-/* In the order of metrics_of. Those of surfaces come last: a report without them has the first ones. */
+/* Names of the measures, in the order of metrics_of. Surface measures come last, so that a report without
+ * them has only the first N_METRICS - N_SURFACE. */
 static const char *const METRICS[] = {"Dice",
                                       "IoU",
                                       "TP",
@@ -71,7 +73,7 @@ static void metrics_of(const u3d_tallies *t, int32_t value, double m[N_METRICS])
     memcpy(m, values, sizeof values);
 }
 
-typedef struct mean { /* of the finite values only */
+typedef struct mean { /* sums and numbers of the finite values */
     double sum[N_METRICS];
     int n[N_METRICS];
 } mean;
@@ -130,7 +132,7 @@ static bool case_json(const writer *w, int i, cJSON *per_case)
            cJSON_AddNumberToObject(entry, "unlabeled_voxels", (double)w->t[i].unlabeled);
 }
 
-/* One label over all cases; its means are added to *foreground. */
+/* Writes the means of one label over all cases, and adds them to *foreground. */
 static bool label_json(const writer *w, int32_t value, cJSON *means, mean *foreground)
 {
     mean over_cases = {0};
@@ -166,7 +168,7 @@ static bool surface_json(const writer *w, cJSON *root)
            cJSON_AddStringToObject(s, "unit", unit_name(w)) && cJSON_AddNumberToObject(s, "cases", n) &&
            (n == w->p->n ||
             cJSON_AddStringToObject(s, "note",
-                                    "references with unlabelled voxels have no true surface: their "
+                                    "references with unlabelled voxels have no true surface, so their "
                                     "cases are not measured"));
 }
 

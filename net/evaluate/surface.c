@@ -1,8 +1,9 @@
-/* Surface voxels of all labels in one pass, and what the distances between two such sets amount to.
+/* Surface voxels of all labels, and measures made of the distances between two sets of surface voxels.
  *
- * A voxel is on the surface of its own label exactly where a face neighbour has another value or lies outside
- * of the volume, so all labels share one look at each voxel. Planes are counted first, then filled in order:
- * the lists come out in the volume's order whatever the threads do. */
+ * A voxel is on the surface of its own label if and only if a face neighbour has another value or lies
+ * outside of the volume. Each voxel is therefore examined once for all labels together. The surface voxels of
+ * each plane are counted in a first pass and stored in a second one, so that the lists have the volume's
+ * order no matter how the threads share the planes. */
 #include "net/evaluate/surface.h"
 
 #include <math.h>
@@ -15,16 +16,16 @@ typedef struct extraction {
     const u3d_volume *labels;
     const int32_t *values;
     int n;
-    int64_t *place; /* [nz, n]: how many in each plane, then where the next one goes */
-    uint8_t *edge;  /* [threads, nx]: one thread's row */
+    int64_t *place; /* [nz, n]: number of voxels in each plane; later, the position of the next one */
+    uint8_t *edge;  /* [threads, nx]: a row for each thread */
     u3d_points *out;
-    bool fill;
+    bool fill;      /* false: count, true: store */
 } extraction;
 
 /* ---- surface voxels ---- */
 
-/* edge[x] = 1 where row[x] differs from a face neighbour. above, below, before, behind: the rows beside it,
- * NULL outside of the volume. */
+/* Sets edge[x] to 1 if row[x] differs from a face neighbour, otherwise to 0. `beside` are the four
+ * neighbouring rows in z and y; NULL: the row is outside of the volume. */
 static void row_edges(const int32_t *row, const int32_t *const beside[4], int64_t n, uint8_t *restrict edge)
 {
     const int32_t *a = beside[0], *b = beside[1], *c = beside[2], *d = beside[3];
@@ -40,7 +41,8 @@ static void row_edges(const int32_t *row, const int32_t *const beside[4], int64_
     }
 }
 
-/* Index of a value among the wanted ones, -1 if it is none; `near` is tried first: neighbours are alike. */
+/* Index of a value among the wanted ones; -1: it is not wanted. Index `near` is tried first, because
+ * neighbouring voxels often have the same value. */
 static int value_index(const extraction *e, int32_t value, int near)
 {
     if (near >= 0 && e->values[near] == value) return near;
@@ -90,7 +92,8 @@ static u3d_status plane_collect(void *context, int worker, int64_t z)
     return U3D_OK;
 }
 
-/* Counts per plane become where each plane's voxels start. */
+/* Replaces the counts per plane by the positions at which each plane's voxels start, and allocates the
+ * lists. */
 static u3d_status lists_allocate(extraction *e)
 {
     for (int k = 0; k < e->n; k++) {
@@ -140,7 +143,7 @@ done:
     return status;
 }
 
-/* ---- what the distances amount to ---- */
+/* ---- measures ---- */
 
 static void swap(double *a, double *b)
 {
@@ -149,8 +152,8 @@ static void swap(double *a, double *b)
     *b = keep;
 }
 
-/* Reorders v so that v[k] is what sorting would put there, nothing larger before it and nothing smaller after
- * (Hoare 1961, "Algorithm 65: find"). */
+/* Reorders v so that v[k] is the value that sorting would put there, with nothing larger before it and
+ * nothing smaller after it (Hoare 1961, "Algorithm 65: find"). */
 static void select_rank(double *v, int64_t n, int64_t k)
 {
     int64_t low = 0, high = n - 1;
@@ -188,9 +191,9 @@ double u3d_percentile(double *v, int64_t n, double q)
     return v[below] + (rank - (double)below) * (next - v[below]);
 }
 
-typedef struct directed { /* one direction's distances, summed up */
+typedef struct directed { /* the distances in one direction */
     double p95, sum;
-    int64_t within;
+    int64_t within; /* number of distances within the tolerance */
 } directed;
 
 static u3d_status direction_measure(const u3d_points *from, const u3d_points *to, const double spacing[3],

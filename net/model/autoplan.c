@@ -1,17 +1,18 @@
-/* --net auto: a network that suits the data, the memory and the time, by nnU-Net's rules (Isensee et al.
- * 2021, doi:10.1038/s41592-020-01008-z; nnunetv2, get_pool_and_conv_props) where they carry over to a CPU.
- * What does not depend on them is the preset "auto" (config_table.c).
+/* --net auto: a network that suits the data, the memory and the time, by nnU-Net's rules as far as they carry
+ * over to a CPU (Isensee et al. 2021, doi:10.1038/s41592-020-01008-z; nnunetv2, get_pool_and_conv_props). The
+ * settings that do not depend on data, memory and time are the preset "auto" (net/config/config_preset.c).
  *
- *   patch    the median volume, not more than MAX_VOXELS, rounded up to what the poolings divide
- *            (of six tenths of its edges where labels are sparse; then fewer of them on foreground)
- *   levels   pool while at least MIN_EDGE voxels remain along an axis; an axis whose voxels are twice as long
- *            as the shortest waits, with a kernel of 1, until the others have caught up
- *   width    the widest of WIDTHS that leaves WANTED iterations of one patch in the time
- *   batch    2 where that leaves as many, else 1
- *   time     a smaller patch where the narrowest leaves fewer than LEAST iterations
- *   memory   the patch shrinks until the plan fits
+ *   patch    the size of the median volume, at most MAX_VOXELS_* voxels, rounded up to a length that the
+ *            poolings divide. If labels are sparse, the edges are SPARSE_SHARE of the volume's, and fewer
+ *            patches are centred on foreground (SPARSE_FOREGROUND_SHARE).
+ *   levels   an axis is pooled while at least MIN_EDGE voxels remain along it. An axis whose voxels are at
+ *            least twice as long as the shortest waits, with a kernel of 1, until the others have caught up.
+ *   width    the widest of WIDTHS with which WANTED_ITERATIONS of one patch fit into the time
+ *   batch    2 if WANTED_ITERATIONS still fit with it, otherwise 1
+ *   time     a smaller patch if even the narrowest network makes fewer than LEAST_ITERATIONS
+ *   memory   the patch, and then the width, shrinks until the plan fits
  *
- * Keys that the user set are left as they are, and the others fitted around them. */
+ * Keys that the user set keep their values, and the other keys are fitted around them. */
 #include "net/model/autoplan.h"
 
 #include <math.h>
@@ -29,21 +30,23 @@
 static const int64_t MAX_VOXELS_CPU = 64 * 64 * 64, MAX_VOXELS_GPU = 128 * 128 * 128; /* of a patch */
 enum { MIN_EDGE = 4, MAX_POOLS = 5 };
 static const int64_t WIDTHS[] = {32, 24, 16};
-/* On 32 training cases of hippocampus set apart, at equal time: mean Dice 0.884 of base 16 with 8564
- * iterations, 0.882 of base 32 with 2813; and 0.879 with 4379 iterations of two patches as with 4321 of one.
- */
+/* Measured on 32 training cases of hippocampus set apart, at equal time: mean Dice was 0.884 with base 16
+ * after 8564 iterations and 0.882 with base 32 after 2813; it was 0.879 both after 4379 iterations of two
+ * patches and after 4321 of one. */
 static const double WANTED_ITERATIONS = 5000;
-/* Below so many the narrowest network gets further with smaller patches and more updates. */
+/* If fewer iterations than this fit, the narrowest network gets better with smaller patches and more
+ * updates. */
 static const double LEAST_ITERATIONS = 1200;
-/* Of the volume's edges where labels are sparse: a patch that shows the whole volume tells a same-padded
- * network where the annotated slices are, and away from them it learns nothing. */
+/* Edges of the patch as a share of the volume's edges if labels are sparse. In a patch that shows the whole
+ * volume a same-padded network can tell where the annotated slices are, and learns nothing away from them. */
 static const double SPARSE_SHARE = 0.6;
-/* Patches centred on foreground where labels are sparse. Annotated slices go through the structures, so that
- * the background away from them is rare already: on 32 training cases of hippocampus set apart, with one
- * slice per orientation and four minutes of one core, one seed, mean Dice 0.850 and HD95 2.7 mm with 0.33
- * (0.854 and 2.7 with 0.1), 0.839 and 6.0 mm with the 0.67 of dense labels. */
+/* Share of the patches that are centred on foreground if labels are sparse. Annotated slices go through the
+ * structures, so labelled background away from the structures is rare already. Measured on 32 training cases
+ * of hippocampus set apart, with one slice per orientation, four minutes of one core and one seed: mean Dice
+ * 0.850 and HD95 2.7 mm with a share of 0.33 (0.854 and 2.7 mm with 0.1), but 0.839 and 6.0 mm with the 0.67
+ * that is used for dense labels. */
 static const double SPARSE_FOREGROUND_SHARE = 0.33;
-static const int64_t LEAST_VOXELS = 32 * 32 * 32;
+static const int64_t LEAST_VOXELS = 32 * 32 * 32; /* the time never makes a patch smaller than about this */
 static const double TIME_WITHOUT_LIMIT_S = 3600;
 
 /* ---- reasons, for people ---- */
@@ -80,7 +83,8 @@ static bool is_fixed(const fixed_keys *f, const char *key)
 
 /* ---- patch and levels ---- */
 
-/* Which axes are pooled next, given what is left of the patch; false: none. */
+/* Chooses the axes to be pooled next. `size` and `spacing` are those of the patch at the current level.
+ * Returns false if no axis is to be pooled. */
 static bool next_pool(const int64_t size[3], const double spacing[3], bool pool[3])
 {
     double finest = INFINITY;
@@ -93,12 +97,12 @@ static bool next_pool(const int64_t size[3], const double spacing[3], bool pool[
         pool[a] = pool[a] && spacing[a] < 2.0 * finest;
         n += pool[a];
     }
-    for (int a = 0; a < 3; a++) /* one axis alone is pooled only while it is long */
+    for (int a = 0; a < 3; a++) /* a single axis is pooled only while it is long */
         if (n == 1 && pool[a] && size[a] < 3 * MIN_EDGE) n = 0;
     return n > 0;
 }
 
-/* Kernels and poolings for a patch; an axis of one voxel keeps a kernel of 1. */
+/* Chooses kernels and poolings for a patch; an axis of one voxel keeps a kernel of 1. */
 static void choose_levels(u3d_config *c, const int64_t patch[3], const double spacing[3], const fixed_keys *f)
 {
     bool keep_kernel = is_fixed(f, "kernel"), keep_pool = is_fixed(f, "pool"), pool[3];
@@ -119,7 +123,7 @@ static void choose_levels(u3d_config *c, const int64_t patch[3], const double sp
         if (!next_pool(size, step, pool)) {
             if (!is_fixed(f, "levels")) break;
             for (int a = 0; a < 3; a++)
-                pool[a] = patch[a] > 1; /* the user wants it deeper: the patch is rounded up */
+                pool[a] = patch[a] > 1; /* the user wants more levels: the patch is rounded up for them */
         }
         for (int a = 0; a < 3; a++) {
             int32_t factor = keep_pool ? c->pool[level][a] : pool[a] ? 2 : 1;
@@ -136,8 +140,8 @@ static int64_t voxels(const int64_t size[3])
     return size[0] * size[1] * size[2];
 }
 
-/* The largest patch of the volume's shape with at most `most` voxels: the longest axis in world length gives
- * first. */
+/* A patch of about the volume's shape with at most `most` voxels. It is shortened step by step along the axis
+ * that is the longest in world units. */
 static void bounded_patch(const u3d_config *c, const u3d_data_facts *facts, int64_t most, int64_t patch[3])
 {
     for (int a = 0; a < 3; a++) {
@@ -154,6 +158,7 @@ static void bounded_patch(const u3d_config *c, const u3d_data_facts *facts, int6
     }
 }
 
+/* Patch and levels. If the user set the patch, only the levels are chosen. */
 static void choose_patch(u3d_config *c, const u3d_data_facts *facts, int64_t most, const fixed_keys *f)
 {
     int64_t want[3];
@@ -177,13 +182,13 @@ static u3d_status train_graph(const u3d_config *c, const u3d_backend *b, u3d_une
 static u3d_status iteration_flops(const u3d_config *c, double *flops)
 {
     u3d_unet3d net;
-    U3D_TRY(train_graph(c, NULL, &net)); /* fusing changes no count */
+    U3D_TRY(train_graph(c, NULL, &net)); /* fusion does not change the count */
     *flops = u3d_graph_flops(net.graph, true);
     u3d_unet3d_done(&net);
     return U3D_OK;
 }
 
-/* How many training iterations the time allows. */
+/* How many training iterations fit into `seconds` on a device that makes `rate` FLOP/s. */
 static u3d_status iterations_in(const u3d_config *c, double rate, double seconds, double *iterations)
 {
     double flops;
@@ -203,7 +208,8 @@ static u3d_status choose_width(u3d_config *c, double rate, double seconds, const
     return U3D_OK;
 }
 
-/* Patch and width, so that the time is enough for both. */
+/* Chooses patch, width and batch so that enough iterations fit into the time. *most: largest number of voxels
+ * of a patch, lowered if the time demands it. */
 static u3d_status fit_time(u3d_config *c, const u3d_data_facts *facts, int64_t *most, double rate,
                            double time_s, const fixed_keys *f, reasons *why)
 {
@@ -230,7 +236,7 @@ static u3d_status fit_time(u3d_config *c, const u3d_data_facts *facts, int64_t *
     return U3D_OK;
 }
 
-/* Activations with the smallest workspaces plus the parameter blocks. */
+/* Bytes of activations with the smallest workspaces, and of the parameter blocks. */
 static u3d_status needed_bytes(const u3d_config *c, u3d_backend *b, uint64_t *bytes)
 {
     u3d_plan *plan = NULL;
@@ -238,7 +244,8 @@ static u3d_status needed_bytes(const u3d_config *c, u3d_backend *b, uint64_t *by
     const u3d_plan_opts tight = {.least_work = true};
     U3D_TRY(train_graph(c, b, &net));
     u3d_status status = u3d_plan_new(b, net.graph, &tight, &plan);
-    /* values, gradients, two moments, average, and their copies in a checkpoint */
+    /* 9 blocks: values, gradients, two moments and average, and copies of all except the gradients while a
+     * checkpoint is written */
     if (status == U3D_OK)
         *bytes = u3d_plan_peak_bytes(plan) + 9 * 4 * (uint64_t)u3d_graph_param_count(net.graph);
     u3d_plan_free(plan);
@@ -246,7 +253,7 @@ static u3d_status needed_bytes(const u3d_config *c, u3d_backend *b, uint64_t *by
     return status;
 }
 
-/* Shrink the patch, and then the width, until training fits into nine tenths of the memory. */
+/* Shrinks the patch, and then the width, until training fits into nine tenths of the memory. */
 static u3d_status fit_memory(u3d_config *c, const u3d_data_facts *facts, int64_t most, uint64_t cap,
                              u3d_backend *b, const fixed_keys *f, reasons *why)
 {
@@ -260,7 +267,7 @@ static u3d_status fit_memory(u3d_config *c, const u3d_data_facts *facts, int64_t
         } else if (!is_fixed(f, "base") && c->base > 8) {
             c->base -= 4;
         } else {
-            return U3D_OK; /* the plan of the training itself says what is missing */
+            return U3D_OK; /* training plans its memory again and reports how much is missing */
         }
         U3D_TRY(needed_bytes(c, b, &bytes));
     }
@@ -284,7 +291,7 @@ static void say_levels(const u3d_config *c, reasons *why)
         }
     say(why, "levels: %lld, down to %lldx%lldx%lld voxels%s", (long long)c->levels, (long long)edge[2],
         (long long)edge[1], (long long)edge[0],
-        waits ? "; an axis with coarse voxels or few of them is not pooled at first" : "");
+        waits ? "; an axis that has coarse voxels, or few voxels, is not pooled at first" : "");
 }
 
 u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels, const char *const *set,
@@ -301,7 +308,7 @@ u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels
     u3d_status status;
     if (c->padding == U3D_PAD_VALID && !is_fixed(&f, "deep_supervision")) {
         c->deep_supervision = U3D_DEEP_OFF;
-        say(&r, "deep supervision: off, because valid convolutions have no labels for coarser levels");
+        say(&r, "deep supervision: off, because with valid convolutions the coarser levels have no labels");
     }
     if (facts->sparse && !is_fixed(&f, "foreground_share")) {
         c->foreground_share = SPARSE_FOREGROUND_SHARE;

@@ -1,4 +1,11 @@
-/* What a network takes in memory, and the trade of time for it. */
+/* The memory that a network needs: what is added up, and the plan that may trade time for memory.
+ *
+ *   program    code, libraries and stacks, measured once (PROGRAM_BYTES, THREAD_BYTES)
+ *   params     parameter blocks, each in whole pages of the device
+ *   arena      activations and workspaces, from the memory plan (engine/plan)
+ *   tensors    copies of inputs and outputs
+ *
+ * Volumes, batches and checkpoints are not included; net/train and net/predict add theirs. */
 #include "net/model/footprint.h"
 
 #include "engine/base/log.h"
@@ -20,6 +27,7 @@ uint64_t u3d_footprint_cap(const u3d_backend *b, uint64_t memory_cap)
     return memory_cap > 0 && memory_cap < caps.mem_bytes ? memory_cap : caps.mem_bytes;
 }
 
+/* Bytes as they are allocated: buffers of at least a page of the device take whole pages. */
 static uint64_t in_pages(const u3d_backend *b, uint64_t bytes)
 {
     u3d_caps caps;
@@ -50,12 +58,11 @@ u3d_status u3d_net_plan(const u3d_unet3d *net, u3d_backend *b, uint64_t arena_ca
     *plan = NULL;
     U3D_TRY(u3d_graph_recompute(net->graph, b, arena_cap, again));
     if (again->n > 0)
-        U3D_INFO(
-            "plan",
-            "memory: %d forward node%s run again in the backward pass (%s): activations take %.3f instead "
-            "of %.3f GB for %.1f GFLOP more",
-            again->n, again->n == 1 ? "" : "s", again->names, (double)again->peak / 1e9,
-            (double)again->peak_without / 1e9, again->flops / 1e9);
+        U3D_INFO("plan",
+                 "memory: %d forward node%s run again in the backward pass (%s): "
+                 "activations take %.3f instead of %.3f GB, at the cost of %.1f GFLOP",
+                 again->n, again->n == 1 ? "" : "s", again->names, (double)again->peak / 1e9,
+                 (double)again->peak_without / 1e9, again->flops / 1e9);
     return u3d_plan_new(b, net->graph, &o, plan);
 }
 

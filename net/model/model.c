@@ -1,8 +1,9 @@
-/* Models on disk: weights in PyTorch's names and axis order, and what must be known to use them, as metadata.
+/* Models on disk: the weights in PyTorch's names and axis order, and as metadata everything that must be
+ * known to use them.
  *
  * The engine keeps convolution weights as [KD,KH,KW,CI,CO]. PyTorch's Conv3d has [CO,CI,KD,KH,KW] and its
- * ConvTranspose3d [CI,CO,KD,KH,KW]; this file is the only place that converts. Everything else has one axis,
- * or two (running statistics), and is copied. */
+ * ConvTranspose3d [CI,CO,KD,KH,KW]; this file is the only place that converts between them. All other tensors
+ * have one axis, or two (running statistics), and are copied as they are. */
 #include "net/model/model.h"
 
 #include <stdio.h>
@@ -21,7 +22,7 @@ static bool ends_with(const char *name, const char *end)
     return n >= m && strcmp(name + n - m, end) == 0;
 }
 
-/* Which axis of the engine's [KD,KH,KW,CI,CO] stands at each place of the file's. */
+/* For each axis of the file's tensor, the corresponding axis of the engine's [KD,KH,KW,CI,CO]. */
 static const int *file_order(const char *name)
 {
     static const int conv[5] = {4, 3, 0, 1, 2}, upconv[5] = {3, 4, 0, 1, 2};
@@ -37,8 +38,8 @@ static u3d_type file_type(const char *name, const u3d_type *engine)
     return t;
 }
 
-/* Copy between the orders; `to_file` tells the direction. Walks the file's order, so that both directions
- * share it. */
+/* Copies a tensor between the two axis orders, in the direction that `to_file` says. Both directions walk
+ * through the elements in the file's order. */
 static void copy_permuted(const char *name, const u3d_type *engine, float *engine_data, float *file_data,
                           bool to_file)
 {
@@ -61,7 +62,7 @@ static void copy_permuted(const char *name, const u3d_type *engine, float *engin
             file_data[e] = engine_data[from];
         else
             engine_data[from] = file_data[e];
-        for (int i = 4; i >= 0; i--) { /* advance the file's index; `from` follows in the engine's order */
+        for (int i = 4; i >= 0; i--) { /* advance the file's index and, with it, `from` */
             from += step[i];
             if (++at[i] < file.dim[i]) break;
             from -= step[i] * file.dim[i];
@@ -97,7 +98,7 @@ u3d_status u3d_params_to_checkpoint(u3d_params *p, u3d_block block, const char *
     return U3D_OK;
 }
 
-/* A growing list of complaints, cut where it is full. */
+/* A growing list of complaints. What does not fit into the buffer is cut off. */
 typedef struct text {
     char buf[1200];
     size_t used;
@@ -128,8 +129,8 @@ static void compare_one(const u3d_checkpoint *c, const char *prefix, const u3d_p
     }
 }
 
-/* Tensors under `prefix` that the network does not have. Without a prefix: those whose name has no '/'. What
- * only training has is no surprise in a file and left alone. */
+/* Lists the tensors under `prefix` that the network does not have. Without a prefix these are tensors without
+ * a '/' in the name. Parameters that only training graphs have are expected in a file and are not listed. */
 static void find_extra(const u3d_checkpoint *c, const char *prefix, const u3d_params *p, text *t)
 {
     size_t n = strlen(prefix);
@@ -180,7 +181,7 @@ u3d_status u3d_model_to_params(const u3d_model *m, u3d_params *p)
 
 /* ---- metadata ---- */
 
-/* Triples are x, y, z in files, as everywhere that people read; z, y, x in memory. */
+/* Triples are x, y, z in files, as in everything that people read, and z, y, x in memory. */
 static cJSON *triple_to_json(const double zyx[3])
 {
     return cJSON_CreateDoubleArray((double[]){zyx[2], zyx[1], zyx[0]}, 3);
@@ -238,7 +239,7 @@ static u3d_status facts_from_json(const cJSON *json, const char *where, u3d_data
     return U3D_OK;
 }
 
-/* Takes the JSON. */
+/* Sets metadata `key` to the JSON, which is freed in any case. */
 static u3d_status set_json(u3d_checkpoint *c, const char *key, cJSON *owned)
 {
     char *printed = cJSON_PrintUnformatted(owned);
@@ -261,7 +262,7 @@ static u3d_status postprocess_to_json(const u3d_model *m, cJSON **out)
     return u3d_fail(U3D_E_NOMEM, "describing the post-processing: out of memory");
 }
 
-/* Class of a label value that is not background, -1 where there is none. */
+/* Foreground class of a label value, -1 if no foreground class has it. */
 static int foreground_class(const u3d_labels *l, const cJSON *value)
 {
     for (int k = 1; cJSON_IsNumber(value) && k < l->n; k++)
@@ -305,7 +306,8 @@ static u3d_status get_json(const u3d_checkpoint *c, const char *where, const cha
 {
     const char *value = u3d_checkpoint_get(c, key);
     if (!value)
-        return u3d_fail(U3D_E_FORMAT, "%s: no metadata %s; this is not a model made by u3d", where, key);
+        return u3d_fail(U3D_E_FORMAT, "%s: metadata %s is missing; this is not a model made by u3d", where,
+                        key);
     u3d_status status = u3d_json_parse(value, where, out);
     return status == U3D_OK ? U3D_OK : u3d_wrap(status, "%s: metadata %s", where, key);
 }
@@ -324,16 +326,17 @@ u3d_status u3d_model_from_checkpoint(const u3d_checkpoint *c, const char *where,
     U3D_GO(facts_from_json(data, where, &m->facts));
     U3D_GO(get_json(c, where, "u3d.intensity", &intensity));
     U3D_GO(u3d_intensity_from_json(&m->intensity, intensity, where));
-    if (u3d_checkpoint_get(c, "u3d.postprocess")) { /* models of before have none */
+    if (u3d_checkpoint_get(c, "u3d.postprocess")) { /* models written by older versions have none */
         U3D_GO(get_json(c, where, "u3d.postprocess", &post));
         U3D_GO(postprocess_from_json(post, where, m));
     }
     if (m->config.resample == U3D_RESAMPLE_AUTO && strcmp(m->config.spacing, "auto") == 0)
         U3D_GO(u3d_fail(U3D_E_FORMAT, "%s: resample=auto, but 'spacing' has no numbers", where));
     if (m->config.labels != m->labels.n || m->config.channels != m->facts.channels)
-        status = u3d_fail(
-            U3D_E_FORMAT, "%s: settings say %lld labels and %lld channels, its tables list %d and %d", where,
-            (long long)m->config.labels, (long long)m->config.channels, m->labels.n, m->facts.channels);
+        status = u3d_fail(U3D_E_FORMAT,
+                          "%s: the settings say %lld labels and %lld channels, but the tables list %d and %d",
+                          where, (long long)m->config.labels, (long long)m->config.channels, m->labels.n,
+                          m->facts.channels);
 done:
     cJSON_Delete(config);
     cJSON_Delete(labels);

@@ -1,4 +1,5 @@
-/* Largest components of the classes that a model names. */
+/* Keeps the largest components of the classes that a model names, and says so in the log. The components
+ * themselves are found by net/volume/components.c. */
 #include "net/model/postprocess.h"
 
 #include <stdio.h>
@@ -23,7 +24,7 @@ static void report_removed(const u3d_model *m, const char *name, const u3d_kept 
 {
     for (int k = 0; k < m->labels.n; k++)
         if (kept[k].removed > 0)
-            U3D_INFO("predict", "%s: label %d: %lld of %lld components removed, %lld voxels", name,
+            U3D_INFO("predict", "%s: label %d: %lld of %lld components removed (%lld voxels)", name,
                      m->labels.value[k], (long long)kept[k].removed, (long long)kept[k].components,
                      (long long)kept[k].voxels);
 }

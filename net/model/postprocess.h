@@ -1,15 +1,17 @@
-/* What is done to predicted classes before they are written: largest components, as the model's metadata say.
- * Training decides it (train_postprocess.c). */
+/* Post-processing of predicted classes before they are written: of the classes that the model's metadata
+ * name, only the largest component is kept. Training chooses these classes
+ * (net/train/train_postprocess.c). */
 #ifndef U3D_NET_POSTPROCESS_H
 #define U3D_NET_POSTPROCESS_H
 
 #include "net/model/model.h"
 
-/* Keeps the largest component of the classes that the model names; says what it removed. `name` is for that
- * message, NULL: silent. */
+/* Keeps only the largest component of each class in m->keep_largest, in place, and logs what was removed.
+ * `name` stands for the volume in the log; NULL: nothing is logged. U3D_E_NOMEM. */
 u3d_status u3d_postprocess(const u3d_model *m, const char *name, u3d_volume *classes);
 
-/* "1 anterior, 2 posterior": the classes of which the largest component is kept; "none". Returns buf. */
+/* The classes of which only the largest component is kept, as text: "1 anterior, 2 posterior", or "none".
+ * Returns buf. */
 const char *u3d_postprocess_text(const u3d_model *m, char *buf, size_t cap);
 
 #endif

@@ -1,21 +1,22 @@
 /* The 3D U-Net of Cicek et al. 2016 (arXiv:1606.06650) and its family.
  *
- * Encoder level l: `convs` times (convolution, norm, ReLU); its result is kept as the skip connection and
- * pooled for level l + 1. Decoder level l: up-convolution, (up, skip) joined with the skip cropped about its
- * centre, and the same block again. A 1x1x1 convolution makes the logits. Channels with base b = 32, 4
- * levels, "before-pool":
+ * Encoder level l repeats (convolution, norm, ReLU) `convs` times. Its result is kept for the skip connection
+ * and pooled for level l + 1. Decoder level l is an up-convolution, the concatenation (up, skip) with the
+ * skip cropped about its centre, and the same block again. A 1x1x1 convolution makes the logits. With base
+ * 32, 4 levels and double=before-pool the numbers of channels are:
  *
  *   enc0  C -> 32 -> 64        dec2  up 512 -> 512, 512+256 -> 256 -> 256
  *   enc1  64 -> 64 -> 128      dec1  up 256 -> 256, 256+128 -> 128 -> 128
  *   enc2  128 -> 128 -> 256    dec0  up 128 -> 128, 128+64  -> 64  -> 64
  *   enc3  256 -> 256 -> 512    head  64 -> labels
  *
- * With 3 channels and 3 labels that is the paper's 19,069,955 parameters: biases on all 3x3x3 convolutions
- * and the head, none on the up-convolutions. "at-start": both convolutions of level l make b * 2^l channels
- * and the up-convolution reduces to the channels of its level (nnU-Net's layout).
+ * With 3 input channels and 3 labels these are the paper's 19,069,955 parameters: all 3x3x3 convolutions and
+ * the head have biases, the up-convolutions have none. With double=at-start (nnU-Net's layout) both
+ * convolutions of level l make base * 2^l channels, and the up-convolution reduces to the channels of its
+ * level.
  *
- * Deep supervision (training alone): 1x1x1 heads on further decoder levels, each with the same loss against
- * the labels at its resolution. */
+ * Deep supervision (only in training) adds 1x1x1 heads on further decoder levels, each with the same loss
+ * against the labels at its resolution. */
 #include "net/model/unet3d.h"
 
 #include <math.h>
@@ -25,13 +26,14 @@
 #include "engine/rewrite/fuse.h"
 #include "net/volume/labels.h"
 
+/* base * 2^doublings channels, at most max_width if that is set. */
 static int64_t width(const u3d_config *c, int64_t doublings)
 {
     int64_t channels = c->base << doublings;
     return c->max_width > 0 && channels > c->max_width ? c->max_width : channels;
 }
 
-/* Channels that leave level l. */
+/* Channels of the result of an encoder or decoder level. */
 static int64_t level_width(const u3d_config *c, int level)
 {
     return width(c, c->doubling == U3D_DOUBLE_BEFORE_POOL ? level + 1 : level);
@@ -39,15 +41,15 @@ static int64_t level_width(const u3d_config *c, int level)
 
 /* ---- sizes ---- */
 
-/* What the convolutions of one level leave of a length; <= 0: nothing. */
+/* Length along an axis after the convolutions of one level; <= 0: the length is too short for them. */
 static int64_t convs_size(const u3d_config *c, int level, int axis, int64_t size)
 {
     return c->padding == U3D_PAD_SAME ? size : size - c->convs * (c->kernel[level][axis] - 1);
 }
 
-/* Output length of the whole net along one axis, 0 where the input length does not fit: every convolution
- * must leave a voxel, every pooling divide evenly, and every skip exceed its partner by an even number of
- * voxels. */
+/* Output length of the whole network along one axis, or 0 if the input length does not fit. It fits if every
+ * convolution leaves at least one voxel, every pooling divides evenly, and every skip is longer than the
+ * up-convolved map beside it by an even number of voxels (0 included). */
 static int64_t axis_output(const u3d_config *c, int axis, int64_t size)
 {
     int64_t skip[U3D_MAX_LEVELS];
@@ -68,8 +70,9 @@ static int64_t axis_output(const u3d_config *c, int axis, int64_t size)
     return size;
 }
 
-/* Smallest legal length >= want, 0 where there is none. Legal lengths repeat with the product of the poolings
- * once the convolutions fit, which they do at the latest after their summed shrinkage seen from the input. */
+/* Smallest legal length >= want, or 0 if no length is legal. Once the convolutions fit, legal lengths repeat
+ * with the product of the poolings as period, and the convolutions fit at the latest when the length exceeds
+ * the sum of what they take away, measured in voxels of the input. */
 static int64_t axis_legal(const u3d_config *c, int axis, int64_t want)
 {
     int64_t scale = 1, shrink = 0;
@@ -83,6 +86,7 @@ static int64_t axis_legal(const u3d_config *c, int axis, int64_t want)
     return 0;
 }
 
+/* Largest legal length < want, or 0 if there is none. */
 static int64_t axis_legal_below(const u3d_config *c, int axis, int64_t want)
 {
     for (int64_t size = want - 1; size >= 1; size--)
@@ -104,10 +108,10 @@ static u3d_status size_refused(const u3d_config *c, int axis, const int64_t in[3
         (void)snprintf(nearest, sizeof nearest, "no length fits: change kernel or pool");
     return u3d_fail(
         U3D_E_SHAPE,
-        "network input %lldx%lldx%lld (x, y, z): %lld voxels along %c do not fit %lld levels of %s "
-        "convolutions; %s",
+        "network input %lldx%lldx%lld (x, y, z): "
+        "%lld voxels along %c do not fit %lld levels of %s convolutions; %s",
         (long long)in[2], (long long)in[1], (long long)in[0], (long long)in[axis], "zyx"[axis],
-        (long long)c -> levels, c -> padding == U3D_PAD_SAME ? "same-padded" : "valid", nearest);
+        (long long)c->levels, c->padding == U3D_PAD_SAME ? "same-padded" : "valid", nearest);
 }
 
 u3d_status u3d_unet3d_output_size(const u3d_config *c, const int64_t in[3], int64_t out[3])
@@ -123,14 +127,14 @@ void u3d_unet3d_legal_size(const u3d_config *c, const int64_t want[3], int64_t i
 {
     for (int axis = 0; axis < 3; axis++) {
         int64_t legal = axis_legal(c, axis, want[axis]);
-        in[axis] = legal > 0 ? legal : want[axis]; /* no length fits: building with it says so */
+        in[axis] = legal > 0 ? legal : want[axis]; /* u3d_unet3d_build then reports it */
     }
 }
 
 /* ---- layers ---- */
 
-/* He et al. 2015 (arXiv:1502.01852), eq. 14: the variance 2 / ((1 + slope^2) * fan_in) keeps that of the
- * signal. */
+/* Factor on the standard deviation sqrt(2 / fan_in) of initial weights for a leaky ReLU: weights of variance
+ * 2 / ((1 + slope^2) * fan_in) keep the variance of the signal (He et al. 2015, arXiv:1502.01852, eq. 14). */
 static float init_gain(const u3d_config *c)
 {
     return c->activation == U3D_ACT_LEAKY ? (float)(1.0 / sqrt(1.0 + c->leaky_slope * c->leaky_slope)) : 1.0F;
@@ -149,7 +153,8 @@ static u3d_val add_norm(u3d_graph *g, const char *name, u3d_val x, const u3d_con
     return u3d_layer_norm(g, name, x, attr);
 }
 
-/* `convs` times convolution, norm, ReLU; all make `mid` channels but the last, which makes `last`. */
+/* Repeats convolution, norm, ReLU `convs` times. The last convolution makes `last` channels, all others
+ * `mid`. */
 static u3d_val add_block(u3d_graph *g, u3d_val x, const u3d_config *c, u3d_mode mode, int level, int64_t mid,
                          int64_t last)
 {
@@ -200,8 +205,9 @@ static u3d_val add_head(u3d_graph *g, u3d_val x, const u3d_config *c)
     return u3d_layer_conv3d(g, "head", x, &head);
 }
 
-/* Decoder levels with a head, from the finest on. nnU-Net v2 (nnUNetTrainer._build_loss) gives the output of
- * the coarsest decoder level the weight 0: there it has no head, unless all were asked for. */
+/* Number of decoder levels with a head, counted from the finest. nnU-Net v2 (nnUNetTrainer._build_loss) gives
+ * the output of the coarsest decoder level the weight 0, so that level has no head here unless
+ * deep_supervision=all. */
 static int n_heads(const u3d_config *c, u3d_mode mode)
 {
     if (mode != U3D_MODE_TRAIN || c->deep_supervision == U3D_DEEP_OFF) return 1;
@@ -215,7 +221,7 @@ bool u3d_unet3d_only_trained(const char *param)
     return sscanf(param, "dec%d.head.%n", &level, &used) == 1 && used > 0;
 }
 
-/* logits[level], n_heads of them. */
+/* Encoder, decoder and heads; fills logits[0 .. n_heads - 1], finest level first. */
 static void add_unet(u3d_graph *g, u3d_val x, const u3d_config *c, u3d_mode mode, u3d_val *logits)
 {
     u3d_val skip[U3D_MAX_LEVELS];
@@ -240,7 +246,7 @@ static void add_unet(u3d_graph *g, u3d_val x, const u3d_config *c, u3d_mode mode
 
 /* ---- loss ---- */
 
-/* The loss of one head, against labels of its size. */
+/* The loss of one head against labels of the head's size. */
 static u3d_val add_loss(u3d_graph *g, const u3d_config *c, u3d_val logits, u3d_val label, u3d_val weight,
                         bool skip_background)
 {
@@ -256,7 +262,7 @@ static u3d_val add_loss(u3d_graph *g, const u3d_config *c, u3d_val logits, u3d_v
     return c->loss == U3D_LOSS_CE ? xent : dice;
 }
 
-/* Labels at the resolution of a level. */
+/* The labels at the resolution of decoder level `level`. */
 static u3d_val add_coarse_label(u3d_graph *g, const u3d_config *c, u3d_val label, int level)
 {
     u3d_subsample_attr attr = {.stride = {1, 1, 1}, .ignore_label = U3D_UNLABELED};
@@ -265,7 +271,8 @@ static u3d_val add_coarse_label(u3d_graph *g, const u3d_config *c, u3d_val label
     return u3d_subsample(g, "label", label, attr);
 }
 
-/* Sum over heads of 2^-level times their loss, the weights scaled to a sum of 1 (nnU-Net v2, as above). */
+/* Sum over the heads of 2^-level times their loss, with these weights scaled to a sum of 1 (as in nnU-Net v2,
+ * nnUNetTrainer._build_loss). */
 static u3d_val add_losses(u3d_graph *g, const u3d_config *c, const u3d_val *logits, bool skip_background,
                           const u3d_unet3d *net)
 {
@@ -294,7 +301,7 @@ static u3d_status finish_train(const u3d_config *c, int64_t batch, const u3d_val
                            u3d_type_of(U3D_U8, 4, (int64_t[]){batch, net->out[0], net->out[1], net->out[2]}));
     net->class_weight = u3d_input(g, "class_weight", u3d_type_f32(1, &c->labels));
     net->loss = add_losses(g, c, logits, skip_background, net);
-    U3D_TRY(u3d_graph_finish(g)); /* the first failure of the layers above, before it is differentiated */
+    U3D_TRY(u3d_graph_finish(g)); /* reports the first failure of the layers above before differentiation */
     u3d_graph_output(g, net->loss, "loss");
     return u3d_graph_backward(g, net->loss);
 }

@@ -8,32 +8,38 @@
 
 typedef struct u3d_unet3d {
     u3d_graph *graph;
-    u3d_val image;        /* input f32 [N, D, H, W, channels]                                  */
-    u3d_val logits;
-    u3d_val label;        /* training: input u8 [N, d, h, w]                                   */
-    u3d_val class_weight; /* training: input f32 [labels]                                      */
-    u3d_val loss;         /* training: output scalar; with deep supervision the weighted sum   */
-    u3d_val probability;  /* inference: output f32 [N, d, h, w, labels]                        */
-    int n_heads;          /* levels with a head and a loss; 1 without deep supervision         */
-    int64_t in[3], out[3]; /* z, y, x                                                          */
+    u3d_val image;         /* input f32 [N, D, H, W, channels]                                  */
+    u3d_val logits;        /* f32 [N, d, h, w, labels], before softmax                          */
+    u3d_val label;         /* training: input u8 [N, d, h, w]                                   */
+    u3d_val class_weight;  /* training: input f32 [labels]                                      */
+    u3d_val loss;          /* training: output scalar; the weighted sum with deep supervision   */
+    u3d_val probability;   /* inference: output f32 [N, d, h, w, labels]                        */
+    int n_heads;           /* levels with a head and a loss; 1 without deep supervision         */
+    int64_t in[3], out[3]; /* input and output size in voxels, z, y, x                          */
 } u3d_unet3d;
 
 typedef enum u3d_mode { U3D_MODE_INFER, U3D_MODE_TRAIN } u3d_mode;
 
-/* Build the graph for inputs of size `in` (z, y, x). `skip_background`: Dice leaves class 0 out. Every graph that
- * is to be planned or run is built for its backend: its ops are fused as that takes them, unless the settings
- * say fuse=off. Without a backend (NULL) the graph is plain, to be counted or looked at.
- * U3D_E_SHAPE: the size does not fit; the nearest legal sizes are named. */
+/* Builds the graph for inputs of size `in` (z, y, x).
+ *
+ *   b                the backend that the graph will be planned and run on: ops are fused as far as the
+ *                    backend supports that, unless the settings say fuse=off. NULL: the graph stays plain,
+ *                    which is enough to print it or to count its parameters and its arithmetic.
+ *   skip_background  the Dice loss leaves class 0 out
+ *
+ * U3D_E_SHAPE: the size does not fit the network; the message names the nearest legal sizes. */
 u3d_status u3d_unet3d_build(const u3d_config *c, const u3d_backend *b, u3d_mode mode, int64_t batch,
                             const int64_t in[3], bool skip_background, u3d_unet3d *out);
-void u3d_unet3d_done(u3d_unet3d *net); /* frees the graph; zeroed struct is legal */
+void u3d_unet3d_done(u3d_unet3d *net); /* frees the graph; a zeroed struct is legal */
 
-/* Is this the name of a parameter that training graphs alone have (heads for deep supervision, "dec1.head.weight")? */
+/* Whether this is the name of a parameter that only training graphs have: those of the heads for deep
+ * supervision, such as "dec1.head.weight". */
 bool u3d_unet3d_only_trained(const char *param);
 
-/* Output size for an input size; U3D_E_SHAPE as above. */
+/* Output size for an input size. U3D_E_SHAPE: as for u3d_unet3d_build. */
 u3d_status u3d_unet3d_output_size(const u3d_config *c, const int64_t in[3], int64_t out[3]);
-/* Smallest legal input size >= `want` per axis. */
+/* Smallest legal input size that is at least `want` along each axis. An axis along which no length is legal
+ * keeps `want`. */
 void u3d_unet3d_legal_size(const u3d_config *c, const int64_t want[3], int64_t in[3]);
 
 #endif

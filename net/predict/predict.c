@@ -1,8 +1,10 @@
-/* Prediction of whole volumes: the loop that cuts, runs and stitches, and the way from file to file.
+/* Prediction of whole volumes: the loop that cuts tiles, runs the network and stitches the results, and the
+ * way from file to file.
  *
- * Memory: the volume (f32), its classes (u8), one ring of planes (net/predict/stitch.c), two more on the own grid of
- * a volume that is resampled (net/volume/resample_planes.c), and one tile's network; or the volume while it is
- * resampled, if that is more. All of it is added up and compared with --memory before any voxel is read. */
+ * Memory: the volume (f32), its classes (u8), the same as label values, one ring of planes
+ * (net/predict/stitch.c), for a resampled volume some planes of its own grid (net/volume/resample_planes.c),
+ * and the network for one tile. If resampling the volume takes more, that is the peak. The sum is compared
+ * with --memory before any voxel is read. */
 #include <math.h>
 #include <string.h>
 
@@ -13,11 +15,11 @@
 #include "net/predict/predict_impl.h"
 #include "net/predict/progress.h"
 
-/* Spacing further off than this factor is worth a sentence: shapes learned at one scale are sought at
- * another. */
+/* A spacing that differs from the training data's by more than this factor is warned about, because the
+ * network then looks for shapes at another scale than it learned them. */
 static const double SPACING_FACTOR = 1.25;
 
-/* Every tile through the network and into the stitch. */
+/* Runs the network on every tile and adds the results to the stitch. */
 static u3d_status tiles_run(u3d_predictor *p, const u3d_volume *image, const u3d_tile *tiles, int n,
                             u3d_stitch *stitch)
 {
@@ -29,8 +31,7 @@ static u3d_status tiles_run(u3d_predictor *p, const u3d_volume *image, const u3d
         if (p->o.stop && *p->o.stop)
             return u3d_fail(U3D_E_CANCELLED, "predicting: interrupted at tile %d of %d", i, n);
         u3d_patch_cut_image(image, &tiles[i].in, border, u3d_tensor_f32(p->tile));
-        U3D_TRY(u3d_predictor_run_tile(
-            p, &probability)); /* exec_feed, exec_run, exec_fetch per model and mirror */
+        U3D_TRY(u3d_predictor_run_tile(p, &probability)); /* once per model and mirrored copy */
         U3D_TRY(u3d_stitch_add(stitch, i, probability));
         if (n > 1 && !p->o.quiet) u3d_progress_show(&progress, i + 1, "");
     }
@@ -106,7 +107,7 @@ done:
     return status;
 }
 
-/* Everything that will be held while `own` is predicted, in bytes. */
+/* Peak of the memory, in bytes, while a volume on the grid of `own` is predicted. */
 static uint64_t volume_bytes(const u3d_predictor *p, const u3d_volume *own)
 {
     const uint64_t voxels = (uint64_t)u3d_volume_voxels(own);
@@ -117,14 +118,14 @@ static uint64_t volume_bytes(const u3d_predictor *p, const u3d_volume *own)
     const u3d_stitch_opts so = stitch_opts(p, size);
     const u3d_planes_back_opts bo = back_opts(p, size, own->size);
     uint64_t bytes = u3d_stitch_bytes(&so) + u3d_resample_image_bytes(size, size, p->channels);
-    bytes += voxels * 2; /* classes, and the same as label values */
+    bytes += voxels * 2; /* classes and label values */
     if (resampled) bytes += u3d_planes_back_bytes(&bo);
     if (p->o.probabilities) bytes += voxels * (uint64_t)p->labels * sizeof(float);
     const uint64_t before = u3d_resample_image_bytes(own->size, size, p->channels);
     return p->bytes + (before > bytes ? before : bytes);
 }
 
-/* Refuse before reading what would not fit. */
+/* Refuses, before anything is read, a case that would not fit into memory. */
 static u3d_status check_memory(const u3d_predictor *p, const u3d_case *input)
 {
     u3d_volume *grid;
@@ -134,7 +135,7 @@ static u3d_status check_memory(const u3d_predictor *p, const u3d_case *input)
     U3D_INFO("predict", "%s: peak memory %.2f GB planned", input->id, (double)bytes / 1e9);
     if (p->o.memory_cap && bytes > p->o.memory_cap)
         return u3d_fail(
-            U3D_E_NOMEM, "predicting %s needs %.2f GB and %.2f GB are allowed; give --memory=%.1fG%s",
+            U3D_E_NOMEM, "predicting %s needs %.2f GB, but only %.2f GB are allowed; give --memory=%.1fG%s",
             input->id, (double)bytes / 1e9, (double)p->o.memory_cap / 1e9, ceil((double)bytes / 1e8) / 10,
             p->o.probabilities ? ", or leave out --probabilities" : "");
     return U3D_OK;
@@ -144,28 +145,28 @@ static void log_resampled(const u3d_case *input, const u3d_volume *own, const u3
 {
     U3D_INFO("predict",
              "%s: resampled from %lldx%lldx%lld voxels of %.4gx%.4gx%.4g to %lldx%lldx%lld of %.4gx%.4gx%.4g "
-             "for the "
-             "network; results are on the file's own grid",
+             "for the network; results are on the file's own grid",
              input->id, (long long)own->size[2], (long long)own->size[1], (long long)own->size[0],
              own->spacing[2], own->spacing[1], own->spacing[0], (long long)image->size[2],
              (long long)image->size[1], (long long)image->size[0], image->spacing[2], image->spacing[1],
              image->spacing[0]);
 }
 
-/* The model's training data against this volume: what cannot work is refused, what is doubtful is said. */
+/* Compares the volume with the model's training data: what cannot work is refused, what is doubtful is warned
+ * about. */
 static u3d_status check_facts(const u3d_model *m, const u3d_case *input, const u3d_volume *image)
 {
     const u3d_data_facts *f = &m->facts;
     if (image->channels != m->config.channels)
-        return u3d_fail(U3D_E_FORMAT, "%s: found %d channels, the model was trained on %lld", input->image[0],
-                        image->channels, (long long)m->config.channels);
+        return u3d_fail(U3D_E_FORMAT, "%s: found %d channels, but the model was trained on %lld",
+                        input->image[0], image->channels, (long long)m->config.channels);
     const bool as_it_is = m->config.resample == U3D_RESAMPLE_OFF;
     for (int a = 0; a < 3 && as_it_is; a++) {
         const double ratio = f->spacing[a] > 0 ? image->spacing[a] / f->spacing[a] : 1;
         if (ratio > SPACING_FACTOR || ratio < 1 / SPACING_FACTOR) {
             U3D_WARN("predict",
                      "%s: voxels of %.4gx%.4gx%.4g, but the model was trained on %.4gx%.4gx%.4g (x, y, z); "
-                     "resample the volume for a result to trust, or train with --set resample=auto",
+                     "for a reliable result, resample the volume or train with --set resample=auto",
                      input->id, image->spacing[2], image->spacing[1], image->spacing[0], f->spacing[2],
                      f->spacing[1], f->spacing[0]);
             break;
@@ -175,8 +176,8 @@ static u3d_status check_facts(const u3d_model *m, const u3d_case *input, const u
     u3d_volume_orientation(image, axis);
     if (axis[0] && f->orientation[0] && memcmp(axis, f->orientation, sizeof axis) != 0)
         U3D_WARN("predict",
-                 "%s: its axes are oriented otherwise than the training data's; reorient the volume for a "
-                 "result to trust",
+                 "%s: its axes are oriented differently from those of the training data; "
+                 "for a reliable result, reorient the volume",
                  input->id);
     return U3D_OK;
 }
@@ -197,7 +198,7 @@ u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case
     U3D_GO(u3d_resample_image(&r, image));
     if (memcmp(own.size, image->size, sizeof own.size) != 0) log_resampled(input, &own, image);
     U3D_GO(u3d_predict_volume_to(p, image, &own, &classes, probabilities_out ? &probabilities : NULL));
-    u3d_volume_free(image); /* before components take theirs */
+    u3d_volume_free(image); /* the components need memory of their own */
     image = NULL;
     U3D_GO(u3d_postprocess(m, input->id, classes));
     U3D_GO(u3d_labels_to_values(&m->labels, classes, &labels));

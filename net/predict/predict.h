@@ -1,4 +1,4 @@
-/* Prediction of whole volumes: the loop of design section 14. */
+/* Prediction of whole volumes: the stations of the prediction table in net/README.md. */
 #ifndef U3D_NET_PREDICT_H
 #define U3D_NET_PREDICT_H
 
@@ -8,38 +8,43 @@
 #include "net/model/unet3d.h"
 
 typedef struct u3d_predict_opts {
-    double step;                 /* of the patch, for same-padded nets: 0.5                */
-    bool tta;                    /* average over mirrored copies of the axes trained with mirroring */
-    bool probabilities;
-    uint64_t memory_cap;         /* 0: 90 % of the machine's                               */
-    bool bar;
-    bool quiet;                  /* no progress of single volumes (validation while training) */
-    volatile int *stop;
+    double step;         /* between tiles, as a share of the patch, for same-padded networks: 0.5        */
+    bool tta;            /* average over copies mirrored along the axes that training mirrored           */
+    bool probabilities;  /* probabilities will be asked for; counted in the planned memory               */
+    uint64_t memory_cap; /* bytes; 0: limited only by the device's memory                                */
+    bool bar;            /* progress as a bar, because stderr is a terminal                              */
+    bool quiet;          /* no progress of single volumes (validation during training)                   */
+    volatile int *stop;  /* NULL; or, once a signal handler sets it to 1, prediction is cancelled        */
 } u3d_predict_opts;
 
-/* One or more models of one kind (same labels and channels), averaged; ready to run. */
+/* One or more models that are averaged, ready to run. They must have the same labels, channels, patch,
+ * padding and target spacing. */
 typedef struct u3d_predictor u3d_predictor;
-u3d_status u3d_predictor_open(u3d_backend *b, const u3d_model *const *models, int n_models, const u3d_predict_opts *o,
-                              u3d_predictor **out);
-/* The same over parameters already on the device (validation while training). Borrowed exec of an inference graph. */
-u3d_status u3d_predictor_borrow(u3d_exec *x, const u3d_unet3d *net, const u3d_model *m, const u3d_predict_opts *o,
-                                u3d_predictor **out);
+u3d_status u3d_predictor_open(u3d_backend *b, const u3d_model *const *models, int n_models,
+                              const u3d_predict_opts *o, u3d_predictor **out);
+/* The same for parameters that are already on the device (validation during training). `x` runs the inference
+ * graph `net` and is borrowed. */
+u3d_status u3d_predictor_borrow(u3d_exec *x, const u3d_unet3d *net, const u3d_model *m,
+                                const u3d_predict_opts *o, u3d_predictor **out);
 void u3d_predictor_free(u3d_predictor *p);
-void u3d_predictor_set_step(u3d_predictor *p, double step); /* as u3d_predict_opts.step, from now on */
-uint64_t u3d_predictor_bytes(const u3d_predictor *p); /* planned peak without the volume itself */
+void u3d_predictor_set_step(u3d_predictor *p, double step); /* changes u3d_predict_opts.step from now on */
+uint64_t u3d_predictor_bytes(const u3d_predictor *p);       /* planned peak without the volume itself */
 
-/* A normalised f32 volume -> u8 classes (and f32 probabilities where asked: *probabilities may be NULL otherwise). */
+/* Predicts a normalised f32 volume: u8 classes and, unless `probabilities` is NULL, f32 probabilities. The
+ * caller owns both. U3D_E_CANCELLED: o->stop was set; U3D_E_NUMERIC: a probability was not finite. */
 u3d_status u3d_predict_volume(u3d_predictor *p, const u3d_volume *image, u3d_volume **classes,
                               u3d_volume **probabilities);
 
-/* The same for an image that was resampled: results are on the grid of `own` (its data is not looked at), to which
- * probabilities are resampled linearly before the arg max. */
-u3d_status u3d_predict_volume_to(u3d_predictor *p, const u3d_volume *image, const u3d_volume *own, u3d_volume **classes,
-                                 u3d_volume **probabilities);
+/* The same for an image that was resampled. Results are on the grid of `own`, whose data are not used;
+ * probabilities are resampled linearly to that grid before the arg max. */
+u3d_status u3d_predict_volume_to(u3d_predictor *p, const u3d_volume *image, const u3d_volume *own,
+                                 u3d_volume **classes, u3d_volume **probabilities);
 
-/* Files to file: read, check against the model (channels refused; spacing and orientation warned), normalise, resample
- * to the model's spacing where it was trained so, predict, and on the input's own grid keep the largest components that
- * the model names, restore label values, write OUT (and OUT's stem + _probabilities.nii.gz). */
+/* From the files of a case to the file `out`, and to `probabilities_out` unless that is NULL. The steps are:
+ * read, check against the model (another number of channels is refused; spacing and orientation are warned
+ * about), normalise, resample to the model's spacing if it was trained with resampling, predict; then, on the
+ * input's own grid, keep the largest components of the classes that the model names, restore the label
+ * values, and write. */
 u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case *input, const char *out,
                             const char *probabilities_out);
 

@@ -1,7 +1,8 @@
-/* Making networks ready for prediction: graph, plan, weights; and the mean over models and mirrored copies.
+/* Station 4 of prediction; before: a tile of the volume; after: its probabilities, the mean over models and
+ * mirrored copies. Also makes the networks ready: graph, plan and weights.
  *
- * All networks share one arena, since they run one after the other. Below a memory limit the planner gives
- * smaller workspaces: slower, the same labels. */
+ * All networks share one arena, because they run one after the other. If the memory limit demands it, the
+ * planner chooses smaller workspaces, which are slower but give the same labels. */
 #include "net/predict/predict_impl.h"
 
 #include <math.h>
@@ -11,7 +12,8 @@
 #include "engine/base/mem.h"
 #include "net/model/footprint.h"
 
-/* Mirrored copies over every subset of the axes that training mirrored along. */
+/* With o.tta there is one mirrored copy for every subset of the axes along which training mirrored
+ * patches. */
 static void flips_choose(u3d_predictor *p)
 {
     int allowed = 0;
@@ -25,7 +27,7 @@ static void flips_choose(u3d_predictor *p)
         if ((f & ~allowed) == 0) p->flips[p->n_flips++] = f;
 }
 
-/* Tensors around a network whose sizes are known. */
+/* Allocates the tensors around the network. */
 static u3d_status predictor_buffers(u3d_predictor *p)
 {
     flips_choose(p);
@@ -65,7 +67,8 @@ u3d_status u3d_predictor_borrow(u3d_exec *x, const u3d_unet3d *net, const u3d_mo
     return U3D_OK;
 }
 
-/* Spacings of folds differ by rounding; the first model's is used. */
+/* Whether two models resample to the same spacing. The target spacings of folds may differ by rounding; the
+ * first model's is used. */
 static bool resampled_alike(const u3d_config *a, const u3d_config *b)
 {
     u3d_resampling ra, rb;
@@ -86,31 +89,32 @@ static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
             "averaging models: model %d has other labels than the first; average models of one data set",
             i + 1);
     if (a->config.channels != b->config.channels)
-        return u3d_fail(U3D_E_ARG, "averaging models: model %d takes %lld channels, the first %lld", i + 1,
-                        (long long)b->config.channels, (long long)a->config.channels);
+        return u3d_fail(U3D_E_ARG, "averaging models: model %d needs %lld channels, the first one %lld",
+                        i + 1, (long long)b->config.channels, (long long)a->config.channels);
     if (memcmp(a->config.patch, b->config.patch, sizeof a->config.patch) != 0 ||
         a->config.padding != b->config.padding)
         return u3d_fail(
             U3D_E_ARG,
             "averaging models: model %d works on patches of %lldx%lldx%lld, the first on %lldx%lldx%lld; "
-            "predict with each and compare instead",
+            "predict with each model and compare the results instead",
             i + 1, (long long)b->config.patch[2], (long long)b->config.patch[1],
             (long long)b->config.patch[0], (long long)a->config.patch[2], (long long)a->config.patch[1],
             (long long)a->config.patch[0]);
     if (memcmp(a->keep_largest, b->keep_largest, sizeof a->keep_largest) != 0)
         U3D_WARN("predict",
-                 "averaging models: model %d keeps largest components of other labels than the first, "
-                 "which decides",
+                 "averaging models: model %d keeps the largest components of other labels than the first; "
+                 "the first model's choice is used",
                  i + 1);
     if (!resampled_alike(&a->config, &b->config))
         return u3d_fail(
             U3D_E_ARG,
-            "averaging models: model %d resamples otherwise (spacing=%s) than the first (spacing=%s); "
-            "predict with each and compare instead",
+            "averaging models: model %d resamples differently (spacing=%s) from the first (spacing=%s); "
+            "predict with each model and compare the results instead",
             i + 1, b->config.spacing, a->config.spacing);
     return U3D_OK;
 }
 
+/* Graph and weights of every network. */
 static u3d_status nets_build(u3d_predictor *p, u3d_backend *b, const u3d_model *const *models)
 {
     for (int i = 0; i < p->n_nets; i++) {
@@ -126,12 +130,14 @@ static u3d_status nets_build(u3d_predictor *p, u3d_backend *b, const u3d_model *
     return U3D_OK;
 }
 
-/* What the limit leaves beside the parameters is for the arena; the planner shrinks workspaces to fit. */
+/* The arena gets the memory that the limit leaves beside the parameters; the planner shrinks workspaces until
+ * they fit. */
 static u3d_status nets_plan(u3d_predictor *p, u3d_backend *b, u3d_plan **plans)
 {
     const uint64_t cap = u3d_footprint_cap(b, p->o.memory_cap);
     if (cap && p->bytes >= cap)
-        return u3d_fail(U3D_E_NOMEM, "predicting: the models' weights take %.2f GB of %.2f GB",
+        return u3d_fail(U3D_E_NOMEM,
+                        "predicting: the models' weights take %.2f GB, but only %.2f GB are allowed",
                         (double)p->bytes / 1e9, (double)cap / 1e9);
     const u3d_plan_opts po = {.memory_cap = cap ? cap - p->bytes : 0};
     for (int i = 0; i < p->n_nets; i++) {
@@ -214,7 +220,7 @@ uint64_t u3d_predictor_bytes(const u3d_predictor *p)
     return p->bytes;
 }
 
-/* Mirror a map [D, H, W, C] in place along the axes in `flip`. */
+/* Mirrors a map [D, H, W, C] in place along the axes whose bits are set in `flip`. */
 static void map_flip(float *map, const int64_t size[3], int64_t c, int flip)
 {
     const int64_t n = size[0] * size[1] * size[2];
@@ -223,7 +229,7 @@ static void map_flip(float *map, const int64_t size[3], int64_t c, int flip)
         for (int a = 0; a < 3; a++)
             if (flip >> a & 1) at[a] = size[a] - 1 - at[a];
         const int64_t other = (at[0] * size[1] + at[1]) * size[2] + at[2];
-        if (other <= v) continue; /* the partner has swapped already */
+        if (other <= v) continue; /* in the middle, or exchanged already */
         for (int64_t k = 0; k < c; k++) {
             const float keep = map[v * c + k];
             map[v * c + k] = map[other * c + k];

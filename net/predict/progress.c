@@ -1,4 +1,4 @@
-/* The progress line. Goes through stderr only: results belong to stdout. */
+/* The progress line. It goes to stderr, because stdout is for results. */
 #include "net/predict/progress.h"
 
 #include <stdio.h>

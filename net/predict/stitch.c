@@ -1,11 +1,16 @@
-/* Stations 5 and 6 of prediction; before: tile probabilities in tile order; after: every voxel has a class.
+/* Stations 5 and 6 of prediction; before: probabilities of tiles, in tile order; after: every voxel has a
+ * class.
  *
- * Tiles come sorted by z. Once a tile starts at plane z, no later tile touches planes below z, so a
- * ring of as many planes as one tile is high holds all that is still open:
+ * Tiles come sorted by z. Once a tile starts at plane z, no later tile touches planes below z. So a ring of
+ * as many planes as one tile is high holds all planes that are not complete yet:
  *
  *     plane z lives in slot z % n_slots:  sum f32 [n_slots, H, W, K],  weight f32 [n_slots, H, W]
  *
- * Sums are taken in tile order, so results do not depend on memory or threads. */
+ * Sums are taken in tile order, so results do not depend on memory or threads.
+ *
+ * A complete plane either becomes classes here (station 6), or, if the volume was resampled, its
+ * probabilities go on to net/volume/resample_planes.c (station 5b), which resamples them to the input's own
+ * grid first. */
 #include "net/predict/stitch.h"
 
 #include <math.h>
@@ -32,8 +37,10 @@ uint64_t u3d_stitch_bytes(const u3d_stitch_opts *o)
     return (uint64_t)(slot_count(o) * o->volume[1] * o->volume[2] * (o->labels + 1)) * sizeof(float);
 }
 
-/* Gaussian with sigma = n/8 about the middle, largest value 1; what would round to zero is lifted to the
- * smallest value kept (nnU-Net v2, compute_gaussian). */
+/* Gaussian with sigma = n/8 about the middle and largest value 1, as in nnU-Net v2 (compute_gaussian).
+ * nnU-Net also replaces weights that round to zero by the smallest other weight. That is not needed here: the
+ * ends of a profile are at most 4 sigma from the middle, where it is exp(-8) = 3.4e-4, and the bound 1e-4 is
+ * never reached. */
 static void profile_fill(float *w, int64_t n, bool gaussian)
 {
     double sigma = (double)n / 8.0, middle = (double)(n / 2);
@@ -77,7 +84,7 @@ void u3d_stitch_free(u3d_stitch *s)
     u3d_free(s);
 }
 
-/* Mean probabilities of one plane in place, and on their way to the other grid. */
+/* Turns the sums of one plane into mean probabilities, in place, and passes them on to be resampled. */
 static void plane_pass_on(u3d_stitch *s, float *sum, const float *weight)
 {
     const int64_t plane = s->o.volume[1] * s->o.volume[2];
@@ -90,7 +97,7 @@ static void plane_pass_on(u3d_stitch *s, float *sum, const float *weight)
     u3d_planes_back_add(s->o.back, sum);
 }
 
-/* Arg max of one plane (the first of equals wins). */
+/* Classes of one plane by arg max (the first of equals wins), and its probabilities if they are kept. */
 static void plane_label(u3d_stitch *s, int64_t z, const float *sum, const float *weight)
 {
     const int64_t plane = s->o.volume[1] * s->o.volume[2];
@@ -112,7 +119,7 @@ static void plane_label(u3d_stitch *s, int64_t z, const float *sum, const float 
     }
 }
 
-/* A plane that is complete leaves; its slot is cleared for a plane to come. */
+/* Reduces a complete plane and clears its slot for a later plane. */
 static void plane_reduce(u3d_stitch *s, int64_t z)
 {
     const int32_t n_labels = s->o.labels;
@@ -131,7 +138,7 @@ static void reduce_below(u3d_stitch *s, int64_t z)
     for (; s->next < z && s->next < s->o.volume[0]; s->next++) plane_reduce(s, s->next);
 }
 
-/* One row of a tile along x, from volume column x0 on: sum += w p, weight += w. */
+/* Adds one row of a tile along x: sum += w p, weight += w, for the voxels that lie inside the volume. */
 static void row_add(u3d_stitch *s, int64_t slot, int64_t y, const u3d_box *box, const float *p, float w_zy)
 {
     const int32_t n_labels = s->o.labels;

@@ -1,8 +1,9 @@
-/* Station 4b of training: what may be changed at all, and the changes that are exact: a cut patch flipped and
- * turned, image and label alike.
+/* Station 4b of training; before: a cut patch; after: the patch flipped and turned, image and label alike.
+ * Also decides which changes of patches are allowed.
  *
- * Flips and 90 degree turns are exact: no voxel is interpolated. All of them together are one signed exchange
- * of axes, dst[i] = src[j] with j[from[a]] = flip[a] ? n - 1 - i[a] : i[a], carried out in one pass. */
+ * Flips and 90 degree turns are exact, because no voxel is interpolated. All flips and turns of a sample
+ * together are one signed exchange of axes, dst[i] = src[j] with j[from[a]] = flip[a] ? n - 1 - i[a] : i[a],
+ * which is made in one pass. */
 #include "net/sample/augment.h"
 
 #include <ctype.h>
@@ -15,8 +16,8 @@
 
 /* ---- which changes are allowed ---- */
 
-/* Words of label names that tell one end of a world axis (0 right-left, 1 front-back, 2 up-down) from the
- * other. */
+/* Pairs of words in label names that tell the two ends of a world axis apart (0 right-left, 1 front-back, 2
+ * up-down). */
 static const struct {
     const char *a, *b;
     int world;
@@ -35,8 +36,8 @@ static const struct {
                      {"top", "bottom", 2},
                      {"proximal", "distal", 2}};
 
-/* Whether `name` has the word, where words are runs of letters: "Left_Lung", "lung.left" and "left lung" have
- * "left". */
+/* Whether `name` contains the word. Words are runs of letters: "Left_Lung", "lung.left" and "left lung" all
+ * contain "left". */
 static bool augment_has_word(const char *name, const char *word)
 {
     for (const char *at = name; *at;) {
@@ -56,7 +57,7 @@ static bool augment_any_has(const u3d_labels *l, const char *word)
     return false;
 }
 
-/* World axes that label names tell apart; returns whether there is one. */
+/* Finds the world axes whose ends are told apart by label names; returns whether there is any. */
 static bool augment_told_axes(const u3d_labels *l, bool told[3])
 {
     memset(told, 0, 3 * sizeof told[0]);
@@ -71,7 +72,7 @@ static bool augment_oriented(const u3d_data_facts *f)
     return f->orientation[0] != 0;
 }
 
-/* mirror=auto; returns the reason. */
+/* The axes that mirror=auto allows; returns the reason as text. */
 static const char *augment_auto_mirror(const u3d_cases *cases, bool mirror[3])
 {
     const u3d_data_facts *f = u3d_cases_facts(cases);
@@ -80,15 +81,16 @@ static const char *augment_auto_mirror(const u3d_cases *cases, bool mirror[3])
     if (!augment_told_axes(u3d_cases_labels(cases), told)) return "no label names tell directions apart";
     if (!augment_oriented(f) || !u3d_cases_one_orientation(cases)) {
         for (int a = 0; a < 3; a++) mirror[a] = false;
-        return "label names tell directions apart and the files do not say, or not alike, which axis that is";
+        return "label names tell directions apart, but the files do not say consistently which axis that is";
     }
     for (int w = 0; w < 3; w++)
         if (told[w]) mirror[3 - (f->orientation[w] < 0 ? -f->orientation[w] : f->orientation[w])] = false;
     return "label names tell the ends of the other axes apart";
 }
 
-/* Whether axes a and b look alike to the network: spacing within 1 % in every case (that of the target where
- * cases are resampled: each comes as near to it as its number of voxels allows), patch, kernels and pools. */
+/* Whether axes a and b look alike to the network: they have the same patch size, kernels and poolings, and in
+ * every case the same spacing within 1 %. For a resampled case the target spacing counts, although its own
+ * spacing differs from that by the rounding to whole voxels. */
 static bool augment_alike(const u3d_config *c, const u3d_cases *cases, int a, int b)
 {
     if (c->patch[a] != c->patch[b]) return false;
@@ -118,13 +120,18 @@ static void augment_plan_turns(const u3d_config *c, const u3d_cases *cases, cons
     }
 }
 
-/* nnU-Net's ANISO_THRESHOLD: longest edge of the patch to the shortest; and the same of the spacing, for
- * patches that do not follow it. */
+/* nnU-Net's ANISO_THRESHOLD for the ratio of the patch's longest edge to its shortest. The same limit is used
+ * for the spacing, because a patch need not follow it. */
 static const double MOST_ANISOTROPIC = 3;
 
-/* One axis at most: with two of them no plane would be left to rotate in. That across the slices of a 2D
- * network. Else in_plane=on: that of the widest spacing, the first of equals. auto: that whose spacing is so
- * much wider; else that along which the patch is so much shorter, where it is one alone. */
+/* Chooses the coarse axis. There is at most one, because with two coarse axes no plane would be left to
+ * rotate in.
+ *
+ *   2D network     the axis across its slices
+ *   in_plane=on    the axis of the widest spacing, the first one among equals
+ *   in_plane=auto  the same if that spacing is more than MOST_ANISOTROPIC times the finest; otherwise the
+ *                  axis along which the patch is more than MOST_ANISOTROPIC times shorter than along its
+ *                  longest axis, if there is exactly one such axis */
 static void augment_plan_coarse(const u3d_config *c, const double spacing[3], bool coarse[3])
 {
     int widest = 0, n_short = 0, shortest = 0;
@@ -152,7 +159,7 @@ static void augment_plan_coarse(const u3d_config *c, const double spacing[3], bo
         coarse[shortest] = true;
 }
 
-/* What beside flips and turns will happen, with its chance. */
+/* Logs the changes other than flips and turns, each with its probability. */
 static void augment_log_settings(const u3d_augment *o)
 {
     const u3d_augment_settings *s = &o->set;
@@ -209,9 +216,10 @@ u3d_status u3d_augment_plan(const u3d_config *c, const u3d_cases *cases, u3d_aug
     return U3D_OK;
 }
 
-/* ---- carrying them out ---- */
+/* ---- flips and turns ---- */
 
-/* One more quarter turn in the plane of axes a and b: what b was comes to a, flipped; what a was, to b. */
+/* Adds a quarter turn in the plane of axes a and b: axis a now reads what axis b read, flipped, and axis b
+ * reads what axis a read. */
 static void augment_quarter(u3d_axes *t, int a, int b)
 {
     int from = t->from[a];
@@ -222,8 +230,9 @@ static void augment_quarter(u3d_axes *t, int a, int b)
     t->flip[b] = flip;
 }
 
-/* n elements, `step` bytes apart, to consecutive places. Labels and one-channel images, which are most of
- * them, are moved as what they are: a copy of 1 or 4 bytes by a call takes several times as long. */
+/* Copies n elements that are `step` bytes apart to consecutive places. Elements of 1 and 4 bytes (labels and
+ * one-channel images, the most frequent ones) have loops of their own, because a call of memcpy for each
+ * element takes several times as long. */
 static void augment_row(const char *src, int64_t step, int64_t n, size_t bytes, char *dst)
 {
     if (bytes == 1) {
@@ -236,12 +245,13 @@ static void augment_row(const char *src, int64_t step, int64_t n, size_t bytes, 
     }
 }
 
-/* src -> dst, both [size] of elements of `bytes`; exchanged axes have equal sizes. */
+/* Copies src to dst with the exchange of axes; both are arrays [size] of elements of `bytes` bytes. Axes that
+ * are exchanged have equal sizes. */
 static void augment_exchange(const u3d_axes *t, const int64_t size[3], size_t bytes, const char *src,
                              char *dst)
 {
     const int64_t stride[3] = {size[1] * size[2], size[2], 1};
-    int64_t step[3], first = 0; /* in src, for a step along each axis of dst */
+    int64_t step[3], first = 0; /* elements of src per step along each axis of dst; element of dst[0] */
     for (int a = 0; a < 3; a++) {
         step[a] = t->flip[a] ? -stride[t->from[a]] : stride[t->from[a]];
         if (t->flip[a]) first += (size[t->from[a]] - 1) * stride[t->from[a]];
@@ -257,8 +267,8 @@ static void augment_exchange(const u3d_axes *t, const int64_t size[3], size_t by
         }
 }
 
-/* Every number is drawn whether it is used or not, so that switching one change
- * on or off leaves the others as they were. */
+/* Every random number is drawn whether it is used or not, so that switching one change on or off leaves the
+ * others as they were. */
 u3d_axes u3d_augment_axes(const u3d_augment *a, uint64_t seed, int64_t k, const int64_t in[3],
                           const int64_t out[3])
 {

@@ -1,10 +1,11 @@
-/* Station 3 of training: a sample number becomes a case, a voxel and the box around it.
+/* Station 3 of training; before: the training cases with their index of labelled voxels; after: the case and
+ * the box that station 4 cuts.
  *
- * Before: the training cases with their index of labelled voxels; after: the box that station 4 cuts. Every
- * choice is drawn from (seed, sample number) alone, so that any worker can make any sample. */
+ * A sample number becomes a case, a voxel in it, and the box around that voxel. Every choice depends only on
+ * (seed, sample number), so any worker can make any sample. */
 #include "net/sample/choose.h"
 
-/* Uniformly one of the cases with labelled voxels; -1: none has any. */
+/* Uniformly one of the cases with labelled voxels; -1 if no case has any. */
 static int choose_case(const u3d_cases *c, u3d_rng *rng)
 {
     int n = u3d_cases_count(c), usable = 0;
@@ -16,7 +17,7 @@ static int choose_case(const u3d_cases *c, u3d_rng *rng)
     return -1;
 }
 
-/* Uniformly one of the foreground classes of case i; -1: it has none. */
+/* Uniformly one of the foreground classes that occur in case i; -1 if none occurs. */
 static int choose_class(const u3d_cases *c, int i, u3d_rng *rng)
 {
     const u3d_labels *labels = u3d_cases_labels(c);
@@ -29,19 +30,19 @@ static int choose_class(const u3d_cases *c, int i, u3d_rng *rng)
     return -1;
 }
 
-/* Along one axis: box start for a centre voxel. */
+/* Start of the box along one axis, for a box centred on a voxel. */
 static int64_t choose_start(int64_t centre, int64_t box, int64_t size, u3d_border border)
 {
     int64_t start = centre - box / 2;
     if (border == U3D_BORDER_MIRROR) return start;
     if (size <= box)
-        return -((box - size) / 2); /* smaller than the network's input: centred, as in prediction */
+        return -((box - size) / 2); /* a volume smaller than the box is centred, as in prediction */
     if (start > size - box) start = size - box;
     return start < 0 ? 0 : start;
 }
 
-/* The same where the box roams: the voxel anywhere in it. A volume that is smaller lies anywhere in the box.
- */
+/* Start of a box that roams: the chosen voxel may lie anywhere in the box. A volume that is smaller than the
+ * box also lies anywhere in it. */
 static int64_t choose_roaming_start(int64_t voxel, int64_t box, int64_t size, u3d_rng *rng)
 {
     const int64_t start = voxel - u3d_rng_below(rng, box);

@@ -1,4 +1,4 @@
-/* Station 3 of training: where sample number k is cut. */
+/* Station 3 of training: chooses the box in which sample number k is cut. */
 #ifndef U3D_NET_CHOOSE_H
 #define U3D_NET_CHOOSE_H
 
@@ -7,18 +7,24 @@
 #include "net/volume/patch.h"
 
 typedef struct u3d_patch_opts {
-    int64_t in[3], out[3]; /* network sizes, z, y, x         */
-    double foreground_share;
-    u3d_border border;     /* valid nets mirror, same-padded nets zero */
-    bool roam;             /* zero borders, sparse labels: see u3d_patch_choose */
+    int64_t in[3], out[3];   /* input and output size of the network, z, y, x               */
+    double foreground_share; /* share of the samples that are centred on a foreground class */
+    u3d_border border;       /* mirror for valid networks, zero for same-padded ones        */
+    bool roam;               /* for zero borders and sparse labels; see u3d_patch_choose    */
 } u3d_patch_opts;
 
-/* Sample number `k` (batch index * N + position): case uniformly; with probability foreground_share a class uniformly
- * among the foreground classes present in it and a voxel of that class uniformly, else any labelled voxel uniformly.
- * The box (network input) is centred on it; with zero borders it is then moved inside the volume as far as it fits.
- * With `roam` the voxel lies anywhere in the box, which still stays inside the volume as far as it fits: a same-padded
- * network knows where in its patch it is, and from annotated slices that always lie at one place it would learn
- * nothing about the others. `voxel` is the one that was drawn. Depends on (seed, k) only. */
+/* Chooses the case and the box (network input) of sample number `k` = batch number * batch size + position in
+ * the batch. Depends only on (seed, k).
+ *
+ *   case     uniformly one of those with a labelled voxel
+ *   voxel    with probability foreground_share, uniformly one of the foreground classes in the case, and then
+ *            uniformly one of that class's voxels; otherwise uniformly one of all labelled voxels
+ *   box      centred on the voxel. With zero borders it is then moved into the volume as far as it fits.
+ *   roam     the voxel may lie anywhere in the box, which is still moved into the volume as far as it fits. A
+ *            same-padded network can tell a voxel's position in the patch; if annotated slices were always at
+ *            the same position, it would learn nothing about the other positions.
+ *
+ * U3D_E_ARG: no case has a labelled voxel. */
 u3d_status u3d_patch_choose(u3d_cases *c, const u3d_patch_opts *o, uint64_t seed, int64_t k, int *case_index,
                             u3d_box *in, int64_t voxel[3]);
 

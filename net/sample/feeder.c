@@ -1,12 +1,12 @@
-/* Station 5 of training; before: cases; after: batches in order.
+/* Station 5 of training; before: samples from sample.c; after: batches in order.
  *
- * Batch k lives in slot k % depth. Workers claim batch numbers in order and fill them side by side:
+ * Batch k lives in slot k % depth. Workers claim batch numbers in order and fill the slots at the same time:
  *
  *   FREE --claim--> FILLING --done--> READY --next--> LENT --return--> FREE
  *
- * One lock guards the states; slots are filled outside of it. A worker that fails leaves its status and text
- * in its slot, where the reader of that batch finds it: failures, too, come in order and do not depend on
- * timing. */
+ * One lock guards the states; slots are filled without holding it. A worker that fails leaves its status and
+ * message in the slot, where the reader of that batch finds them. So failures also come in order and do not
+ * depend on timing. */
 #include "net/sample/feeder.h"
 
 #include <pthread.h>
@@ -43,9 +43,9 @@ struct u3d_feeder {
     int n_started;
     pthread_mutex_t lock;
     pthread_cond_t change;
-    int64_t claim, deliver; /* numbers of the next batch to fill and to hand out */
+    int64_t claim, deliver; /* numbers of the next batch to fill and of the next one to lend */
     bool stop;
-    double waited; /* seconds; the first batch, which nothing could prepare, left out */
+    double waited; /* seconds, without the first batch, which could not be prepared ahead */
 };
 
 static int64_t feeder_voxels(const int64_t size[3])
@@ -113,7 +113,8 @@ static u3d_status feeder_start_worker(u3d_feeder *f, feeder_worker *w)
     w->feeder = f;
     U3D_TRY(u3d_sampler_new(&f->o.patch, &f->o.augment, f->channels, &w->sampler));
     int code = pthread_create(&w->thread, NULL, feeder_work, w);
-    if (code != 0) return u3d_fail(U3D_E_NOMEM, "thread for preparing patches: %s", strerror(code));
+    if (code != 0)
+        return u3d_fail(U3D_E_NOMEM, "starting a thread that prepares patches: %s", strerror(code));
     f->n_started++;
     return U3D_OK;
 }
@@ -184,8 +185,8 @@ u3d_status u3d_feeder_next(u3d_feeder *f, u3d_patch **out)
     const double begin = slot->state == SLOT_READY ? 0.0 : u3d_clock();
     while (slot->state != SLOT_READY) pthread_cond_wait(&f->change, &f->lock);
     if (begin > 0.0 && f->deliver > f->o.first) f->waited += u3d_clock() - begin;
-    u3d_status status =
-        slot->status; /* a failed batch is never passed: asking again gives the same failure */
+    /* A failed batch is never skipped: the next call returns the same failure. */
+    u3d_status status = slot->status;
     if (status == U3D_OK) {
         slot->state = SLOT_LENT;
         f->deliver++;

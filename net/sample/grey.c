@@ -1,8 +1,8 @@
-/* Grey values: what is drawn, and the changes that look at one voxel at a time (those that look at neighbours
- * are in grey_filter.c).
+/* Changes of grey values: what is drawn for a sample, and the changes that look at one voxel at a time. Those
+ * that look at neighbours are in grey_filter.c; the definitions are in grey.h.
  *
- * A channel of several is copied to a volume of its own, so that every loop runs over neighbours in memory.
- */
+ * If the image has several channels, each channel is first copied to an array of its own, so that every loop
+ * runs over consecutive values in memory. */
 #include "net/sample/grey.h"
 
 #include <math.h>
@@ -32,14 +32,16 @@ static void grey_moments(const float *v, int64_t n, double *mean, double *sd)
 
 /* ---- the curve ---- */
 
-enum { CURVE_KNOTS = 5, CURVE_DRAWS = 1000 }; /* 2 and two rounds of points between, as the layer's default */
+/* 5 knots: the two ends and two rounds of points half-way between, the default of the authors' layer. */
+enum { CURVE_KNOTS = 5, CURVE_DRAWS = 1000 };
 
 static double curve_between(u3d_rng *rng, double low, double high)
 {
     return low + (high - low) * u3d_rng_uniform(rng);
 }
 
-/* Black, white, then points half-way between: as low and high as the slopes to both sides allow. */
+/* Draws the knots: first black and white, then points half-way between two that are there, each from the
+ * interval that the slopes to both sides allow. Returns false if that interval is empty. */
 static bool curve_knots(const u3d_augment_settings *s, u3d_rng *rng, double y[CURVE_KNOTS])
 {
     y[0] = curve_between(rng, s->curve_black[0], s->curve_black[1]);
@@ -57,7 +59,8 @@ static bool curve_knots(const u3d_augment_settings *s, u3d_rng *rng, double y[CU
     return true;
 }
 
-/* Straight lines between the knots, going on beyond the ends as the layer has them. */
+/* The curve before smoothing: straight lines between the knots, extended beyond both ends as in the authors'
+ * layer. */
 static double curve_straight(const double y[CURVE_KNOTS], double x)
 {
     const double at = x * (CURVE_KNOTS - 1);
@@ -66,10 +69,11 @@ static double curve_straight(const double y[CURVE_KNOTS], double x)
     return y[i] + (at - i) * (y[i + 1] - y[i]);
 }
 
-/* Smoothed by a Gaussian of a quarter of the knots' distance, summed at the curve's own points. */
+/* The curve is smoothed by a Gaussian whose standard deviation is a quarter of the distance between knots.
+ * The convolution is a sum over the curve's own points. */
 bool u3d_grey_curve(const u3d_augment_settings *s, u3d_rng *rng, float curve[U3D_CURVE_POINTS])
 {
-    enum { REACH = 64 }; /* of 255 points: four standard deviations */
+    enum { REACH = 64 }; /* points on each side: four standard deviations of 15.9 points */
     const double sd = 0.25 / (CURVE_KNOTS - 1) * (U3D_CURVE_POINTS - 1);
     double y[CURVE_KNOTS], weight[2 * REACH + 1], sum = 0;
     bool found = false;
@@ -101,7 +105,8 @@ void u3d_grey_apply_curve(const float curve[U3D_CURVE_POINTS], float *v, int64_t
 
 /* ---- one voxel at a time ---- */
 
-/* Box & Muller, both numbers of a pair used, in float: 24 random bits reach 5.8 standard deviations. */
+/* Normal numbers by the method of Box and Muller, which gives two at a time, in float. With 24 random bits
+ * they reach 5.8 standard deviations. */
 void u3d_grey_noise(u3d_rng *rng, double sd, float *v, int64_t n)
 {
     for (int64_t i = 0; i < n; i += 2) {
@@ -166,7 +171,8 @@ typedef enum grey_change {
     GREY_CHANGES
 } grey_change;
 
-/* Numbers for one change of one channel of sample k; channel U3D_MAX_CHANNELS: for the sample. */
+/* Random numbers for one change of one channel of sample k. Channel U3D_MAX_CHANNELS stands for the whole
+ * sample. */
 static u3d_rng grey_rng(uint64_t seed, int64_t k, grey_change change, int channel)
 {
     const uint64_t index = (uint64_t)k * GREY_CHANGES + (uint64_t)change;
@@ -195,7 +201,7 @@ static double grey_between(u3d_rng *rng, const double range[2])
     return range[0] + (range[1] - range[0]) * u3d_rng_uniform(rng);
 }
 
-/* Below 1 as often as above, where the range has both. */
+/* A factor that is below 1 as often as above 1, if the range has both. */
 static double grey_factor(u3d_rng *rng, const double range[2])
 {
     const bool below = u3d_rng_uniform(rng) < 0.5;
@@ -203,6 +209,7 @@ static double grey_factor(u3d_rng *rng, const double range[2])
     return grey_between(rng, below ? (const double[]){range[0], 1} : (const double[]){1, range[1]});
 }
 
+/* Makes one change of one channel: v has n = size[0] * size[1] * size[2] values. */
 static void grey_change_channel(const u3d_augment *a, grey_change change, u3d_rng *rng, const int64_t size[3],
                                 float *v, float *work)
 {

@@ -1,4 +1,5 @@
-/* Grey values that look at neighbours: blur and simulated low resolution, axis by axis on one channel. */
+/* The changes of grey values that look at neighbours: blur and simulated low resolution, axis by axis on one
+ * channel. grey.h has the definitions and grey.c the random choices. */
 #include <math.h>
 #include <string.h>
 
@@ -6,10 +7,10 @@
 
 /* ---- blur ---- */
 
-/* Four standard deviations, of at most 8 voxels (net/config/config_table.c). */
+/* Four standard deviations of at most 8 voxels each (the limit is in net/config/config_table.c). */
 enum { BLUR_REACH = 32 };
 
-/* weight[0 .. 2 reach], sum 1; returns reach. */
+/* Fills weight[0 .. 2 * reach], whose sum is 1, and returns reach. */
 static int blur_weights(double sd, float weight[2 * BLUR_REACH + 1])
 {
     int reach = (int)ceil(4 * sd);
@@ -21,7 +22,7 @@ static int blur_weights(double sd, float weight[2 * BLUR_REACH + 1])
     return reach;
 }
 
-/* Rows of `n` values, in place, through a copy with mirrored ends. */
+/* Blurs rows of `n` values in place. `line` holds a copy of one row with mirrored ends. */
 static void blur_rows(const float *weight, int reach, int64_t rows, int64_t n, float *v, float *line)
 {
     for (int64_t r = 0; r < rows; r++, v += n) {
@@ -32,7 +33,8 @@ static void blur_rows(const float *weight, int reach, int64_t rows, int64_t n, f
     }
 }
 
-/* out = from blurred across rows of `width` values: `count` of them in each of `blocks`. */
+/* Blurs across rows: `from` has `blocks` blocks of `count` rows of `width` values, and each row of `out` is
+ * the weighted sum of rows of the same block. */
 static void blur_across(const float *weight, int reach, int64_t blocks, int64_t count, int64_t width,
                         const float *from, float *out)
 {
@@ -59,20 +61,20 @@ void u3d_grey_blur(const double sd[3], const int64_t size[3], float *v, float *w
 
 /* ---- low resolution ---- */
 
-/* Coarse voxels along an axis. */
+/* Number of coarse voxels along an axis of n voxels. */
 static int64_t low_size(int64_t n, double scale)
 {
     const int64_t m = (int64_t)lround((double)n * scale);
     return m < 1 ? 1 : m > n ? n : m;
 }
 
-/* Voxel whose middle is nearest to that of coarse voxel i, of m in n. */
+/* Index of the voxel (of n) whose middle is nearest to the middle of coarse voxel i (of m). */
 static int64_t low_nearest(int64_t i, int64_t m, int64_t n)
 {
     return (2 * i + 1) * n / (2 * m);
 }
 
-/* Coarse voxels around voxel i: *lower, *upper, and the upper one's weight. */
+/* Finds the coarse voxels on both sides of voxel i, *lower and *upper, and returns the weight of *upper. */
 static float low_between(int64_t i, int64_t m, int64_t n, int64_t *lower, int64_t *upper)
 {
     double at = ((double)i + 0.5) * (double)m / (double)n - 0.5;
@@ -82,6 +84,7 @@ static float low_between(int64_t i, int64_t m, int64_t n, int64_t *lower, int64_
     return (float)(at - (double)*lower);
 }
 
+/* coarse [m] = the nearest voxels of v [size]. */
 static void low_sample(const int64_t size[3], const int64_t m[3], const float *v, float *coarse)
 {
     for (int64_t z = 0; z < m[0]; z++)

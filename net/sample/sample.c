@@ -1,5 +1,11 @@
 /* Stations 3, 4 and 4b of training; before: cases and a sample number; after: image and label as the network
- * gets them. */
+ * gets them.
+ *
+ *   u3d_patch_choose      station 3: case and box
+ *   u3d_warp_shift        moves the box at random (setting `translation`)
+ *   sample_read           station 4: one pass through the volume, either resampled (warp.h), or cut
+ *                         (net/volume/patch.h) and then flipped and turned (augment.h)
+ *   u3d_grey_apply        station 4b: grey values (grey.h) */
 #include "net/sample/sample.h"
 
 #include <string.h>
@@ -12,8 +18,8 @@ struct u3d_sampler {
     u3d_patch_opts patch;
     u3d_augment augment;
     int32_t channels;
-    u3d_warp *warp; /* NULL: nothing is ever resampled */
-    void *work;     /* of the exchange, then of grey values */
+    u3d_warp *warp; /* NULL if no sample is ever resampled                */
+    void *work;     /* used by u3d_augment_apply, then by u3d_grey_apply  */
 };
 
 u3d_patch_opts u3d_sample_patch_opts(const u3d_config *c, const u3d_cases *cases, const int64_t in[3],
@@ -70,7 +76,8 @@ void u3d_sampler_free(u3d_sampler *s)
     u3d_free(s);
 }
 
-/* Station 4: one pass through the volume, whatever was drawn. */
+/* Station 4, with the flips and turns of station 4b. Whatever was drawn, the volume is read in a single
+ * pass. */
 static void sample_read(u3d_sampler *s, const u3d_case_data *data, const double spacing[3], uint64_t seed,
                         int64_t k, const int64_t voxel[3], u3d_box *in, float *image, uint8_t *label)
 {

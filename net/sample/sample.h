@@ -1,4 +1,5 @@
-/* Stations 3, 4 and 4b for one sample: chosen, cut or resampled, changed. What the network sees. */
+/* Stations 3, 4 and 4b of training for one sample: it is chosen, cut or resampled, and changed at random. The
+ * result is what the network sees. */
 #ifndef U3D_NET_SAMPLE_H
 #define U3D_NET_SAMPLE_H
 
@@ -6,8 +7,9 @@
 #include "net/sample/choose.h"
 #include "net/volume/patch.h"
 
-/* How patches are chosen and cut for a network of these input and output sizes: outside of a volume valid
- * networks see it mirrored, same-padded ones zero; those roam where labels are sparse. */
+/* How patches are chosen and cut for a network of these input and output sizes. Outside of a volume, valid
+ * networks see the volume mirrored and same-padded networks see zeros. Boxes of same-padded networks roam if
+ * labels are sparse. */
 u3d_patch_opts u3d_sample_patch_opts(const u3d_config *c, const u3d_cases *cases, const int64_t in[3],
                                      const int64_t out[3]);
 
@@ -18,9 +20,9 @@ u3d_status u3d_sampler_new(const u3d_patch_opts *p, const u3d_augment *a, int32_
 void u3d_sampler_free(u3d_sampler *s);
 uint64_t u3d_sampler_bytes(const u3d_patch_opts *p, const u3d_augment *a, int32_t channels);
 
-/* Sample k: image [D,H,W,C] and label [d,h,w]. Where it was cut in *case_index and *box (NULL: not asked).
- * Depends on (seed, k) only; the settings are those that the sampler was made for. A sample that draws no
- * resampling is cut as it is, bit for bit. */
+/* Makes sample k: image [D,H,W,C] and label [d,h,w]. *case_index and *box receive where it was cut; both may
+ * be NULL. Depends only on (seed, k) and the options that the sampler was made with. If no rotation, scaling
+ * or deformation is drawn for a sample, its voxels are copied from the volume without interpolation. */
 u3d_status u3d_sampler_fill(u3d_sampler *s, u3d_cases *cases, uint64_t seed, int64_t k, float *image,
                             uint8_t *label, int *case_index, u3d_box *box);
 

@@ -1,4 +1,5 @@
-/* Which map a sample gets, and its evaluation along rows of the patch. */
+/* Which map a sample gets, and the evaluation of the map along rows of the patch. warp.h defines the map; the
+ * deformation is in warp_field.c, and the volume is read at the map's positions in warp_sample.c. */
 #include "net/sample/warp.h"
 
 #include <math.h>
@@ -9,7 +10,7 @@
 
 /* ---- drawing ---- */
 
-/* Numbers of one purpose for sample k. */
+/* What random numbers are drawn for; each purpose has an index of its own for every sample k. */
 enum { WARP_ROTATION, WARP_SCALING, WARP_ELASTIC, WARP_VECTORS, WARP_SHIFT, WARP_PURPOSES };
 
 static uint64_t warp_index(int64_t k, int purpose)
@@ -22,7 +23,8 @@ static u3d_rng warp_rng(uint64_t seed, int64_t k, int purpose)
     return u3d_rng_at(seed, U3D_RNG_WARP, warp_index(k, purpose));
 }
 
-/* About an axis the two others turn into each other: neither may be coarse. */
+/* Rotation about an axis turns the two other axes into each other, so neither of them may be coarse. Returns
+ * whether there is any rotation. */
 static bool warp_draw_rotation(const u3d_augment *a, u3d_rng *rng, double angle[3])
 {
     const bool in_plane = a->coarse[0] || a->coarse[1] || a->coarse[2];
@@ -39,6 +41,7 @@ static bool warp_draw_rotation(const u3d_augment *a, u3d_rng *rng, double angle[
     return any;
 }
 
+/* Factors are log-uniform. Returns whether there is any scaling. */
 static bool warp_draw_scaling(const u3d_augment *a, u3d_rng *rng, double scale[3])
 {
     if (!(u3d_rng_uniform(rng) < a->set.p_scaling)) return false;
@@ -134,7 +137,8 @@ static void warp_multiply(const double a[3][3], const double b[3][3], double out
     memcpy(out, c, sizeof c);
 }
 
-/* Turns the plane of the two axes after `axis` (z, y, x in a circle), seen in space. */
+/* m = R m, where R rotates in space (not in voxels) the plane of the two axes that follow `axis` in the cycle
+ * z, y, x, z. */
 static void warp_rotate(double m[3][3], int axis, double angle, const double spacing[3])
 {
     const int p = (axis + 1) % 3, q = (axis + 2) % 3;
@@ -155,7 +159,8 @@ void u3d_warp_set(u3d_warp *w, const u3d_warp_draw *draw, const double spacing[3
     if (draw->elastic) u3d_field_draw(&w->field, draw->seed, draw->index);
 }
 
-/* middle' + A offset = middle + offset, where A is the matrix without the exchange of axes. */
+/* The box's middle moves to middle' with middle' + A offset = middle + offset, where `offset` is the voxel's
+ * position relative to the middle and A is the matrix without the exchange of axes. */
 void u3d_warp_keep(const u3d_warp *w, const u3d_axes *axes, const int64_t voxel[3], u3d_box *box)
 {
     double offset[3];

@@ -1,16 +1,17 @@
-/* Smooth random displacements: vectors on a grid, cubic B-splines between them.
+/* Smooth random displacements: random vectors on a grid, with cubic B-splines between them.
  *
  *   d(p)[a] = sum over i, j, k = 0..3 of  wz[i] wy[j] wx[k] * coef[a][cz + i][cy + j][cx + k]
  *
- * with the uniform cubic B-spline's weights at the fraction of p in its cell. The sum is taken apart: over z
- * once per plane, over y once per row, and along x four products per voxel with weights that were computed
- * once. */
+ * with the weights of the uniform cubic B-spline at the position of p in its cell. The sum is split up: the
+ * sum over z is made once per plane, that over y once per row, and along x there are four products per voxel,
+ * with weights that were computed once. */
 #include <math.h>
 #include <string.h>
 
 #include "net/sample/warp_impl.h"
 
-/* Finest axis first; a coarser one gets the same lengths in space. */
+/* Grid spacing and standard deviation in voxels of each axis. They are set for the finest axis; the other
+ * axes get the same length in space. */
 static void field_settings(u3d_field *f, const u3d_augment *a, const int64_t in[3])
 {
     double finest = a->spacing[0];
@@ -25,7 +26,8 @@ static void field_settings(u3d_field *f, const u3d_augment *a, const int64_t in[
     }
 }
 
-/* The next `bytes` of memory, on a cache line of their own; NULL while only counting. */
+/* The next `elements` elements of 4 bytes, starting on a cache line of their own; NULL if bytes are only
+ * counted. */
 static void *field_take(char *memory, uint64_t *used, int64_t elements)
 {
     void *at = memory ? memory + *used : NULL;
@@ -59,9 +61,10 @@ void u3d_field_weights(u3d_field *f, const int64_t in[3])
         }
 }
 
-/* n values, `step` apart, -> spline coefficients that interpolate them, mirrored about the ends.
+/* Replaces n values that are `step` elements apart by the coefficients of the spline that interpolates them.
+ * Values are mirrored about the ends.
  *
- *   c+[k] = s[k] + pole c+[k-1],   c[k] = pole (c[k+1] - c+[k]),   times 6;   pole = sqrt(3) - 2
+ *   c+[k] = s[k] + pole c+[k-1],   c[k] = pole (c[k+1] - c+[k]),   result 6 c[k];   pole = sqrt(3) - 2
  *
  * Source: Unser 1999, box 2. */
 static void field_interpolate_line(float *c, int64_t step, int64_t n)
@@ -88,6 +91,7 @@ static void field_interpolate_line(float *c, int64_t step, int64_t n)
     }
 }
 
+/* The same along x, y and z of an array [n]. */
 static void field_interpolate(float *c, const int64_t n[3])
 {
     for (int64_t z = 0; z < n[0]; z++)
@@ -115,7 +119,7 @@ static void field_mix(const float *rows, int64_t step, const float w[4], int64_t
     for (int64_t i = 0; i < n; i++) out[i] = w[0] * r0[i] + w[1] * r1[i] + w[2] * r2[i] + w[3] * r3[i];
 }
 
-/* Coefficients along x at z, y. */
+/* Updates f->plane and f->line for the row at z, y. */
 static void field_line(u3d_field *f, const int64_t in[3], int64_t z, int64_t y)
 {
     const int64_t plane = f->size[1] * f->size[2];

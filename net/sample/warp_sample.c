@@ -1,7 +1,8 @@
-/* Reading the volume at the positions of a map: images linear or cubic, labels nearest.
+/* Reads the volume at the positions of a map: images with linear or cubic interpolation, labels from the
+ * nearest voxel.
  *
  * Positions are float offsets from a whole voxel near the middle of the patch, so that their precision does
- * not depend on where in the volume it lies. */
+ * not depend on where in the volume the patch lies. */
 #include <math.h>
 #include <string.h>
 
@@ -10,8 +11,8 @@
 typedef struct warp_source {
     const void *data;
     int64_t size[3];
-    int64_t middle[3]; /* whole voxel that positions are counted from           */
-    float rest[3];     /* what the middle of the box lies beyond it: 0 or 1/2   */
+    int64_t middle[3]; /* whole voxel from which positions are counted              */
+    float rest[3];     /* distance from that voxel to the middle of the box, 0 or 1/2 */
     int channels;
     u3d_border border;
 } warp_source;
@@ -27,14 +28,15 @@ static warp_source warp_open(const u3d_volume *v, const u3d_box *box, u3d_border
     return s;
 }
 
-/* floor, without a call: the default target has no instruction for it. */
+/* floor without a function call; the default target has no instruction for it. */
 static inline int64_t warp_floor(float f)
 {
     const int32_t i = (int32_t)f;
     return i - (f < (float)i);
 }
 
-/* Where voxel i of an axis is read; -1: nowhere, it is zero. Most that lie outside are mirrored once. */
+/* Index from which voxel i of an axis is read; -1 if the voxel counts as zero. The first mirroring is tried
+ * without u3d_mirror_index, because most voxels outside of the volume need no more. */
 static inline int64_t warp_border_index(const warp_source *s, int axis, int64_t i)
 {
     const int64_t n = s->size[axis];
@@ -44,8 +46,8 @@ static inline int64_t warp_border_index(const warp_source *s, int axis, int64_t 
     return once >= 0 && once < n ? once : u3d_mirror_index(i, n);
 }
 
-/* The same for a voxel, in *first, and the way to its neighbour; 0 where that has no weight and need not
- * exist. */
+/* The same for voxel i, in *first. Returns the distance from there to the index of voxel i + 1, or 0 if that
+ * voxel has no weight and need not exist. */
 static inline int64_t warp_border_step(const warp_source *s, int axis, int64_t i, float weight,
                                        int64_t *first)
 {
@@ -53,7 +55,8 @@ static inline int64_t warp_border_step(const warp_source *s, int axis, int64_t i
     return weight > 0 ? warp_border_index(s, axis, i + 1) - *first : 0;
 }
 
-/* Sum over taps^3 neighbours, first[] being the lowest; those that are nowhere count as 0. */
+/* Weighted sum over taps^3 neighbours, of which first[] is the lowest. Neighbours outside of a zero border
+ * count as 0. */
 static inline __attribute__((always_inline)) void
 warp_sum(const warp_source *s, const int64_t first[3], float weight[3][4], int taps, int channels, float *out)
 {
@@ -79,8 +82,8 @@ warp_sum(const warp_source *s, const int64_t first[3], float weight[3][4], int t
         }
 }
 
-/* n voxels of `channels` values. Neighbours of weight 0 need not exist, so that planes and edges are read
- * directly. */
+/* Linear interpolation of n voxels of `channels` values. A neighbour of weight 0 need not exist, so that the
+ * last plane, row and column are read without the slower code for borders. */
 static inline __attribute__((always_inline)) void warp_linear(const warp_source *s, float *const coord[3],
                                                               int64_t n, int channels, float *out)
 {
@@ -92,7 +95,7 @@ static inline __attribute__((always_inline)) void warp_linear(const warp_source 
         const int64_t iz = warp_floor(fz), iy = warp_floor(fy), ix = warp_floor(fx);
         const float wz = fz - (float)iz, wy = fy - (float)iy, wx = fx - (float)ix;
         int64_t z = iz + s->middle[0], y = iy + s->middle[1], x = ix + s->middle[2];
-        int64_t dz = wz > 0, dy = wy > 0, dx = wx > 0; /* to the neighbour that has a weight */
+        int64_t dz = wz > 0, dy = wy > 0, dx = wx > 0; /* step to the next voxel, 0 if it has no weight */
         if (z < 0 || z + dz >= s->size[0] || y < 0 || y + dy >= s->size[1] || x < 0 || x + dx >= s->size[2]) {
             if (s->border == U3D_BORDER_ZERO) {
                 float weight[3][4] = {{1 - wz, wz}, {1 - wy, wy}, {1 - wx, wx}};
@@ -117,7 +120,7 @@ static inline __attribute__((always_inline)) void warp_linear(const warp_source 
     }
 }
 
-/* Keys' kernel, a = -1/2: exact for polynomials of degree 2. */
+/* Keys' kernel with a = -1/2, which is exact for polynomials of degree 2. */
 static inline void warp_cubic_weights(float t, float w[4])
 {
     w[0] = t * (-0.5F + t * (1 - 0.5F * t));
@@ -142,7 +145,7 @@ static inline __attribute__((always_inline)) void warp_cubic(const warp_source *
     }
 }
 
-/* One and three channels, which are most, get loops of their own. */
+/* One and three channels, the most frequent numbers, get loops of their own. */
 static void warp_image_row(const u3d_warp *w, const warp_source *s, float *const coord[3], int64_t n,
                            float *out)
 {

@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 
@@ -101,29 +102,68 @@ static u3d_status feed_batch(u3d_training *t)
     return U3D_OK;
 }
 
+static void log_fixed_total(const u3d_training *t)
+{
+    const u3d_pace *p = &t->pace;
+    if (p->task.validates && p->validation_step == 0)
+        U3D_INFO("train", "no validation: one would take about %.0f s, which is too much of the time",
+                 p->validation_s);
+    U3D_INFO("train", "%.3g s an iteration: %lld iterations fit into %.0f s", p->iteration_s,
+             (long long)p->total, t->state.budget_s);
+}
+
+/* Carries out what the pace decides. A new total is written to the RUN folder at once, and the learning rate
+ * follows it. */
+static u3d_status keep_pace(u3d_training *t)
+{
+    const int64_t done = t->state.iteration, planned = t->state.total;
+    switch (u3d_pace_decide(&t->pace, done, u3d_clock())) {
+    case U3D_PACE_GO_ON: return U3D_OK;
+    case U3D_PACE_STOP:
+        U3D_WARN("train",
+                 "out of time after iteration %lld of %lld: ending here, so that the model is ready in time",
+                 (long long)done, (long long)planned);
+        return U3D_OK;
+    case U3D_PACE_FIX_TOTAL:
+        U3D_TRY(u3d_run_checkpoint(t)); /* shows how long one takes */
+        t->state.total = u3d_pace_fix_total(&t->pace, done, u3d_clock());
+        log_fixed_total(t);
+        break;
+    case U3D_PACE_CORRECT_TOTAL:
+        t->state.total = u3d_pace_correct_total(&t->pace, done, u3d_clock());
+        if (t->state.total == planned) return U3D_OK;
+        U3D_INFO("train", "now %.3g s an iteration: %lld iterations instead of %lld", t->pace.iteration_s,
+                 (long long)t->state.total, (long long)planned);
+        break;
+    }
+    t->model.config.iterations = t->state.total;
+    U3D_TRY(u3d_run_write_config(t));
+    return u3d_training_set_schedule(t);
+}
+
 /* A device with memory of its own is given batch k + 1 while it computes batch k; only then is batch k's loss
  * waited for. Not before a validation, which works in the same memory. */
 static u3d_status train_loop(u3d_training *t)
 {
     u3d_optim_stats stats;
     bool fed = false;
-    while (!u3d_pace_finished(t)) {
+    while (!u3d_pace_finished(&t->pace, t->state.iteration)) {
         if (!fed) U3D_TRY(feed_batch(t));
         U3D_TRY(u3d_exec_run(t->exec));
         U3D_TRY(u3d_exec_post(t->exec, t->net.loss, LOSS_SLOT));
-        fed = u3d_pace_goes_on(t);
+        fed = u3d_pace_goes_on(&t->pace, t->state.iteration);
         if (fed) U3D_TRY(feed_batch(t));
         U3D_TRY(u3d_optim_step(t->optim, &stats));
         U3D_TRY(count_iteration(t, &stats));
         trace_update(t, &stats);
 
-        bool validate = u3d_pace_validation_due(t);
+        bool validate = u3d_pace_validation_due(&t->pace, t->state.iteration, u3d_clock());
         if (validate) U3D_TRY(u3d_training_validate(t));
         U3D_TRY(record(t, &stats, validate));
         show_progress(t, &stats);
-        U3D_TRY(u3d_pace_update(t));
+        U3D_TRY(keep_pace(t));
         if (t->o->stop && *t->o->stop) return interrupted(t);
-        if (u3d_pace_checkpoint_due(t)) U3D_TRY(u3d_run_checkpoint(t));
+        if (u3d_pace_checkpoint_due(&t->pace, u3d_clock())) U3D_TRY(u3d_run_checkpoint(t));
     }
     return U3D_OK;
 }

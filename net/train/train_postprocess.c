@@ -16,9 +16,6 @@
 #include "net/model/postprocess.h"
 #include "net/train/train_impl.h"
 
-/* Fewer volumes than this are no evidence. */
-enum { MIN_TO_CHOOSE = 3 };
-
 /* Sums over the volumes in which a class occurs, in the prediction before and after or in the reference. */
 typedef struct choice {
     double before[U3D_MAX_LABELS], after[U3D_MAX_LABELS];
@@ -64,14 +61,14 @@ static void decide(u3d_training *t, const choice *c)
     for (int k = 1; k < l->n; k++) {
         if (c->n[k] == 0) continue;
         double before = c->before[k] / c->n[k], after = c->after[k] / c->n[k];
-        t->model.keep_largest[k] = c->n[k] >= MIN_TO_CHOOSE && after >= before;
+        t->model.keep_largest[k] = c->n[k] >= U3D_MIN_TO_CHOOSE && after >= before;
         U3D_INFO("train",
                  "postprocess: label %d%s%s: %s; largest component alone: mean Dice %.4f, before %.4f (%d "
                  "volumes set "
                  "aside, %d changed)",
                  l->value[k], l->name[k][0] ? " " : "", l->name[k],
                  t->model.keep_largest[k]  ? "kept alone from now on"
-                 : c->n[k] < MIN_TO_CHOOSE ? "left as it is, seen in fewer than 3"
+                 : c->n[k] < U3D_MIN_TO_CHOOSE ? "left as it is, seen in fewer than 3"
                                            : "left as it is",
                  after, before, c->n[k], c->changed[k]);
     }
@@ -83,8 +80,9 @@ static u3d_status compare_all(u3d_training *t, choice *c, int *done)
     const double after_s = 1.5 * t->pace.save_s + t->pace.report_s;
     int first = u3d_cases_count(t->cases);
     *done = 0;
-    while (*done < t->n_choose &&
-           u3d_pace_allows_volume(t, begin, *done, t->pace.choice_s / t->n_choose, after_s)) {
+    while (*done < t->pace.n_choose &&
+           u3d_pace_allows_volume(&t->pace, begin, *done, t->pace.choice_s / t->pace.n_choose, after_s,
+                                  u3d_clock())) {
         const u3d_volume *image, *reference;
         U3D_TRY(u3d_training_acquire_held(t, first + *done, &image, &reference));
         u3d_status status = compare_case(t, image, reference, c);
@@ -104,18 +102,18 @@ static u3d_status choose_by_held(u3d_training *t)
     u3d_status status = compare_all(t, &c, &done);
     u3d_params_swap_average(t->params);
     if (status != U3D_OK) return status;
-    if (done >= MIN_TO_CHOOSE)
+    if (done >= U3D_MIN_TO_CHOOSE)
         decide(t, &c);
     else
         U3D_INFO("train", "postprocess=auto: none; the time was enough for %d of %d volumes", done,
-                 t->n_choose);
+                 t->pace.n_choose);
     return U3D_OK;
 }
 
 /* A volume that cannot be read any more costs the choice, not the trained model. */
 static u3d_status try_to_choose(u3d_training *t)
 {
-    U3D_INFO("train", "postprocess: predicting %d volumes that were set aside", t->n_choose);
+    U3D_INFO("train", "postprocess: predicting %d volumes that were set aside", t->pace.n_choose);
     u3d_status status = choose_by_held(t);
     if (status == U3D_E_CANCELLED)
         return u3d_fail(
@@ -131,7 +129,7 @@ static u3d_status try_to_choose(u3d_training *t)
 bool u3d_training_chooses(const u3d_training *t)
 {
     return t->model.config.postprocess == U3D_POST_AUTO && t->model.labels.background &&
-           t->n_choose >= MIN_TO_CHOOSE;
+           t->n_held >= U3D_MIN_TO_CHOOSE;
 }
 
 u3d_status u3d_training_postprocess(u3d_training *t)
@@ -142,13 +140,13 @@ u3d_status u3d_training_postprocess(u3d_training *t)
     if (how == U3D_POST_NONE) return U3D_OK;
     if (how == U3D_POST_LARGEST)
         all_foreground(t, t->model.keep_largest);
-    else if (u3d_training_chooses(t))
+    else if (t->pace.n_choose >= U3D_MIN_TO_CHOOSE)
         U3D_TRY(try_to_choose(t));
     else
         U3D_INFO("train", "postprocess=auto: none; %s",
                  !t->model.labels.background ? "no label is background"
                  : t->held_slices            ? "slices of the only volume do not tell what is connected"
-                 : t->n_held >= MIN_TO_CHOOSE
+                 : t->n_held >= U3D_MIN_TO_CHOOSE
                      ? "to predict what was set aside would take too much of the time"
                      : "fewer than three volumes are set aside to decide by");
     U3D_INFO("train", "postprocess: the largest component alone is kept of: %s",

@@ -304,9 +304,8 @@ u3d_status u3d_run_checkpoint(u3d_training *t)
     U3D_GO(fill_checkpoint(t, c));
     U3D_GO(in_run(t, CHECKPOINT, &path));
     U3D_GO(u3d_checkpoint_save(path, c));
-    t->pace.checkpoint_at = u3d_clock();
-    t->pace.save_s = t->pace.checkpoint_at - begin;
-    t->pace.other_s += t->pace.save_s;
+    const double end = u3d_clock();
+    u3d_pace_saved(&t->pace, end - begin, end);
     U3D_DEBUG("train", "checkpoint after iteration %lld in %.2f s", (long long)t->state.iteration,
               t->pace.save_s);
 done:

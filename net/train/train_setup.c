@@ -23,22 +23,13 @@
  * with so few, another volume is worth more than a curve. Nothing is selected by validation, so that none is
  * needed. */
 static const double HOLD_SHARE = 0.1;
-enum { MIN_TO_HOLD = 5, MAX_HELD = 8 };
-
-/* Feeder threads: one per so many compute units, at most MAX_WORKERS. A patch costs a
- * tenth of its training on the same cores where much is done to it, and on a CPU they compete. */
-enum { UNITS_PER_WORKER = 8, MAX_WORKERS = 4, GPU_WORKERS = 4, BATCHES_AHEAD = 2 };
+enum { MIN_TO_HOLD = 5 };
 
 /* Of reading a volume: files may be in the system's cache when they are read first. */
 static const double LEAST_VOLUME_S = 0.05;
 
 /* Auto class weights stay within this factor of 1: rarer classes would drown the rest in noise. */
 static const double MAX_CLASS_WEIGHT = 10.0;
-
-double u3d_training_elapsed(const u3d_training *t)
-{
-    return t->state.elapsed_s + u3d_clock() - t->o->started;
-}
 
 /* ---- which cases ---- */
 
@@ -52,7 +43,7 @@ static bool is_in(const int *list, int n, int value)
 /* Draw n_held of the training cases by the seed and move them behind the others; order is kept otherwise. */
 static void choose_held(u3d_training *t)
 {
-    int n = t->n_which, held[MAX_HELD], used = 0;
+    int n = t->n_which, held[U3D_MAX_HELD], used = 0;
     u3d_rng rng = u3d_rng_at(t->state.seed, U3D_RNG_SPLIT, 0);
     while (used < t->n_held) {
         int pick = t->o->train[u3d_rng_below(&rng, n)];
@@ -75,9 +66,8 @@ static u3d_status choose_cases(u3d_training *t)
     if (!t->which) return U3D_E_NOMEM;
     if (t->state.validate_every >= 0 && n >= MIN_TO_HOLD) {
         long held = lround(HOLD_SHARE * n);
-        t->n_held = held < 1 ? 1 : held > MAX_HELD ? MAX_HELD : (int)held;
+        t->n_held = held < 1 ? 1 : held > U3D_MAX_HELD ? U3D_MAX_HELD : (int)held;
     }
-    t->n_validate = t->n_choose = t->n_held;
     choose_held(t);
     return t->resumed ? u3d_run_check_cases(t) : U3D_OK;
 }
@@ -124,12 +114,6 @@ static u3d_status hold_out(u3d_training *t)
     return status;
 }
 
-uint64_t u3d_training_memory_cap(const u3d_training *t)
-{
-    if (t->o->memory_cap > 0) return t->o->memory_cap;
-    return u3d_mem_machine() / 10 * 9;
-}
-
 /* What spacing=auto came to is kept in the model; a resumed run finds numbers, and keeps the reason for them.
  */
 static void keep_facts(u3d_training *t)
@@ -154,7 +138,7 @@ static u3d_status open_cases(u3d_training *t)
     u3d_resampling_of(&t->model.config, &co.resampling);
     const double begin = u3d_clock();
     U3D_TRY(u3d_cases_open(t->o->data, t->which, t->n_which, t->model.config.intensity, &co, &t->cases));
-    t->pace.volume_s = fmax((u3d_clock() - begin) / t->n_which, LEAST_VOLUME_S);
+    t->volume_s = fmax((u3d_clock() - begin) / t->n_which, LEAST_VOLUME_S);
     const u3d_labels *labels = u3d_cases_labels(t->cases);
     if (t->resumed &&
         (labels->n != t->model.labels.n ||
@@ -291,50 +275,6 @@ static u3d_status make_class_weights(u3d_training *t)
 
 /* ---- device ---- */
 
-u3d_optim_opts u3d_train_optim_opts(const u3d_config *c, int64_t total)
-{
-    u3d_optim_opts o = {.kind = c->optimizer,
-                        .schedule = c->schedule,
-                        .lr = c->lr,
-                        .momentum = c->momentum,
-                        .beta1 = c->momentum,
-                        .beta2 = c->beta2,
-                        .eps = 1e-8,
-                        .weight_decay = c->weight_decay,
-                        .nesterov = c->nesterov,
-                        .clip_norm = c->clip_norm,
-                        .warmup_steps = c->warmup,
-                        .total_steps = total,
-                        .step_size = c->step_size,
-                        .step_gamma = c->step_gamma,
-                        .average = c->average};
-    if (total > 0 && o.warmup_steps > total / 10) o.warmup_steps = total / 10;
-    if (total == 0) { /* not known yet: nothing may depend on it */
-        o.schedule = U3D_LR_CONSTANT;
-        o.total_steps = INT64_MAX;
-    }
-    return o;
-}
-
-uint32_t u3d_train_blocks(const u3d_config *c)
-{
-    u3d_optim_opts o = u3d_train_optim_opts(c, 1);
-    return u3d_optim_blocks(&o) | 1U << U3D_BLOCK_VALUE | 1U << U3D_BLOCK_GRAD;
-}
-
-u3d_status u3d_training_set_schedule(u3d_training *t)
-{
-    u3d_optim_opts o = u3d_train_optim_opts(&t->model.config, t->state.total);
-    int64_t steps = t->optim ? u3d_optim_steps(t->optim) : t->state.iteration;
-    u3d_optim_free(t->optim);
-    t->optim = NULL;
-    U3D_TRY(u3d_optim_new(t->params, &o, &t->optim));
-    u3d_optim_set_steps(t->optim, steps);
-    if (t->state.total > 0)
-        t->progress = u3d_progress_begin("training", t->state.iteration, t->state.total, t->o->bar);
-    return U3D_OK;
-}
-
 static void log_heads(const u3d_training *t)
 {
     if (t->net.n_heads > 1)
@@ -370,28 +310,7 @@ static u3d_status make_device_state(u3d_training *t)
     return u3d_training_set_schedule(t);
 }
 
-/* ---- feeder ---- */
-
-int u3d_training_workers(const u3d_training *t)
-{
-    u3d_caps caps;
-    u3d_backend_caps(t->backend, &caps);
-    int workers = caps.gpu ? GPU_WORKERS : 1 + caps.compute_units / UNITS_PER_WORKER;
-    return workers < MAX_WORKERS ? workers : MAX_WORKERS;
-}
-
-u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t)
-{
-    const u3d_config *c = &t->model.config;
-    int workers = u3d_training_workers(t);
-    return (u3d_feeder_opts){.patch = u3d_sample_patch_opts(c, t->cases, t->net.in, t->net.out),
-                             .augment = t->augment,
-                             .batch = c->batch,
-                             .seed = t->state.seed,
-                             .first = t->state.iteration,
-                             .workers = workers,
-                             .depth = workers + BATCHES_AHEAD};
-}
+/* ---- augmentation ---- */
 
 /* What "mirror=auto" came to is kept in the model: prediction with mirrored copies needs it. */
 static u3d_status make_augmentation(u3d_training *t)
@@ -404,6 +323,30 @@ static u3d_status make_augmentation(u3d_training *t)
     c->mirror[n] = '\0';
     if (n == 0) strcpy(c->mirror, "none");
     return U3D_OK;
+}
+
+/* ---- pace ---- */
+
+static void begin_pace(u3d_training *t)
+{
+    const bool volumes = t->n_held > 0;
+    u3d_pace_task task = {.began = t->o->started - t->state.elapsed_s,
+                          .budget_s = t->state.budget_s,
+                          .resumed = t->o->resume,
+                          .batch = t->model.config.batch,
+                          .validate_every = t->state.validate_every,
+                          .validates = volumes || t->held_slices,
+                          .chooses = u3d_training_chooses(t),
+                          .n_held = t->n_held,
+                          .n_report = t->o->n_report,
+                          .report_tiles = u3d_training_report_tiles(t),
+                          .volume_s = t->volume_s};
+    for (int n = 0; n <= t->n_held; n++) {
+        task.validation_tiles[n] = u3d_training_validation_tiles(t, n);
+        task.choice_tiles[n] = u3d_training_choice_tiles(t, n);
+    }
+    u3d_pace_begin(&t->pace, &task, t->state.iteration, t->state.total, u3d_clock());
+    if (t->state.total == 0) U3D_INFO("train", "measuring how long an iteration takes ...");
 }
 
 /* ---- all together ---- */
@@ -447,7 +390,7 @@ u3d_status u3d_training_open(u3d_training *t)
     U3D_TRY(make_record(t));
     u3d_feeder_opts fo = u3d_training_feeder_opts(t);
     U3D_TRY(u3d_feeder_open(t->cases, &fo, &t->feeder));
-    u3d_pace_begin(t);
+    begin_pace(t);
     return U3D_OK;
 }
 

@@ -110,7 +110,7 @@ static u3d_status score_held(u3d_training *t, tally *sums)
 {
     if (t->held_slices) return score_case(t, 0, sums);
     int first = u3d_cases_count(t->cases);
-    for (int i = 0; i < t->n_validate; i++) U3D_TRY(score_case(t, first + i, sums));
+    for (int i = 0; i < t->pace.n_validate; i++) U3D_TRY(score_case(t, first + i, sums));
     return U3D_OK;
 }
 
@@ -132,9 +132,7 @@ u3d_status u3d_training_validate(u3d_training *t)
         return U3D_OK;
     }
     U3D_TRY(status);
-    t->pace.validation_s = u3d_clock() - begin;
-    t->pace.validation_left_s -= t->pace.validation_s;
-    t->pace.other_s += t->pace.validation_s;
+    u3d_pace_validated(&t->pace, u3d_clock() - begin);
     t->state.val_dice = t->scores.mean_dice;
     t->state.val_iou = t->scores.mean_iou;
     (void)snprintf(what, sizeof what, "validation after iteration %lld", (long long)t->state.iteration);
@@ -171,7 +169,7 @@ static u3d_status report_all(u3d_training *t, tally *sums, int *reported)
     double begin = u3d_clock();
     *reported = 0;
     for (int i = 0; i < t->o->n_report; i++) {
-        if (!u3d_pace_allows_volume(t, begin, *reported, t->pace.iteration_s, 0)) break;
+        if (!u3d_pace_allows_volume(&t->pace, begin, *reported, t->pace.iteration_s, 0, u3d_clock())) break;
         const u3d_case *c = &t->o->data->cases[t->o->report[i]];
         if (!c->label) continue;
         u3d_status status = report_case(t, c, sums);
@@ -232,20 +230,21 @@ int64_t u3d_training_report_tiles(const u3d_training *t)
     return t->o->n_report * tiles_of(t, median, U3D_REPORT_STEP);
 }
 
-int64_t u3d_training_held_tiles(const u3d_training *t, int n)
+static int64_t held_tiles(const u3d_training *t, int n, double step)
 {
     int64_t tiles = 0;
     int first = u3d_cases_count(t->cases);
-    for (int i = 0; i < n; i++) tiles += tiles_of(t, u3d_cases_size(t->cases, first + i), U3D_REPORT_STEP);
+    for (int i = 0; i < n; i++) tiles += tiles_of(t, u3d_cases_size(t->cases, first + i), step);
     return tiles;
 }
 
-int64_t u3d_training_validation_tiles(const u3d_training *t)
+int64_t u3d_training_choice_tiles(const u3d_training *t, int n)
+{
+    return held_tiles(t, n, U3D_REPORT_STEP);
+}
+
+int64_t u3d_training_validation_tiles(const u3d_training *t, int n)
 {
     if (t->held_slices) return tiles_of(t, u3d_cases_size(t->cases, 0), VALIDATION_STEP);
-    int64_t tiles = 0;
-    int first = u3d_cases_count(t->cases);
-    for (int i = 0; i < t->n_validate; i++)
-        tiles += tiles_of(t, u3d_cases_size(t->cases, first + i), VALIDATION_STEP);
-    return tiles;
+    return held_tiles(t, n, VALIDATION_STEP);
 }

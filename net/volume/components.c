@@ -1,9 +1,9 @@
-/* Connected components by runs: a row of voxels is cut into runs of equal classes, and runs that touch in
- * neighbouring rows are united (union-find). Memory goes with the surface of the classes, not with the
- * volume.
+/* Connected components by runs: each row of voxels is cut into runs of equal class, and runs of neighbouring
+ * rows that touch are united (union-find). The memory needed grows with the surface of the classes, not with
+ * the volume.
  *
- * Rows are numbered z * height + y. A run is compared with those of the four neighbouring rows that come
- * before its own: (z, y-1), (z-1, y-1), (z-1, y), (z-1, y+1). */
+ * Rows are numbered z * height + y. A run is compared with the runs of the four neighbouring rows that have
+ * smaller numbers than its own row: (z, y-1), (z-1, y-1), (z-1, y), (z-1, y+1). */
 #include "net/volume/components.h"
 
 #include <string.h>
@@ -11,8 +11,8 @@
 #include "engine/base/mem.h"
 
 typedef struct run {
-    int64_t up;         /* index of another run of the component, smaller; its own: the root */
-    int32_t begin, end; /* x, half open                                                      */
+    int64_t up;         /* index of a smaller run of the same component; a root has its own index */
+    int32_t begin, end; /* x, half open                                                           */
 } run;
 
 typedef struct runs {
@@ -23,7 +23,7 @@ typedef struct runs {
     int64_t n;
     run *run;
     int64_t *first;  /* [rows + 1]: index of each row's first run           */
-    int64_t *voxels; /* [n]: of the component, at its root                  */
+    int64_t *voxels; /* [n]: at a root, the voxels of its component         */
 } runs;
 
 static int64_t n_rows(const runs *r)
@@ -36,7 +36,8 @@ static bool is_wanted(const runs *r, uint8_t class)
     return class < r->n_classes && r->wanted[class];
 }
 
-/* Cuts a row into runs; returns how many. `out` may be NULL. */
+/* Cuts a row into runs of wanted classes and returns their number. If `out` is NULL, they are only
+ * counted. */
 static int64_t cut_row(const runs *r, int64_t row, run *out)
 {
     const uint8_t *x = r->data + row * r->size[2];
@@ -69,7 +70,7 @@ static u3d_status cut_rows(runs *r)
 
 static int64_t find_root(const runs *r, int64_t i)
 {
-    while (r->run[i].up != i) i = r->run[i].up = r->run[r->run[i].up].up; /* paths are halved on the way */
+    while (r->run[i].up != i) i = r->run[i].up = r->run[r->run[i].up].up; /* halves the path */
     return i;
 }
 
@@ -88,7 +89,8 @@ static uint8_t class_of(const runs *r, int64_t row, int64_t i)
     return r->data[row * r->size[2] + r->run[i].begin];
 }
 
-/* Unites runs of one class that overlap or touch at a corner. */
+/* Unites run a of `row` and run b of row `other` if they have the same class and overlap or touch at a
+ * corner. */
 static void meet(const runs *r, int64_t row, int64_t a, int64_t other, int64_t b)
 {
     const run *p = &r->run[a], *q = &r->run[b];
@@ -96,8 +98,9 @@ static void meet(const runs *r, int64_t row, int64_t a, int64_t other, int64_t b
         unite(r, a, b);
 }
 
-/* Both lists are sorted, and the run that ends first has met all of its partners. Of two that end together
- * each may touch the other's successor, at a corner. */
+/* Unites the touching runs of two neighbouring rows. Both lists are sorted by x, so the run that ends
+ * first has been compared with all runs that it can touch. If two runs end at the same x, each of them may
+ * also touch the run after the other one, at a corner. */
 static void unite_rows(const runs *r, int64_t row, int64_t other)
 {
     int64_t a = r->first[row], b = r->first[other], a_end = r->first[row + 1], b_end = r->first[other + 1];
@@ -125,7 +128,7 @@ static void unite_all(const runs *r)
         }
 }
 
-/* Voxels of each component, and of the largest one of each class. */
+/* Counts the voxels of each component, and finds the size of the largest component of each class. */
 static void measure(const runs *r, int64_t *largest, u3d_kept *kept)
 {
     for (int64_t i = 0; i < r->n; i++) r->voxels[find_root(r, i)] += r->run[i].end - r->run[i].begin;

@@ -1,18 +1,18 @@
-/* Facts about the training data that outlive it: they travel with the model. */
+/* Facts about the training data. They are collected while the training cases are opened, --net auto plans the
+ * network from them, and they are stored in the model so that prediction can compare its input with them. */
 #ifndef U3D_NET_FACTS_H
 #define U3D_NET_FACTS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What prediction checks its input against; stored in the model. */
 typedef struct u3d_data_facts {
     int32_t channels;
-    double spacing[3];      /* z, y, x: what cases were resampled to, or the median of their own */
-    char spacing_why[160];  /* where it comes from; "" where nothing is resampled           */
-    int orientation[3];     /* of the first case, as u3d_volume_orientation; zeros unknown */
-    double size[3];         /* median voxels, z, y, x                                      */
-    bool sparse;            /* most voxels are unlabelled; not stored                      */
+    double spacing[3];      /* z, y, x: the spacing that cases were resampled to, or the cases' median */
+    char spacing_why[160];  /* says where the spacing comes from; "" if nothing is resampled */
+    int orientation[3];     /* of the first case, as from u3d_volume_orientation; all zero if unknown */
+    double size[3];         /* median size in voxels, z, y, x */
+    bool sparse;            /* more than half of the voxels are unlabelled; not stored in the model */
 } u3d_data_facts;
 
 #endif

@@ -1,10 +1,10 @@
-/* Station 2 of training and prediction; before: intensities as in the file; after: comparable between
- * volumes.
+/* Station 2 of training, part of station 1 of prediction; before: intensities as in the file; after:
+ * intensities that are comparable between volumes.
  *
- * zscore treats every channel of every volume on its own, since scanners and exporters scale freely (in one
- * public data set the maxima of like images range over four orders of magnitude). ct keeps the absolute scale
- * that computed tomography has: clipping and one shift and scale for the whole data set, found while the
- * cases are read (cases_ct.c). All sums are in double. */
+ * zscore treats every channel of every volume on its own, because scanners and exporters choose scales freely
+ * (in one public data set the maxima of similar images range over four orders of magnitude). ct keeps the
+ * absolute scale of computed tomography: it clips, and then applies one shift and one scale to the whole data
+ * set. These statistics are found while the cases are read (net/cases/cases_ct.c). All sums are in double. */
 #include "net/volume/intensity.h"
 
 #include <math.h>
@@ -13,7 +13,7 @@
 #include "engine/base/log.h"
 #include "io/json.h"
 
-/* Mean 0, sd 1 of channel `ch` of data [n, channels]. */
+/* Brings channel `ch` of data [n, channels] to mean 0 and sd 1. */
 static void intensity_zscore(float *data, int64_t n, int32_t channels, int32_t ch)
 {
     double sum = 0, squares = 0;
@@ -32,7 +32,7 @@ static void intensity_zscore(float *data, int64_t n, int32_t channels, int32_t c
     double sd = sqrt(squares / (double)n);
     bool flat = least == most || !(sd > 0);
     if (flat)
-        U3D_WARN("intensity", "channel %d has the same value %g everywhere; it becomes 0", (int)ch,
+        U3D_WARN("intensity", "channel %d has the same value %g everywhere; all of it becomes 0", (int)ch,
                  (double)least);
     for (int64_t v = 0; v < n; v++) {
         float *x = &data[v * channels + ch];

@@ -1,4 +1,5 @@
-/* Station 2: intensities of one volume, per channel. */
+/* Station 2 of training, part of station 1 of prediction: normalises the intensities of a volume, per
+ * channel. */
 #ifndef U3D_NET_INTENSITY_H
 #define U3D_NET_INTENSITY_H
 
@@ -7,17 +8,26 @@
 #include "io/volume.h"
 #include "net/config/config.h"
 
-/* What normalising needs to know; stored in the model. CT: statistics over the training set's foreground voxels. */
+/* Everything that normalisation needs to know; stored in the model. The statistics are used for CT only and
+ * come from the labelled foreground voxels of the training cases (net/cases/cases_ct.c). */
 typedef struct u3d_intensity_stats {
     u3d_intensity kind; /* never AUTO */
     int32_t channels;
-    double low[U3D_MAX_CHANNELS], high[U3D_MAX_CHANNELS]; /* CT: 0.5 and 99.5 percentile */
-    double mean[U3D_MAX_CHANNELS], sd[U3D_MAX_CHANNELS];  /* CT */
+    double low[U3D_MAX_CHANNELS], high[U3D_MAX_CHANNELS]; /* CT: 0.5th and 99.5th percentile */
+    double mean[U3D_MAX_CHANNELS], sd[U3D_MAX_CHANNELS];  /* CT                              */
 } u3d_intensity_stats;
 
-/* zscore: mean 0, sd 1 per channel of this volume (a constant channel becomes 0, with a warning);
- * ct: clip to low..high, then (v - mean) / sd; none: unchanged. In place. */
+/* Normalises an f32 image in place:
+ *
+ *   zscore   mean 0 and sd 1 per channel of this volume; a constant channel becomes 0, with a warning
+ *   ct       clip to low..high, then (v - mean) / sd
+ *   none     unchanged
+ *
+ * U3D_E_FORMAT: the image has another number of channels than `s`. */
 u3d_status u3d_intensity_normalise(u3d_volume *image, const u3d_intensity_stats *s);
+
+/* The form that is stored in the model, and back. `where` names the source in error messages.
+ * U3D_E_FORMAT: a member is missing or not legal. */
 u3d_status u3d_intensity_to_json(const u3d_intensity_stats *s, cJSON **out);
 u3d_status u3d_intensity_from_json(u3d_intensity_stats *s, const cJSON *json, const char *where);
 

@@ -1,7 +1,8 @@
 /* The label table: values in files <-> classes 0..n-1 of the network, and its JSON form.
  *
- * Files may use any integers; the network counts from 0. Values are kept in increasing order, so that looking
- * one up is a binary search; runs of equal voxels, which label volumes consist of, skip even that. */
+ * Files may use any integers; the network counts its classes from 0. The table keeps the values in increasing
+ * order, so that a value is found by binary search. Label volumes consist of runs of equal voxels, and the
+ * search is done only once per run. */
 #include "net/volume/labels.h"
 
 #include <limits.h>
@@ -13,7 +14,7 @@
 #include "io/json.h"
 #include "net/config/config.h"
 
-/* Class of a value; U3D_UNLABELED for the unlabeled value; -1 where the table lacks it. */
+/* Class of a value; U3D_UNLABELED for the value that means "unlabelled"; -1 if the table does not have it. */
 static int labels_find(const u3d_labels *l, int32_t value)
 {
     if (l->has_unlabeled && value == l->unlabeled) return U3D_UNLABELED;
@@ -48,7 +49,7 @@ u3d_status u3d_labels_to_classes(const u3d_labels *l, const u3d_volume *file, co
                     z = v / file->size[2] / file->size[1];
             u3d_volume_free(classes);
             return u3d_fail(U3D_E_FORMAT,
-                            "%s: label value %d at x, y, z = %lld, %lld, %lld is none of the %d known values",
+                            "%s: label value %d at x, y, z = %lld, %lld, %lld is not one of the %d known values",
                             path, (int)from[v], (long long)x, (long long)y, (long long)z, (int)l->n);
         }
         to[v] = (uint8_t) class;
@@ -79,7 +80,7 @@ u3d_status u3d_labels_to_values(const u3d_labels *l, const u3d_volume *classes, 
         if (!known[from[v]])
             return u3d_fail(U3D_E_FORMAT, "voxel %lld has class %d; the label table has %d classes%s",
                             (long long)v, from[v], (int)l->n,
-                            l->has_unlabeled ? "" : " and no unlabeled value");
+                            l->has_unlabeled ? "" : " and no value for unlabelled voxels");
         if (from[v] == U3D_UNLABELED) small = small && l->unlabeled >= 0 && l->unlabeled <= UINT8_MAX;
     }
     u3d_volume *file = NULL;
@@ -129,14 +130,15 @@ u3d_status u3d_labels_from_json(u3d_labels *l, const cJSON *json, const char *wh
     const cJSON *unlabeled = u3d_json_member(json, "unlabeled");
     int n = cJSON_IsArray(values) ? cJSON_GetArraySize(values) : -1;
     if (n < 0 || n > U3D_MAX_LABELS || !cJSON_IsArray(names) || cJSON_GetArraySize(names) != n)
-        return u3d_fail(U3D_E_FORMAT, "%s: expected lists 'values' and 'names' of one length, at most %d",
+        return u3d_fail(U3D_E_FORMAT,
+                        "%s: expected lists 'values' and 'names' of equal length, with at most %d entries",
                         where, (int)U3D_MAX_LABELS);
     for (int i = 0; i < n; i++) {
         const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(names, i));
         if (!labels_read_int(cJSON_GetArrayItem(values, i), &l->value[i]) || !name ||
             (i > 0 && l->value[i] <= l->value[i - 1]))
             return u3d_fail(U3D_E_FORMAT,
-                            "%s: entry %d: expected increasing whole numbers in 'values', texts in 'names'",
+                            "%s: entry %d: expected increasing whole numbers in 'values' and strings in 'names'",
                             where, i);
         (void)snprintf(l->name[i], sizeof l->name[i], "%s", name);
     }

@@ -1,4 +1,9 @@
-/* Label values of files <-> classes 0..K-1 of the network; U3D_UNLABELED is "nobody painted here". */
+/* The label table: label values of files <-> classes 0..n-1 of the network.
+ *
+ * A voxel is unlabelled if nobody said what it is. Unlabelled voxels have the class U3D_UNLABELED; they
+ * take no part in losses and scores. Labels are sparse if a large part of a volume is unlabelled, for
+ * example because only some slices were annotated. Background is a label like any other: the network sees
+ * only background that is labelled. */
 #ifndef U3D_NET_LABELS_H
 #define U3D_NET_LABELS_H
 
@@ -11,17 +16,21 @@ enum { U3D_UNLABELED = 255 }; /* in u8 class volumes */
 
 typedef struct u3d_labels {
     int32_t n;            /* classes                                           */
-    int32_t value[254];   /* value in files, increasing; value[0] usually 0    */
-    char name[254][64];   /* "" where unknown                                  */
-    bool has_unlabeled;
-    int32_t unlabeled;    /* value in files                                    */
-    bool background;      /* class 0 is value 0: Dice and reports leave it out */
+    int32_t value[254];   /* values in files, increasing; value[0] is usually 0          */
+    char name[254][64];   /* "" if unknown                                               */
+    bool has_unlabeled;   /* one value in files means "unlabelled"                       */
+    int32_t unlabeled;    /* that value                                                  */
+    bool background;      /* class 0 stands for value 0; Dice and reports leave it out   */
 } u3d_labels;
 
-/* File labels (i32) -> classes (u8). U3D_E_FORMAT: a value that the table lacks, with its position. */
-u3d_status u3d_labels_to_classes(const u3d_labels *l, const u3d_volume *file, const char *path, u3d_volume **out);
-/* Classes -> file values (u8 where they fit, else i32). */
+/* Label values of a file (i32, one channel) -> classes (u8). The result belongs to the caller.
+ * U3D_E_FORMAT: a value is not in the table; the message gives the value and its position in `path`. */
+u3d_status u3d_labels_to_classes(const u3d_labels *l, const u3d_volume *file, const char *path,
+                                 u3d_volume **out);
+/* Classes (u8) -> label values of files: u8 if all of them fit, otherwise i32. The result belongs to the
+ * caller. U3D_E_FORMAT: a voxel has a class that is not in the table. */
 u3d_status u3d_labels_to_values(const u3d_labels *l, const u3d_volume *classes, u3d_volume **out);
+/* The form that is stored in the model, and back. `where` names the source in error messages. */
 u3d_status u3d_labels_to_json(const u3d_labels *l, cJSON **out);
 u3d_status u3d_labels_from_json(u3d_labels *l, const cJSON *json, const char *where);
 

@@ -1,10 +1,11 @@
-/* Overlap of two class volumes, counted voxel by voxel. */
+/* Overlap of two class volumes, counted voxel by voxel, and the ratios made of the counts. metrics.h says
+ * when a ratio is NaN. */
 #include "net/volume/metrics.h"
 
 #include <math.h>
 
-/* counts[r][p] would need n^2 entries; per class three tallies are enough: tp, predicted, in the reference.
- */
+/* A full confusion matrix would have n_classes^2 entries. Three counts per class are enough for all measures:
+ * voxels in both volumes, in the prediction, and in the reference. */
 void u3d_overlap_add(const u3d_volume *prediction, const u3d_volume *reference, int n_classes,
                      u3d_overlap *ov)
 {

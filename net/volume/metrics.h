@@ -1,4 +1,6 @@
-/* Overlap measures per class. Voxels whose reference is unlabelled do not count. */
+/* Overlap measures per class: Dice, IoU, precision and recall of a prediction against a reference. Voxels
+ * that are unlabelled in the reference do not count. Validation while training and net/evaluate/ use these
+ * ratios. */
 #ifndef U3D_NET_METRICS_H
 #define U3D_NET_METRICS_H
 
@@ -6,14 +8,15 @@
 #include "net/volume/labels.h"
 
 typedef struct u3d_overlap {
-    int64_t tp, fp, fn, tn;
+    int64_t tp, fp, fn, tn; /* voxels: true and false positives, false and true negatives */
 } u3d_overlap;
 
-/* u8 class volumes of one shape; `ov` has n_classes entries and is added to. */
-void u3d_overlap_add(const u3d_volume *prediction, const u3d_volume *reference, int n_classes, u3d_overlap *ov);
-double u3d_overlap_dice(const u3d_overlap *o);      /* NaN where absent in both                          */
-double u3d_overlap_iou(const u3d_overlap *o);       /* NaN where absent in both                          */
-double u3d_overlap_precision(const u3d_overlap *o); /* tp / (tp + fp); NaN where nothing is predicted               */
-double u3d_overlap_recall(const u3d_overlap *o);    /* tp / (tp + fn); NaN where the reference has none                */
+/* Adds the counts of two u8 class volumes of the same shape to `ov`, which has n_classes entries. */
+void u3d_overlap_add(const u3d_volume *prediction, const u3d_volume *reference, int n_classes,
+                     u3d_overlap *ov);
+double u3d_overlap_dice(const u3d_overlap *o);      /* 2 tp / (2 tp + fp + fn); NaN if absent in both  */
+double u3d_overlap_iou(const u3d_overlap *o);       /* tp / (tp + fp + fn); NaN if absent in both      */
+double u3d_overlap_precision(const u3d_overlap *o); /* tp / (tp + fp); NaN if absent in the prediction */
+double u3d_overlap_recall(const u3d_overlap *o);    /* tp / (tp + fn); NaN if absent in the reference  */
 
 #endif

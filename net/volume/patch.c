@@ -1,8 +1,10 @@
-/* Station 4 of training and station 3 of prediction: a box is cut out of a volume.
+/* Station 4 of training and station 3 of prediction; before: a normalised volume and a box; after: a
+ * contiguous patch.
  *
- * Before: a normalised volume and a box; after: a contiguous patch. A box may reach beyond the volume: voxels
- * outside are mirrored about the edge voxel (networks with valid convolutions, as in the paper) or zero, which
- * is the mean after normalisation (same-padded networks). Where a row lies inside the volume, it is copied in one run. */
+ * A box may reach beyond the volume. For networks with valid convolutions (as in the paper), voxels
+ * outside of the volume are mirrored about the edge voxel. For networks with same-padded convolutions they
+ * are 0, which is the mean after normalisation. The part of a row that lies inside the volume is copied at
+ * once. */
 #include "net/volume/patch.h"
 
 #include <string.h>
@@ -18,14 +20,14 @@ int64_t u3d_mirror_index(int64_t i, int64_t n)
     return i < n ? i : period - i;
 }
 
-/* Copies box rows of elements of `bytes` each; where the outside is not mirrored it is filled with byte
- * `blank`. */
+/* Copies the rows of a box; an element has `bytes` bytes. With U3D_BORDER_ZERO, every byte of the elements
+ * outside of the volume becomes `blank`. */
 static void patch_cut(const void *volume, const int64_t size[3], size_t bytes, const u3d_box *box,
                       u3d_border border, int blank, void *out)
 {
     int64_t x0 = box->start[2], width = box->size[2];
-    int64_t before = x0 < 0 ? (-x0 < width ? -x0 : width) : 0; /* columns left of the volume  */
-    int64_t end = size[2] - x0 < width ? size[2] - x0 : width; /* first column right of it    */
+    int64_t before = x0 < 0 ? (-x0 < width ? -x0 : width) : 0; /* columns left of the volume           */
+    int64_t end = size[2] - x0 < width ? size[2] - x0 : width; /* first column right of the volume     */
     if (end < before) end = before;
     char *to = out;
     for (int64_t z = box->start[0]; z < box->start[0] + box->size[0]; z++)

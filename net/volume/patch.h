@@ -1,4 +1,5 @@
-/* Cutting a box out of a volume, for training (station 4) and prediction (station 3) alike. */
+/* Cutting a box out of a volume: station 4 of training and station 3 of prediction. Both use these
+ * functions, so that a network sees the same voxels in prediction as in training. */
 #ifndef U3D_NET_PATCH_H
 #define U3D_NET_PATCH_H
 
@@ -10,13 +11,15 @@ typedef struct u3d_box {
 
 typedef enum u3d_border { U3D_BORDER_MIRROR, U3D_BORDER_ZERO } u3d_border;
 
-/* Index of the mirrored voxel: edge voxel not repeated, again and again: -1 -> 1, n -> n-2; any i, n >= 1. */
+/* Index in 0..n-1 that index i stands for when an axis of n >= 1 voxels is mirrored at both ends. The
+ * voxel at the edge is not repeated: -1 -> 1, n -> n-2. Any i is allowed, because the reflection repeats. */
 int64_t u3d_mirror_index(int64_t i, int64_t n);
 
-/* Cut `box` out of f32 [z,y,x,c] into out [D,H,W,C] (contiguous), the outside mirrored or zero. Used for training
- * and prediction alike. */
+/* Cuts `box` out of an f32 image [z,y,x,c] into out [D,H,W,C] (contiguous). Voxels outside of the volume are
+ * mirrored or 0, as `border` says. */
 void u3d_patch_cut_image(const u3d_volume *image, const u3d_box *box, u3d_border border, float *out);
-/* The same for u8 classes; zero border gives U3D_UNLABELED. */
+/* The same for u8 classes with one channel. U3D_BORDER_ZERO makes voxels outside of the volume
+ * U3D_UNLABELED. */
 void u3d_patch_cut_label(const u3d_volume *label, const u3d_box *box, u3d_border border, uint8_t *out);
 
 #endif

@@ -1,9 +1,10 @@
-/* Sizes, targets and images: the geometry stands in resample.h.
+/* Resampling: sizes, target spacings and images. The geometry is described in resample.h.
  *
- * A B-spline of order 3 needs coefficients that a filter with the one pole sqrt(3) - 2 makes of the samples,
- * once forward and once backward along each line (Unser, Aldroubi & Eden, "B-spline signal processing: part
- * II", IEEE Transactions on Signal Processing 41, 1993). The border voxel repeated for ever has a closed form
- * at both ends, so that nothing is padded. LANES neighbouring lines are filtered side by side, in double. */
+ * A B-spline of order 3 needs coefficients. A recursive filter with the single pole sqrt(3) - 2 computes
+ * them from the samples, running once forward and once backward along each line (Unser, Aldroubi & Eden,
+ * "B-spline signal processing: part II", IEEE Transactions on Signal Processing 41, 1993). An infinitely
+ * repeated border voxel has a closed form at both ends, so the lines need no long padding. LANES
+ * neighbouring lines are filtered side by side, in double. */
 #include "net/volume/resample_impl.h"
 
 #include <stdio.h>
@@ -12,10 +13,10 @@
 
 #include "engine/base/mem.h"
 
-/* nnU-Net's ANISO_THRESHOLD. */
+/* Spacings that differ by more than this factor count as anisotropic; nnU-Net's ANISO_THRESHOLD. */
 static const double ANISOTROPY = 3.0;
 
-/* 16 doubles: two cache lines of each row of coefficients. */
+/* 16 doubles: two cache lines per row of coefficients. */
 enum { LANES = 16 };
 
 /* ---- sizes ---- */
@@ -24,7 +25,7 @@ void u3d_resampling_of(const u3d_config *c, u3d_resampling *r)
 {
     *r = (u3d_resampling){.on = c->resample == U3D_RESAMPLE_AUTO, .how = c->resample_image};
     if (r->on && strcmp(c->spacing, "auto") != 0)
-        (void)u3d_parse_spacing(c->spacing, r->spacing); /* checked when it was set */
+        (void)u3d_parse_spacing(c->spacing, r->spacing); /* the text was checked when it was set */
 }
 
 bool u3d_resample_size(const u3d_resampling *r, const int64_t size[3], const double spacing[3],
@@ -53,7 +54,7 @@ static int double_compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Between the two nearest ranks, as numpy.percentile; `v` sorted. */
+/* Interpolates linearly between the two nearest ranks, as numpy.percentile does; `v` is sorted. */
 static double percentile(const double *v, int n, double share)
 {
     const double rank = share * (double)(n - 1);
@@ -61,7 +62,7 @@ static double percentile(const double *v, int n, double share)
     return v[low] + (rank - (double)low) * (v[high] - v[low]);
 }
 
-/* What a header's single precision holds: 1.2 rather than 1.2000000476837158. */
+/* Rounds to the seven digits that a header's single precision holds: 1.2 instead of 1.2000000476837158. */
 static double seven_digits(double v)
 {
     char text[40];
@@ -87,7 +88,7 @@ u3d_status u3d_resample_target(const double (*spacing)[3], const int64_t (*size)
         if (target[a] > target[worst]) worst = a;
     const int b = (worst + 1) % 3, c = (worst + 2) % 3;
     const double others = fmax(target[b], target[c]);
-    (void)snprintf(why, cap, n == 1 ? "the training volume's" : "median of %d training cases", n);
+    (void)snprintf(why, cap, n == 1 ? "that of the training volume" : "median of %d training cases", n);
     if (target[worst] > ANISOTROPY * others && voxels[worst] * ANISOTROPY < fmin(voxels[b], voxels[c])) {
         for (int i = 0; i < n; i++) column[i] = spacing[i][worst];
         qsort(column, (size_t)n, sizeof *column, double_compare);
@@ -95,8 +96,8 @@ u3d_status u3d_resample_target(const double (*spacing)[3], const int64_t (*size)
         const size_t used = strlen(why);
         if (n > 1)
             (void)snprintf(why + used, cap - used,
-                           "; along %c, more than %g times coarser, the 10th percentile", "zyx"[worst],
-                           ANISOTROPY);
+                           "; along %c, which is more than %g times coarser, the 10th percentile",
+                           "zyx"[worst], ANISOTROPY);
     }
     for (int a = 0; a < 3; a++) target[a] = seven_digits(target[a]);
     u3d_free(column);
@@ -126,8 +127,8 @@ void u3d_resample_linear_axis(const float *in, int64_t outer, int64_t n_in, int6
     }
 }
 
-/* Samples -> coefficients / 6 of LANES lines in place: c [n + 4, LANES], two repeats of the border at each
- * end. */
+/* Turns the samples of LANES lines into coefficients / 6, in place. c [n + 4, LANES] holds the n samples
+ * and two copies of the border sample at each end. */
 static void spline_filter(double *c, int64_t n)
 {
     const double z = sqrt(3.0) - 2.0;
@@ -148,7 +149,7 @@ static void spline_filter(double *c, int64_t n)
         for (int b = 0; b < LANES; b++) c[k * LANES + b] = backward[b] = z * (backward[b] - c[k * LANES + b]);
 }
 
-/* Value at t in [0, 1) between the second and the third of four rows of coefficients / 6. */
+/* Value of the spline at t in [0, 1) between the second and the third of four rows of coefficients / 6. */
 static void spline_row(const double *c, double t, double out[LANES])
 {
     const double u = 1 - t, w0 = u * u * u, w1 = (3 * t - 6) * t * t + 4, w2 = (3 * u - 6) * u * u + 4,
@@ -157,7 +158,8 @@ static void spline_row(const double *c, double t, double out[LANES])
         out[b] = w0 * c[b] + w1 * c[LANES + b] + w2 * c[2 * LANES + b] + w3 * c[3 * LANES + b];
 }
 
-/* in [outer, n_in, inner] -> out [outer, n_out, inner]; line: (n_in + 4) * LANES doubles. */
+/* Resamples one axis: in [outer, n_in, inner] -> out [outer, n_out, inner]. `line` is scratch space of
+ * (n_in + 4) * LANES doubles. */
 static void cubic_axis(const float *in, int64_t outer, int64_t n_in, int64_t n_out, int64_t inner, float *out,
                        double *line)
 {
@@ -166,7 +168,7 @@ static void cubic_axis(const float *in, int64_t outer, int64_t n_in, int64_t n_o
     for (int64_t first = 0; first < lines; first += LANES) {
         const int many = lines - first < LANES ? (int)(lines - first) : LANES;
         int64_t from[LANES], to[LANES];
-        for (int b = 0; b < LANES; b++) { /* lanes beyond the last line repeat it */
+        for (int b = 0; b < LANES; b++) { /* surplus lanes repeat the last line */
             const int64_t at = first + (b < many ? b : many - 1);
             from[b] = at / inner * n_in * inner + at % inner;
             to[b] = at / inner * n_out * inner + at % inner;
@@ -186,7 +188,8 @@ static void cubic_axis(const float *in, int64_t outer, int64_t n_in, int64_t n_o
 
 /* ---- volumes ---- */
 
-/* Along an axis of slices far apart the spline is left. */
+/* Whether an axis is resampled by the spline. If its slices are far apart, it is resampled linearly
+ * instead. */
 static bool axis_is_cubic(const u3d_volume *v, const int64_t out[3], u3d_resample_how how, int axis)
 {
     double finest = INFINITY, coarse = v->spacing[axis];
@@ -270,5 +273,5 @@ uint64_t u3d_resample_image_bytes(const int64_t size[3], const int64_t out[3], i
         now = after;
     }
     most = most * (double)channels * sizeof(float);
-    return most < 1e18 ? (uint64_t)most : (uint64_t)1e18; /* far above any memory */
+    return most < 1e18 ? (uint64_t)most : (uint64_t)1e18; /* more than any memory */
 }

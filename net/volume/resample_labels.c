@@ -1,7 +1,9 @@
-/* Classes on another grid: resample.h says which voxels are labelled and how a class is chosen.
+/* Resampling of classes: resample.h says which voxels of the result are labelled and how their class is
+ * chosen.
  *
- * Per axis and voxel of the result a row of the table below; all of it is integers but the weights, so that
- * every voxel of the input lies in one cell exactly. */
+ * For every axis there is a table with one label_span per voxel of the result. The cells in it are
+ * computed with integers, so that rounding cannot put the centre of an input voxel into two cells or into
+ * none. */
 #include "net/volume/resample_impl.h"
 
 #include <string.h>
@@ -10,10 +12,10 @@
 #include "net/volume/labels.h"
 
 typedef struct label_span {
-    int64_t near;          /* input voxel nearest to the centre, of two equals the lower     */
+    int64_t near;          /* input voxel nearest to the centre, the lower one of two equals         */
     int64_t cell, n_cell;  /* input voxels whose centres lie in this voxel; `near` if there are none */
-    int64_t first, n_taps; /* input voxels with a weight                                     */
-    const float *weight;   /* [n_taps]                                                       */
+    int64_t first, n_taps; /* input voxels with a weight                                             */
+    const float *weight;   /* [n_taps]                                                               */
 } label_span;
 
 typedef struct label_axis {
@@ -21,7 +23,8 @@ typedef struct label_axis {
     float *weight;
 } label_axis;
 
-/* First input voxel whose centre is not below the lower edge of voxel o: ceil(o n_in / n_out - 1/2). */
+/* First input voxel whose centre is not below the lower edge of voxel o of the result:
+ * ceil(o n_in / n_out - 1/2). */
 static int64_t cell_begin(int64_t o, int64_t n_in, int64_t n_out)
 {
     const int64_t above = 2 * o * n_in - n_out, below = 2 * n_out;
@@ -76,7 +79,8 @@ static const uint8_t *taps_row(const uint8_t *in, const int64_t size[3], const l
     return in + ((s[0]->first + z) * size[1] + s[1]->first + y) * size[2] + s[2]->first;
 }
 
-/* Lowest and highest class among the labelled voxels of the three spans; there is one at least. */
+/* Finds the lowest and the highest class among the labelled voxels of the three spans. There is at least
+ * one such voxel. */
 static void taps_range(const uint8_t *in, const int64_t size[3], const label_span *s[3], int *lowest,
                        int *highest)
 {
@@ -100,7 +104,7 @@ static uint8_t taps_class(const uint8_t *in, const int64_t size[3], const label_
     float sum[U3D_UNLABELED];
     int lowest, highest, best;
     taps_range(in, size, s, &lowest, &highest);
-    if (lowest == highest) return (uint8_t)lowest; /* as nearly everywhere */
+    if (lowest == highest) return (uint8_t)lowest; /* true nearly everywhere */
     for (int k = lowest; k <= highest; k++) sum[k] = 0;
     for (int64_t z = 0; z < s[0]->n_taps; z++)
         for (int64_t y = 0; y < s[1]->n_taps; y++) {

@@ -1,9 +1,11 @@
-/* Probabilities back to a volume's own grid while they are made; before: one plane of the network's grid
- * after the other; after: every voxel has a class.
+/* Resamples probabilities back to a volume's own grid while the network computes them; before: planes of the
+ * network's grid, one after the other; after: every voxel has a class. With K labels, and sizes f (from) and
+ * t (to):
  *
  *   plane [fy, fx, K]  -x->  half [fy, tx, K]  -y->  newer [ty, tx, K]
- *   older, newer: the last two such planes; a plane of the result lies between them   -z->  row [tx, K]  ->
- * class */
+ *   older, newer [ty, tx, K]  -z->  row [tx, K]  ->  classes
+ *
+ * `older` and `newer` are the last two planes of that kind; a plane of the result lies between them. */
 #include "net/volume/resample_impl.h"
 
 #include <string.h>
@@ -12,7 +14,7 @@
 
 struct u3d_planes_back {
     u3d_planes_back_opts o;
-    int64_t n_in, n_out; /* planes that came, and that are finished */
+    int64_t n_in, n_out; /* planes that have come, planes that are finished */
     float *half, *older, *newer, *row;
 };
 
@@ -51,7 +53,7 @@ void u3d_planes_back_free(u3d_planes_back *b)
     u3d_free(b);
 }
 
-/* Plane n_out of the result, between two planes that are there. */
+/* Computes plane n_out of the result from the two planes around it. */
 static void plane_finish(u3d_planes_back *b, const float *low, const float *high, double share)
 {
     const u3d_planes_back_opts *o = &b->o;

@@ -1,8 +1,8 @@
 /* Station 2 of prediction; before: a volume's size; after: tiles whose output boxes cover every voxel.
  *
- * Valid nets: output boxes abut from voxel 0 on; the last one may reach over the end, where the
- * input is mirrored like any other border and the surplus output is dropped when stitching.
- * Same-padded nets: input box == output box, starts spread evenly (nnU-Net v2,
+ * Valid networks: the output boxes abut, starting at voxel 0. The last one may reach beyond the end of the
+ * volume. Its input is mirrored there as at any other border, and stitching drops the surplus output.
+ * Same-padded networks: the input box equals the output box, and the starts are spread evenly (nnU-Net v2,
  * compute_steps_for_sliding_window). */
 #include "net/volume/tiling.h"
 
@@ -10,7 +10,7 @@
 
 #include "engine/base/mem.h"
 
-/* Number of tiles along one axis, and the start of the i-th output box. */
+/* Number of tiles along one axis. */
 static int64_t axis_count(int64_t volume, int64_t net, bool valid, double step)
 {
     if (valid) return (volume + net - 1) / net;
@@ -19,6 +19,7 @@ static int64_t axis_count(int64_t volume, int64_t net, bool valid, double step)
     return (int64_t)ceil((double)(volume - net) / stride) + 1;
 }
 
+/* Start of the i-th output box of n along one axis. */
 static int64_t axis_start(int64_t i, int64_t n, int64_t volume, int64_t net, bool valid)
 {
     if (valid) return i * net;
@@ -32,14 +33,14 @@ u3d_status u3d_tiling_make(const int64_t volume[3], const int64_t net_in[3], con
     *tiles = NULL;
     *n = 0;
     if (!valid && !(step > 0 && step <= 1))
-        return u3d_fail(U3D_E_ARG, "tile step %g: expected a share of the patch above 0 and at most 1", step);
+        return u3d_fail(U3D_E_ARG, "the tile step is %g; expected a share of the patch above 0 and at most 1", step);
     int64_t count[3], total = 1;
     for (int a = 0; a < 3; a++) {
         count[a] = axis_count(volume[a], net_out[a], valid, step);
         total *= count[a];
     }
     if (total > INT32_MAX)
-        return u3d_fail(U3D_E_ARG, "tiling a volume: %lld tiles are too many", (long long)total);
+        return u3d_fail(U3D_E_ARG, "the volume would need %lld tiles, which is too many", (long long)total);
     u3d_tile *list = u3d_new((size_t)total, sizeof *list);
     if (!list) return U3D_E_NOMEM;
     for (int64_t i = 0; i < total; i++) {

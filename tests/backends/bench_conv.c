@@ -1,13 +1,17 @@
 /* Speed of the CPU's convolutions: bench_conv [ISA [THREADS [REPEATS [NET [IMPL [LAYER [DIRECTION]]]]]]]
  *
- * Every layer of the paper's network (NET "paper", the default, at its tile of 132 x 132 x 116) or of a small
- * one with same padding (NET "small"), in the three directions: time, GFLOP/s, share of the FMA peak; last,
- * the sum of each direction. IMPL forces an implementation where it accepts the layer, LAYER (- for all) and
- * DIRECTION (forward, dx, dw) pick some.
- * The best of REPEATS runs counts; inputs are not zero. Two ways to measure:
- *   one thread    processor time against the best peak of many tries: hardly minds other work on the machine
- *   more          wall time against the peak measured just before the layer: wants a quiet machine
- * Not a test: nothing here can fail except for want of memory. */
+ * Measures every layer of the paper's network (NET "paper", the default, with its tile of 132 x 132 x 116) or
+ * of a small network with same padding (NET "small") in the three directions. Prints the time, GFLOP/s and
+ * percentage of the FMA peak of each layer, and at the end the sums of each direction. IMPL ("" for none)
+ * forces an implementation on the layers that it accepts. LAYER ("-" for all) and DIRECTION (forward, dx, dw)
+ * select what is measured.
+ *
+ * The best of REPEATS runs counts; inputs are not zero. There are two ways to measure:
+ *   one thread     processor time, compared with the best peak of many tries; other work on the machine has
+ *                  little influence
+ *   more threads   wall time, compared with the peak measured just before the layer; needs an idle machine
+ *
+ * This is not a test: it can only fail if memory is short. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,7 +66,7 @@ enum { DIRECTIONS = 3 };
 static const char *const direction_name[DIRECTIONS] = {"forward", "dx", "dw"};
 
 typedef struct sum {
-    double flop, seconds, peak_seconds; /* peak_seconds: what the peak of the moment would have needed */
+    double flop, seconds, peak_seconds; /* peak_seconds: the time that the work takes at the FMA peak */
 } sum;
 
 static void describe(const layer *l, int direction, u3d_op_desc *d)
@@ -91,7 +95,7 @@ static void describe(const layer *l, int direction, u3d_op_desc *d)
     d->out[1] = bias;
 }
 
-/* With huge pages where the machine allows, as a plan's memory has them. */
+/* Memory with huge pages if the machine allows them, like the memory of a plan. */
 static void *huge_new(uint64_t bytes)
 {
     enum { HUGE_PAGE = 2 << 20 };
@@ -100,7 +104,7 @@ static void *huge_new(uint64_t bytes)
     return p;
 }
 
-/* Not zero, not denormal, both signs. */
+/* Numbers of both signs that are neither zero nor denormal. */
 static float *filled(const u3d_type *t)
 {
     const int64_t n = u3d_type_elems(t);
@@ -122,7 +126,7 @@ static double now(int threads)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* FLOP/s to compare with. */
+/* The FMA peak to compare with, in FLOP/s. */
 static double peak_now(const cpu_isa *isa, int threads)
 {
     enum { TRIES = 20 };
@@ -137,7 +141,7 @@ static double peak_now(const cpu_isa *isa, int threads)
     return best;
 }
 
-/* The one that the backend would take, or the one of that name where it accepts. */
+/* The implementation named `impl` if it accepts the op; otherwise the one that the backend would choose. */
 static const cpu_entry *pick(const cpu_entry *list, const u3d_op_desc *d, const char *impl)
 {
     const cpu_entry *first = NULL;
@@ -149,7 +153,8 @@ static const cpu_entry *pick(const cpu_entry *list, const u3d_op_desc *d, const 
     return first;
 }
 
-static int bench(const cpu_isa *isa, const layer *l, int direction, int threads, int repeats, const char *impl, sum *total)
+static int bench(const cpu_isa *isa, const layer *l, int direction, int threads, int repeats,
+                 const char *impl, sum *total)
 {
     u3d_op_desc d;
     describe(l, direction, &d);
@@ -200,12 +205,14 @@ int main(int argc, char **argv)
     sum total[DIRECTIONS] = {{0}};
 
     if (cpu_isa_pick(argc > 1 ? argv[1] : NULL, &isa) != U3D_OK || threads < 1 || repeats < 1) {
-        fprintf(stderr, "usage: bench_conv [ISA [THREADS [REPEATS [paper|small]]]]: %s\n", u3d_error_text());
+        fprintf(stderr, "usage: bench_conv [ISA [THREADS [REPEATS [NET [IMPL [LAYER [DIRECTION]]]]]]]: %s\n",
+                u3d_error_text());
         return 2;
     }
     for (int direction = 0; direction < DIRECTIONS; direction++)
         for (const layer *l = net; l->name; l++)
-            if (!(l->first && direction == 1) && !(argc > 6 && strcmp(argv[6], l->name) != 0 && strcmp(argv[6], "-") != 0) &&
+            if (!(l->first && direction == 1) &&
+                !(argc > 6 && strcmp(argv[6], l->name) != 0 && strcmp(argv[6], "-") != 0) &&
                 !(argc > 7 && strcmp(argv[7], direction_name[direction]) != 0) &&
                 bench(isa, l, direction, threads, repeats, argc > 5 && *argv[5] ? argv[5] : NULL,
                       &total[direction]) != 0) {

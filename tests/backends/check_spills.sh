@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# Looks in the disassembly of object files for vector registers that innermost loops keep on the stack.
+# Searches the disassembly of object files for innermost loops that keep vector registers on the stack (spills).
 #
 #   check_spills.sh [-a] OBJDUMP OBJECT...
 #
-# An innermost loop is what a backward branch spans without spanning another. Looked at are those with at least 4 sums of
-# vectors, in the files where convolutions spend their time; columns of Winograd tiles are left out, since they transform by way
-# of a buffer of up to 36 vectors. A spill is an instruction with a vector register and the stack pointer (or the frame pointer,
-# where the function has set one up). Prints per object how many such loops there are, names each with spills, and exits 1
-# if there is one, or no loop at all. -a looks at everything.
+# A loop is the code from the target of a backward branch to the branch; it is an innermost loop if no other loop lies
+# inside it. The script checks innermost loops with at least 4 instructions that add to a sum of vectors, in the files
+# in which convolutions spend their time. It skips functions named column_*, because the transforms of Winograd columns
+# use a buffer of up to 36 vectors. A spill is an instruction with a vector register and the stack pointer, or the
+# frame pointer if the function has set one up.
+#
+# For each object the script prints the number of these loops, and it names each loop that has spills. The exit code is
+# 1 if there are spills, or if an object has no such loop at all. With -a, the script checks all files and all
+# innermost loops with at least one such instruction, and an object without such a loop is no error.
 set -eu
 few=4
 files='cpu_(gemm|conv_rows|conv_wgrad.*|wino_load|peak)\.c'
@@ -25,7 +29,8 @@ check() {
       for (i = 1; i <= length(s); i++) n = n * 16 + index("0123456789abcdef", substr(s, i, 1)) - 1
       return n
     }
-    # The loops of the function read so far: branch i, in line branch[i], goes back to address back[i].
+    # Checks the loops of the function that has just been read. Branch i is in line branch[i] and goes back to address
+    # back[i].
     function finish(   i, k, inner, sums, spills) {
       for (i = 0; i < n_back; i++) {
         inner = back[i] in line_at

@@ -1,9 +1,9 @@
-/* A stand-in for the OpenCL loader, opened through U3D_CL_LIBRARY, that fails on demand. It is linked with
- * the real loader, which answers for all functions but these two:
+/* A replacement for the OpenCL loader that fails on demand; U3D_CL_LIBRARY names it. It is linked with the
+ * real loader, which provides all functions except these two:
  *
- *   CL_FAULTY_BYTES=n   clCreateBuffer of more than n bytes: CL_MEM_OBJECT_ALLOCATION_FAILURE
- *   CL_FAULTY_RUNS=n    every clEnqueueNDRangeKernel behind the first n: CL_OUT_OF_RESOURCES, a lost device's
- * word */
+ *   CL_FAULTY_BYTES=n   clCreateBuffer returns CL_MEM_OBJECT_ALLOCATION_FAILURE for more than n bytes
+ *   CL_FAULTY_RUNS=n    clEnqueueNDRangeKernel returns CL_OUT_OF_RESOURCES after the first n calls, like the
+ *                       driver of a device that is lost */
 #define CL_TARGET_OPENCL_VERSION 120
 #define CL_USE_DEPRECATED_OPENCL_1_2_APIS
 #include <CL/cl.h>
@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The function of that name in the libraries behind this one. */
+/* Finds the function of that name in the libraries that come after this one, and stores its address in the
+ * function pointer at `pointer`. */
 static void find_real(const char *name, void *pointer)
 {
     void *function = dlsym(RTLD_NEXT, name);

@@ -1,8 +1,9 @@
-/* The CPU backend beyond single results (those are test_ops): opening it and refusing to, instruction sets,
- * memory, what queries say no to, and that neither the number of threads nor a large offset spoils a result.
+/* Tests of the CPU backend except the results of its ops, which test_ops checks: opening it with right and
+ * wrong options, instruction sets, memory, and queries that must be refused. Also tests that the number of
+ * threads does not change a result, that norm survives a large mean, and that the exponential is accurate.
  *
- * Sizes in the thread test are awkward on purpose: many slices, none of equal length, channel counts around
- * the vector widths, rows that leave a rest. */
+ * The sizes in the thread test are awkward on purpose: work that cannot be divided evenly among the threads,
+ * channel counts around the vector widths, and rows that leave a remainder. */
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -178,11 +179,12 @@ static void run_threads(const char *isa, int threads, const u3d_op_data *data, v
     u3d_backend *b = u3d_test_backend("cpu", isa, threads);
     assert_ok(u3d_backend_query(b, &data->desc, &need));
     assert_ok(u3d_op_data_run(b, data, &(u3d_op_trial){.work_bytes = need.work_min}, out, &trouble));
-    if (trouble) fail_msg("%s with %d threads: %s was changed", isa, threads, trouble);
+    if (trouble)
+        fail_msg("%s with %d threads: %s was changed where the op may not write", isa, threads, trouble);
     u3d_backend_close(b);
 }
 
-/* Every number of threads against one thread, and that against the oracle. */
+/* Compares the results of every number of threads with those of one thread, and these with the oracle's. */
 static void check_threads(const char *isa, const u3d_op_case *c)
 {
     const char *name = u3d_op_info_get(c->op)->name;
@@ -196,14 +198,14 @@ static void check_threads(const char *isa, const u3d_op_case *c)
         run_threads(isa, thread_counts[t], data, many);
         for (int i = 0; i < data->desc.n_out; i++)
             if (memcmp(one[i], many[i], (size_t)u3d_type_bytes(&data->desc.out[i])) != 0)
-                fail_msg("%s/%s on %s: out[%d] of %d threads differs from one thread", name, c->tag, isa, i,
-                         thread_counts[t]);
+                fail_msg("%s/%s on %s: out[%d] with %d threads differs from that with one thread", name,
+                         c->tag, isa, i, thread_counts[t]);
     }
     for (int i = 0; i < data->desc.n_out; i++) {
         if (data->desc.out[i].dtype != U3D_F32) continue;
         u3d_test_diff d = u3d_test_compare(one[i], data->want[i], u3d_type_elems(&data->desc.out[i]));
         if (d.n_bad || d.rms > 3e-6)
-            fail_msg("%s/%s on %s: out[%d] rms error %.1e", name, c->tag, isa, i, d.rms);
+            fail_msg("%s/%s on %s: out[%d] has an rms error of %.1e", name, c->tag, isa, i, d.rms);
     }
     outputs_free(&data->desc, one);
     outputs_free(&data->desc, many);
@@ -223,10 +225,10 @@ static void test_threads(void **state)
 
 static void assert_message_has(const char *part)
 {
-    if (!strstr(u3d_error_text(), part)) fail_msg("'%s' is not in: %s", part, u3d_error_text());
+    if (!strstr(u3d_error_text(), part)) fail_msg("'%s' is not in the message: %s", part, u3d_error_text());
 }
 
-/* A variable for one call only. */
+/* Opens the backend with an environment variable set during the call. */
 static u3d_status open_with(const char *variable, const char *value, const u3d_backend_opts *o,
                             u3d_backend **b)
 {
@@ -291,7 +293,7 @@ static void test_thread_count(void **state)
         assert_message_has(bad[i]);
     }
     assert_threads("3", 0, 3);
-    assert_threads("3", 2, 2); /* --threads outranks the variable */
+    assert_threads("3", 2, 2); /* the option takes precedence over the variable */
     assert_status(u3d_backend_open("cpu", &(u3d_backend_opts){.threads = -1}, &b), U3D_E_ARG);
     assert_status(u3d_backend_open("cpu", &(u3d_backend_opts){.threads = 1 << 20}, &b), U3D_E_ARG);
 }
@@ -344,7 +346,7 @@ static void check_round_trip(u3d_backend *b, uint64_t bytes)
     assert_ok(u3d_backend_upload(b, (u3d_span){buf, 0}, sent, bytes));
     assert_ok(u3d_backend_download(b, got, (u3d_span){buf, 0}, bytes));
     assert_memory_equal(got, sent, bytes);
-    if (bytes > 128) { /* clear the middle only */
+    if (bytes > 128) { /* clears all bytes except the first 64 and the last */
         assert_ok(u3d_backend_zero(b, (u3d_span){buf, 64}, bytes - 65));
         memset(sent + 64, 0, bytes - 65);
         assert_ok(u3d_backend_download(b, got, (u3d_span){buf, 0}, bytes));
@@ -370,7 +372,8 @@ static void test_memory(void **state)
     assert_int_equal(u3d_mem_live(), live);
 }
 
-/* Open, allocate, prepare with the n-th allocation failing: U3D_E_NOMEM, and nothing left behind. */
+/* Opens a backend, allocates, prepares a kernel, and frees everything. test_out_of_memory lets each
+ * allocation fail in turn: the status must be U3D_E_NOMEM, and no memory may leak. */
 static u3d_status use_backend(void)
 {
     u3d_status status = U3D_OK;
@@ -408,7 +411,7 @@ static void test_out_of_memory(void **state)
         assert_int_equal(u3d_mem_live(), live);
     }
     assert_int_equal(status, U3D_OK);
-    assert_true(n_failed >= 5); /* backend, two records, the small block, the kernel */
+    assert_true(n_failed >= 5); /* backend, two buffer records, the memory of the small buffer, the kernel */
 }
 
 /* ---- queries ---- */
@@ -458,7 +461,7 @@ static void test_refusals(void **state)
 
 /* ---- numbers ---- */
 
-/* Mean 10000, standard deviation 1: E[x^2] - E[x]^2 in floats would leave nothing of the variance. */
+/* With mean 10000 and standard deviation 1, E[x^2] - E[x]^2 in floats would lose the variance completely. */
 static void test_norm_offset(void **state)
 {
     (void)state;
@@ -486,8 +489,8 @@ static void test_norm_offset(void **state)
     }
 }
 
-/* Softmax of (-t, 0) is (e / (1 + e), 1 / (1 + e)) with e = exp(-t): the exponential itself, to seven digits
- * over its whole range. */
+/* Softmax of (-t, 0) is (e / (1 + e), 1 / (1 + e)) with e = exp(-t), so it shows the error of the
+ * exponential, which must be accurate to about seven digits (4e-7) over its whole range. */
 static void test_exponential(void **state)
 {
     (void)state;
@@ -505,7 +508,8 @@ static void test_exponential(void **state)
         for (int v = 0; v < N; v++) {
             double e = exp((double)logits[2 * v]), error = (double)p[2 * v] / (e / (1 + e)) - 1;
             if (fabs(error) > 4e-7)
-                fail_msg("%s: exp(%.6f) is off by %.1e", isa->name, (double)logits[2 * v], error);
+                fail_msg("%s: exp(%.6f) has a relative error of %.1e", isa->name, (double)logits[2 * v],
+                         error);
         }
     }
 }

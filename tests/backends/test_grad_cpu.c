@@ -1,10 +1,10 @@
-/* Gradients of the CPU backend against central differences of its own loss, with every implementation of the
- * convolutions forced in turn (test_grad does the same for the oracle, without a backend).
+/* Compares gradients of the CPU backend with central differences of its own loss, forcing every
+ * implementation of the convolutions in turn. (test_grad does the same for the oracle, without a backend.)
  *
- * Losses are floats, so steps are long: they change the loss by CHANGE, or the element by LONGEST_STEP times
- * the size of its kind where that is less. Differences of two lengths are combined so that only the fifth
- * derivative is left. For that, the graphs are smooth: no maximum, no ReLU. Per parameter
- * the largest gradient and some others at random are compared. */
+ * The loss is a float, so the steps must be long: a step changes the loss by about CHANGE, but the element by
+ * at most LONGEST_STEP times the rms of its parameter. Differences of two lengths are combined so that the
+ * error depends only on the fifth and higher derivatives. This requires smooth graphs, without maxima and
+ * ReLU. For each parameter, the test checks the largest element of the gradient and a few random ones. */
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -14,15 +14,14 @@
 #include "engine/run/exec.h"
 #include "engine/base/mem.h"
 
-/* A loss of about 2 is rounded by 1e-7, so a difference by 1e-5 of CHANGE. */
+/* Rounding a loss of about 2 causes an error of 1e-7, which is 1e-5 of CHANGE. */
 static const double CHANGE = 0.01, LONGEST_STEP = 0.4, TOLERANCE = 3e-4;
 enum { SAMPLES = 6 };
 
 static u3d_backend *backend;
 static double worst;
 
-/* ---- graphs
- * ------------------------------------------------------------------------------------------------ */
+/* ---- graphs ---- */
 
 static u3d_val map_of(u3d_graph *g, int64_t n, const int64_t size[3], int64_t c)
 {
@@ -40,7 +39,7 @@ static u3d_val conv(u3d_graph *g, const char *name, u3d_val x, int32_t channels_
     return u3d_layer_conv3d(g, name, x, &l);
 }
 
-/* Channels that fill no vector. */
+/* Channel counts that do not fill a vector. */
 static u3d_val build_ragged(u3d_graph *g)
 {
     return conv(g, "conv", map_of(g, 1, (const int64_t[]){5, 6, 9}, 5), 3, 3, 1);
@@ -67,8 +66,7 @@ typedef u3d_val build_fn(u3d_graph *g);
 static build_fn *const builds[] = {build_ragged, build_chain, build_up};
 enum { N_BUILDS = sizeof builds / sizeof *builds };
 
-/* ---- a graph on the device
- * --------------------------------------------------------------------------------------- */
+/* ---- a graph on the backend ---- */
 
 typedef struct machine {
     u3d_graph *graph;
@@ -141,7 +139,7 @@ static void machine_close(machine *m)
     u3d_graph_free(m->graph);
 }
 
-/* Nodes of `op` that run by `impl`. */
+/* Number of nodes of `op` that run with `impl`. */
 static int count_nodes(const machine *m, u3d_op op, const char *impl)
 {
     int n = 0;
@@ -153,10 +151,9 @@ static int count_nodes(const machine *m, u3d_op op, const char *impl)
     return n;
 }
 
-/* ---- differences
- * ------------------------------------------------------------------------------------------------ */
+/* ---- differences ---- */
 
-/* The loss with element i of a parameter moved by `step`. */
+/* The loss after `step` is added to element i of a parameter. */
 static double loss_at(machine *m, int param, u3d_tensor *value, int64_t i, double step)
 {
     const float keep = u3d_tensor_f32(value)[i];
@@ -172,7 +169,7 @@ static double loss_at(machine *m, int param, u3d_tensor *value, int64_t i, doubl
     return l;
 }
 
-/* Root of the mean square; 1 where all are zero, as biases are at first. */
+/* Root mean square; 1 if all elements are zero, as biases initially are. */
 static double size_of(const float *p, int64_t n)
 {
     double sum = 0;
@@ -208,7 +205,7 @@ static void check_param(machine *m, int param, const char *forced)
         double want = difference(m, param, value, i, step), error = fabs((double)g[i] - want) / size;
         worst = fmax(worst, error);
         if (!(error <= TOLERANCE))
-            fail_msg("%s: d loss / d %s[%lld] is %.8g, differences give %.8g", forced, info->name,
+            fail_msg("%s: d loss / d %s[%lld] is %.8g, but finite differences give %.8g", forced, info->name,
                      (long long)i, (double)g[i], want);
     }
     assert_ok(u3d_params_upload(m->params, U3D_BLOCK_VALUE, param, value));
@@ -216,14 +213,14 @@ static void check_param(machine *m, int param, const char *forced)
     u3d_tensor_free(grad);
 }
 
-/* A bias in front of a norm: its gradient is rounding and nothing else. */
+/* Tells whether a parameter is a bias that is followed by a norm. The norm removes such a bias, so its
+ * gradient consists of rounding errors only. */
 static bool is_idle(const machine *m, const u3d_param_info *info)
 {
     return strcmp(info->name, "conv1.bias") == 0 && u3d_params_find(m->params, "norm.weight") >= 0;
 }
 
-/* ---- the program
- * ------------------------------------------------------------------------------------------------ */
+/* ---- tests ---- */
 
 static void check_impl(u3d_op op, const char *impl)
 {
@@ -241,8 +238,8 @@ static void check_impl(u3d_op op, const char *impl)
         machine_close(&m);
     }
     unsetenv("U3D_IMPL");
-    if (n_used == 0) fail_msg("no graph here has a node that runs by %s", forced);
-    print_message("%s: %d nodes, worst error %.1e of the largest gradient\n", forced, n_used, worst);
+    if (n_used == 0) fail_msg("no graph of this test has a node that runs with %s", forced);
+    print_message("%s: %d nodes, worst error %.1e times the largest gradient\n", forced, n_used, worst);
 }
 
 static void test_op(void **state)

@@ -1,5 +1,5 @@
-/* The OpenCL backend below its ops: finding devices, memory, the order of transfers and kernels, compiled
- * kernels kept on disk. Ends as skipped where there is no device (PoCL makes one of the CPU). */
+/* Tests of the OpenCL backend except its ops: finding devices, memory, the order of transfers and kernels,
+ * and compiled kernels that are kept on disk. Skipped if there is no device (PoCL makes the CPU a device). */
 #include "tests/support/support.h"
 
 #include <glob.h>
@@ -49,7 +49,7 @@ static u3d_buffer *buffer(uint64_t bytes)
     return buf;
 }
 
-/* y = x over n numbers. */
+/* A kernel that copies n numbers. */
 static u3d_kernel *copy_kernel(u3d_backend *on, int64_t n)
 {
     u3d_kernel *k;
@@ -80,7 +80,8 @@ static void round_trip(uint64_t bytes)
     u3d_free(got);
 }
 
-/* One byte, both ways of uploading, and several pieces with an odd rest. */
+/* The sizes cover a single byte, both ways of uploading, and transfers in several pieces with an odd
+ * remainder. */
 static void test_transfers(void **state)
 {
     (void)state;
@@ -88,7 +89,8 @@ static void test_transfers(void **state)
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) round_trip(sizes[i]);
 }
 
-/* Uploads travel beside the kernels, yet a kernel reads what was uploaded before it and nothing later. */
+/* Uploads overlap with running kernels. Nevertheless a kernel must read the data of the last upload that was
+ * enqueued before it, and not of a later one. */
 static void order_of(int64_t n)
 {
     enum { ROUNDS = 7 };
@@ -158,7 +160,7 @@ static void test_devices(void **state)
         const u3d_backend_opts o = {.device = wrong[i]};
         assert_status(u3d_backend_open("opencl", &o, &other), U3D_E_DEVICE);
         assert_null(other);
-        assert_non_null(strstr(u3d_error_text(), caps.device)); /* tells what there is */
+        assert_non_null(strstr(u3d_error_text(), caps.device)); /* the message lists the devices */
     }
 }
 
@@ -184,7 +186,7 @@ static void copy_works(void)
     u3d_backend_close(fresh);
 }
 
-/* The only file of the cache; NULL where there is none. */
+/* The path of the only file in the cache; NULL if there is no file. */
 static char *cached_file(const char *dir)
 {
     glob_t files = {0};
@@ -209,7 +211,7 @@ static void patch_byte(const char *path, long at)
     assert_int_equal(fclose(f), 0);
 }
 
-/* Damaged files are compiled again: never an error, never another result. */
+/* A damaged file makes the backend compile the kernel again. It never causes an error or a wrong result. */
 static void test_cache(void **state)
 {
     (void)state;
@@ -220,12 +222,12 @@ static void test_cache(void **state)
     copy_works();
     char *file = cached_file(below);
     assert_non_null(file);
-    copy_works(); /* from the file */
+    copy_works(); /* with the kernel from the file */
     patch_byte(file, -1);
     copy_works();
     patch_byte(file, 0);
     copy_works();
-    patch_byte(file, 8); /* the length */
+    patch_byte(file, 8); /* in the field that holds the length */
     copy_works();
     assert_int_equal(truncate(file, 11), 0);
     copy_works();
@@ -245,7 +247,7 @@ static void test_cache(void **state)
     u3d_test_dir_done(dir);
 }
 
-/* What a developer sees of a kernel that does not compile: file, defines, the compiler's words. */
+/* If a kernel does not compile, the message names the file and contains the compiler's message. */
 static void test_build_failure(void **state)
 {
     (void)state;

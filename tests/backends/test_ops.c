@@ -1,13 +1,16 @@
-/* Every op of every backend against the oracle.
+/* Compares every op of every backend with the oracle.
  *
- * usage: test_ops [CASE [ISA [IMPL]]]     CASE is "op/tag" or a part of it, "-" and a part leaves cases out; ISA
- *                                        and IMPL are whole names
+ * usage: test_ops [CASE [ISA [IMPL]]]
  *
- * For each case: every instruction set of the CPU that this machine has and every other backend with a device,
- * every implementation that accepts the case, outputs replaced and added to, apart and in place, with the least,
- * the best and an odd workspace. Results must be near the oracle, and equal to the last bit when the run is repeated:
- * on the CPU with three threads instead of one, elsewhere on a device that calls itself deterministic. A failure
- * prints the command that repeats it alone. */
+ * CASE is "op/tag" or a part of it; "-" followed by a part excludes the cases that contain it. ISA is the
+ * name of an instruction set of the CPU or of another backend. IMPL is the name of an implementation.
+ *
+ * Each case runs on every instruction set of the CPU that this machine supports and on every other backend
+ * that has a device, with every implementation that accepts the case: outputs replaced and added to, in
+ * separate memory and in place, with the smallest, the largest useful and an odd workspace in between.
+ * Results must be close to the oracle's. A second run must give the same bits: on the CPU it uses three
+ * threads instead of one; on other backends it is required if the device claims to be deterministic. A
+ * failure prints the command that repeats only that case. */
 #include "tests/support/support.h"
 
 #include <stdlib.h>
@@ -21,9 +24,11 @@ enum { MIN_CASES = 5, MAX_DEVICES = 16, MAX_REPORTS = 8, TWINS = 2 };
 
 static const int thread_counts[TWINS] = {1, 3};
 
-typedef struct device { /* what gives the same bits twice: a CPU with two numbers of threads, another device as it is */
+/* A device with two backends that must give the same bits: CPU backends with two numbers of threads, or twice
+ * the same backend. twin[1] is NULL if the bits may differ. */
+typedef struct device {
     const char *name, *isa;
-    u3d_backend *twin[TWINS]; /* the second NULL where bits may differ */
+    u3d_backend *twin[TWINS];
 } device;
 
 static device devices[MAX_DEVICES];
@@ -45,13 +50,13 @@ static void trial_fail(const trial *r, const u3d_op_way *way, int twin, uint64_t
     if (n_failures++ >= MAX_REPORTS) return;
     const char *op = u3d_op_info_get(r->c->op)->name;
     print_error("FAIL %s/%s on %s %s, %s, run %d, accumulate %u, %s, workspace %llu: %s\n", op, r->c->tag,
-                r->dev->name, r->dev->isa, r->impl, twin, way->accumulate, way->in_place ? "in place" : "apart",
-                (unsigned long long)work_bytes, what);
-    print_error("  repeat: U3D_SEED=%llu test_ops %s/%s %s %s\n", (unsigned long long)u3d_test_seed(), op,
-                r->c->tag, r->dev->isa, r->impl);
+                r->dev->name, r->dev->isa, r->impl, twin, way->accumulate,
+                way->in_place ? "in place" : "not in place", (unsigned long long)work_bytes, what);
+    print_error("  repeat with: U3D_SEED=%llu test_ops %s/%s %s %s\n", (unsigned long long)u3d_test_seed(),
+                op, r->c->tag, r->dev->isa, r->impl);
 }
 
-/* One run; its results into out. False where there are none. */
+/* Runs a case once and stores the results in out. Returns false if there are no results. */
 static bool trial_run(const trial *r, const u3d_op_way *way, int twin, void *const *out)
 {
     u3d_op_finding f;
@@ -70,7 +75,7 @@ static void trial_twins(const trial *r, const u3d_op_way *way, void *out[TWINS][
     for (int t = 0; t < TWINS && r->dev->twin[t]; t++) ran = trial_run(r, way, t, out[t]) && ran;
     for (int i = 0; ran && r->dev->twin[1] && i < r->data->desc.n_out; i++)
         if (memcmp(out[0][i], out[1][i], (size_t)u3d_type_bytes(&r->data->desc.out[i])) != 0)
-            trial_fail(r, way, 1, 0, "the bits differ from those of the first run");
+            trial_fail(r, way, 1, 0, "the result differs from that of the first run");
 }
 
 static void trial_all(const trial *r)
@@ -93,7 +98,7 @@ static bool case_selected(const u3d_op_case *c)
     return !only_case || strstr(name, only_case);
 }
 
-/* All implementations of the op that take the case. At least one must, unless the case is optional. */
+/* Tries all implementations that accept the case. At least one must, unless the case is optional. */
 static void case_on_device(const u3d_op_case *c, const u3d_op_data *data, const device *dev)
 {
     int n_accept = 0;
@@ -140,12 +145,12 @@ static void test_coverage(void **state)
         for (int k = 0; k < i; k++)
             if (u3d_op_cases[k].op == u3d_op_cases[i].op &&
                 strcmp(u3d_op_cases[k].tag, u3d_op_cases[i].tag) == 0)
-                fail_msg("two cases of %s are tagged %s", u3d_op_info_get(u3d_op_cases[i].op)->name,
+                fail_msg("two cases of %s have the tag %s", u3d_op_info_get(u3d_op_cases[i].op)->name,
                          u3d_op_cases[i].tag);
     }
     for (int op = 0; op < U3D_OP_COUNT; op++) {
         if (u3d_ref_get((u3d_op)op) && n[op] >= MIN_CASES) continue;
-        print_error("%s has %s reference and %d cases, expected one and at least %d\n",
+        print_error("%s has %s reference and %d cases; it needs a reference and at least %d cases\n",
                     u3d_op_info_get((u3d_op)op)->name, u3d_ref_get((u3d_op)op) ? "a" : "no", n[op],
                     MIN_CASES);
         n_missing++;
@@ -166,7 +171,8 @@ static void cpu_add(const char *isa)
     for (int t = 0; t < TWINS; t++) dev->twin[t] = u3d_test_backend("cpu", isa, thread_counts[t]);
 }
 
-/* Opened once: a second run on it must repeat the first where it calls itself deterministic. */
+/* Opens another backend once. If the device claims to be deterministic, a second run on it must repeat the
+ * first. */
 static void other_add(const char *name)
 {
     u3d_caps caps;
@@ -190,7 +196,7 @@ static int open_devices(void **state)
                 if (isa->usable())
                     cpu_add(isa->name);
                 else
-                    print_message("skipped: this machine cannot run the CPU's %s code\n", isa->name);
+                    print_message("skipped: this machine does not support %s\n", isa->name);
         } else if (vt->list(&caps, 1, &n) == U3D_OK && n > 0) {
             other_add(vt->name);
         } else {
@@ -206,7 +212,7 @@ static int close_devices(void **state)
     for (int v = 0; v < n_devices; v++)
         for (int t = 0; t < TWINS; t++)
             if (t == 0 || devices[v].twin[t] != devices[v].twin[0]) u3d_backend_close(devices[v].twin[t]);
-    print_message("%d runs, %d times an implementation declined a case\n", n_runs, n_refused);
+    print_message("%d runs; implementations refused a case %d times\n", n_runs, n_refused);
     return 0;
 }
 

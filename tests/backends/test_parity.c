@@ -1,6 +1,6 @@
-/* Training and prediction on the CPU and on an OpenCL device: the same run, told apart by rounding alone.
+/* Trains and predicts on the CPU and on an OpenCL device: the two runs may differ only by rounding.
  *
- * Skipped where there is no OpenCL device. */
+ * Skipped if there is no OpenCL device. */
 #include "tests/support/support_cases.h"
 
 #include <math.h>
@@ -15,11 +15,11 @@
 
 enum { SIZE = 24, N_CASES = 3, STEPS = 20, RELAYS = 4 };
 
-/* Of the loss, in each of the first 20 iterations. Found with PoCL: 4e-4 at most (batch norm, from its 128
- * voxels at the coarsest level), 1e-6 (instance norm, Adam); a loss that goes its own way differs by tenths.
- */
+/* Largest relative difference of the loss in each of the first 20 iterations. Measured with PoCL: at most
+ * 4e-4 with batch norm (because there are only 128 voxels at the coarsest level), 1e-6 with instance norm and
+ * Adam. A loss that really diverges differs by tenths. */
 static const double LIMIT_LOSS = 5e-3;
-static const double LIMIT_LABELS = 1e-3; /* share of voxels that may get another label */
+static const double LIMIT_LABELS = 1e-3; /* largest fraction of voxels that may get a different label */
 
 static const char *const nets[][16] = {
     {"levels=3", "base=4", "norm=batch", "norm_statistics=running", "activation=relu", "loss=ce", "lr=0.01",
@@ -28,7 +28,7 @@ static const char *const nets[][16] = {
 };
 enum { N_NETS = sizeof nets / sizeof *nets };
 
-/* ---- data: bright balls in noise ---- */
+/* ---- data: volumes with a bright ball and noise ---- */
 
 static double inside(int64_t z, int64_t y, int64_t x, const void *user)
 {
@@ -60,8 +60,8 @@ static void data_new(u3d_test_set *set)
 
 typedef enum run_length { WHOLE, ONE_STEP } run_length;
 
-/* Trains in <set>/<name>; `net` NULL: goes on with the checkpoint that is there. ONE_STEP: is interrupted
- * before it begins, which counts behind the next iteration. */
+/* Trains in the folder <set>/<name>. If `net` is NULL, resumes from the checkpoint in that folder. With
+ * ONE_STEP, the request to stop is already set at the start, so training stops after one iteration. */
 static void train(const u3d_test_set *set, const char *backend, const char *name, const char *const *net,
                   run_length length)
 {
@@ -93,7 +93,7 @@ static void train(const u3d_test_set *set, const char *backend, const char *name
     u3d_free(out);
 }
 
-/* Column `loss` of a run's log.csv; returns how many rows there are. */
+/* Reads the column `loss` of a run's log.csv and returns the number of rows. */
 static int losses(const u3d_test_set *set, const char *name, double loss[STEPS])
 {
     char *run = u3d_test_path(set->dir, name), *path = u3d_test_path(run, "log.csv"), line[1024];
@@ -121,11 +121,11 @@ static void assert_together(const u3d_test_set *set, const char *a, const char *
     for (int i = 0; i < STEPS; i++) {
         const double off = fabs(two[i] - one[i]) / fabs(one[i]);
         if (!(off <= LIMIT_LOSS))
-            fail_msg("iteration %d: loss %.9g in %s, %.9g in %s", i + 1, one[i], a, two[i], b);
+            fail_msg("iteration %d: the loss is %.9g in %s and %.9g in %s", i + 1, one[i], a, two[i], b);
         most = fmax(most, off);
     }
-    print_message("%s and %s: the loss differs by %.1e at most, from %.4f to %.4f\n", a, b, most, one[0],
-                  one[STEPS - 1]);
+    print_message("%s and %s: the loss differs by at most %.1e while it changes from %.4f to %.4f\n", a, b,
+                  most, one[0], one[STEPS - 1]);
     assert_true(one[STEPS - 1] < one[0]);
 }
 
@@ -161,8 +161,8 @@ static void assert_labels_agree(const u3d_test_set *set, const char *name)
         n_off += ((const uint8_t *)a->data)[i] != ((const uint8_t *)b->data)[i];
         n_ball += ((const uint8_t *)a->data)[i] == 1;
     }
-    print_message("%s: %lld of %lld voxels differ, %lld are ball\n", name, (long long)n_off, (long long)n,
-                  (long long)n_ball);
+    print_message("%s: %lld of %lld voxels differ, %lld belong to the ball\n", name, (long long)n_off,
+                  (long long)n, (long long)n_ball);
     assert_true((double)n_off <= LIMIT_LABELS * (double)n);
     u3d_volume_free(a);
     u3d_volume_free(b);
@@ -183,8 +183,9 @@ static void twenty_steps_stay_together(void **state)
     }
 }
 
-/* Each of the first steps on the other backend than the one before, the rest on one: checkpoints of one are
- * the other's, momentum, averages, running statistics and all. */
+/* The first steps alternate between the two backends, and the remaining steps run on one of them. This shows
+ * that each backend can resume from the other's checkpoints, including momentum, averages and running
+ * statistics. */
 static void checkpoints_cross(void **state)
 {
     (void)state;

@@ -1,6 +1,8 @@
-/* How far float arithmetic takes a whole forward pass from double precision, for each precision that users choose.
+/* Measures the error of a whole forward pass in float arithmetic, compared with double precision, for both
+ * values of the setting `precision`.
  *
- * "fast" (Winograd F(4)) must stay below 1e-4 of the logits' size, "strict" must be no worse than direct convolution. */
+ * The rms error with "fast" (Winograd F(4)) must stay below 1e-4 of the rms of the logits, and "strict" must
+ * be no worse than direct convolution. */
 #include "tests/support/support.h"
 
 #include <stdlib.h>
@@ -15,13 +17,13 @@
 
 static const double FAST_LIMIT = 1e-4;
 
-/* Sums in another order differ by as much as they are wrong. */
+/* "strict" and direct convolution add in different orders, so their rounding errors differ a little. */
 static const double STRICT_MARGIN = 1.1;
 
 static const char *const nets[][12] = {
     {"norm=instance", "activation=leaky", "levels=4", "base=16", "patch=32x32x32", NULL},
-    {"padding=valid", "norm=batch", "norm_statistics=tile", "activation=relu", "double=before-pool", "levels=3",
-     "base=8", "patch=44x44x44", NULL},
+    {"padding=valid", "norm=batch", "norm_statistics=tile", "activation=relu", "double=before-pool",
+     "levels=3", "base=8", "patch=44x44x44", NULL},
 };
 enum { N_NETS = sizeof nets / sizeof *nets };
 
@@ -44,7 +46,7 @@ static u3d_tensor *image_of(const u3d_graph *g, u3d_val v)
     return t;
 }
 
-/* The logits on the CPU; the caller frees them. */
+/* Computes the logits on the CPU; the caller frees them. */
 static u3d_tensor *run_float(const char *const *settings, const char *precision)
 {
     u3d_backend *b = u3d_test_cpu();
@@ -66,7 +68,7 @@ static u3d_tensor *run_float(const char *const *settings, const char *precision)
     return logits;
 }
 
-/* The same weights and image for the oracle. */
+/* Gives the oracle the same weights as the CPU. */
 static void set_values(const u3d_graph *g, u3d_test_eval *e)
 {
     u3d_backend *b = u3d_test_cpu();
@@ -85,7 +87,7 @@ static void set_values(const u3d_graph *g, u3d_test_eval *e)
     u3d_backend_close(b);
 }
 
-/* The logits in double precision, from the plain graph; the caller frees them. */
+/* Computes the logits with the oracle, from the graph without fusion; the caller frees them. */
 static double *run_double(const char *const *settings, int64_t *n)
 {
     u3d_config c;
@@ -109,7 +111,7 @@ static double *run_double(const char *const *settings, int64_t *n)
     return logits;
 }
 
-/* Root mean square of the error, relative to that of the logits. */
+/* Rms error of the logits, relative to the rms of the logits. */
 static double error_of(const char *const *settings, const char *precision, const double *want, int64_t n)
 {
     u3d_tensor *got = run_float(settings, precision);
@@ -130,8 +132,8 @@ static void whole_forward_pass(void **state)
         setenv("U3D_IMPL", "conv3d=direct", 1);
         const double direct = error_of(nets[i], "precision=fast", want, n);
         unsetenv("U3D_IMPL");
-        print_message("%s: rms error of the logits: direct %.2e, strict %.2e, fast %.2e\n", nets[i][0], direct,
-                      strict, fast);
+        print_message("%s: rms error of the logits: direct %.2e, strict %.2e, fast %.2e\n", nets[i][0],
+                      direct, strict, fast);
         assert_true(fast < FAST_LIMIT);
         assert_true(strict <= STRICT_MARGIN * direct);
         assert_true(strict < fast);

@@ -1,7 +1,7 @@
-/* `tune` and what follows from it: the file that keeps CLBlast's parameters is found again, a damaged one is
- * harmless, and products are right whichever of CLBlast's kernels they take. Small products take its direct
- * kernel; here its threshold is moved so that every case goes through the tiled kernel with its copies and
- * temporary memory, too. Ends as skipped where there is no OpenCL device or no CLBlast. */
+/* Tests of `u3d tune`: the file with CLBlast's parameters is written and read again, a damaged file does no
+ * harm, and matrix products are right with both of CLBlast's kernels. CLBlast uses its direct kernel for
+ * small products; here the threshold is changed, so that every case also runs through the tiled kernel with
+ * its copies and temporary memory. Skipped if there is no OpenCL device or no CLBlast. */
 #include "tests/support/support.h"
 
 #include <glob.h>
@@ -11,8 +11,8 @@
 #include "engine/base/mem.h"
 #include "tests/support/support_op.h"
 
-static char *dir;   /* U3D_CL_CACHE                        */
-static char *tuned; /* the file in it, once there is one   */
+static char *dir;   /* folder named by U3D_CL_CACHE              */
+static char *tuned; /* file with the parameters in that folder   */
 
 static u3d_backend *open_device(void)
 {
@@ -29,7 +29,7 @@ static bool count_line(void *user, const char *line)
     return true;
 }
 
-/* No time at all: CLBlast's own parameters are measured, nothing else is tried. */
+/* With a time limit of 0, only CLBlast's own parameters are measured, and no others are tried. */
 static void test_tune(void **state)
 {
     (void)state;
@@ -85,7 +85,7 @@ static void run_case(u3d_backend *b, const u3d_op_case *c, const char *impl, uin
     u3d_op_data_free(data);
 }
 
-/* Convolutions and up-convolutions of a few kinds of shape: odd, unpadded, several slabs. */
+/* Selects convolutions and up-convolutions with different kinds of shapes: odd, unpadded, several slabs. */
 static bool is_tried(const u3d_op_case *c)
 {
     static const char *const tags[] = {"odd",   "head",     "point",           "half", "unet", "wide",
@@ -127,7 +127,7 @@ static void test_damaged(void **state)
     }
 }
 
-/* Devices without CLBlast have nothing to tune, and the CPU neither. */
+/* The CPU backend has nothing to tune. */
 static void test_cpu(void **state)
 {
     (void)state;

@@ -1,6 +1,8 @@
-/* The engine's base: messages, memory, random numbers, types, host tensors, log levels.
+/* Tests of engine/base/: error messages, memory, random numbers, types, host tensors, environment, log
+ * levels, clock, threads.
  *
- * Expected numbers come from outside (Random123's vectors, closed forms), never from the code under test. */
+ * Expected numbers come from other sources (Random123's test vectors, closed forms), never from the code
+ * under test. */
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -99,7 +101,7 @@ static void test_mem_nth_allocation_fails(void **state)
     assert_null(c);
     assert_non_null(d);
     u3d_mem_fail_at(1);
-    assert_null(u3d_resize(a, 1, 2, 1)); /* a stays valid */
+    assert_null(u3d_resize(a, 1, 2, 1)); /* `a` remains valid */
     u3d_mem_fail_at(0);
     u3d_free(a);
     u3d_free(b);
@@ -121,7 +123,7 @@ static void test_mem_machine(void **state)
 
 /* ---- random numbers ---- */
 
-/* Random123, kat_vectors, "philox4x32 10": counter, key, answer. */
+/* Known answers from Random123, file kat_vectors, "philox4x32 10": counter, key, answer. */
 static void test_rng_known_answers(void **state)
 {
     (void)state;
@@ -173,7 +175,7 @@ static void test_rng_moments(void **state)
         n2 += x * x / N;
         n4 += x * x * x * x / N;
     }
-    /* Bounds are six standard errors of each moment over N draws. */
+    /* The bounds are six standard errors of each moment over N draws. */
     assert_true(fabs(u1 - 0.5) < 6 * sqrt(1.0 / 12 / N));
     assert_true(fabs(u2 - 1.0 / 3) < 6 * sqrt(4.0 / 45 / N));
     assert_true(fabs(n1) < 6 * sqrt(1.0 / N));
@@ -298,7 +300,7 @@ static void test_env_table(void **state)
     unsetenv("U3D_KEEP");
 }
 
-/* main sets U3D_LOG=warn,plan:debug before the first use. */
+/* main sets U3D_LOG=warn,plan:debug before the log is used for the first time. */
 static void test_log_levels(void **state)
 {
     (void)state;
@@ -308,7 +310,7 @@ static void test_log_levels(void **state)
     assert_false(u3d_log_on(U3D_LOG_TRACE, "plan"));
     u3d_log_set_level(U3D_LOG_TRACE);
     assert_true(u3d_log_on(U3D_LOG_TRACE, "exec"));
-    assert_false(u3d_log_on(U3D_LOG_TRACE, "plan")); /* a channel's own level stays */
+    assert_false(u3d_log_on(U3D_LOG_TRACE, "plan")); /* the channel keeps its own level */
     u3d_log_set_level(U3D_LOG_WARN);
 }
 
@@ -327,8 +329,9 @@ static void test_clock_moves_forward(void **state)
 
 enum { ITEMS = 1000 };
 
-typedef struct errand { /* what threads see is noted and asserted afterwards: cmocka's asserts are for the
-                           main thread */
+/* Threads only record what they see, and the main thread asserts afterwards, because cmocka's asserts work
+ * only in the main thread. */
+typedef struct errand {
     int done[ITEMS], busy[U3D_THREAD_MAX];
     bool shared_number, strange_number;
     int64_t fail_from;
@@ -360,7 +363,7 @@ static void test_threads_do_each_item_once(void **state)
     assert_true(u3d_thread_count() >= 1);
 }
 
-/* The first failure's sentence reaches the caller, and nothing new is begun. */
+/* The caller gets the message of the first failure, and no thread starts another item after it. */
 static void test_threads_hand_over_failures(void **state)
 {
     (void)state;

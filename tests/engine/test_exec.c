@@ -1,8 +1,10 @@
-/* Plans and executions on the CPU backend with one small training graph: convolution, normalisation with
- * running statistics, ReLU, pooling, a second convolution, a skip connection, loss, and the way back.
+/* Tests plans and executions on the CPU backend with one small training graph: convolution, normalisation
+ * with running statistics, ReLU, pooling, a second block, up-convolution, a skip connection, loss, and the
+ * gradients.
  *
- * What must hold: sharing memory changes no bit; checks see what they are for; feeding, running and fetching
- * out of order is an error and never stale numbers; failed allocations leak nothing. */
+ * Sharing memory must not change a bit; each check must detect its kind of error; calls to feed, run and
+ * fetch in a wrong order must be errors and never return stale numbers; a failed allocation must not leak
+ * memory. */
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -27,7 +29,8 @@ static const u3d_conv_attr pool2 = {.kernel = {2, 2, 2}, .stride = {2, 2, 2}};
 static const u3d_conv_attr up2 = {.kernel = {2, 2, 2}, .stride = {2, 2, 2}};
 static const u3d_conv_attr conv1 = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}};
 
-/* [1, 8, 8, 8, 2] -> block -> pool -> block -> up -> beside the first block -> 1x1x1 -> loss */
+/* The network: image [1, 8, 8, 8, 2] -> block -> pool -> block -> up -> concatenation with the output of the
+ * first block -> 1x1x1 convolution -> loss. This is one block: convolution, norm, leaky ReLU. */
 static u3d_val build_block(u3d_graph *g, const char *scope, u3d_val x)
 {
     const u3d_norm_attr norm = {.eps = 1e-5f, .momentum = 0.1f, .keep_running = true};
@@ -89,7 +92,7 @@ static void net_done(net *s)
     u3d_backend_close(s->backend);
 }
 
-/* A net ready to run. */
+/* A network that is ready to run. */
 typedef struct ready {
     u3d_plan *plan;
     u3d_arena *arena;
@@ -129,7 +132,7 @@ static void feed(const net *s, u3d_exec *x)
     assert_ok(u3d_exec_feed(x, s->weight, s->weight_t));
 }
 
-/* Feed, run, fetch; returns the loss. */
+/* Feeds the inputs, runs the graph, fetches the loss and returns it. */
 static float step(const net *s, u3d_exec *x)
 {
     feed(s, x);
@@ -148,7 +151,8 @@ static void same_block(const ready *a, const ready *b, u3d_block block)
         assert_ok(u3d_tensor_new("y", info->type, &y));
         assert_ok(u3d_params_download(a->params, block, i, x));
         assert_ok(u3d_params_download(b->params, block, i, y));
-        if (memcmp(x->data, y->data, u3d_type_bytes(&info->type)) != 0) fail_msg("%s differs", info->name);
+        if (memcmp(x->data, y->data, u3d_type_bytes(&info->type)) != 0)
+            fail_msg("parameter %s differs", info->name);
         u3d_tensor_free(x);
         u3d_tensor_free(y);
     }
@@ -168,7 +172,7 @@ static void sharing_memory_changes_no_bit(void **state)
         ready r = ready_new(&s, others[i]);
         assert_true(step(&s, r.exec) == loss);
         same_block(&plain, &r, U3D_BLOCK_GRAD);
-        same_block(&plain, &r, U3D_BLOCK_VALUE); /* with the running statistics */
+        same_block(&plain, &r, U3D_BLOCK_VALUE); /* includes the running statistics */
         assert_int_equal(u3d_arena_bytes(r.arena), u3d_plan_peak_bytes(r.plan));
         if (!others[i].no_reuse)
             assert_true(u3d_plan_peak_bytes(r.plan) < u3d_plan_peak_bytes(plain.plan) / 2);
@@ -210,7 +214,7 @@ static void in_place_ops_share_a_life(void **state)
         assert_true(u3d_op_info_get(n->op)->in_place);
         assert_int_equal(in->last, node);
     }
-    assert_true(shared >= 4); /* forward ReLU and its way back, twice */
+    assert_true(shared >= 4); /* ReLU and its gradient, in two blocks */
     ready_done(&r);
     net_done(&s);
 }
@@ -251,15 +255,15 @@ static void stale_values_are_refused(void **state)
     (void)state;
     net s = net_new();
     ready r = ready_new(&s, (u3d_plan_opts){0});
-    assert_status(u3d_exec_run(r.exec), U3D_E_ARG); /* never fed */
+    assert_status(u3d_exec_run(r.exec), U3D_E_ARG); /* the inputs were never fed */
     step(&s, r.exec);
-    assert_status(u3d_exec_run(r.exec), U3D_E_ARG); /* not fed again */
+    assert_status(u3d_exec_run(r.exec), U3D_E_ARG); /* the inputs were not fed again */
     assert_non_null(strstr(u3d_error_text(), "'image'"));
     step(&s, r.exec);
     u3d_tensor *logits = random_tensor(s.graph, s.logits, 4);
-    assert_status(u3d_exec_fetch(r.exec, s.logits, logits), U3D_E_ARG); /* a temporary */
+    assert_status(u3d_exec_fetch(r.exec, s.logits, logits), U3D_E_ARG); /* logits is a temporary */
     feed(&s, r.exec);
-    assert_status(u3d_exec_fetch(r.exec, s.loss, s.loss_t), U3D_E_ARG); /* inputs may lie on it now */
+    assert_status(u3d_exec_fetch(r.exec, s.loss, s.loss_t), U3D_E_ARG); /* inputs may have overwritten it */
     u3d_tensor_free(logits);
     ready_done(&r);
     net_done(&s);
@@ -275,7 +279,7 @@ static void executions_do_not_mix_in_an_arena(void **state)
     float loss = step(&s, r.exec);
     feed(&s, r.exec);
     assert_true(step(&s, second) == loss);
-    assert_status(u3d_exec_run(r.exec), U3D_E_ARG); /* its inputs are gone */
+    assert_status(u3d_exec_run(r.exec), U3D_E_ARG); /* the second execution has overwritten its inputs */
     assert_true(step(&s, r.exec) == loss);
     assert_status(u3d_exec_fetch(second, s.loss, s.loss_t), U3D_E_ARG);
     u3d_exec_free(second);
@@ -327,7 +331,7 @@ static void hooks_see_temporaries_and_stop_runs(void **state)
     ready plain = ready_new(&s, (u3d_plan_opts){.no_reuse = true}), r = ready_new(&s, (u3d_plan_opts){0});
     u3d_tensor *want = random_tensor(s.graph, s.logits, 4);
     step(&s, plain.exec);
-    assert_ok(u3d_exec_fetch(plain.exec, s.logits, want)); /* nothing is reused: still there */
+    assert_ok(u3d_exec_fetch(plain.exec, s.logits, want)); /* without reuse, temporaries are kept */
 
     probe p = {.s = &s, .logits = random_tensor(s.graph, s.logits, 5), .stop_at = -1};
     u3d_exec_set_hook(r.exec, probe_hook, &p);
@@ -382,7 +386,7 @@ static void nan_check_names_node_and_place(void **state)
     (void)state;
     net s = net_new();
     setenv("U3D_CHECK", "nan", 1);
-    setenv("U3D_IMPL", "conv3d=direct", 1); /* Winograd would spread it over a tile */
+    setenv("U3D_IMPL", "conv3d=direct", 1); /* Winograd would spread the NaN over a tile */
     ready r = ready_new(&s, (u3d_plan_opts){0});
     unsetenv("U3D_IMPL");
     unsetenv("U3D_CHECK");
@@ -391,8 +395,7 @@ static void nan_check_names_node_and_place(void **state)
     feed(&s, r.exec);
     assert_status(u3d_exec_run(r.exec), U3D_E_NUMERIC);
     assert_non_null(strstr(u3d_error_text(), "node 0 'enc0.conv'"));
-    assert_non_null(
-        strstr(u3d_error_text(), "[0, 1, 2, 3, 0]")); /* the first voxel that the kernel reaches from there */
+    assert_non_null(strstr(u3d_error_text(), "[0, 1, 2, 3, 0]")); /* the first output that reads the NaN */
     ready_done(&r);
     net_done(&s);
 }
@@ -413,7 +416,7 @@ static void too_little_memory_is_explained(void **state)
 
 static const u3d_backend_vt *real_vt;
 
-/* A backend whose ops would like ten times the workspace that they need. */
+/* The query of a backend whose ops can use ten times the workspace that they need. */
 static u3d_status greedy_query(const u3d_backend *b, const u3d_op_desc *d, u3d_need *out)
 {
     U3D_TRY(real_vt->query(b, d, out));
@@ -421,7 +424,8 @@ static u3d_status greedy_query(const u3d_backend *b, const u3d_op_desc *d, u3d_n
     return U3D_OK;
 }
 
-/* With a limit below what the best workspaces need, the plan gives less, until the least is too much. */
+/* If the limit is too small for the largest useful workspaces, the plan gives smaller ones. It fails only if
+ * even the smallest workspaces do not fit. */
 static void workspaces_give_way(void **state)
 {
     (void)state;
@@ -496,7 +500,7 @@ static void implementations_can_be_forced(void **state)
     u3d_plan_free(plan);
     setenv("U3D_IMPL", "conv3d=best", 1);
     assert_status(u3d_plan_new(s.backend, s.graph, NULL, &plan), U3D_E_ARG);
-    assert_non_null(strstr(u3d_error_text(), plain)); /* among those that exist */
+    assert_non_null(strstr(u3d_error_text(), plain)); /* the message lists the implementations */
     setenv("U3D_IMPL", "conv=plain", 1);
     assert_status(u3d_plan_new(s.backend, s.graph, NULL, &plan), U3D_E_ARG);
     unsetenv("U3D_IMPL");
@@ -545,7 +549,7 @@ static void failed_allocations_leak_nothing(void **state)
     net_done(&s);
 }
 
-/* ---- the wrappers ---- */
+/* ---- checks in the wrappers of the backend's functions ---- */
 
 static void bad_spans_are_refused(void **state)
 {

@@ -1,8 +1,10 @@
-/* Fusion: a fused graph computes what the plain one does, and only where the backend takes every fused form.
+/* Tests of fusion (engine/rewrite/fuse.h): a fused graph computes the same as the plain graph, and ops are
+ * fused only if the backend accepts every fused form that is needed.
  *
- * The judge is the oracle: both graphs run in double precision and must agree far below float's rounding, so
- * that a wrong table, a forgotten shift or an accumulation into nothing cannot hide. Backends are stood in
- * for by ones that answer queries and do nothing else; the CPU runs both graphs, too. */
+ * The oracle runs both graphs in double precision, and the results must agree far more closely than float
+ * rounding would allow, so that a wrong table, a forgotten shift or an addition to a value that was never
+ * written cannot go unnoticed. Most tests use backends that only answer queries and compute nothing; in
+ * addition, the CPU runs both graphs. */
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -15,9 +17,9 @@
 #include "tests/support/support_eval.h"
 #include "tests/support/support_machine.h"
 
-static const double SAME = 1e-9; /* relative: two orders of summation in double */
+static const double SAME = 1e-9; /* relative; allows for two orders of summation in double */
 
-/* ---- backends that only answer ---- */
+/* ---- backends that only answer queries ---- */
 
 typedef enum answer { TAKES_ALL, NO_MOMENTS, REFUSES_FUSED, NO_LAZY_POOL, NO_SKIP_PART } answer;
 
@@ -132,7 +134,7 @@ static int count_op(const u3d_graph *g, u3d_op op)
     return n;
 }
 
-/* ---- a graph that is right in itself ---- */
+/* ---- consistency of a graph ---- */
 
 static int uses_of(const u3d_graph *g, u3d_val v)
 {
@@ -155,8 +157,8 @@ static int producer_of(const u3d_graph *g, u3d_val v)
     return U3D_NONE;
 }
 
-/* Every node still obeys its rule with the types of its values; counts are those of the nodes; each temporary
- * is written with = first and with += then. */
+/* Checks that every node fits the types of its values, that n_uses and producer of each value agree with the
+ * nodes, and that a temporary is first written with = and after that only with +=. */
 static void check_graph(const u3d_graph *g)
 {
     for (int i = 0; i < u3d_graph_n_nodes(g); i++) {
@@ -178,7 +180,7 @@ static void check_graph(const u3d_graph *g)
     }
 }
 
-/* ---- the oracle on both ---- */
+/* ---- both graphs run by the oracle ---- */
 
 static void fill(u3d_test_eval *e)
 {
@@ -194,7 +196,7 @@ static void fill(u3d_test_eval *e)
     }
 }
 
-/* What must not change: outputs, gradients of parameters, running statistics. */
+/* Values that must not change: outputs, gradients of parameters, running statistics. */
 static bool is_result(const u3d_value *v)
 {
     return v->role == U3D_ROLE_OUTPUT || v->role == U3D_ROLE_GRAD || v->role == U3D_ROLE_STATE;
@@ -203,11 +205,11 @@ static bool is_result(const u3d_value *v)
 static void compare_values(const u3d_graph *g, u3d_val v, const double *got, const double *want)
 {
     int64_t n = u3d_type_elems(&u3d_graph_value(g, v)->type);
-    double size = 1; /* gradients of biases before a norm are sums that cancel to 0 */
+    double size = 1; /* not less, because the gradient of a bias before a norm is a sum that cancels to 0 */
     for (int64_t i = 0; i < n; i++) size = fmax(size, fabs(want[i]));
     for (int64_t i = 0; i < n; i++)
         if (!(fabs(got[i] - want[i]) <= SAME * size))
-            fail_msg("%s[%lld]: the fused graph gives %.12g, the plain one %.12g",
+            fail_msg("%s[%lld]: the fused graph gives %.12g, the plain graph gives %.12g",
                      u3d_graph_value(g, v)->name, (long long)i, got[i], want[i]);
 }
 
@@ -218,7 +220,7 @@ static void compare_graphs(const u3d_graph *plain, const u3d_graph *fused)
     assert_ok(u3d_test_eval_new(&a, plain));
     assert_ok(u3d_test_eval_new(&b, fused));
     fill(&a);
-    fill(&b); /* the same numbers: ids of values do not change */
+    fill(&b); /* fills in the same numbers, because the ids of values do not change */
     u3d_test_eval_run(&a, true);
     u3d_test_eval_run(&b, true);
     for (u3d_val v = 0; v < u3d_graph_n_values(plain); v++) {
@@ -251,7 +253,7 @@ static void fused_graphs_compute_the_same(void **state)
         for (answer a = TAKES_ALL; a <= NO_SKIP_PART; a++) check_same(&net_cases[i], a);
 }
 
-/* ---- what is left ---- */
+/* ---- which nodes are left ---- */
 
 static void norms_activations_and_joins_are_gone(void **state)
 {
@@ -272,7 +274,7 @@ static void norms_activations_and_joins_are_gone(void **state)
                          n_norms ? 0 : count_op(plain.graph, U3D_OP_RELU));
         assert_true(u3d_graph_flops(fused.graph, true) == u3d_graph_flops(plain.graph, true));
         int n_nodes = u3d_graph_n_nodes(fused.graph), n_values = u3d_graph_n_values(fused.graph);
-        fuse_for(TAKES_ALL, fused.graph); /* nothing is left to do */
+        fuse_for(TAKES_ALL, fused.graph); /* a second call must change nothing */
         assert_int_equal(u3d_graph_n_nodes(fused.graph), n_nodes);
         assert_int_equal(u3d_graph_n_values(fused.graph), n_values);
         u3d_unet3d_done(&plain);
@@ -280,7 +282,8 @@ static void norms_activations_and_joins_are_gone(void **state)
     }
 }
 
-/* Moments as a node where convolutions do not gather them, none with given statistics. */
+/* If convolutions do not compute moments, there is a node `moments` for each norm, except with given
+ * statistics, where no moments are needed. */
 static void moments_are_nodes_where_convolutions_refuse(void **state)
 {
     (void)state;
@@ -335,7 +338,8 @@ static void a_refusing_backend_changes_nothing(void **state)
     }
 }
 
-/* All or nothing: a pooling that cannot read lazily keeps the norm in front of it, and only that. */
+/* A norm is fused only if all readers of its result accept the fused form: each pooling that cannot read a
+ * lazy map keeps the norm before it, and all other norms are fused. */
 static void groups_are_fused_as_a_whole(void **state)
 {
     (void)state;
@@ -349,7 +353,7 @@ static void groups_are_fused_as_a_whole(void **state)
     u3d_unet3d_done(&net);
 }
 
-/* ---- graphs that are no U-Nets ---- */
+/* ---- graphs that are not U-Nets ---- */
 
 static const u3d_layer_conv same_conv = {.attr = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {1, 1, 1}},
                                          .channels_out = 3,
@@ -376,7 +380,8 @@ static void finish(u3d_graph *g, u3d_val y)
     assert_ok(u3d_graph_finish(g));
 }
 
-/* A residual: what is added cannot be lazy. Its convolution's result, which nobody else reads, can. */
+/* A residual connection: the inputs a and b of the addition cannot be lazy, but c can, because only a
+ * convolution reads it. */
 static u3d_val residual(u3d_graph *g, u3d_val x)
 {
     u3d_val a = conv_norm_relu(g, "a", x, 0.1F);
@@ -384,7 +389,8 @@ static u3d_val residual(u3d_graph *g, u3d_val x)
     return u3d_layer_conv3d(g, "head", u3d_add(g, "sum", a, b), &same_conv);
 }
 
-/* The same map as both parts, and parts of one map with two slopes: the second stays plain. */
+/* One joined map has the same map as both parts. The parts of the other have different slopes, and because a
+ * joined map has only one slope, one of its parts stays plain. */
 static u3d_val twice(u3d_graph *g, u3d_val x)
 {
     u3d_val a = conv_norm_relu(g, "a", x, 0.1F);
@@ -393,7 +399,7 @@ static u3d_val twice(u3d_graph *g, u3d_val x)
     return u3d_layer_conv3d(g, "head", u3d_crop_concat(g, "slopes", b, c), &same_conv);
 }
 
-/* An activation that is fetched, and a norm of the image itself. */
+/* The activation `a` is an output and therefore stays. The norm of the image itself is fused. */
 static u3d_val fetched(u3d_graph *g, u3d_val x)
 {
     u3d_val n = u3d_relu(g, "start", u3d_layer_norm(g, "first", x, (u3d_norm_attr){.eps = 1e-3F}), 0);
@@ -477,7 +483,8 @@ static void compare_output(machine *a, machine *b)
     u3d_tensor_free(got);
 }
 
-/* A bias before a norm has no influence: its gradient is what rounding leaves. */
+/* Tells whether a parameter is a bias before a norm. The norm removes it, so its gradient consists of
+ * rounding errors only. */
 static bool is_idle(const machine *m, const char *name)
 {
     return count_op(m->net.graph, U3D_OP_NORM) > 0 && strstr(name, ".conv") && strstr(name, ".bias");
@@ -517,14 +524,14 @@ static void the_cpu_computes_the_same(void **state)
         u3d_test_machine_run(&fused);
         compare_output(&plain, &fused);
         compare_params(&plain, &fused, U3D_BLOCK_GRAD);
-        compare_params(&plain, &fused, U3D_BLOCK_VALUE); /* running statistics are among them */
+        compare_params(&plain, &fused, U3D_BLOCK_VALUE); /* includes the running statistics */
         u3d_test_machine_close(&plain);
         u3d_test_machine_close(&fused);
     }
     u3d_backend_close(b);
 }
 
-/* The paper's network: norms' and activations' results make up half of what training keeps. */
+/* In the paper's network, the results of norms and activations are half of the maps that training keeps. */
 static void training_needs_less_memory(void **state)
 {
     (void)state;
@@ -548,7 +555,7 @@ static void training_needs_less_memory(void **state)
     u3d_backend_close(b);
 }
 
-/* precision=strict reaches every convolution, forward and backward. */
+/* precision=strict must set attr.conv.strict in every convolution, forward and backward. */
 static void strict_reaches_every_convolution(void **state)
 {
     (void)state;

@@ -1,13 +1,14 @@
-/* Gradient rules and backward references against central differences, all in double precision.
+/* Compares gradient rules and backward references with central differences, all in double precision.
  *
- * Each case is a small graph that ends in a loss. The oracle's loops run it forward and backward; then every
- * parameter scalar is moved by +-STEP, the graph runs forward again, and
+ * Each case is a small graph that ends in a loss. The oracle's loops run it forward and backward. Then every
+ * element of every parameter is changed by STEP and by -STEP, the graph runs forward again, and
  *
  *   (loss(p + STEP) - loss(p - STEP)) / (2 STEP)   must equal the gradient of p.
  *
- * Truncation is about STEP^2 = 1e-10 and rounding about 1e-16 / STEP = 1e-11, relative to losses of about 1.
- * Parameters lie on a shuffled grid without zero: all distinct and further from one another and from 0 than
- * STEP, so that no maximum changes its place and no ReLU its side. */
+ * For losses of about 1, the truncation error is about STEP^2 = 1e-10, and the rounding error is about
+ * 1e-16 / STEP = 1e-11. The elements of a parameter are the points of a grid in random order. They differ
+ * from each other and from 0 by more than STEP, so that no step moves a maximum to another element or changes
+ * the sign of the input of a ReLU. */
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -22,8 +23,7 @@ static const double STEP = 1e-5, TOLERANCE = 1e-6;
 
 static bool op_covered[U3D_OP_COUNT];
 
-/* ---- running a graph with the oracle
- * --------------------------------------------------------------------------- */
+/* ---- running a graph with the oracle ---- */
 
 static void eval_run(u3d_test_eval *e, bool backward_too)
 {
@@ -33,7 +33,7 @@ static void eval_run(u3d_test_eval *e, bool backward_too)
     u3d_test_eval_run(e, backward_too);
 }
 
-/* n distinct numbers in (-1.5, 1.5), none of them 0, in random order. */
+/* Stores n distinct numbers in (-1.5, 1.5), none of them 0, in random order. */
 static void fill_grid(u3d_rng *r, double *p, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) p[i] = 3 * ((double)i + 0.3) / (double)n - 1.5;
@@ -82,14 +82,13 @@ static void check_param(u3d_test_eval *e, u3d_val loss, u3d_val v)
         double numeric = (above - e->value[loss][0]) / (2 * STEP);
         p[i] = keep;
         if (isfinite(analytic[i]) && fabs(numeric - analytic[i]) <= TOLERANCE * fmax(largest, 1e-3)) continue;
-        fail_msg("d loss / d %s[%lld]: the backward ops give %.10g, differences give %.10g", value->name,
-                 (long long)i, analytic[i], numeric);
+        fail_msg("d loss / d %s[%lld]: the backward ops give %.10g, finite differences give %.10g",
+                 value->name, (long long)i, analytic[i], numeric);
     }
     u3d_free(analytic);
 }
 
-/* ---- cases
- * ------------------------------------------------------------------------------------------------- */
+/* ---- cases ---- */
 
 static u3d_val param_map(u3d_graph *g, const char *name, int64_t n, int64_t d, int64_t h, int64_t w,
                          int64_t c)
@@ -100,7 +99,7 @@ static u3d_val param_map(u3d_graph *g, const char *name, int64_t n, int64_t d, i
 
 static const u3d_loss_attr loss_attr = {.ignore_label = 255, .smooth = 0.1F};
 
-/* A loss over any map with at least two channels: every element gets a gradient of its own. */
+/* A loss over any map with at least two channels, which gives each element a different gradient. */
 static u3d_val loss_over(u3d_graph *g, u3d_val y, u3d_loss_attr a, bool dice)
 {
     if (y < 0) return U3D_NONE;
@@ -214,7 +213,8 @@ static u3d_val case_scale(u3d_graph *g)
     return over_xent(g, u3d_scale(g, "scale", param_map(g, "x", 1, 2, 3, 2, 2), -0.7F));
 }
 
-/* A value with several readers: gradients add up, through ops that can accumulate and ops that cannot. */
+/* A value with several readers: the gradients must be added up, by ops that can accumulate and by ops that
+ * cannot. */
 static u3d_val case_shared(u3d_graph *g)
 {
     u3d_layer_conv l = {.attr = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {1, 1, 1}},
@@ -251,14 +251,15 @@ static u3d_val case_dice_foreground(u3d_graph *g)
     return loss_over(g, param_map(g, "x", 1, 3, 3, 2, 4), a, true);
 }
 
-/* Cross entropy and twice Dice: losses whose own gradient is not 1. */
+/* Cross entropy plus twice Dice, so that the gradient with respect to a single loss is not always 1. */
 static u3d_val case_sum_of_losses(u3d_graph *g)
 {
     u3d_val x = param_map(g, "x", 1, 3, 3, 2, 3), dice = loss_over(g, x, loss_attr, true);
     return u3d_add(g, "sum", over_xent(g, x), u3d_add(g, "twice", dice, dice));
 }
 
-/* A level of the U-Net: every op between two losses' worth of chain rule. */
+/* One level of a U-Net: gradients pass through convolutions, norm, pooling, up-convolution and the skip
+ * connection. */
 static u3d_val case_chain(u3d_graph *g)
 {
     u3d_layer_conv conv = {.attr = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {1, 1, 1}},
@@ -277,8 +278,7 @@ static u3d_val case_chain(u3d_graph *g)
     return over_xent(g, u3d_layer_conv3d(g, "conv3", u3d_crop_concat(g, "join", high, skip), &conv));
 }
 
-/* ---- the program
- * ------------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
 typedef struct grad_case {
     const char *name;
@@ -331,7 +331,7 @@ static void test_case(void **state)
     u3d_graph_free(g);
 }
 
-/* Every op with a gradient rule was differentiated above. */
+/* Every op with a gradient rule must occur in at least one case. */
 static void test_coverage(void **state)
 {
     (void)state;
@@ -339,7 +339,7 @@ static void test_coverage(void **state)
     for (int op = 0; op < U3D_OP_COUNT; op++) {
         const u3d_op_info *info = u3d_op_info_get((u3d_op)op);
         if (!info->grad || op_covered[op]) continue;
-        print_error("%s has a gradient rule but no case here\n", info->name);
+        print_error("%s has a gradient rule but no case in test_grad.c\n", info->name);
         n_missing++;
     }
     assert_int_equal(n_missing, 0);

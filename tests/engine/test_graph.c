@@ -1,5 +1,5 @@
-/* The layer graph and automatic differentiation: names, sticky failures, and which nodes differentiation
- * appends in which order. No backend takes part. */
+/* Tests of the layer graph and of automatic differentiation: names, sticky failures, and which nodes
+ * differentiation appends in which order. These tests need no backend. */
 #include "tests/support/support.h"
 
 #include <stdlib.h>
@@ -122,14 +122,14 @@ static void test_graph_writes_are_lawful(void **state)
         case 3: u3d_graph_append(g, "copy", U3D_OP_COPY, NULL, &y, 1, 1, &x, 0); break;
         }
         static const char *const parts[] = {"written already", "must be an existing value",
-                                            "takes f32 [1, 6, 6, 6, 2]", "fed or trained"};
+                                            "is f32 [1, 6, 6, 6, 2]", "fed or trained"};
         expect_failure(g, i == 2 ? U3D_E_SHAPE : U3D_E_ARG, parts[i]);
     }
 }
 
 /* ---- automatic differentiation ---- */
 
-/* A U-Net of one level: the convolution's map goes down (pool, up) and across (skip). */
+/* A U-Net of two resolutions: the map of the first convolution goes down (pool, up) and across (skip). */
 static u3d_val build_two_branches(u3d_graph *g)
 {
     u3d_val x = map_input(g, "image", 8, 2);
@@ -148,7 +148,7 @@ static u3d_val build_two_branches(u3d_graph *g)
     return loss;
 }
 
-/* "name op>output,output+ ..." of the backward nodes; + marks accumulation. */
+/* Lists the backward nodes, one line each: "name op > output output+"; + marks accumulation. */
 static char *backward_text(const u3d_graph *g)
 {
     char *text = NULL;
@@ -195,7 +195,7 @@ static void test_backward_two_branches(void **state)
     assert_int_equal(u3d_graph_value(g, dw)->role, U3D_ROLE_GRAD);
     assert_int_equal(u3d_graph_value(g, dw)->grad_of, w);
     assert_int_equal(u3d_graph_value(g, u3d_graph_find(g, "image"))->grad, U3D_NONE);
-    /* Every convolution costs the same in each direction; enc has no dx. */
+    /* The forward pass and each gradient of a convolution cost the same; enc needs no dx. */
     double enc = 2.0 * 512 * 4 * 2 * 27, dec = 2.0 * 512 * 4 * 8 * 27, up = 2.0 * 64 * 4 * 4 * 8;
     assert_true(u3d_graph_flops(g, false) == enc + dec + up);
     assert_true(u3d_graph_flops(g, true) == 2 * enc + 3 * dec + 3 * up);
@@ -203,7 +203,7 @@ static void test_backward_two_branches(void **state)
     u3d_graph_free(g);
 }
 
-/* relu_back cannot add, and a value may be both inputs of one node. */
+/* Two reasons for temporaries: relu_back cannot accumulate, and a value can be both inputs of one node. */
 static void test_backward_through_temporaries(void **state)
 {
     (void)state;
@@ -273,7 +273,7 @@ static void test_graph_out_of_memory(void **state)
         u3d_graph_free(g);
         assert_int_equal(u3d_mem_live(), before);
         if (status == U3D_OK) {
-            assert_true(n > 4); /* graph, values, nodes, marks */
+            assert_true(n > 4); /* at least four allocations failed: graph, values, nodes, marks */
             break;
         }
         assert_int_equal(status, U3D_E_NOMEM);

@@ -1,8 +1,9 @@
-/* Memory may run out anywhere: the first allocation of a task fails, then the second, and so on until the
- * task gets through. Every time it must answer U3D_E_NOMEM, and give back all that it had taken.
+/* Tests that running out of memory is survived everywhere: the first allocation of a task fails, then the
+ * second, and so on until the task succeeds. Each time it must return U3D_E_NOMEM and free all that it has
+ * allocated.
  *
- * (After SQLite's out-of-memory tests.) Libraries that allocate by themselves (cJSON, libpng, zlib) are
- * outside of this. */
+ * The idea is from SQLite's out-of-memory tests. Allocations of libraries (cJSON, libpng, zlib) are not
+ * tested. */
 #include "tests/support/support.h"
 
 #include <string.h>
@@ -26,8 +27,7 @@ static u3d_config config;
 static const int64_t input_size[3] = {4, 4, 8};
 static char *dir, *volume_path, *written_path, *model_path, *log_path, *png_path;
 
-/* ---- tasks: each leaves nothing behind, whether it succeeds or not
- * ------------------------------------------------ */
+/* ---- tasks: each frees everything, whether it succeeds or fails ---- */
 
 static u3d_status task_graph(void)
 {
@@ -39,7 +39,7 @@ static u3d_status task_graph(void)
     return U3D_OK;
 }
 
-/* Layer by layer, the failure remembered by the builders: only u3d_graph_finish reports it. */
+/* Builds a graph layer by layer. The graph remembers a failure, and u3d_graph_finish reports it. */
 static u3d_status task_graph_by_hand(void)
 {
     u3d_graph *g;
@@ -196,8 +196,7 @@ static u3d_status task_small_files(void)
     return status;
 }
 
-/* ---- failing them
- * ------------------------------------------------------------------------------------------------- */
+/* ---- tests ---- */
 
 typedef struct task {
     const char *name;
@@ -231,20 +230,20 @@ static void test_task(void **state)
         u3d_status status = t->run();
         u3d_mem_fail_at(0);
         if (u3d_mem_live() != live)
-            fail_msg("allocation %lld failed: %lld blocks are left behind (status %d)", (long long)n,
-                     (long long)(u3d_mem_live() - live), status);
+            fail_msg("after allocation %lld failed, %lld blocks are still allocated (status %d)",
+                     (long long)n, (long long)(u3d_mem_live() - live), status);
         if (status == U3D_OK) {
             n_ok++;
             continue;
         }
         if (status != U3D_E_NOMEM)
-            fail_msg("allocation %lld failed: status %d, expected %d: %s", (long long)n, status, U3D_E_NOMEM,
-                     u3d_error_text());
-        if (n_ok) fail_msg("a failing allocation before number %lld went unnoticed", (long long)n);
+            fail_msg("after allocation %lld failed, the status is %d, expected %d: %s", (long long)n, status,
+                     U3D_E_NOMEM, u3d_error_text());
+        if (n_ok) fail_msg("an allocation before number %lld failed without an error", (long long)n);
         n_failed++;
     }
     assert_true(n_failed > 0);
-    assert_ok(t->run()); /* and afterwards everything works as before */
+    assert_ok(t->run()); /* the task still succeeds after all these failures */
 }
 
 static int prepare(void **state)
@@ -282,7 +281,8 @@ static int clean_up(void **state)
     u3d_backend_close(backend);
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) u3d_free(paths[i]);
     u3d_test_dir_done(dir);
-    if (u3d_mem_live() != 0) print_error("%lld blocks are left at the end\n", (long long)u3d_mem_live());
+    if (u3d_mem_live() != 0)
+        print_error("%lld blocks are still allocated at the end\n", (long long)u3d_mem_live());
     return u3d_mem_live() == 0 ? 0 : -1;
 }
 

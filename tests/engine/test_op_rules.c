@@ -1,5 +1,5 @@
-/* Op rules: the table is complete, shape rules give the right shapes, and refuse malformed ones with both
- * numbers in the message. */
+/* Tests of the rules of ops (engine/ops/): the table is complete; shape rules infer the right shapes and
+ * refuse wrong ones with a message that contains both the found and the expected number. */
 #include "tests/support/support.h"
 
 #include <string.h>
@@ -19,7 +19,7 @@ static void test_op_table(void **state)
     }
 }
 
-/* Counts that no op has, and an accumulate bit that no output has, must be refused and never followed. */
+/* Numbers of inputs and outputs that no op has must be refused before any array is indexed with them. */
 static void test_op_refuses_counts(void **state)
 {
     (void)state;
@@ -37,9 +37,9 @@ typedef struct shape_case {
     u3d_op op;
     u3d_attr attr;
     int32_t n_in, n_out;
-    int64_t in[U3D_MAX_IN][5]; /* as many axes as are not 0 */
+    int64_t in[U3D_MAX_IN][5]; /* dimensions of each input; the first 0 ends them */
     u3d_status status;
-    const char *expect; /* type of out[0], or part of the message */
+    const char *expect; /* part of the type of out[0], or of the error message */
 } shape_case;
 
 #define CONV(k, s, p)                                                                                        \
@@ -47,7 +47,7 @@ typedef struct shape_case {
         .conv = {.kernel = {k, k, k}, .stride = {s, s, s}, .pad = {p, p, p} }                                \
     }
 
-/* Inputs are f32. */
+/* All inputs are f32. */
 static const shape_case shape_cases[] = {
     {U3D_OP_CONV3D,
      CONV(3, 1, 0),
@@ -248,7 +248,9 @@ static const shape_case shape_cases[] = {
     {U3D_OP_SUM_SQUARES, {.relu = {0}}, 1, 1, {{100}}, U3D_OK, "f32 []"},
 };
 
-/* Fused forms: a convolution 3x3x3 of `lazy_` {x or up, skip}, and so on. */
+/* Fused forms. FUSED gives kernel and stride on all axes and further members of attr.conv; LAZY gives .lazy
+ * of x (or up) and of skip. X, W, UP, SKIP and DY are types of inputs that fit together: map, 3x3x3 weight,
+ * the two parts of a joined map with the channels of X, and the gradient of the output. */
 #define FUSED(k, s, ...)                                                                                     \
     {                                                                                                        \
         .conv = {.kernel = {k, k, k}, .stride = {s, s, s}, __VA_ARGS__ }                                     \
@@ -360,8 +362,8 @@ static void check_shapes(const shape_case *cases, size_t n)
         u3d_status status = u3d_op_info_get(c->op)->infer(&d);
         const char *found = status == U3D_OK ? u3d_type_text(&d.out[0], text, sizeof text) : u3d_error_text();
         if (status != c->status || !strstr(found, c->expect)) {
-            fail_msg("case %zu, %s: status %d '%s', expected %d '%s'", i, op_names[c->op], status, found,
-                     c->status, c->expect);
+            fail_msg("case %zu, %s: got status %d with '%s', expected %d with '%s'", i, op_names[c->op],
+                     status, found, c->status, c->expect);
         }
     }
 }
@@ -378,7 +380,8 @@ static void test_op_fused_shapes(void **state)
     check_shapes(fused_cases, sizeof fused_cases / sizeof *fused_cases);
 }
 
-/* A joined convolution costs what the plain one of all its channels costs, and its text names the form. */
+/* A joined convolution needs as many FLOPs as a plain convolution with all its channels, and its text names
+ * the fused forms. */
 static void test_op_fused_text(void **state)
 {
     (void)state;
@@ -405,7 +408,7 @@ static void test_op_fused_text(void **state)
     assert_non_null(strstr(u3d_op_desc_text(&d, text, sizeof text), "act slope 0.01"));
 }
 
-/* Equal descriptions are equal bytes, whatever stood in unused parts before. */
+/* Equal descriptions consist of equal bytes, no matter what the unused parts contained before. */
 static void test_op_describes_canonically(void **state)
 {
     (void)state;
@@ -422,7 +425,7 @@ static void test_op_describes_canonically(void **state)
         d->attr.norm.use_running = d->attr.norm.keep_running = false;
         d->attr.norm.eps = 1e-5F;
         d->attr.norm.momentum = 0.1F;
-        d->attr.norm.act = false; /* slope and voxels then mean nothing */
+        d->attr.norm.act = false; /* slope and voxels are therefore unused */
         d->n_in = 3;
         d->n_out = 2;
         d->accumulate = 0;
@@ -454,7 +457,7 @@ static void test_op_describes_fused_canonically(void **state)
             c->pad[axis] = 0;
         }
         c->strict = c->moments = true;
-        c->per_instance = c->joined = c->lazy[0] = c->lazy[1] = false; /* slope then means nothing */
+        c->per_instance = c->joined = c->lazy[0] = c->lazy[1] = false; /* slope is therefore unused */
         d->op = U3D_OP_CONV3D;
         d->n_in = d->n_out = 2;
         d->accumulate = 0;

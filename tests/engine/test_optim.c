@@ -1,5 +1,6 @@
-/* Parameter blocks and the optimizer on the CPU backend: layout and first values, learning rate schedules,
- * and whole steps against the formulas of engine/run/optim.h in double precision, one scalar at a time. */
+/* Tests of parameter blocks and the optimizer on the CPU backend: layout and initial values, learning rate
+ * schedules, and whole steps, compared with the formulas of engine/run/optim.h, which are computed here in
+ * double precision, one scalar at a time. */
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -10,7 +11,7 @@
 
 enum { N_PARAMS = 3, MAX_ELEMS = 3 * 3 * 3 * 2 * 5, N_STEPS = 12 };
 
-/* A small set of parameters: the first and the last are decayed. */
+/* A small set of parameters; the first and the last have weight decay. */
 typedef struct fixture {
     u3d_backend *backend;
     u3d_graph *graph;
@@ -76,7 +77,7 @@ static void decayed_parameters_come_first(void **state)
     u3d_params_span(f.params, U3D_BLOCK_VALUE, 0, &n[0]);
     u3d_span second = u3d_params_span(f.params, U3D_BLOCK_VALUE, 1, &n[1]);
     u3d_params_span(f.params, U3D_BLOCK_VALUE, -1, &all);
-    assert_int_equal(n[0], 272 + 32); /* 270 and 21 elements on multiples of 16 */
+    assert_int_equal(n[0], 272 + 32); /* 270 and 21 elements, rounded up to multiples of 16 */
     assert_int_equal(n[1], 16);
     assert_int_equal(all, n[0] + n[1]);
     assert_int_equal(second.off, n[0] * 4);
@@ -100,7 +101,7 @@ static void first_values_depend_on_seed_and_name(void **state)
     double squares = 0;
     for (int i = 0; i < MAX_ELEMS; i++) squares += (double)a[i] * a[i];
     assert_float_equal((float)sqrt(squares / MAX_ELEMS), (float)sqrt(2.0 / 54), 0.03f);
-    get(&g, U3D_BLOCK_AVERAGE, 0, c); /* averages begin as the values */
+    get(&g, U3D_BLOCK_AVERAGE, 0, c); /* averages start as copies of the values */
     assert_memory_equal(b, c, sizeof b);
     get(&f, U3D_BLOCK_VALUE, 1, a);
     for (int i = 0; i < 5; i++) assert_true(a[i] == 1.0f);
@@ -170,7 +171,7 @@ static void warmup_is_linear_and_shifts_the_schedule(void **state)
 
 /* ---- steps ---- */
 
-/* One parameter tensor as optim.h has it, in double. */
+/* The state of one parameter as in optim.h, in double. */
 typedef struct model {
     double value[MAX_ELEMS], m[MAX_ELEMS], v[MAX_ELEMS], average[MAX_ELEMS];
 } model;
@@ -207,8 +208,8 @@ static void compare(const fixture *f, u3d_block block, int i, const double *want
                  u3d_test_diff_text(&d, &u3d_params_info(f->params, i)->type, "", text, sizeof text));
 }
 
-/* Random gradients, large in every third step so that clipping acts in some steps only. Returns their norm.
- */
+/* Draws random gradients and returns their norm. They are large only in every third step, so that clipping
+ * changes some steps and not others. */
 static double random_grads(const fixture *f, uint64_t step, float grad[N_PARAMS][MAX_ELEMS])
 {
     double squares = 0;
@@ -333,7 +334,7 @@ static void broken_gradients_change_nothing(void **state)
         get(&f, U3D_BLOCK_AVERAGE, 2, after);
         for (int64_t k = 0; k < f.elems[2]; k++) assert_true(isfinite(after[k]));
 
-        set_all_grads(&f, 0.5f, 0.5f); /* and the next sound step is taken */
+        set_all_grads(&f, 0.5f, 0.5f); /* the next step with finite gradients is applied */
         assert_ok(u3d_optim_step(optim, &stats));
         assert_false(stats.skipped);
         get(&f, U3D_BLOCK_VALUE, 0, after);
@@ -349,7 +350,7 @@ static void bad_options_are_refused(void **state)
     fixture f = fixture_new(1u << U3D_BLOCK_GRAD | 1u << U3D_BLOCK_M, 3);
     u3d_optim *optim = NULL;
     u3d_optim_opts o = adam;
-    assert_status(u3d_optim_new(f.params, &o, &optim), U3D_E_ARG); /* no second moments */
+    assert_status(u3d_optim_new(f.params, &o, &optim), U3D_E_ARG); /* there is no block of second moments */
     o = sgd;
     o.lr = NAN;
     assert_status(u3d_optim_new(f.params, &o, &optim), U3D_E_ARG);

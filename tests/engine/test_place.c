@@ -1,6 +1,7 @@
-/* The planner's placement: cases small enough to check by hand, then thousands of random sets of lives, each
- * checked against the rules: nothing alive at the same time shares a byte, never worse than the sum of all,
- * never better than the lower bound. Prints how far above the bound the peak lies. */
+/* Tests of the planner's placement of values in memory (engine/plan/place.h): cases small enough to check by
+ * hand, then thousands of random sets of lives. For each set the rules are checked: values that are alive at
+ * the same time share no byte, and the memory is neither more than the sum of all values nor less than the
+ * lower bound. Prints how far the peak lies above the bound. */
 #include "tests/support/support.h"
 
 #include <string.h>
@@ -17,7 +18,7 @@ static uint64_t round_up(uint64_t bytes, uint64_t align)
     return (bytes + align - 1) / align * align;
 }
 
-/* Every rule of place.h; returns the bytes needed. */
+/* Checks every rule of place.h and returns the number of bytes needed. */
 static uint64_t check_rules(const u3d_life *lives, int n, uint64_t align, const uint64_t *chunk_bytes,
                             int n_chunks)
 {
@@ -52,7 +53,7 @@ static void nothing_needs_nothing(void **state)
 static void chain_uses_two_places(void **state)
 {
     (void)state;
-    u3d_life lives[4]; /* 0-1, 1-2, 2-3, 3-4: two neighbours are alive at a time */
+    u3d_life lives[4]; /* nodes 0-1, 1-2, 2-3, 3-4: two neighbours are alive at a time */
     for (int32_t i = 0; i < 4; i++) lives[i] = (u3d_life){.first = i, .last = i + 1, .bytes = 1024};
     uint64_t chunk_bytes[MAX_CHUNKS];
     int n_chunks;
@@ -64,18 +65,18 @@ static void chain_uses_two_places(void **state)
     assert_int_equal(lives[1].off, lives[3].off);
 }
 
-/* The first five stand in a row; at node 5 the second and the fourth are gone and leave gaps of 4096 and
- * 1024. */
+/* The first five values lie in a row. From node 5 on, the second and the fourth are dead and leave gaps of
+ * 4096 and 1024 bytes. */
 static void smallest_gap_wins(void **state)
 {
     (void)state;
     u3d_life lives[] = {
-        {.first = 0, .last = 9, .bytes = 8192}, /* at 0                                            */
-        {.first = 0, .last = 4, .bytes = 4096}, /* behind it                                       */
-        {.first = 0, .last = 9, .bytes = 2048}, /* behind that                                     */
-        {.first = 0, .last = 4, .bytes = 1024}, /* ends the first four nodes                       */
-        {.first = 0, .last = 9, .bytes = 640},  /* closes the gap of 1024                          */
-        {.first = 5, .last = 9, .bytes = 576},  /* fits 4096 and 1024: must take 1024's place      */
+        {.first = 0, .last = 9, .bytes = 8192}, /* at offset 0                                     */
+        {.first = 0, .last = 4, .bytes = 4096}, /* after it; leaves a gap at node 5                */
+        {.first = 0, .last = 9, .bytes = 2048}, /* at the end of the gap of 4096                   */
+        {.first = 0, .last = 4, .bytes = 1024}, /* after it; leaves a gap at node 5                */
+        {.first = 0, .last = 9, .bytes = 640},  /* at the end of the gap of 1024                   */
+        {.first = 5, .last = 9, .bytes = 576},  /* fits both gaps and must take the smaller one    */
     };
     uint64_t chunk_bytes[MAX_CHUNKS];
     int n_chunks;
@@ -140,7 +141,8 @@ static void failed_allocations_leak_nothing(void **state)
     u3d_mem_fail_at(0);
 }
 
-/* Half of the sets are like a network with skip connections: every value dies soon, some near the end. */
+/* In half of the sets the values live as in a network with skip connections: most die soon, and one in four
+ * stays alive for the way back. */
 static int random_lives(u3d_rng *r, u3d_life *lives)
 {
     int n = 1 + (int)u3d_rng_below(r, MAX_LIVES), span = 1 + (int)u3d_rng_below(r, 60);
@@ -173,7 +175,7 @@ static void random_lives_obey_the_rules(void **state)
             sum += rounded[i].bytes;
             if (rounded[i].bytes > most) most = rounded[i].bytes;
         }
-        bool capped = u3d_rng_below(&r, 4) == 0; /* a third of the sum, but every value must fit */
+        bool capped = u3d_rng_below(&r, 4) == 0; /* chunks of a third of the sum, but each value fits */
         uint64_t cap = capped ? (sum / 3 > most ? sum / 3 : most) : NO_CAP;
         assert_ok(u3d_place(lives, n, ALIGN, cap, chunk_bytes, MAX_CHUNKS, &n_chunks));
         uint64_t total = check_rules(lives, n, ALIGN, chunk_bytes, n_chunks),

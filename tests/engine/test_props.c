@@ -1,14 +1,16 @@
-/* What must hold of a backend without any reference: the algebra of the ops, on the backend itself.
+/* Tests properties of ops that a backend must have, without any reference: the algebra of the ops is checked
+ * on the backend itself.
  *
- *   linearity      op(a*x1 + b*x2) = a*op(x1) + b*op(x2) for every linear op
- *   impulse        a convolution of one bright voxel shows the kernel, mirrored, around it
- *   shift          moving the input by a voxel moves the output of a convolution by a voxel
- *   adjointness    <op(x), y> = <x, op_dx(y)> = <w, op_dw(x, y)>: forward and both gradients are one bilinear form
- *   repetition     the same run twice gives the same bits where the backend calls itself deterministic
+ *   linearity      op(a*x1 + b*x2) = a*op(x1) + b*op(x2) for convolutions and their gradients
+ *   impulse        a convolution of one bright voxel shows the mirrored kernel around it
+ *   shift          if the input moves by a voxel, the output of a convolution moves by a voxel
+ *   adjointness    <op(x), y> = <x, op_dx(y)> = <w, op_dw(x, y)>: the forward op and both gradients are the
+ *                  same trilinear form in x, w and y
+ *   repetition     two equal runs give the same bits if the backend claims to be deterministic
  *
- * usage: test_props [BACKEND]     the CPU by default
+ * usage: test_props [BACKEND]     the default is cpu
  *
- * Idea: FFTW's verification without a reference (linearity, impulse, time shift). */
+ * The idea is from FFTW's verification without a reference (linearity, impulse, time shift). */
 #include "tests/support/support.h"
 
 #include <math.h>
@@ -17,11 +19,11 @@
 #include "engine/base/mem.h"
 #include "tests/support/support_op.h"
 
-/* Inner products of a few thousand f32 terms of either sign: rounding is about 1e-6 of the sum of magnitudes.
- */
+/* The rounding error of an inner product of a few thousand f32 terms is about 1e-6 of the sum of their
+ * magnitudes. */
 static const double TOLERANCE = 3e-6;
 
-/* The algebra holds for both precisions, up to their rounding. */
+/* The precision of convolutions. The algebra holds for both precisions, up to their rounding errors. */
 static bool strict;
 
 static double rounding(void)
@@ -31,8 +33,7 @@ static double rounding(void)
 
 static u3d_backend *backend;
 
-/* ---- arrays
- * ------------------------------------------------------------------------------------------------ */
+/* ---- arrays ---- */
 
 static float *new_floats(int64_t n)
 {
@@ -50,7 +51,7 @@ static float *new_random(const u3d_type *t, uint64_t index)
     return p;
 }
 
-/* <a, b>, and the sum of magnitudes that its rounding is measured against. */
+/* Returns <a, b>, and in *size the sum of the magnitudes of its terms, the scale of its rounding error. */
 static double dot(const float *a, const float *b, int64_t n, double *size)
 {
     double sum = 0;
@@ -62,8 +63,7 @@ static double dot(const float *a, const float *b, int64_t n, double *size)
     return sum;
 }
 
-/* ---- ops of a case
- * ------------------------------------------------------------------------------------------- */
+/* ---- ops of a case ---- */
 
 static void describe(const u3d_op_case *c, u3d_op_desc *d)
 {
@@ -71,7 +71,7 @@ static void describe(const u3d_op_case *c, u3d_op_desc *d)
     if (d->op <= U3D_OP_CONV3D_DW) d->attr.conv.strict = strict;
 }
 
-/* out[0] of an op whose inputs are all floats; other outputs are dropped. The caller frees it. */
+/* Runs an op and returns out[0], which the caller frees; other outputs are discarded. */
 static float *apply(const u3d_op_desc *d, const void *const *in)
 {
     void *out[U3D_MAX_OUT] = {NULL};
@@ -84,12 +84,13 @@ static float *apply(const u3d_op_desc *d, const void *const *in)
     return out[0];
 }
 
-/* The case of another op with the same tag: the three ops of a convolution share their geometries. */
+/* The case of another op with the same tag. The three ops of a convolution have cases with the same
+ * geometries. */
 static const u3d_op_case *sibling(const u3d_op_case *c, u3d_op op)
 {
     for (int i = 0; i < u3d_op_case_count; i++)
         if (u3d_op_cases[i].op == op && strcmp(u3d_op_cases[i].tag, c->tag) == 0) return &u3d_op_cases[i];
-    fail_msg("no case of %s is tagged %s", u3d_op_info_get(op)->name, c->tag);
+    fail_msg("no case of %s has the tag %s", u3d_op_info_get(op)->name, c->tag);
     return NULL;
 }
 
@@ -110,14 +111,13 @@ static void for_cases(u3d_op op, case_check check)
 static void require_equal(const char *what, const u3d_op_case *c, double got, double want, double size)
 {
     if (fabs(got - want) <= rounding() * TOLERANCE * size) return;
-    fail_msg("%s %s: %s: %.10g and %.10g differ by more than %.1e of %.4g", u3d_op_info_get(c->op)->name,
+    fail_msg("%s %s: %s: %.10g and %.10g differ by more than %.1e times %.4g", u3d_op_info_get(c->op)->name,
              c->tag, what, got, want, rounding() * TOLERANCE, size);
 }
 
-/* ---- adjointness
- * --------------------------------------------------------------------------------------------- */
+/* ---- adjointness ---- */
 
-/* Forward without bias, so that it is linear in x and in w. */
+/* The forward op runs without a bias, so that it is linear in x and in w. */
 static void check_adjoint_conv(const u3d_op_case *c)
 {
     bool up = c->op == U3D_OP_UPCONV3D;
@@ -172,7 +172,7 @@ static void test_adjoint_crop(void **state)
     for_cases(U3D_OP_CROP_CONCAT, check_adjoint_crop);
 }
 
-/* Pooling is linear once the index is fixed, and then picks: <pool(x), y> = <x, pool_dx(y, index)>. */
+/* With a fixed index, pooling only selects elements and is linear: <pool(x), y> = <x, pool_dx(y, index)>. */
 static void check_adjoint_pool(const u3d_op_case *c)
 {
     u3d_op_desc f, b;
@@ -199,10 +199,9 @@ static void test_adjoint_pool(void **state)
     for_cases(U3D_OP_MAXPOOL3D, check_adjoint_pool);
 }
 
-/* ---- linearity
- * ------------------------------------------------------------------------------------------------- */
+/* ---- linearity ---- */
 
-/* Linear in input `i`, the other inputs fixed. */
+/* Checks that an op is linear in input `i` while the other inputs are fixed. */
 static void check_linear_in(const u3d_op_case *c, const u3d_op_desc *d, int i)
 {
     const float a = 0.75F, b = -1.5F;
@@ -232,7 +231,7 @@ static void check_linear(const u3d_op_case *c)
     describe(c, &d);
     if (d.n_in == 3) memset(&d.in[2], 0, sizeof d.in[2]); /* without bias */
     if (d.n_in == 3) d.n_in = 2;
-    if (u3d_type_elems(&d.out[0]) < 8) return; /* so few sums may all cancel, and leave rounding alone */
+    if (u3d_type_elems(&d.out[0]) < 8) return; /* so few sums may all cancel, so that only rounding is left */
     check_linear_in(c, &d, 0);
     if (d.n_in == 2) check_linear_in(c, &d, 1);
 }
@@ -245,10 +244,9 @@ static void test_linear(void **state)
     for (size_t i = 0; i < sizeof linear / sizeof *linear; i++) for_cases(linear[i], check_linear);
 }
 
-/* ---- impulse and shift
- * ----------------------------------------------------------------------------------------- */
+/* ---- impulse and shift ---- */
 
-typedef struct picture { /* a same-padded 3x3x3 convolution over a map with nothing near its border */
+typedef struct picture { /* a 3x3x3 convolution with same padding of a map that is zero near its border */
     u3d_op_desc d;
     float *x, *w;
 } picture;
@@ -279,7 +277,7 @@ static void picture_done(picture *p)
     u3d_free(p->w);
 }
 
-/* y[center - offset] = w[offset]: the kernel, mirrored. Exact, since every other term is zero. */
+/* y[center - offset] = w[offset], which is the mirrored kernel. All other terms of the sums are zero. */
 static void test_impulse(void **state)
 {
     (void)state;
@@ -303,7 +301,7 @@ static void test_impulse(void **state)
     picture_done(&p);
 }
 
-/* A 3x3x3 blob well inside, then the same blob one voxel further along each axis. */
+/* The input is a 3x3x3 blob far from the border, then the same blob moved by one voxel along an axis. */
 static void test_shift(void **state)
 {
     (void)state;
@@ -321,15 +319,15 @@ static void test_shift(void **state)
             y[moved] = apply(&p.d, (const void *[]){p.x, p.w});
         }
         int64_t offset = voxel(step[0], step[1], step[2]) * CO, n = u3d_type_elems(&p.d.out[0]) - offset;
-        u3d_test_near("output of the moved input against the moved output", y[1] + offset, y[0], n, 1e-6 * rounding());
+        u3d_test_near("the output for the moved input differs from the moved output", y[1] + offset, y[0], n,
+                      1e-6 * rounding());
         float *const all[] = {blob, y[0], y[1]};
         for (size_t i = 0; i < sizeof all / sizeof *all; i++) u3d_free(all[i]);
         picture_done(&p);
     }
 }
 
-/* ---- repetition
- * ------------------------------------------------------------------------------------------------ */
+/* ---- repetition ---- */
 
 static void run_case(const u3d_op_data *data, void **out)
 {
@@ -344,7 +342,7 @@ static void run_case(const u3d_op_data *data, void **out)
     assert_ok(u3d_op_data_run(backend, data, &t, out, &trouble));
 }
 
-/* Every case that the backend runs, and it runs all but the optional ones. */
+/* Tells whether the backend runs a case. It may refuse only optional cases. */
 static bool is_run(const u3d_op_case *c, const u3d_op_data *data)
 {
     u3d_need need;
@@ -369,7 +367,7 @@ static void test_repeat(void **state)
     u3d_caps caps;
     u3d_backend_caps(backend, &caps);
     if (!caps.deterministic) {
-        print_message("skipped: the backend does not promise the same bits\n");
+        print_message("skipped: the backend does not claim to be deterministic\n");
         return;
     }
     for (int i = 0; i < u3d_op_case_count; i++) {
@@ -399,7 +397,8 @@ static int close_backend(void **state)
     return 0;
 }
 
-/* In both precisions; repetition knows none, each case says itself what it wants. */
+/* Runs the tests of convolutions in both precisions. test_repeat runs once, because each case of the table
+ * sets its own precision. */
 int main(int argc, char **argv)
 {
     const struct CMUnitTest fast[] = {

@@ -1,4 +1,5 @@
-/* Recomputation: only where memory is short, only where it helps, and without changing a bit. */
+/* Tests of recomputation (engine/rewrite/recompute.h): maps are computed again only if memory is short and
+ * only if that reduces the peak, and the results do not change by a bit. */
 #include "tests/support/support.h"
 
 #include <string.h>
@@ -20,7 +21,7 @@ static void net_build(u3d_backend *b, const char *const *set, u3d_unet3d *net)
     assert_ok(u3d_unet3d_build(&c, b, U3D_MODE_TRAIN, c.batch, c.patch, true, net));
 }
 
-/* Peak of the graph with the smallest workspaces. */
+/* Peak memory of the graph with the smallest workspaces. */
 static uint64_t tight_peak(u3d_backend *b, const u3d_graph *g)
 {
     const u3d_plan_opts tight = {.least_work = true};
@@ -90,7 +91,7 @@ static void results_are_the_same_bits(void **state)
         u3d_recomputed done;
         net_build(b, nets[i], &plain.net);
         net_build(b, nets[i], &again.net);
-        assert_ok(u3d_graph_recompute(again.net.graph, b, 1, &done)); /* as much as helps */
+        assert_ok(u3d_graph_recompute(again.net.graph, b, 1, &done)); /* 1 byte: recomputes all that helps */
         assert_true(done.n > 0);
         assert_true(done.peak < done.peak_without);
         assert_true(done.peak == tight_peak(b, again.net.graph));
@@ -99,14 +100,14 @@ static void results_are_the_same_bits(void **state)
         machine_run(b, &again);
         assert_same_loss(&plain, &again);
         assert_same_block(&plain, &again, U3D_BLOCK_GRAD);
-        assert_same_block(&plain, &again, U3D_BLOCK_VALUE); /* running statistics move once */
+        assert_same_block(&plain, &again, U3D_BLOCK_VALUE); /* running statistics are updated only once */
         u3d_test_machine_close(&plain);
         u3d_test_machine_close(&again);
     }
     u3d_backend_close(b);
 }
 
-/* ---- what it does, and when ---- */
+/* ---- which maps are computed again, and when ---- */
 
 static void nothing_happens_where_memory_suffices(void **state)
 {
@@ -128,7 +129,8 @@ static void nothing_happens_where_memory_suffices(void **state)
     u3d_backend_close(b);
 }
 
-/* The paper's network: the first convolution's map waits for the end, and costs 10 of 1590 GFLOP. */
+/* In the paper's network, the map of the first convolution would be kept until the end of the backward pass,
+ * and computing it again costs only 10 of 1590 GFLOP. */
 static void the_first_map_of_the_paper_goes(void **state)
 {
     (void)state;
@@ -148,7 +150,7 @@ static void the_first_map_of_the_paper_goes(void **state)
     const u3d_node *next = u3d_graph_node(net.graph, producer + 1);
     bool reads = false;
     for (int i = 0; i < next->n_in; i++) reads = reads || next->in[i] == again;
-    assert_true(reads); /* right before its first use */
+    assert_true(reads); /* it is computed immediately before its first use */
     u3d_unet3d_done(&net);
     u3d_backend_close(b);
 }

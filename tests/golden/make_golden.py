@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
-"""Small U-Nets in PyTorch, with everything that happens to them in a few training steps, as safetensors files.
+"""Runs small U-Nets in PyTorch and writes their results and trained weights to safetensors files.
 
-usage: make_golden.py FOLDER        (the tests read the files beside this script; needs torch, nothing else)
+usage: make_golden.py FOLDER        (test_unet_golden reads the files beside this script; needs PyTorch and NumPy)
 
-Each file describes one network of the paper's family by its settings (metadata "settings": one key=value per line) and holds
+Each file is about one network of the paper's family, described by its settings (metadata "settings": one key=value per
+line). It contains
 
-  input [N,D,H,W,C], label u8 [N,d,h,w], class_weight [K]        in the layout of u3d
-  logits, probability [N,d,h,w,K]                                of the initial weights; of the SGD weights at test time
+  input [N,D,H,W,C], label u8 [N,d,h,w], class_weight [K]        the inputs, in the layout of u3d
+  logits [N,d,h,w,K]                                             with the initial weights, in training mode
+  probability [N,d,h,w,K]                                        with the weights after SGD, in inference mode
   loss_ce, loss_sum [1]                                          weighted cross entropy; the same plus soft Dice
-  init/NAME, grad_ce/NAME, grad_sum/NAME                         weights and both gradients, PyTorch's axis order
+  init/NAME, grad_ce/NAME, grad_sum/NAME                         initial weights and the gradients of both losses
   adam/NAME                                                      weights after five steps of Adam on the cross entropy
   sgd/NAME                                                       weights after five steps of Nesterov SGD on the sum
 
-Everything is computed in float64 from numbers that are exact in float32, so that differences are u3d's own.
+Weights and gradients have the axis order of PyTorch. Everything is computed in float64 from numbers that float32 can
+represent exactly, so that a difference is an error of u3d.
 """
 import json
 import os
@@ -25,8 +28,9 @@ import torch.nn.functional as F
 
 torch.set_default_dtype(torch.float64)
 
-# With this seed no activation changes its side between float32 and float64 (PyTorch's own float32 weights after the
-# five steps are within 3.5e-5 of these with Adam, 1.1e-4 with SGD); where one does, Adam makes 1e-2 of it.
+# With this seed no activation has different signs in float32 and float64: after the five steps, the weights that
+# PyTorch computes in float32 differ from these by at most 3.5e-5 with Adam and 1.1e-4 with SGD. If the sign of an
+# activation differed, Adam would turn that into a difference of 1e-2.
 SEED = 1
 STEPS, ADAM_LR, SGD_LR, MOMENTUM, IGNORE, SMOOTH, SLOPE = 5, 1e-3, 1e-2, 0.9, 255, 1e-5, 0.01
 
@@ -92,7 +96,7 @@ class UNet(nn.Module):
 
 
 def dice_loss(logits, label, weight, skip_background):
-    """Soft Dice as engine/ops/op.h defines it: over the whole batch, voxels with weight only."""
+    """Soft Dice as defined in engine/ops/op.h: over the whole batch, counting only voxels with a positive weight."""
     k = logits.shape[1]
     p = logits.softmax(1).movedim(1, -1).reshape(-1, k)
     flat = label.reshape(-1)
@@ -103,7 +107,7 @@ def dice_loss(logits, label, weight, skip_background):
 
 
 def weights_of(net):
-    """Parameters by u3d's names; running statistics become one [2, C] tensor per norm."""
+    """Parameters under u3d's names; the running statistics of each norm become one tensor [2, C]."""
     found = {name: p.detach().clone() for name, p in net.named_parameters()}
     for name, m in net.named_modules():
         if isinstance(m, nn.BatchNorm3d):
@@ -134,7 +138,7 @@ def settings(v):
 def make(v):
     net = UNet(v)
     with torch.no_grad():
-        for name, p in net.named_parameters():  # no zeros and ones: they would hide a missing bias or gain
+        for name, p in net.named_parameters():  # weights of exactly 0 or 1 would hide a missing bias or gain
             p.copy_((p + 0.1 * torch.randn_like(p)).float())
     channels_last = lambda t: t.detach().movedim(1, -1)
     x = torch.randn(v["batch"], v["channels"], *v["size"]).float().double()

@@ -116,14 +116,14 @@ static void test_decathlon_mistakes(void **state)
     assert_json_refused("bad", "{\"training\": [{\"image\": \"a.png\"}]}", "a.png");
     assert_json_refused("bad", "{\"training\": [{\"image\": \"imagesTr/a.nii.gz\"}]}", "'a' has no label");
     assert_json_refused("bad", "{\"training\": [{\"image\": \"imagesTr/a.nii.gz\", \"label\": 1}]}",
-                        "no file name");
+                        "not a file name");
     assert_json_refused(
         "bad",
         "{\"training\": [{\"image\": \"imagesTr/a.nii.gz\", \"label\": \"labelsTr/a.nii.gz\"},"
         " {\"image\": \"imagesTr/a.nii.gz\", \"label\": \"labelsTr/a.nii.gz\"}]}",
         "two cases are called 'a'");
     assert_json_refused("bad", "{\"training\": [], \"labels\": {\"x\": \"liver\"}}",
-                        "'x' is no whole number");
+                        "'x' is not a whole number");
     assert_json_refused("bad", "{\"training\": [], \"labels\": {\"a\": 1, \"b\": 1}}", "two names");
     assert_json_refused("bad", "{\"training\": [], \"modality\": {\"0\": \"a\", \"2\": \"b\"}}", "modality");
     assert_json_refused("bad", "{\"name\": \"neither\"}", "no dataset found");
@@ -281,11 +281,11 @@ static void test_split(void **state)
         {"[{\"train\": [\"a\"], \"val\": [\"c\"]}]", -1, U3D_E_ARG, "fold -1"},
         {"[]", 0, U3D_E_ARG, "fold 0"},
         {"{}", 0, U3D_E_FORMAT, "list of folds"},
-        {"[{\"train\": [\"a\"]}]", 0, U3D_E_FORMAT, "'val' is no list"},
-        {"[3]", 0, U3D_E_FORMAT, "'train' is no list"},
+        {"[{\"train\": [\"a\"]}]", 0, U3D_E_FORMAT, "'val' is not a list"},
+        {"[3]", 0, U3D_E_FORMAT, "'train' is not a list"},
         {"[{\"train\": [\"a\"], \"val\": [\"a\"]}]", 0, U3D_E_FORMAT, "'a' is named twice"},
         {"[{\"train\": [\"x\"], \"val\": [\"a\"]}]", 0, U3D_E_FORMAT, "'x'"},
-        {"[{\"train\": [1], \"val\": [\"a\"]}]", 0, U3D_E_FORMAT, "no case name"},
+        {"[{\"train\": [1], \"val\": [\"a\"]}]", 0, U3D_E_FORMAT, "not the name of a case"},
         {"[{\"train\": [", 0, U3D_E_FORMAT, "not valid JSON"},
     };
     u3d_dataset *d = NULL;

@@ -1,6 +1,8 @@
-/* Finds the reference of an op and adds what d->accumulate asks for: the loops themselves always replace.
- * The table names one function per line of engine/ops/op_list.h, so that an op without a reference does not link.
- */
+/* Finds the reference of an op and runs it. The loops in ref_*.c always replace their outputs; u3d_ref_run
+ * adds the old contents afterwards if d->accumulate asks for it.
+ *
+ * The table names one function per line of engine/ops/op_list.h, so an op without a reference is a link
+ * error. */
 #include "tests/ref/ref.h"
 
 #include <stdlib.h>

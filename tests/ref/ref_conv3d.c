@@ -1,9 +1,11 @@
-/* 3D convolution (a correlation, as everywhere in deep learning) and its two gradients:
+/* 3D convolution (strictly a cross-correlation, as usual in deep learning) and its two gradients:
  *
  *   y[n,oz,oy,ox,co] = bias[co] + sum over kz,ky,kx,ci of  w[kz,ky,kx,ci,co] * x[n, o*stride + k - pad, ci]
  *
- * where positions outside the volume count as zero and x is the map as read (ref_map.c). The gradients run
- * through the very same terms and scatter them: dx[.., ci] += w * dy[.., co], dw[k, ci, co] += x * dy.
+ * where positions outside the volume count as zero and x is the map after parts are joined and lazy
+ * activations are applied (ref_map.c). The gradients visit the same terms as the forward pass and scatter
+ * them: dx[.., ci] += w * dy[.., co], dw[k, ci, co] += x * dy.
+ *
  * Source: Dumoulin & Visin, "A guide to convolution arithmetic for deep learning", 2016, arXiv:1603.07285. */
 #include "tests/ref/ref.h"
 
@@ -12,13 +14,13 @@
 
 #include "tests/ref/ref_map.h"
 
-typedef struct conv_term { /* one row of CI inputs meets one row of CO outputs through one kernel position */
+typedef struct conv_term { /* a row of CI inputs and a row of CO outputs, related by one kernel position */
     int64_t x, y, w;       /* offsets of x[.., 0], y[.., 0], w[.., 0, 0] */
 } conv_term;
 
 typedef void (*conv_visit)(void *user, conv_term t);
 
-/* Input position of output position o under kernel position k, or -1 outside. */
+/* Input position that kernel position k reads for output position o; -1 if it lies outside the volume. */
 static int64_t conv_position(int64_t o, int64_t k, int32_t stride, int32_t pad, int64_t size)
 {
     int64_t i = o * stride + k - pad;

@@ -1,8 +1,8 @@
-/* The skip connection: the encoder's map cropped about its centre and appended to the up-sampled one,
+/* The skip connection: the encoder's map is cropped about its centre and appended to the up-sampled map,
  *
  *   y[.., c] = c < CU ? up[n,z,y,x,c] : skip[n, z+oz, y+oy, x+ox, c-CU],   o = (size(skip) - size(up)) / 2
  *
- * Backward splits dy again; what the crop left out gets zero. */
+ * The backward op splits dy into the two parts; positions of skip outside the crop get zero. */
 #include "tests/ref/ref.h"
 
 #include <string.h>
@@ -28,7 +28,7 @@ void u3d_ref_CROP_CONCAT(const u3d_op_desc *d, const double *const *in, double *
     }
 }
 
-/* attr.crop.part: one of the outputs alone, then it is number 0. */
+/* attr.crop.part may ask for only one of the two outputs, which is then out[0]. */
 void u3d_ref_CROP_CONCAT_BACK(const u3d_op_desc *d, const double *const *in, double *const *out)
 {
     const u3d_crop_attr *a = &d->attr.crop;

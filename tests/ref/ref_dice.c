@@ -1,14 +1,15 @@
-/* Soft Dice over the whole batch, voxels with weight only:
+/* Soft Dice over the whole batch, counting only voxels with a positive weight:
  *
  *   I_k = sum p_k g_k,  P_k = sum p_k,  G_k = sum g_k        (g: one-hot label)
- *   loss = 1 - mean over scored k of (2 I_k + s) / (P_k + G_k + s),     0 where no voxel counts
+ *   loss = 1 - mean over scored k of (2 I_k + s) / (P_k + G_k + s),     0 if no voxel counts
  *
- * With n scored classes and U_k = P_k + G_k + s, the derivative by the probability of voxel v is
+ * With n scored classes and U_k = P_k + G_k + s, the derivative with respect to the probability of voxel v is
  *
  *   a_k(v) = -1/n * (2 g_k(v) U_k - (2 I_k + s)) / U_k^2,   0 for a class that is not scored,
  *
  * and through the softmax dlogits[v, k] = dloss * p_k * (a_k - sum over j of p_j a_j).
- * Source: Milletari et al., "V-Net", 2016, arXiv:1606.04797 (here without squares, as in nnU-Net). */
+ * Source: Milletari et al., "V-Net", 2016, arXiv:1606.04797 (here without squares in the denominator, as in
+ * nnU-Net). */
 #include "tests/ref/ref.h"
 #include "tests/ref/ref_loss.h"
 

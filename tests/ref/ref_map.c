@@ -1,14 +1,16 @@
-/* Joined and lazy maps, written out before the plain loops run over them:
+/* Computes the map that a fused op reads from its joined and lazy parts, so that the plain loops can then run
+ * over an ordinary array:
  *
  *   part(z)[n, v, c] = act(scale[n, c] * z[n, v, c] + shift[n, c]),   act(v) = v > 0 ? v : slope * v
  *   map[.., c]       = c < CU ? part(up) : part(skip cropped about its centre)[c - CU]
  *
- * Padding is added by whoever reads the result, so that it is zero whatever the shift is. */
+ * The reader of the map adds the padding, so that the padding is zero no matter what the shift is. */
 #include "tests/ref/ref_map.h"
 
 #include <stdlib.h>
 
-/* What one part holds at element (n, v, c), where `at` is its offset and `table` NULL for a plain part. */
+/* Value of one part at element (n, v, c). `at` is the offset of the element; `table` is NULL if the part is
+ * plain. */
 static double map_value(const double *x, int64_t at, const double *table, const u3d_type *table_type,
                         int64_t n, int64_t c, double slope)
 {

@@ -1,6 +1,6 @@
-/* Max pooling over windows that neither overlap nor touch the border (stride == kernel, no padding). The
- * index is the position inside the window, x fastest; of equal values the first in that order wins. Backward
- * puts dy where the maximum was and zero everywhere else. */
+/* Max pooling over windows that neither overlap nor extend beyond the volume (stride == kernel, no padding).
+ * The index is the position inside the window, x fastest; if several values are equal, the first in that
+ * order wins. The backward op puts dy where the maximum was and zero everywhere else. */
 #include "tests/ref/ref.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* Normalisation per channel over the batch (batch norm) or per channel and sample (instance norm):
+/* Normalisation of each channel over the batch (batch norm) or over each sample (instance norm):
  *
  *   y = gain * (x - mean) * rstd + bias,   rstd = 1 / sqrt(var + eps),   var = mean of (x - mean)^2
  *
@@ -6,8 +6,9 @@
  *
  *   dbias = sum dy,   dgain = sum dy * xhat,   dx = gain * rstd * (dy - mean(dy) - xhat * mean(dy * xhat)).
  *
- * As a table: scale = gain * rstd, shift = bias - mean * scale. With an activation behind the norm, dy is
- * first multiplied by its derivative at scale * x + shift.
+ * norm_table writes the same function as y = scale * x + shift with scale = gain * rstd and
+ * shift = bias - mean * scale. If an activation follows the norm, norm_back first multiplies dy by the
+ * derivative of the activation at scale * x + shift.
  *
  * Source: Ioffe & Szegedy, "Batch Normalization", 2015, arXiv:1502.03167, section 3. */
 #include "tests/ref/ref.h"
@@ -17,7 +18,7 @@
 
 #include "tests/ref/ref_map.h"
 
-typedef struct norm_groups { /* voxels that share a mean: `voxels` of them from first + s * voxels on */
+typedef struct norm_groups { /* voxels s * voxels to (s + 1) * voxels - 1 form set s and share a mean */
     int64_t sets, voxels, channels;
 } norm_groups;
 
@@ -70,7 +71,8 @@ void u3d_ref_NORM(const u3d_op_desc *d, const double *const *in, double *const *
         }
 }
 
-/* dy of norm: that of the activation times its derivative. */
+/* Gradient with respect to the output of the norm itself: dy, multiplied by the derivative of the activation
+ * if there is one. */
 static double norm_back_dy(const u3d_op_desc *d, const double *const *in, int64_t v, int64_t s, int64_t c)
 {
     int64_t channels = d->in[0].dim[4];

@@ -1,6 +1,6 @@
-/* One step of SGD with momentum and of Adam, on flat arrays; the eight numbers of `hyper` as in
- * engine/run/optim.h. Sources: Sutskever et al. 2013 (momentum, in PyTorch's form); Kingma & Ba 2015,
- * arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101 (decay apart from the gradient). */
+/* One step of SGD with momentum and one step of Adam, on flat arrays. engine/run/optim.h describes the eight
+ * numbers of `hyper`. Sources: Sutskever et al. 2013 (momentum, in PyTorch's form); Kingma & Ba 2015,
+ * arXiv:1412.6980; Loshchilov & Hutter 2019, arXiv:1711.05101 (decay decoupled from the gradient). */
 #include "tests/ref/ref.h"
 
 #include <math.h>

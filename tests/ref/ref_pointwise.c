@@ -1,7 +1,8 @@
-/* One output per input element: activations, copies, sums, and the reduction of squares.
+/* Element-wise ops (activations, copies, sums) and the sum of squares.
  *
- *   relu       y = x > 0 ? x : slope * x;    backward looks at y, whose sign is that of x for every slope >=
- * 0 lerp       y += t * (x - y), the running average of the weights */
+ *   relu       y = x > 0 ? x : slope * x
+ *   relu_back  tests y > 0 instead of x > 0, which is the same for every slope >= 0
+ *   lerp       y += t * (x - y), the running average of the weights */
 #include "tests/ref/ref.h"
 
 void u3d_ref_RELU(const u3d_op_desc *d, const double *const *in, double *const *out)

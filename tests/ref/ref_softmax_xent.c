@@ -1,9 +1,9 @@
 /* Softmax over the classes of a voxel, and the weighted cross entropy over all voxels:
  *
- *   loss = sum over v of w(v) * -log p[v, label(v)]  /  sum over v of w(v),     0 where no voxel counts
+ *   loss = sum over v of w(v) * -log p[v, label(v)]  /  sum over v of w(v),     0 if no voxel counts
  *   dlogits[v, k] = dloss * w(v) / (sum of w) * (p[v, k] - [k == label(v)])
  *
- * log p is taken as logit - max - log sum exp, which stays finite where p underflows. */
+ * log p is computed as logit - max - log(sum of exp(logit - max)), which stays finite when p underflows. */
 #include "tests/ref/ref.h"
 #include "tests/ref/ref_loss.h"
 

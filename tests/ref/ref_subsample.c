@@ -1,5 +1,6 @@
-/* Labels at a lower resolution: of each window the labelled voxel nearest to its middle, of equals the first.
- */
+/* Labels at a lower resolution: each window becomes the label of the labelled voxel that is nearest to its
+ * middle. If several are equally near, the first one wins (x fastest). A window without a labelled voxel is
+ * ignored. */
 #include "tests/ref/ref.h"
 
 #include <math.h>

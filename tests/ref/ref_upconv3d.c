@@ -1,10 +1,10 @@
-/* Up-convolution whose stride equals its kernel: every input voxel becomes one block of outputs, blocks never
- * meet.
+/* Up-convolution whose stride equals its kernel: every input voxel becomes one block of outputs, and the
+ * blocks do not overlap.
  *
  *   y[n, z*kd+a, y*kh+b, x*kw+c, co] = bias[co] + sum over ci of  x[n,z,y,x,ci] * w[a,b,c,ci,co]
  *
- * Walking over the outputs, voxel (oz, oy, ox) has its input at o / kernel and its weights at o mod kernel.
- */
+ * The loops run over the outputs: voxel o = (oz, oy, ox) reads the input at o / kernel and the weights at
+ * o mod kernel. */
 #include "tests/ref/ref.h"
 
 #include <stdlib.h>
@@ -18,7 +18,8 @@ typedef struct upconv_shape {
     int64_t ci, co;
 } upconv_shape;
 
-/* Offsets for the output voxel with number v (n slowest): input row, weight matrix. */
+/* Sets *x to the offset of the input row and *w to the offset of the weight matrix [CI, CO] that output voxel
+ * number v (n slowest) is made of. */
 static void upconv_locate(const upconv_shape *s, int64_t v, int64_t *x, int64_t *w)
 {
     int64_t ox = v % s->y->dim[3], oy = v / s->y->dim[3] % s->y->dim[2];

@@ -1,7 +1,9 @@
-/* The table. One geometry of a convolution gives the cases of all three of its ops, so that forward and gradients are
- * tested on the same shapes; fused forms have geometries of their own. Sizes cover: the smallest possible, odd, batch >
- * 1, rows longer than any vector block, kernels and strides that differ per axis, and channel counts on both sides of 4,
- * 8, 16, 32 and 64, where vector code changes its path. */
+/* The table of op cases. Each geometry of a convolution is expanded into cases for all three of its ops, so that the
+ * forward pass and the gradients are tested on the same shapes; fused forms have geometries of their own.
+ *
+ * The sizes cover: the smallest possible, odd sizes, batch > 1, rows longer than any vector block, kernels and strides
+ * that differ per axis, and channel counts just below and just above 4, 8, 16, 32 and 64, where vector code takes a
+ * different path. */
 #include "tests/support/op_cases.h"
 
 #include <string.h>
@@ -14,14 +16,14 @@
 #define SCALAR                  {U3D_F32, 0, {1, 1, 1, 1, 1}}
 #define TILES(kd, kh, kw)       .kernel = {kd, kh, kw}, .stride = {kd, kh, kw}
 #define WINDOW(kd, kh, kw, sd, sh, sw, pd, ph, pw) .kernel = {kd, kh, kw}, .stride = {sd, sh, sw}, .pad = {pd, ph, pw}
-/* Inputs that are there or not. */
+/* Optional inputs: NAME_0 stands for no input, NAME_1 for the input and its comma. */
 #define BIAS_0(c)
 #define BIAS_1(c)               FLAT(c),
 #define TABLE_0(s, c)
 #define TABLE_1(s, c)           STATS(s, c),
 #define OUT(in, k, s, p)        (((in) + 2 * (p) - (k)) / (s) + 1)
 
-/* A convolution; `bias` 0 or 1. */
+/* A convolution and its two gradients; `bias` is 0 or 1. */
 #define CONV(tag, n, d, h, w, ci, co, kd, kh, kw, sd, sh, sw, pd, ph, pw, bias)                                        \
     {tag, U3D_OP_CONV3D, {.conv = {WINDOW(kd, kh, kw, sd, sh, sw, pd, ph, pw)}}, 2 + (bias), 1,                 \
      {MAP(n, d, h, w, ci), MAP(kd, kh, kw, ci, co), FLAT(co)}, {0}, 3e-6, U3D_FILL_DEFAULT},                           \
@@ -32,7 +34,7 @@
      {MAP(n, d, h, w, ci), MAP(n, OUT(d, kd, sd, pd), OUT(h, kh, sh, ph), OUT(w, kw, sw, pw), co)}, {0}, 3e-6,         \
      U3D_FILL_DEFAULT}
 
-/* An up-convolution of a map of this size. */
+/* An up-convolution of a map of size N, D, H, W, CI, and its two gradients. */
 #define UPCONV(tag, n, d, h, w, ci, co, kd, kh, kw, bias)                                                              \
     {tag, U3D_OP_UPCONV3D, {.conv = {TILES(kd, kh, kw)}}, 2 + (bias), 1,                  \
      {MAP(n, d, h, w, ci), MAP(kd, kh, kw, ci, co), FLAT(co)}, {0}, 3e-6, U3D_FILL_DEFAULT},                           \
@@ -42,7 +44,7 @@
     {tag, U3D_OP_UPCONV3D_DW, {.conv = {TILES(kd, kh, kw)}}, 2, 1 + (bias),               \
      {MAP(n, d, h, w, ci), MAP(n, (d) * (kd), (h) * (kh), (w) * (kw), co)}, {0}, 3e-6, U3D_FILL_DEFAULT}
 
-/* Pooling to a map of this size. */
+/* Pooling with an output of size N, D, H, W, C. */
 #define POOL(tag, n, d, h, w, c, kd, kh, kw, fill)                                                                     \
     {tag, U3D_OP_MAXPOOL3D, {.conv = {TILES(kd, kh, kw)}}, 1, 2,                          \
      {MAP(n, (d) * (kd), (h) * (kh), (w) * (kw), c)}, {0}, 0, fill},                                                   \
@@ -60,7 +62,7 @@
     {tag "_use", U3D_OP_NORM, {.norm = {.use_running = true, .eps = 1e-5F}}, 4, 1,                                     \
      {MAP(n, d, h, w, c), FLAT(c), FLAT(c), PAIR(2, c)}, {0}, 3e-6, U3D_FILL_DEFAULT}
 
-/* Element-wise ops on a map. */
+/* Element-wise ops on a map of size N, D, H, W, C. */
 #define POINTWISE(tag, n, d, h, w, c, slope_, fill)                                                                    \
     {tag, U3D_OP_RELU, {.relu = {slope_}}, 1, 1, {MAP(n, d, h, w, c)}, {0}, 1e-7, fill},                               \
     {tag, U3D_OP_RELU_BACK, {.relu = {slope_}}, 2, 1, {MAP(n, d, h, w, c), MAP(n, d, h, w, c)}, {0}, 1e-7, fill},      \
@@ -71,7 +73,7 @@
 #define CROP_ATTR(d, h, w, cu, mz, my, mx, part_)                                                                      \
     {.crop = {.up_channels = cu, .skip_size = {(d) + 2 * (mz), (h) + 2 * (my), (w) + 2 * (mx)}, .part = part_}}
 
-/* `up` of this size beside a skip that is 2*mz, 2*my, 2*mx larger. */
+/* `up` has size N, D, H, W, CU; the skip has CS channels and is larger by 2*mz, 2*my, 2*mx. */
 #define CROP(tag, n, d, h, w, cu, cs, mz, my, mx)                                                                      \
     {tag, U3D_OP_CROP_CONCAT, {.relu = {0}}, 2, 1,                                                                     \
      {MAP(n, d, h, w, cu), MAP(n, (d) + 2 * (mz), (h) + 2 * (my), (w) + 2 * (mx), cs)}, {0}, 1e-7, U3D_FILL_DEFAULT},  \
@@ -82,7 +84,7 @@
     {tag "_skip", U3D_OP_CROP_CONCAT_BACK, CROP_ATTR(d, h, w, cu, mz, my, mx, U3D_CROP_SKIP), 1, 1,                    \
      {MAP(n, d, h, w, (cu) + (cs))}, {0}, 1e-7, U3D_FILL_DEFAULT}
 
-/* Softmax and losses over K classes; `skip`: Dice without class 0. */
+/* Softmax and losses over K classes; `skip` leaves class 0 out of Dice. */
 #define LOSS(tag, n, d, h, w, k, skip, fill)                                                                           \
     {tag, U3D_OP_SOFTMAX, {.relu = {0}}, 1, 1, {MAP(n, d, h, w, k)}, {0}, 2e-6, fill},                                 \
     {tag, U3D_OP_SOFTMAX_XENT, {.loss = {255, skip, 1e-5F}}, 3, 2,                                                     \
@@ -94,7 +96,7 @@
     {tag, U3D_OP_DICE_BACK, {.loss = {255, skip, 1e-5F}}, 5, 1,                                                        \
      {MAP(n, d, h, w, k), LABELS(n, d, h, w), FLAT(k), PAIR(3, k), SCALAR}, {0}, 5e-6, fill}
 
-/* Labels of this size at a lower resolution. */
+/* Labels subsampled to size N, D, H, W. */
 #define SUBSAMPLE(tag, n, d, h, w, sd, sh, sw, fill)                                                                   \
     {tag, U3D_OP_SUBSAMPLE, {.subsample = {{sd, sh, sw}, 255}}, 1, 1,                                                  \
      {LABELS(n, (d) * (sd), (h) * (sh), (w) * (sw))}, {0}, 0, fill}
@@ -106,7 +108,7 @@
     {tag, U3D_OP_LERP, {.relu = {0}}, 2, 1, {FLAT(n), SCALAR}, {0}, 1e-6, fill},                                       \
     {tag, U3D_OP_SUM_SQUARES, {.relu = {0}}, 1, 1, {FLAT(n)}, {0}, 3e-7, fill}
 
-/* A convolution with exact arithmetic asked for. */
+/* A convolution, with bias and stride 1, that asks for exact arithmetic (attr.conv.strict). */
 #define STRICT(tag, n, d, h, w, ci, co, kd, kh, kw, pd, ph, pw)                                                        \
     {tag, U3D_OP_CONV3D, {.conv = {WINDOW(kd, kh, kw, 1, 1, 1, pd, ph, pw), .strict = true}}, 3, 1,                    \
      {MAP(n, d, h, w, ci), MAP(kd, kh, kw, ci, co), FLAT(co)}, {0}, 3e-6, U3D_FILL_DEFAULT},                           \
@@ -117,13 +119,14 @@
      {MAP(n, d, h, w, ci), MAP(n, OUT(d, kd, 1, pd), OUT(h, kh, 1, ph), OUT(w, kw, 1, pw), co)}, {0}, 3e-6,            \
      U3D_FILL_DEFAULT}
 
-/* A convolution that gives moments of its output, per sample or over the batch. */
+/* A convolution that also computes the moments of its output: per sample if `each`, otherwise over the batch. */
 #define GATHER(tag, n, d, h, w, ci, co, kd, kh, kw, sd, sh, sw, pd, ph, pw, bias, each, fill)                          \
     {tag, U3D_OP_CONV3D,                                                                                               \
      {.conv = {WINDOW(kd, kh, kw, sd, sh, sw, pd, ph, pw), .moments = true, .per_instance = each}}, 2 + (bias), 2,     \
      {MAP(n, d, h, w, ci), MAP(kd, kh, kw, ci, co), FLAT(co)}, {0}, 1e-5, fill}
 
-/* A convolution of a lazy map with `sets` tables (1 or n); again with moments over the batch. */
+/* A convolution of a lazy map with `sets` tables (1 or N), without moments and with moments over the batch, and its
+ * weight gradient. */
 #define LAZY(tag, n, d, h, w, ci, co, kd, kh, kw, sd, sh, sw, pd, ph, pw, bias, sets, slope_)                          \
     LAZY_CONV(tag, n, d, h, w, ci, co, kd, kh, kw, sd, sh, sw, pd, ph, pw, bias, sets, slope_, 0, 3e-6),               \
     LAZY_CONV(tag "_moments", n, d, h, w, ci, co, kd, kh, kw, sd, sh, sw, pd, ph, pw, bias, sets, slope_, 1, 1e-5),    \
@@ -137,8 +140,9 @@
      3 + (bias), 1 + (moments_), {MAP(n, d, h, w, ci), MAP(kd, kh, kw, ci, co), BIAS_##bias(co) STATS(sets, ci)}, {0}, tol,\
      U3D_FILL_DEFAULT}
 
-/* A convolution, 3x3x3 with stride 1, of `up` of this size joined with a skip that is 2*mz, 2*my, 2*mx larger; each
- * lazy with that many tables where asked. Again with moments, per sample where `each`. */
+/* A 3x3x3 convolution with stride 1 of a joined map: `up` has size N, D, H, W, CU, and the skip is larger by 2*mz,
+ * 2*my, 2*mx. If lazy_up or lazy_skip is 1, that part is lazy and has su or ss tables. There is one case without
+ * moments, one with moments (per sample if `each`, otherwise over the batch), and one for the weight gradient. */
 #define JOIN(tag, n, d, h, w, cu, cs, mz, my, mx, co, pad_, bias, lazy_up, su, lazy_skip, ss, slope_, each)            \
     JOIN_CONV(tag, n, d, h, w, cu, cs, mz, my, mx, co, pad_, bias, lazy_up, su, lazy_skip, ss, slope_, 0, false, 3e-6),\
     JOIN_CONV(tag "_moments", n, d, h, w, cu, cs, mz, my, mx, co, pad_, bias, lazy_up, su, lazy_skip, ss, slope_, 1, each,\
@@ -170,7 +174,7 @@
     {tag, U3D_OP_MAXPOOL3D, {.conv = {TILES(kd, kh, kw), .lazy = {true, false}, .slope = slope_}}, 2, 2,               \
      {MAP(n, (d) * (kd), (h) * (kh), (w) * (kw), c), STATS(sets, c)}, {0}, 1e-6, U3D_FILL_DEFAULT}
 
-/* The gradient of norm and activation in one. */
+/* norm_back fused with the gradient of the activation. */
 #define NORM_ACT(tag, n, d, h, w, c, each, slope_, fill)                                                               \
     {tag, U3D_OP_NORM_BACK, {.norm = {.per_instance = each, .eps = 1e-5F, .act = true, .slope = slope_}}, 5, 3,        \
      {MAP(n, d, h, w, c), MAP(n, d, h, w, c), FLAT(c), STATS((each) ? (n) : 1, c), STATS((each) ? (n) : 1, c)}, {0}, 1e-5,\
@@ -290,17 +294,17 @@ const u3d_op_case u3d_op_cases[] = {
     POOL("zero",      1,  2,  2,  2,  3, 2, 2, 2, U3D_FILL_ZERO),
     POOL("unet",      1, 10, 12, 11, 64, 2, 2, 2, U3D_FILL_DEFAULT),
     POOL("large",     2, 16, 15, 18, 20, 2, 2, 2, U3D_FILL_DEFAULT),
-    POOL("stream",    1, 16, 32, 32, 32, 2, 2, 2, U3D_FILL_DEFAULT), /* 16 MB: written past the caches */
+    POOL("stream",    1, 16, 32, 32, 32, 2, 2, 2, U3D_FILL_DEFAULT), /* dx has 16 MB: written around the caches */
 
     /*        tag            N   D   H   W   C  window  tables slope */
-    POOL_LAZY("lazy_one",    1,  1,  1,  1,  1, 2, 2, 2, 1, 0.0F), /* slope 0: windows of equal zeros occur */
+    POOL_LAZY("lazy_one",    1,  1,  1,  1,  1, 2, 2, 2, 1, 0.0F), /* with slope 0, some windows hold only zeros */
     POOL_LAZY("lazy_odd",    1,  3,  5,  7, 17, 2, 2, 2, 1, 0.0F),
     POOL_LAZY("lazy_n2",     2,  2,  3,  4,  8, 2, 2, 2, 2, 0.01F),
     POOL_LAZY("lazy_shared", 3,  5,  4,  3,  7, 1, 2, 2, 1, 0.01F),
     POOL_LAZY("lazy_unet",   1, 10, 12, 11, 64, 2, 2, 2, 1, 0.0F),
 
     /*   tag            N   D   H   W   C  per sample */
-    NORM("three",       1,  1,  1,  3,  1, false, U3D_FILL_DEFAULT), /* of two voxels the gradient cancels to 0 */
+    NORM("three",       1,  1,  1,  3,  1, false, U3D_FILL_DEFAULT), /* with two voxels, dx would cancel to 0 */
     NORM("odd",         1,  5,  7,  9,  7, false, U3D_FILL_DEFAULT),
     NORM("n2",          2,  4,  5,  6, 17, false, U3D_FILL_DEFAULT),
     NORM("n3_instance", 3,  4,  5,  3, 24, true,  U3D_FILL_DEFAULT),
@@ -409,14 +413,14 @@ u3d_status u3d_op_case_desc(const u3d_op_case *c, u3d_op_desc *out)
     if (c->out.rank) out->out[0] = c->out;
     U3D_TRY(u3d_op_info_get(c->op)->infer(out));
     if (c->out.rank && !u3d_type_equal(&out->out[0], &c->out))
-        return u3d_fail(U3D_E_SHAPE, "%s %s: the inferred output differs from the case's", u3d_op_info_get(c->op)->name,
-                        c->tag);
+        return u3d_fail(U3D_E_SHAPE, "%s %s: the inferred output type differs from the one in the table",
+                        u3d_op_info_get(c->op)->name, c->tag);
     return U3D_OK;
 }
 
 double u3d_op_case_tol(const u3d_op_case *c, const char *impl)
 {
-    /* F(4) multiplies by up to 8 and 1/24 on the way: 4e-6 to 3e-5 is what its arithmetic gives. */
+    /* The transforms of F(4) multiply by factors from 1/24 to 8, which causes rounding errors of 4e-6 to 3e-5. */
     const double f4 = 3e-5;
     return strcmp(impl, "winograd-f4") == 0 && c->tol < f4 ? f4 : c->tol;
 }

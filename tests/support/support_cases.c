@@ -1,5 +1,5 @@
-/* Small data sets for tests: written with u3d's own NIfTI writer, listed by hand rather than found by
- * dataset.c. */
+/* Small data sets for tests. The files are written with u3d's own NIfTI writer, and the u3d_dataset is filled
+ * in directly instead of being found in the folder by io/dataset.c. */
 #include "tests/support/support_cases.h"
 
 #include <math.h>
@@ -126,7 +126,7 @@ double u3d_test_voxel_slices(int64_t z, int64_t y, int64_t x, const void *user)
 
 void u3d_test_says(const char *part)
 {
-    if (!strstr(u3d_error_text(), part)) fail_msg("'%s' does not say '%s'", u3d_error_text(), part);
+    if (!strstr(u3d_error_text(), part)) fail_msg("'%s' does not contain '%s'", u3d_error_text(), part);
 }
 
 void u3d_test_close(double got, double expected, double tolerance)

@@ -1,4 +1,4 @@
-/* Runs the nodes of a graph one after the other with the oracle's loops. */
+/* Runs the nodes of a graph in order with the oracle's loops. */
 #include "tests/support/support_eval.h"
 
 #include <math.h>

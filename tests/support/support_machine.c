@@ -1,3 +1,4 @@
+/* A network on a backend, ready to run; see support_machine.h. */
 #include "tests/support/support_machine.h"
 
 #include "tests/support/support.h"

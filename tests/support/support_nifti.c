@@ -1,4 +1,5 @@
-/* NIfTI files for tests: fields by name at the byte offsets of the format's own tables. */
+/* NIfTI files for tests: header fields are written by name, at the byte offsets that the format's own tables
+ * give (nifti1.h, nifti2.h). */
 #include "tests/support/support_nifti.h"
 
 #include "engine/base/mem.h"
@@ -10,7 +11,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-/* Offset and bytes per element in either version; letter: i integer, f real. */
+/* Byte offset and bytes per element in versions 1 and 2; letter: i is an integer, f a real number. */
 static const struct {
     const char *name;
     int count, offset1, width1, offset2, width2;
@@ -62,7 +63,7 @@ static void put_bytes(uint8_t *at, const void *value, int width, bool swapped)
 
 static void put_number(uint8_t *at, double value, int width, char letter, bool swapped)
 {
-    int64_t whole = letter == 'i' ? (int64_t)value : 0; /* little-endian host: the low bytes come first */
+    int64_t whole = letter == 'i' ? (int64_t)value : 0; /* assumes a little-endian host: low bytes first */
     float narrow = (float)value;
     if (letter == 'i')
         put_bytes(at, &whole, width, swapped);
@@ -87,7 +88,7 @@ void u3d_test_nifti_put(const u3d_test_nifti *s, uint8_t *header, const char *fi
                    s->swapped);
         return;
     }
-    fail_msg("no header field '%s'", field);
+    fail_msg("the header has no field '%s'", field);
 }
 
 size_t u3d_test_nifti_header(const u3d_test_nifti *s, bool pair, uint8_t bytes[U3D_TEST_NIFTI_HEADER])
@@ -143,7 +144,8 @@ uint8_t *u3d_test_nifti_data(const u3d_test_nifti *s, const double *values, size
 
 void u3d_test_write_file(const char *path, const void *bytes, size_t size)
 {
-    unlink(path); /* ext4 flushes a file that is cut and rewritten to disk: thousands of them take minutes */
+    /* ext4 flushes a file to disk if it is truncated and rewritten; with thousands of files, minutes pass. */
+    unlink(path);
     FILE *f = fopen(path, "wb");
     assert_non_null(f);
     assert_int_equal(fwrite(bytes, 1, size, f), size);
@@ -221,13 +223,14 @@ void u3d_test_refused(const char *path, u3d_volume_kind kind, const char *says)
     u3d_volume *v = NULL;
     int64_t live = u3d_mem_live();
     u3d_status status = u3d_nifti_read(path, kind, &v);
-    if (status != U3D_E_FORMAT && status != U3D_E_IO) fail_msg("'%s' gave status %d", path, status);
+    if (status != U3D_E_FORMAT && status != U3D_E_IO)
+        fail_msg("'%s' returned status %d instead of U3D_E_FORMAT or U3D_E_IO", path, status);
     assert_null(v);
     assert_int_equal(u3d_mem_live(), live);
     const char *text = u3d_error_text(), *stem = strrchr(path, '/') + 1;
     size_t length = strcspn(stem, ".");
     char *name = u3d_format("%.*s", (int)length, stem);
     if (!strstr(text, name)) fail_msg("'%s' does not name the file %s", text, name);
-    if (says && !strstr(text, says)) fail_msg("'%s' does not say '%s'", text, says);
+    if (says && !strstr(text, says)) fail_msg("'%s' does not contain '%s'", text, says);
     u3d_free(name);
 }

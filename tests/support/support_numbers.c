@@ -1,6 +1,7 @@
-/* Errors are compared in two ways, because each misses what the other sees: the rms error over the whole
- * array (many small errors), and the worst element on the scale of the array (one wrong voxel among
- * millions). NaN is looked for before either, since it compares as neither large nor small. */
+/* Compares arrays of numbers. Two errors are computed, because each one detects what the other misses: the
+ * rms error over the whole array detects many small errors; the error of the worst element, relative to the
+ * rms of the array, detects one wrong voxel among millions. NaN and infinity are checked for first, because a
+ * comparison with NaN is always false. */
 #include "tests/support/support_numbers.h"
 
 #include <math.h>

@@ -1,9 +1,8 @@
-/* Inputs for single ops, the oracle's answers, and watched runs.
+/* Inputs for single ops, the oracle's results, and watched runs (runs that detect stray writes).
  *
- * Inputs are random floats, and the oracle gets the very same numbers widened to double, so that only the
- * arithmetic differs. Where an op takes what another op made (stats of a norm, sums of Dice, an index of
- * pooling), it is made by the oracle of that op: an implementation may rely on such inputs fitting together.
- */
+ * Inputs are random floats. The oracle gets the same numbers converted to double, so that only the arithmetic
+ * differs. If an input is the output of another op (stats of a norm, sums of Dice), the oracle of that op
+ * computes it, because an implementation may rely on inputs that fit together. */
 #include "tests/support/support_op.h"
 
 #include <math.h>
@@ -15,8 +14,7 @@
 
 enum { GUARD = 64 }; /* bytes on each side of an array: one cache line, more than any vector */
 
-/* ---- inputs ----------------------------------------------------------------------------------------------
- */
+/* ---- inputs ---- */
 
 static void fill_floats(u3d_rng *r, u3d_op_fill kind, float *p, int64_t n)
 {
@@ -37,7 +35,8 @@ static void fill_uniform(u3d_rng *r, float *p, int64_t n, double low, double hig
     for (int64_t e = 0; e < n; e++) p[e] = (float)(low + (high - low) * u3d_rng_uniform(r));
 }
 
-/* Every class and, one voxel in six, the label to be ignored. A single voxel is always counted. */
+/* Labels of all classes, with one voxel in six ignored. If there is only one voxel, it is not ignored (unless
+ * `kind` is U3D_FILL_IGNORED). */
 static void fill_labels(u3d_rng *r, u3d_op_fill kind, const u3d_op_desc *d, uint8_t *p)
 {
     int64_t n = u3d_type_elems(&d->in[1]), n_classes = d->in[0].dim[4];
@@ -47,7 +46,8 @@ static void fill_labels(u3d_rng *r, u3d_op_fill kind, const u3d_op_desc *d, uint
     }
 }
 
-/* Seven classes in windows that are labelled, partly labelled, or not at all. */
+/* Labels of seven classes, of which so many are ignored that some windows are labelled completely, some
+ * partly and some not at all. */
 static void fill_label_map(u3d_rng *r, u3d_op_fill kind, const u3d_op_desc *d, uint8_t *p)
 {
     const int64_t ignored_of_ten = kind == U3D_FILL_IGNORED ? 10 : kind == U3D_FILL_SPARSE ? 9 : 2;
@@ -57,7 +57,7 @@ static void fill_label_map(u3d_rng *r, u3d_op_fill kind, const u3d_op_desc *d, u
     }
 }
 
-/* Weights of classes: positive; with more than three classes the last is switched off by weight 0. */
+/* Class weights are positive, except that with more than three classes the last class has weight 0. */
 static void fill_class_weight(u3d_rng *r, float *p, int64_t n)
 {
     fill_uniform(r, p, n, 0.5, 2);
@@ -71,13 +71,13 @@ static void fill_hyper(u3d_op op, float *p)
     memcpy(p, op == U3D_OP_SGD_STEP ? sgd : adam, 8 * sizeof *p);
 }
 
-/* out[which] of `op` on the inputs `from` of d, into p. */
+/* Runs the oracle of `op` on the inputs of d whose numbers are in `from`, and stores out[which] in p. */
 static u3d_status fill_from_op(u3d_op_data *d, u3d_op op, const int *from, int n_from, int n_out, int which,
                                void *p)
 {
     u3d_status status = U3D_OK;
     u3d_op_desc f = {.op = op, .attr = d->desc.attr, .n_in = n_from, .n_out = n_out};
-    if (op == U3D_OP_NORM) f.attr.norm.act = false; /* the activation of norm_back is not norm's */
+    if (op == U3D_OP_NORM) f.attr.norm.act = false; /* only norm_back has a fused activation */
     double *in[U3D_MAX_IN] = {NULL}, *out[U3D_MAX_OUT] = {NULL};
     for (int i = 0; i < n_from; i++) f.in[i] = d->desc.in[from[i]];
     U3D_GO(u3d_op_info_get(op)->infer(&f));
@@ -97,7 +97,7 @@ done:
     return status;
 }
 
-/* A table that fits stats and gain: what is in its second row so far becomes the bias. */
+/* Makes a table that fits stats and gain. The random numbers in its second row serve as the bias. */
 static void fill_act_table(const u3d_op_data *d)
 {
     const float *gain = d->in[2], *stats = d->in[3];
@@ -112,22 +112,21 @@ static void fill_act_table(const u3d_op_data *d)
         }
 }
 
-/* Second rows of statistics [S, 2, C] or [2, C]: variances. */
+/* Fills the second row of statistics [S, 2, C] or [2, C] with variances, which are positive. */
 static void fill_variances(u3d_rng *r, const u3d_type *t, float *p)
 {
     int64_t channels = t->dim[t->rank - 1], sets = u3d_type_elems(t) / (2 * channels);
     for (int64_t s = 0; s < sets; s++) fill_uniform(r, p + (s * 2 + 1) * channels, channels, 0.2, 3);
 }
 
-/* What remains of a norm's inputs once all are random: variances positive, stats that fit x, tables that fit
- * stats. */
+/* Corrects the random inputs of the norm ops: makes variances positive, stats fit x, and tables fit stats. */
 static u3d_status fill_norm(u3d_op_data *d, u3d_rng *r)
 {
     const u3d_op_desc *s = &d->desc;
     if (s->op == U3D_OP_NORM_TABLE) fill_variances(r, &s->in[0], d->in[0]);
     if (s->op == U3D_OP_NORM && s->attr.norm.use_running) fill_variances(r, &s->in[3], d->in[3]);
     if (s->op != U3D_OP_NORM_BACK) return U3D_OK;
-    /* norm wants a bias where norm_back has none: the gain stands in, stats do not depend on it. */
+    /* norm requires a bias, which norm_back does not have. The gain takes its place; stats need neither. */
     U3D_TRY(fill_from_op(d, U3D_OP_NORM, (const int[]){1, 2, 2}, 3, 2, 1, d->in[3]));
     if (s->attr.norm.act) fill_act_table(d);
     return U3D_OK;
@@ -145,7 +144,7 @@ static u3d_status fill_loss(u3d_op_data *d, u3d_op_fill kind, u3d_rng *r)
     return U3D_OK;
 }
 
-/* Overwrites those inputs for which "normally distributed" is not good enough. */
+/* Overwrites the inputs that must not be normally distributed. */
 static u3d_status fill_special(u3d_op_data *d, u3d_op_fill kind, u3d_rng *r)
 {
     const u3d_op_desc *s = &d->desc;
@@ -171,7 +170,8 @@ static u3d_status fill_special(u3d_op_data *d, u3d_op_fill kind, u3d_rng *r)
     }
 }
 
-/* The kind of a case concerns the map that it is about, not gains and gradients beside it. */
+/* Tells whether the fill of a case applies to input i. It applies to the main map of an op, not to its other
+ * inputs such as gains and gradients. */
 static bool fill_applies(u3d_op op, int i)
 {
     switch ((int)op) {
@@ -187,7 +187,8 @@ static bool fill_applies(u3d_op op, int i)
     }
 }
 
-/* Values before the op: random; the second moment of Adam and a running variance cannot be negative. */
+/* Contents of an output before the op: random numbers; the second moment of Adam and the running statistics
+ * are positive, because a variance cannot be negative. */
 static void fill_before(u3d_op_data *d, u3d_rng *r, int i)
 {
     int64_t n = u3d_type_elems(&d->desc.out[i]);
@@ -267,10 +268,9 @@ void u3d_op_data_free(u3d_op_data *d)
     u3d_free(d);
 }
 
-/* ---- watched runs ----------------------------------------------------------------------------------------
- */
+/* ---- watched runs ---- */
 
-typedef struct watched { /* one array on the device between two guards, and a host copy of all of it */
+typedef struct watched { /* an array on the device between two guards, and a host copy of all three */
     u3d_span span;
     uint64_t lead, bytes;
     uint8_t *host;
@@ -281,7 +281,7 @@ static uint64_t watched_total(const watched *w)
     return w->lead + w->bytes + GUARD;
 }
 
-/* `start`: what the array holds at first; NULL: every byte `otherwise`. */
+/* `start` gives the initial contents of the array; if it is NULL, every byte starts as `otherwise`. */
 static u3d_status watched_new(u3d_backend *b, watched *w, uint64_t bytes, const void *start, int otherwise)
 {
     u3d_caps caps;
@@ -393,10 +393,9 @@ u3d_status u3d_op_once(u3d_backend *b, const u3d_op_desc *d, const void *const *
     U3D_TRY(u3d_backend_query(b, d, &need));
     u3d_op_data data = {.desc = *d};
     for (int i = 0; i < d->n_in; i++)
-        memcpy(&data.in[i], &in[i], sizeof in[i]); /* read only, whatever the type says */
+        memcpy(&data.in[i], &in[i], sizeof in[i]); /* inputs are only read, although data.in is not const */
     for (int i = 0; i < d->n_out; i++) data.before[i] = out[i];
     u3d_op_trial t = {.impl = d->impl, .accumulate = d->accumulate, .work_bytes = need.work_best};
     U3D_TRY(u3d_op_data_run(b, &data, &t, out, &trouble));
-    return trouble ? u3d_fail(U3D_E_DEVICE, "%s was changed outside of what the op may write", trouble)
-                   : U3D_OK;
+    return trouble ? u3d_fail(U3D_E_DEVICE, "%s was changed where the op may not write", trouble) : U3D_OK;
 }

@@ -1,5 +1,5 @@
-/* One op alone on a backend: inputs that make sense for it, what the oracle says, and a run whose every
- * border is watched. Used by test_ops and test_props. */
+/* Runs a single op on a backend: inputs that make sense for the op, the oracle's results, and a run that
+ * detects stray writes. Used by test_ops, test_props, test_cpu, test_tune and `u3d verify`. */
 #ifndef U3D_TESTS_SUPPORT_OP_H
 #define U3D_TESTS_SUPPORT_OP_H
 
@@ -7,31 +7,35 @@
 #include "tests/support/op_cases.h"
 
 typedef struct u3d_op_data {
-    u3d_op_desc desc;          /* accumulate and impl are clear                                     */
-    void *in[U3D_MAX_IN];      /* in the types of desc                                              */
-    void *before[U3D_MAX_OUT]; /* what outputs hold before the op, where it updates or accumulates  */
+    u3d_op_desc desc;          /* accumulate is 0 and impl is NULL                                  */
+    void *in[U3D_MAX_IN];      /* inputs, in the types of desc                                      */
+    void *before[U3D_MAX_OUT]; /* contents of outputs before the op, if it updates or accumulates   */
     double *want[U3D_MAX_OUT]; /* the oracle's result, without accumulation                         */
 } u3d_op_data;
 
-/* Inputs from seed and case tag. U3D_E_SHAPE where the engine refuses the case. */
+/* Draws the inputs from the seed, the op and the tag of the case, and runs the oracle. U3D_E_SHAPE if the
+ * engine rejects the case. */
 u3d_status u3d_op_data_new(const u3d_op_case *c, uint64_t seed, u3d_op_data **out);
 void u3d_op_data_free(u3d_op_data *d);
 
 typedef struct u3d_op_trial {
-    const char *impl; /* NULL: the backend's choice                                        */
-    uint32_t accumulate;
-    uint64_t work_bytes;
-    bool in_place; /* out[0] in the memory of in[0]                                      */
+    const char *impl;    /* NULL: the backend chooses                                       */
+    uint32_t accumulate; /* bit i: out[i] is added to                                       */
+    uint64_t work_bytes; /* size of the workspace                                           */
+    bool in_place;       /* out[0] occupies the memory of in[0]                             */
 } u3d_op_trial;
 
-/* Runs the op once. Outputs (`out[i]`, in the types of desc) start as NaN where the op must not read them, as
- * `before` where it adds or updates; the workspace starts as 0xA5; 64 bytes of 0xFF lie on both sides of
- * every array, so that reading them shows as NaN. *trouble: NULL, or which array was written outside or which
- * input was changed. */
+/* Runs the op once and stores the results in out[i], in the types of desc. On the device, an output starts as
+ * NaN if the op must not read it, and as `before` if the op adds to it or updates it; the workspace starts as
+ * 0xA5. At least 64 bytes of 0xFF surround every array on both sides, so that a value read from there is NaN.
+ *
+ * *trouble is NULL if all is well; otherwise it names the array that was written outside of its bounds, or
+ * the input that was changed. */
 u3d_status u3d_op_data_run(u3d_backend *b, const u3d_op_data *d, const u3d_op_trial *t, void *const *out,
                            const char **trouble);
 
-/* The same without the watching: any description, any inputs, the largest useful workspace. */
+/* Runs any description once on the given inputs, with the largest useful workspace and without an oracle.
+ * U3D_E_DEVICE if the op wrote where it may not. */
 u3d_status u3d_op_once(u3d_backend *b, const u3d_op_desc *d, const void *const *in, void *const *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* Balls, and runs that learn them. */
+/* Synthetic volumes of balls, and training runs that learn them; see support_run.h. */
 #include "tests/support/support_run.h"
 
 #include <string.h>
@@ -18,7 +18,7 @@ double u3d_test_ball(int64_t z, int64_t y, int64_t x, const void *user)
     return dz * dz + dy * dy + dx * dx < b->r * b->r ? 1.0 : 0.0;
 }
 
-/* Brightness 1 inside, 0 outside, plus noise of sd 0.2. */
+/* Brightness is 1 inside the ball and 0 outside, plus noise with standard deviation 0.2. */
 static double bright(int64_t z, int64_t y, int64_t x, const void *user)
 {
     u3d_rng r = u3d_rng_at(((const ball *)user)->seed, U3D_RNG_TEST,

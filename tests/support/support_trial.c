@@ -1,5 +1,5 @@
-/* One op, one implementation, one way of asking: run, watched, and judged. Tolerances are those of
- * op_cases.c. */
+/* Runs one op with one implementation in one way, and compares the results with the oracle. The tolerances
+ * are those of op_cases.c. */
 #include "tests/support/support_trial.h"
 
 #include <math.h>
@@ -26,7 +26,7 @@ int u3d_op_ways(const u3d_op_desc *d, u3d_op_way ways[U3D_MAX_WAYS])
     return n;
 }
 
-/* False: the same as a smaller class of workspace. */
+/* Returns false if the workspace would be the same as a smaller class of workspace. */
 static bool work_bytes_of(const u3d_need *need, u3d_op_work work, uint64_t *bytes)
 {
     *bytes = need->work_min;
@@ -76,15 +76,17 @@ void u3d_op_outputs_free(const u3d_op_desc *d, void **out)
     }
 }
 
-/* Size below which an array of n elements is taken for cancelled terms: a few sums of inputs, which have size
- * 1; or gradients of saturated probabilities, of which a voxel has its share of the loss. */
+/* Smallest scale by which the errors of an array of n elements are divided, because its terms may cancel: 1
+ * if there are few elements, which are then sums of inputs of size 1; a voxel's share of the loss, 1 / n, for
+ * gradients of saturated probabilities. */
 static double least_size(const u3d_op_case *c, int64_t n)
 {
     if (n < FEW) return 1;
     return c->fill == U3D_FILL_EXTREME ? 1.0 / (double)n : 0;
 }
 
-/* What output i must be: the oracle's, on top of what was there where the trial adds. */
+/* Expected contents of output i: the oracle's result, plus the contents before the op if the trial
+ * accumulates. */
 static double *wanted(const u3d_op_data *data, const u3d_op_way *way, int i)
 {
     const u3d_type *t = &data->desc.out[i];

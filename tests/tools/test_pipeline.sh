@@ -57,7 +57,7 @@ expect 0 'c.nii.gz' "$u3d" predict --model coarse --input data/imagesTr/phantom_
 cp err.txt resampled.txt
 check "it says what was resampled" grep -q '40x36x32 voxels of 1x1x1 to 32x29x21 of 1.25x1.241x1.524' resampled.txt
 expect 0 'foreground mean' "$u3d" evaluate --prediction c.nii.gz --reference data/labelsDense/phantom_001.nii.gz
-expect 2 'averaging models: model 2 resamples otherwise' "$u3d" predict --model coarse --input data/imagesTr --output z one
+expect 2 'averaging models: model 2 resamples differently' "$u3d" predict --model coarse --input data/imagesTr --output z one
 expect 2 'spacing=1,1,1 has no effect' "$u3d" train --data data --out off --iterations 4 $small --set resample=off --set spacing=1,1,1
 
 # A 2D network of slices in a plane of choice.

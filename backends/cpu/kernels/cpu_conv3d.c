@@ -1,8 +1,11 @@
-/* y[n,oz,oy,ox,co] = bias[co] + sum over kz,ky,kx,ci of
- *                    x[n, oz*sz - pz + kz, oy*sy - py + ky, ox*sx - px + kx, ci] * w[kz,ky,kx,ci,co]
+/* 3D convolution, forward:
  *
- * "direct" is cpu_conv_rows; "plain" is the formula. Both accept every kernel, stride, padding and channel
- * count; a lazy or joined x is written out first, and moments of y are taken by their own op afterwards. */
+ *   y[n,oz,oy,ox,co] = bias[co] + sum over kz,ky,kx,ci of
+ *                      x[n, oz*sz - pz + kz, oy*sy - py + ky, ox*sx - px + kx, ci] * w[kz,ky,kx,ci,co]
+ *
+ * "direct" calls cpu_conv_rows; "plain" is the formula. Both accept every kernel, stride, padding and channel
+ * count. They first write a lazy or joined x into the workspace, and at the end they call the op moments if
+ * the moments of y are wanted. The Winograd implementations are in cpu_wino_conv.c. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 #include "backends/cpu/kernels/cpu_wino_ops.h"
 
@@ -14,7 +17,7 @@ static cpu_conv geometry(const u3d_op_desc *d)
 
 static double direct_cost(const u3d_op_desc *d)
 {
-    const double share = 0.88; /* of the peak, measured (README.md) */
+    const double share = 0.88; /* of the peak, as measured (README.md of backends/cpu) */
     const cpu_conv g = geometry(d);
     return cpu_conv_direct_cost(&g, d, share);
 }
@@ -28,7 +31,7 @@ static u3d_op_desc moments_of(const u3d_op_desc *d)
     return m;
 }
 
-/* At least what the moments need. */
+/* Raises *min and *best to the workspace that the moments need. */
 static void moments_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     uint64_t least, most;
@@ -69,7 +72,7 @@ static void direct(const cpu_call *c)
     moments(c);
 }
 
-/* y[co] += sum over the window at voxel o of sample n. */
+/* y[co] += the sum over the window of output voxel o in sample n. */
 static void plain_voxel(const cpu_conv *g, const float *x, const float *w, int64_t n, const int64_t o[3],
                         float *y)
 {

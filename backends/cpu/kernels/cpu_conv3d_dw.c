@@ -1,13 +1,17 @@
-/* dw[kz,ky,kx,ci,co] = sum over n,oz,oy,ox of
- *                      x[n, oz*sz - pz + kz, oy*sy - py + ky, ox*sx - px + kx, ci] * dy[n,oz,oy,ox,co]
- * dbias[co]          = sum over n,oz,oy,ox of dy[n,oz,oy,ox,co]
+/* Gradients of a 3D convolution's weights and bias:
  *
- * "blocks" is cpu_conv_wgrad_blocks, "few" cpu_conv_wgrad_few, "direct" cpu_conv_wgrad, all with
- * cpu_conv_bgrad; "plain" sums the formula in double. A lazy or joined x is written out first. */
+ *   dw[kz,ky,kx,ci,co] = sum over n,oz,oy,ox of
+ *                        x[n, oz*sz - pz + kz, oy*sy - py + ky, ox*sx - px + kx, ci] * dy[n,oz,oy,ox,co]
+ *   dbias[co]          = sum over n,oz,oy,ox of dy[n,oz,oy,ox,co]
+ *
+ * "blocks" calls cpu_conv_wgrad_blocks, "few" calls cpu_conv_wgrad_few and "direct" calls cpu_conv_wgrad;
+ * "plain" sums the formula in double. All four first write a lazy or joined x into the workspace and leave
+ * the bias to cpu_conv_bgrad. The Winograd implementations are in cpu_wino_dw.c. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 #include "backends/cpu/kernels/cpu_wino_ops.h"
 
-/* Shares of the peak that were measured (README.md); with few channels "direct" falls far behind "few". */
+/* Shares of the peak, as measured (README.md of backends/cpu). With few channels "direct" is far slower than
+ * this and than "few", which comes before it in the list. */
 static const double FEW_SHARE = 0.85, DIRECT_SHARE = 0.8;
 
 static cpu_conv geometry(const u3d_op_desc *d)
@@ -23,21 +27,23 @@ static uint64_t bias_work(const u3d_op_desc *d)
     return d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
 }
 
-/* The dense input and what the engine needs; the bias gradient comes after both. */
+/* Bytes for the dense input and the engine, or for the bias gradient, which runs after both and reuses their
+ * workspace. */
 static uint64_t dw_work(const u3d_op_desc *d, uint64_t engine)
 {
     const uint64_t w = cpu_conv_input_work(d) + engine, b = bias_work(d);
     return w > b ? w : b;
 }
 
-/* The vectors of that engine run over x: worth it where output channels would not fill one. */
+/* The vectors of this engine run over the channels of x, which pays off if the output channels do not fill a
+ * vector. */
 static const char *blocks_refuses(const u3d_op_desc *d)
 {
     const cpu_conv g = geometry(d);
     return g.out_c < CPU_VL && CPU_NAME(cpu_conv_wgrad_blocks_takes)(&g)
                ? NULL
-               : "many output channels, windows that do not tile x, or input channels that do not fill "
-                 "vectors";
+               : "output channels that fill a vector, windows that do not tile x, "
+                 "or input channels that do not fill vectors";
 }
 
 static void blocks_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
@@ -52,7 +58,7 @@ static const char *few_refuses(const u3d_op_desc *d)
     const cpu_conv g = geometry(d);
     return CPU_NAME(cpu_conv_wgrad_few_takes)(&g)
                ? NULL
-               : "many input channels, or output channels do not fill vectors";
+               : "too many input channels, or output channels that do not fill vectors";
 }
 
 static double few_cost(const u3d_op_desc *d)
@@ -79,7 +85,7 @@ static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64
     *min = *best = dw_work(d, CPU_NAME(cpu_conv_wgrad_work)(&g, threads));
 }
 
-/* The workspace is free again: what the weights needed is done with. */
+/* Computes the gradient of the bias. The weights are done by now, so the workspace is free again. */
 static void bias_grad(const cpu_call *c)
 {
     const bool add = (c->desc->accumulate & 2U) != 0;
@@ -120,9 +126,9 @@ static void plain_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_
     *min = *best = dw_work(d, 0);
 }
 
-enum { CHUNK = 32 }; /* output channels summed at once */
+enum { CHUNK = 32 }; /* output channels that are summed together */
 
-/* sum[co] += over all windows, for tap k, input channel ci and the channels [co0, co0 + cols). */
+/* sum[co] += the sum over all windows, for tap k, input channel ci and output channels [co0, co0 + cols). */
 static void plain_sum(const cpu_conv *g, const float *x, const float *dy, const int64_t k[3], int64_t ci,
                       int64_t co0, int64_t cols, double *sum)
 {

@@ -1,9 +1,11 @@
-/* dx[n,z,y,x,ci] = sum over kz,ky,kx,co of dy[n,oz,oy,ox,co] * w[kz,ky,kx,ci,co],
- * where o = (i + pad - k) / stride on each axis and only terms with exact division and 0 <= o < size(dy)
- * count.
+/* Input gradient of a 3D convolution:
  *
- * "direct" is cpu_conv_spread: the forward micro-kernel on flipped, transposed weights; "plain" is the
- * formula. */
+ *   dx[n,z,y,x,ci] = sum over kz,ky,kx,co of dy[n,oz,oy,ox,co] * w[kz,ky,kx,ci,co],
+ *   where o = (i + pad - k) / stride on each axis, and only terms with exact division and 0 <= o < size(dy)
+ *   count
+ *
+ * "direct" calls cpu_conv_spread, which runs the forward micro-kernel on flipped, transposed weights; "plain"
+ * is the formula. The Winograd implementations are in cpu_wino_conv.c. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 #include "backends/cpu/kernels/cpu_wino_ops.h"
 
@@ -17,7 +19,7 @@ static cpu_conv geometry(const u3d_op_desc *d)
 
 static double direct_cost(const u3d_op_desc *d)
 {
-    const double share = 0.8; /* of the peak, measured (README.md) */
+    const double share = 0.8; /* of the peak, as measured (README.md of backends/cpu) */
     cpu_conv g = geometry(d);
     const int64_t ci = g.in_c;
     g.in_c = g.out_c; /* the sum runs over co, vectors over ci */
@@ -40,7 +42,7 @@ static void direct(const cpu_call *c)
     CPU_NAME(cpu_conv_spread)(&g, c->in[0], &w, NULL, c->out[0], c->work, c->threads);
 }
 
-/* The window position that sees voxel i through tap k on one axis; false if there is none. */
+/* Finds on one axis the window position o whose tap k lies on voxel i; returns false if there is none. */
 static bool window(const cpu_conv *g, int axis, int64_t i, int64_t k, int64_t *o)
 {
     const int64_t at = i + g->pad[axis] - k;

@@ -1,9 +1,10 @@
-/* Bias gradient: db[c] = sum over voxels of dy[v][c], in double. The voxels are dealt to a fixed number of
- * slices, added in order. Several voxels of few channels are taken as one wide voxel, so that the inner loop
- * has vectors to fill; the lanes of one channel are added at the end. */
+/* Bias gradient: db[c] = sum over voxels of dy[v][c], in double. The voxels are divided into a fixed number
+ * of slices, whose sums are added in order. If voxels have few channels, several of them are treated as one
+ * wide voxel, so that the inner loop fills vectors; at the end, the lanes that belong to one channel are
+ * added. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
-enum { SLICES = 64, WIDE = 64 /* lanes in the inner loop, about */ };
+enum { SLICES = 64, WIDE = 64 /* approximate number of lanes in the inner loop */ };
 
 static int64_t lanes_of(const u3d_type *t)
 {

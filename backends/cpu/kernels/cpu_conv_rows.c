@@ -3,49 +3,49 @@
  *   y[n,oz,oy,ox,co] = bias[co] + sum over (kz,ky), i < KW*CI of
  *                      x[row(kz,ky)][ox*sx*CI + i] * w[kz,ky][i][co]
  *
- * One micro-kernel keeps a tile of some positions along x by one or two vectors of output channels in
- * registers while i and (kz, ky) run; per step it loads one pair of weight vectors and broadcasts one input
- * per position.
- *   weights   packed per call as [panel of 2 vectors][kz,ky][i][lane], zero beyond CO: every sweep reads
- *             them in order
- *   sweep     as many (kz, ky) as keep a panel's weights in the second-level cache; later sweeps add to y
- *   rows      a task owns a few rows of one output plane, so that a panel's weights meet some 256 positions
- *   padding   rows outside the volume are left out of the sum; where windows hang over along x, the task
- *             first copies its input rows, with zeros at both ends, into its thread's part of the workspace
- */
+ * The micro-kernel keeps a tile of sums in registers, some positions along x by one or two vectors of output
+ * channels, while it loops over (kz, ky) and i. In each step it loads the one or two weight vectors and
+ * broadcasts one input per position.
+ *   weights   are packed in every call as [panel of 2 vectors][kz,ky][i][lane], with zeros beyond CO, so that
+ *             every sweep reads them in order
+ *   sweep     is as many (kz, ky) as let a panel's weights stay in the second-level cache; all sweeps except
+ *             the first add to y
+ *   task      is a few rows of one output plane, so that a panel's weights are used for about 256 positions
+ *   padding   Rows outside the volume are left out of the sum. If windows overhang along x, a task first
+ *             copies its input rows, with zeros at both ends, into its thread's part of the workspace. */
 #include <omp.h>
 
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 enum {
-    TILE_P = CPU_TILE_ROWS,   /* positions in a tile                                             */
-    PANEL = 2 * CPU_VL,       /* output channels of a panel                                      */
-    SWEEP_FLOATS = 64 * 1024, /* weights of a sweep: 256 KB, half of a common L2                 */
-    COPY_FLOATS = 96 * 1024,  /* copied input rows per thread: 384 KB, unless one row needs more */
-    TASK_POSITIONS = 256,     /* positions that share a sweep's weights                          */
-    TASKS_WANTED = 64         /* enough to even out 16 threads                                   */
+    TILE_P = CPU_TILE_ROWS,   /* positions in a tile                                               */
+    PANEL = 2 * CPU_VL,       /* output channels of a panel                                        */
+    SWEEP_FLOATS = 64 * 1024, /* weights of a sweep: 256 KB, half of a common L2                   */
+    COPY_FLOATS = 96 * 1024,  /* copied input per thread: 384 KB, unless one output row needs more */
+    TASK_POSITIONS = 256,     /* positions that share a sweep's weights                            */
+    TASKS_WANTED = 64         /* enough to keep 16 threads evenly busy                             */
 };
 
-typedef struct segment { /* KW*CI inputs of position 0 under one (kz, ky), and their weights [i][lane] */
+typedef struct segment { /* one (kz, ky): the KW*CI inputs of position 0, and their weights [i][lane] */
     const float *x, *w;
 } segment;
 
 typedef struct tile {
     const segment *segs;
     int64_t n_segs, span;  /* span = KW * CI                                   */
-    int64_t x_off, x_step; /* of the tile's first position; between positions  */
-    const float *base;     /* added to the sums: the bias, or y itself         */
+    int64_t x_off, x_step; /* floats to the tile's first position; between two */
+    const float *base;     /* is added to the sums: the bias, or y itself      */
     int64_t base_step;     /* per position                                     */
     float *y;
     int64_t y_step;
 } tile;
 
 typedef struct plan {
-    int64_t span, segs, panels, sweep_segs; /* segs = KD * KH                                     */
-    int64_t rows, y_blocks;                 /* output rows per task                               */
-    int64_t groups, tasks;                  /* the panels of one place are dealt to groups        */
-    bool copy;                              /* input rows are copied, with zeros at both ends     */
-    int64_t copy_rows, copy_width;          /* rows per kz; floats                                */
+    int64_t span, segs, panels, sweep_segs; /* segs = KD * KH                                       */
+    int64_t rows, y_blocks;                 /* output rows per task                                 */
+    int64_t groups, tasks;                  /* groups: tasks that share the panels of the same rows */
+    bool copy;                              /* input rows are copied, with zeros at both ends       */
+    int64_t copy_rows, copy_width;          /* rows per kz; floats                                  */
     int64_t weight_floats, bias_floats, list_bytes, thread_bytes;
 } plan;
 
@@ -102,8 +102,8 @@ static void pack_weights(const cpu_conv *g, const plan *p, const cpu_conv_weight
                 for (int64_t ci = 0; ci < g->in_c; ci++)
                     memcpy(to + ci * lanes, tap + ci * ci_step, (size_t)cols * sizeof(float));
             } else {
-                /* Transposed: runs of one cache line along ci, so that neither side is walked line by line.
-                 */
+                /* Transposed weights are copied 16 input channels (a cache line) at a time, so that neither
+                 * side goes to a new line with every float. */
                 for (int64_t ci0 = 0; ci0 < g->in_c; ci0 += 16)
                     for (int64_t co = 0; co < cols; co++)
                         for (int64_t ci = ci0; ci < cpu_min(ci0 + 16, g->in_c); ci++)
@@ -113,8 +113,8 @@ static void pack_weights(const cpu_conv *g, const plan *p, const cpu_conv_weight
     }
 }
 
-/* The input rows under output rows [oy0, oy0 + p->rows) of plane oz: [kz][row][copy_width], zeros at both
- * ends. */
+/* Copies the input rows under output rows [oy0, oy0 + p->rows) of plane oz as [kz][row][copy_width], with
+ * zeros at both ends. Rows outside the volume are not written, because list_segments leaves them out. */
 static void copy_input(const cpu_conv *g, const plan *p, const float *x, int64_t n, int64_t oz, int64_t oy0,
                        float *to)
 {
@@ -138,8 +138,8 @@ static void copy_input(const cpu_conv *g, const plan *p, const float *x, int64_t
 
 /* ---- micro-kernel ---- */
 
-/* np positions by nv vectors; both are constants where this is called, so that all loops over them unroll and
- * `acc` lives in registers. */
+/* Sums for np positions by nv vectors. Both numbers are constants in every call, so that all loops over them
+ * unroll and `acc` stays in registers. */
 __attribute__((always_inline)) static inline void tile_body(const tile *t, int np, int nv)
 {
     cpu_vec acc[TILE_P][2];
@@ -199,8 +199,8 @@ static void tile_2(const tile *t, int64_t np)
     tile_switch(t, np, 2);
 }
 
-/* A panel that is not full: by way of a small dense tile, since vectors would overrun into the next position.
- */
+/* A panel whose channels do not fill its vectors. The tile is computed in a small dense array and copied from
+ * there, because whole vectors would overwrite the next position. */
 static void tile_ragged(const tile *t, int64_t np, int64_t cols)
 {
     float dense[TILE_P * PANEL];
@@ -233,7 +233,7 @@ typedef struct run {
     float *y;
 } run;
 
-/* One output row and one panel, over the (kz, ky) of one sweep. */
+/* One output row and one panel, summed over the (kz, ky) of one sweep. */
 static void row_panel(const run *r, segment *list, int64_t n_segs, int64_t panel, bool first, float *y)
 {
     const cpu_conv *g = r->g;
@@ -246,8 +246,8 @@ static void row_panel(const run *r, segment *list, int64_t n_segs, int64_t panel
               .x_step = g->stride[2] * g->in_c,
               .y_step = g->out_step[3]};
 
-    for (int64_t i = 0; i < n_tiles;
-         i++) { /* tiles of almost equal length: none is too short to fill the pipeline */
+    /* Tiles of almost equal length: none is too short to fill the pipeline. */
+    for (int64_t i = 0; i < n_tiles; i++) {
         const int64_t x0 = out_w * i / n_tiles, np = out_w * (i + 1) / n_tiles - x0;
         t.x_off = x0 * t.x_step;
         t.y = y + x0 * t.y_step + panel * PANEL;
@@ -262,7 +262,8 @@ static void row_panel(const run *r, segment *list, int64_t n_segs, int64_t panel
     }
 }
 
-/* The (kz, ky) in [seg0, seg1) whose input row exists, for output row oy. */
+/* Lists the (kz, ky) in [seg0, seg1) whose input row for output row oy lies inside the volume, and returns
+ * their number. */
 static int64_t list_segments(const run *r, const float *copied, int64_t n, int64_t oz, int64_t oy,
                              int64_t oy0, int64_t panel, int64_t seg0, int64_t seg1, segment *list)
 {

@@ -1,20 +1,21 @@
-/* The adjoint of a convolution big -> small, as convolutions small -> big.
+/* The adjoint of a convolution big -> small, computed as convolutions small -> big.
  *
  *   big[i] = sum over k, o with o*s - p + k = i of small[o] * w[k]        on each axis
  *
- * Voxels of big with the same remainder r = i mod s form a phase: only taps k = k0 + s*t, k0 = (r + p) mod s,
- * reach it, and with i = r + s*q they stand at o = q + (r + p - k0)/s - t. So each of the sz*sy*sx phases is
- * a convolution with stride 1, every s-th tap in reverse order and its own padding, written at every s-th
- * voxel. Stride 1 has one phase: the correlation with flipped, transposed weights. */
+ * Voxels of big with the same remainder r = i mod s form a phase. Only taps k = k0 + s*t, k0 = (r + p) mod s,
+ * reach a phase, and for voxel i = r + s*q they meet small at o = q + (r + p - k0)/s - t. So each of the
+ * sz*sy*sx phases is a convolution with stride 1 that uses every s-th tap in reverse order, has a padding of
+ * its own and writes every s-th voxel. With stride 1 there is only one phase: the correlation with flipped,
+ * transposed weights. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 typedef struct phase {
     cpu_conv g;
-    int64_t w_off, big_off; /* of its first weight and voxel, in floats */
+    int64_t w_off, big_off; /* offsets of its first weight and first voxel, in floats */
     int64_t w_sign_step[3];
 } phase;
 
-/* False where the phase holds no voxel. */
+/* Describes the phase with remainders `rest`; returns false if it holds no voxel. */
 static bool phase_of(const cpu_conv *g, const int64_t step[5], const int64_t rest[3], phase *out)
 {
     bool taps = true;
@@ -36,7 +37,7 @@ static bool phase_of(const cpu_conv *g, const int64_t step[5], const int64_t res
         out->w_off += (k0 + s * (n_taps - 1)) * step[a];
         out->w_sign_step[a] = -s * step[a];
     }
-    if (!taps) { /* nothing reaches it: a convolution over no taps writes the bias */
+    if (!taps) { /* no tap reaches this phase: a convolution without taps writes the bias */
         for (int a = 0; a < 3; a++) out->g.kernel[a] = out->g.pad[a] = 0;
         out->w_off = 0;
     }

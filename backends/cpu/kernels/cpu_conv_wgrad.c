@@ -3,29 +3,29 @@
  *   dw[kz,ky][m][b] = sum over n,oz,oy,ox of A[n,iz,iy][ox][m] * small[n,oz,oy,ox][b],
  *   A[n,iz,iy][ox][m] = big[n,iz,iy][(ox*sx - px)*CA + m],   m = (kx, a) < KW*CA, contiguous in big
  *
- * One micro-kernel keeps a tile of TILE_P m by one or two vectors of b in registers while the voxels of a
- * few rows run.
- *   panels   A is packed as [tile of m][row][ox][i] and small as [panel of b][row][ox][lane], so that with
- *            stride 1 the rows for all ky are one piece of memory and the inner loop walks two streams;
- *            zeros beyond the edges
- *   blocks   a block of m by a block of b, over all (kz, ky), stays in the second-level cache
- *   slices   planes of big are dealt to a number of slices that the shape alone fixes; every (slice, block)
- *            is a task with its own sums, and the slices are added in order at the end. Registers are
- *            emptied after every few rows: a sum over millions of voxels is a sum of sums of sums and stays
- *            accurate. */
+ * The micro-kernel keeps a tile of sums in registers, TILE_P values of m by one or two vectors of b, while it
+ * loops over the voxels of a few rows.
+ *   panels   A is packed as [tile of m][row][ox][i] and small as [panel of b][row][ox][lane], with zeros
+ *            beyond the edges. So the inner loop reads two contiguous streams, and with stride 1 the rows for
+ *            all ky are one piece of memory.
+ *   blocks   The sums of a block of m by a block of b, over all (kz, ky), stay in the second-level cache.
+ *   slices   Planes of big are divided into slices whose number depends only on the shape. Every (slice,
+ *            block) is a task with its own sums, and the slices are added in order at the end. The registers
+ *            are added to the task's sums after every few rows, so that a sum over millions of voxels is a
+ *            sum of sums of sums and stays accurate. */
 #include <omp.h>
 
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 enum {
-    TILE_P = CPU_REGS == 32 ? 12 : 6, /* both divide 3 * CA for the usual channel counts     */
-    TAIL_P = TILE_P / 3,              /* the last tile holds one, two or three of these      */
+    TILE_P = CPU_REGS == 32 ? 12 : 6, /* 12 and 6 divide 3 * CA for the usual channel counts    */
+    TAIL_P = TILE_P / 3,              /* the last tile is one, two or three times TAIL_P wide   */
     PANEL = 2 * CPU_VL,
-    SLOT = TILE_P * PANEL,           /* floats of one tile of sums                           */
-    RUN_VOXELS = 2048 / CPU_VL,      /* until registers are emptied: a panel of 16 KB of small */
-    BLOCK_COLS = 64,                 /* b per block                                          */
-    BLOCK_FLOATS = 112 * 1024,       /* sums of a block: 448 KB                              */
-    SLICES_FLOATS = 2 * 1024 * 1024, /* sums of all slices: 8 MB, unless one needs more      */
+    SLOT = TILE_P * PANEL,           /* floats of one tile of sums                              */
+    RUN_VOXELS = 2048 / CPU_VL,      /* before registers are emptied: a panel of 16 KB of small */
+    BLOCK_COLS = 64,                 /* values of b per block                                   */
+    BLOCK_FLOATS = 112 * 1024,       /* sums of a block: 448 KB                                 */
+    SLICES_FLOATS = 2 * 1024 * 1024, /* sums of all slices: 8 MB, unless one slice needs more   */
     TASKS_WANTED = 32
 };
 
@@ -33,14 +33,14 @@ typedef struct plan {
     int64_t taps, m;       /* KD*KH; KW*CA                           */
     int64_t tiles, panels; /* of m, of b                             */
     int64_t block_tiles, block_panels, m_blocks, n_blocks;
-    int64_t rows, y_blocks;  /* rows of small in a unit of work    */
-    int64_t units, slices;   /* units: planes of big x y_blocks    */
-    int64_t a_rows;          /* rows packed of big                 */
-    int64_t a_tile, b_panel; /* floats per tile of A, panel of small */
+    int64_t rows, y_blocks;  /* rows of small in a unit of work           */
+    int64_t units, slices;   /* units: planes of big x y_blocks           */
+    int64_t a_rows;          /* rows of big that are packed               */
+    int64_t a_tile, b_panel; /* floats per tile of A, per panel of small  */
     int64_t row_floats, a_floats, b_floats, slice_floats, thread_floats;
 } plan;
 
-/* Floats of big under one row of windows. */
+/* Floats of big that lie under one row of windows. */
 static int64_t row_reach(const cpu_conv *g)
 {
     return ((g->out_size[2] - 1) * g->stride[2] + g->kernel[2]) * g->in_c;
@@ -88,7 +88,7 @@ uint64_t CPU_NAME(cpu_conv_wgrad_work)(const cpu_conv *g, int threads)
 
 /* ---- packing ---- */
 
-/* Floats of a tile of m, of a panel of b: full, or what is left rounded up. */
+/* Width of a tile of m and of a panel of b: the full width or, for the last one, the rest rounded up. */
 static int64_t tile_width(const plan *p, int64_t tile)
 {
     return cpu_min(TILE_P, cpu_ceil_div(p->m - tile * TILE_P, TAIL_P) * TAIL_P);
@@ -99,8 +99,9 @@ static int64_t panel_width(const cpu_conv *g, int64_t panel)
     return g->out_c - panel * PANEL > CPU_VL ? PANEL : CPU_VL;
 }
 
-/* One row of A into one tile: `width` of each `step` floats. Those beyond `have` meet sums that nobody reads:
- * they are whatever follows in the row, and zero only where the row ends. */
+/* Packs one row of A into one tile: `width` floats per position; positions are `step` floats apart. Only the
+ * first `have` of these floats count. The others go into sums that are never read, so they may be whatever
+ * follows in the row; they are set to zero only where the row ends. */
 static void pack_tile(const float *from, int64_t positions, int64_t step, int64_t have, int64_t width,
                       float *to)
 {
@@ -117,8 +118,8 @@ static void pack_tile(const float *from, int64_t positions, int64_t step, int64_
         for (int64_t i = 0; i < width; i++) to[ox * width + i] = i < have ? from[ox * step + i] : 0.0F;
 }
 
-/* Row iy of plane iz as it lies under the windows, zeros beyond the edges: in place where it can be, else in
- * `spare`. */
+/* Row iy of plane iz as it lies under the windows, with zeros beyond the edges. Points into `big` if the row
+ * needs no zeros, otherwise to a copy in `spare`. */
 static const float *a_row(const cpu_conv *g, const float *big, int64_t n, int64_t iz, int64_t iy,
                           float *spare)
 {
@@ -136,7 +137,7 @@ static const float *a_row(const cpu_conv *g, const float *big, int64_t n, int64_
     return spare;
 }
 
-/* Input rows iy0, iy0 + sy, ... of plane iz into the tiles [tile0, tile1) of A. */
+/* Packs input rows iy0, iy0 + sy, ... of plane iz into the tiles [tile0, tile1) of A. */
 static void pack_a(const cpu_conv *g, const plan *p, const float *big, int64_t n, int64_t iz, int64_t iy0,
                    int64_t rows, int64_t tile0, int64_t tile1, float *spare, float *a)
 {
@@ -159,7 +160,7 @@ static void pack_b(const cpu_conv *g, const plan *p, const float *from, int64_t 
     for (int64_t panel = panel0; panel < panel1; panel++, b += p->b_panel) {
         const int64_t width = panel_width(g, panel), cols = cpu_min(width, g->out_c - panel * PANEL);
         const float *v = from + panel * PANEL;
-        if (cols == PANEL) { /* constant sizes: the copy becomes one or two vectors */
+        if (cols == PANEL) { /* constant sizes, so that the copy becomes one or two vectors */
             for (int64_t k = 0; k < voxels; k++)
                 memcpy(b + k * PANEL, v + k * g->out_c, PANEL * sizeof(float));
         } else if (cols == CPU_VL) {
@@ -175,8 +176,7 @@ static void pack_b(const cpu_conv *g, const plan *p, const float *from, int64_t 
 
 /* ---- micro-kernel ---- */
 
-/* sum[np][nv vectors] += sum over k of a[k][np] * b[k][nv vectors]; np and nv are constants where this is
- * called. */
+/* sum[np][nv vectors] += sum over k of a[k][np] * b[k][nv vectors]; np and nv are constants in every call. */
 __attribute__((always_inline)) static inline void tile_body(const float *a, const float *b, int64_t voxels,
                                                             float *sum, int np, int nv)
 {
@@ -222,12 +222,12 @@ static void tile_run(const float *a, const float *b, int64_t voxels, float *sum,
 
 /* ---- tasks ---- */
 
-typedef struct block { /* tiles of m by panels of b, and one slice's sums [tap][tile][panel][SLOT] */
+typedef struct block { /* tiles of m by panels of b; the slice's sums are [tap][tile][panel][SLOT] */
     int64_t tile0, tile1, panel0, panel1;
     float *sums;
 } block;
 
-/* All tiles of the block for one (kz, ky). */
+/* Adds some voxels to all tiles of the block for one (kz, ky). */
 static void block_tap(const cpu_conv *g, const plan *p, const block *k, int64_t tap, const float *a,
                       int64_t a_row, const float *b, int64_t voxels)
 {
@@ -241,7 +241,7 @@ static void block_tap(const cpu_conv *g, const plan *p, const block *k, int64_t 
     }
 }
 
-/* One plane iz of big and the output rows [oy0, oy0 + rows): the terms of all taps. */
+/* Adds the terms of all taps for one unit: a plane iz of big and the output rows [oy0, oy0 + rows). */
 static void unit_sums(const cpu_conv *g, const plan *p, const block *k, const float *big, const float *small,
                       int64_t unit, float *mine)
 {
@@ -288,7 +288,7 @@ static void run_task(const cpu_conv *g, const plan *p, int64_t task, const float
         unit_sums(g, p, &k, big, small, unit, mine);
 }
 
-/* Row m of one tap: slices in order, then to its place in dw. */
+/* Adds up the slices of row m of one tap, in order, and writes the sums to their place in dw. */
 static void finish_row(const cpu_conv *g, const plan *p, const float *sums, int64_t tap, int64_t m,
                        bool transposed, float *dw)
 {

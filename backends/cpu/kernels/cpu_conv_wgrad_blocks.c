@@ -1,24 +1,24 @@
-/* Weight gradient where windows tile big, kernel == stride and no padding: of up-convolutions and of heads
- * with kernel 1. Under one (kz, ky) the KW * CB floats that belong to a voxel of small are contiguous, and
- * those of its neighbour follow:
+/* Weight gradient for windows that tile big (kernel == stride, no padding), as in up-convolutions and in
+ * heads with kernel 1. Under one (kz, ky) the KW * CB floats that belong to a voxel of small are contiguous,
+ * and those of the next voxel follow:
  *
  *   dw[kz,ky][a][j] = sum over n,oz,oy,ox of small[n,oz,oy,ox][a] * big[n, oz*KD+kz, oy*KH+ky][ox*KW*CB + j],
  *   j = (kx, b) < KW*CB
  *
- * a product of two matrices that lie in memory as the micro-kernel wants them: nothing is packed. Small is
- * read where a tile of its channels is, big by one or two vectors of j.
+ * This is a product of two matrices whose layout already suits the micro-kernel, so nothing is packed. Per
+ * voxel the micro-kernel broadcasts a tile of channels of small and loads one or two vectors of j from big.
  *
- * A task has one (kz, ky), a block of j, whose sums stay in the second-level cache, and a slice of small;
- * slices are fixed by the shape alone and added in order. Registers are emptied after some rows, so that long
- * sums stay accurate. */
+ * A task has one (kz, ky), a block of j, whose sums stay in the second-level cache, and a slice of small. The
+ * slices depend only on the shape, and their sums are added in order. The registers are added to the task's
+ * sums after some rows, so that long sums stay accurate. */
 #include <omp.h>
 
 #include "backends/cpu/kernels/cpu_conv_wgrad_tile.h"
 
 enum {
-    RUN_VOXELS = 192,                /* until registers are emptied */
+    RUN_VOXELS = 192,                /* voxels before registers are emptied                             */
     BLOCK_FLOATS = 112 * 1024,       /* sums of a block: 448 KB                                         */
-    SLICES_FLOATS = 2 * 1024 * 1024, /* sums of all slices: 8 MB, unless one needs more                 */
+    SLICES_FLOATS = 2 * 1024 * 1024, /* sums of all slices: 8 MB, unless one slice needs more           */
     TASKS_WANTED = 64
 };
 
@@ -77,7 +77,7 @@ static task task_of(const plan *p, int64_t i, float *sums)
                   .sums = sums + slice * p->sums + tap * p->ca * p->j};
 }
 
-typedef struct unit { /* some rows of small, and the rows of big under one (kz, ky) */
+typedef struct unit { /* some rows of small (a) and, for one (kz, ky), the rows of big under them (b) */
     const float *a, *b;
     int64_t rows, b_row; /* floats from one row of b to the next */
 } unit;
@@ -94,7 +94,8 @@ static unit unit_of(const cpu_conv *g, const plan *p, int64_t tap, const float *
                   .b_row = g->kernel[1] * line};
 }
 
-/* One panel of a unit is short pieces of memory a long way apart: more than the machine foresees. */
+/* Prefetches one panel of a unit: short pieces of memory that are far apart, which the hardware prefetcher
+ * does not predict. */
 static void prefetch_panel(const cpu_conv *g, const plan *p, const unit *u, int64_t panel)
 {
     for (int64_t r = 0; r < u->rows; r++)
@@ -107,7 +108,7 @@ static void prefetch_panel(const cpu_conv *g, const plan *p, const unit *u, int6
 static void panel_sums(const cpu_conv *g, const plan *p, const unit *u, int64_t panel, float *sums)
 {
     const int64_t j0 = panel * CPU_TILE_PANEL;
-    for (int64_t i = 0; i < p->tiles; i++) { /* of almost equal length */
+    for (int64_t i = 0; i < p->tiles; i++) { /* tiles of almost equal length */
         const int64_t a0 = p->ca * i / p->tiles, np = p->ca * (i + 1) / p->tiles - a0;
         const cpu_tile t = {.a = u->a + a0,
                             .b = u->b + j0,
@@ -142,7 +143,7 @@ static void run_task(const cpu_conv *g, const plan *p, const task *k, const floa
     }
 }
 
-/* Row a of one tap: slices in order, then to its KW * CB places in dw. */
+/* Adds up the slices of row a of one tap, in order, and writes the sums to their KW * CB places in dw. */
 static void finish_row(const cpu_conv *g, const plan *p, float *sums, int64_t tap, int64_t a, bool transposed,
                        float *dw)
 {

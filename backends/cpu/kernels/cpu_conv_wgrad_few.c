@@ -1,32 +1,32 @@
-/* Weight gradient where a window's row holds few floats, as in the first layer of a network:
+/* Weight gradient for windows whose rows hold few floats, as in the first layer of a network:
  *
  *   dw[kz,ky][m][b] = sum over n,oz,oy,ox of big[n,iz,iy][(ox*sx - px)*CA + m] * small[n,oz,oy,ox][b],
  *   m = (kx, a) < KW*CA
  *
- * Nothing is packed: the m of one position are neighbours in big, a step of sx * CA floats from the next
- * position's, and the micro-kernel reads both maps where they lie, tiles of m by one or two vectors of b in
- * registers. Small is read from memory once: a piece of one of its rows stays in first-level cache for all
- * (kz, ky).
+ * Nothing is packed: the values of m of one position are neighbours in big, and those of the next position
+ * follow after sx * CA floats. The micro-kernel reads both maps in place and keeps tiles of m by one or two
+ * vectors of b in registers. Small is read from memory once, because a piece of one of its rows stays in the
+ * first-level cache for all (kz, ky).
  *
- * Rows of small are dealt to slices that the shape alone fixes; every slice has its own sums, and they are
- * added in order. Registers are emptied after every piece, so that sums over millions of voxels stay
- * accurate. */
+ * Rows of small are divided into slices that depend only on the shape. Every slice has its own sums, which
+ * are added in order at the end. The registers are added to the slice's sums after every piece, so that sums
+ * over millions of voxels stay accurate. */
 #include <omp.h>
 
 #include "backends/cpu/kernels/cpu_conv_wgrad_tile.h"
 
 enum {
-    MANY = 16,                       /* m from which packing pays (cpu_conv_wgrad.c)      */
-    PIECE_FLOATS = 6144,             /* of small: 24 KB */
-    SLICES_FLOATS = 2 * 1024 * 1024, /* sums of all slices: 8 MB, unless one needs more   */
+    MANY = 16,                       /* from so many m on, packing pays (cpu_conv_wgrad.c)    */
+    PIECE_FLOATS = 6144,             /* floats in a piece of small: 24 KB                     */
+    SLICES_FLOATS = 2 * 1024 * 1024, /* sums of all slices: 8 MB, unless one slice needs more */
     SLICES_WANTED = 64
 };
 
 typedef struct plan {
-    int64_t taps, m, pieces; /* KD*KH; KW*CA; of a row of small       */
-    int64_t rows, slices;    /* of small                   */
-    int64_t sums;            /* floats of a slice: taps * m * CB, rounded up to lines */
-    bool copy;               /* windows hang over along x: rows of big are copied, with zeros at both ends */
+    int64_t taps, m, pieces; /* KD*KH; KW*CA; pieces of a row of small                               */
+    int64_t rows, slices;    /* of small                                                             */
+    int64_t sums;            /* floats of a slice: taps * m * CB, rounded up to lines                */
+    bool copy;               /* windows overhang along x: big's rows are copied, zeros at both ends  */
     int64_t copy_row, thread_floats;
 } plan;
 
@@ -58,7 +58,7 @@ uint64_t CPU_NAME(cpu_conv_wgrad_few_work)(const cpu_conv *g, int threads)
 
 /* ---- rows ---- */
 
-/* Row iz, iy of big as it lies under the windows; NULL where it is outside. */
+/* Row (iz, iy) of big as it lies under the windows; NULL if it is outside the volume. */
 static const float *row_under(const cpu_conv *g, const plan *p, const float *big, int64_t n, int64_t iz,
                               int64_t iy, float *spare)
 {
@@ -72,13 +72,13 @@ static const float *row_under(const cpu_conv *g, const plan *p, const float *big
     return spare;
 }
 
-/* Positions [x0, x1) of a row: all m and b of one (kz, ky). */
+/* Adds positions [x0, x1) of a row to the sums of one (kz, ky), for all m and b. */
 static void piece_tap(const cpu_conv *g, const plan *p, const float *a, const float *b, int64_t x0,
                       int64_t x1, float *sums)
 {
     const int64_t tiles = cpu_ceil_div(p->m, CPU_TILE_P), a_step = g->stride[2] * g->in_c;
     for (int64_t b0 = 0; b0 < g->out_c; b0 += CPU_TILE_PANEL)
-        for (int64_t i = 0; i < tiles; i++) { /* of almost equal length */
+        for (int64_t i = 0; i < tiles; i++) { /* tiles of almost equal length */
             const int64_t m0 = p->m * i / tiles, np = p->m * (i + 1) / tiles - m0;
             const cpu_tile t = {.a = a + x0 * a_step + m0,
                                 .b = b + x0 * g->out_c + b0,

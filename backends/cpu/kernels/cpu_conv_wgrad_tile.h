@@ -1,4 +1,5 @@
-/* The micro-kernel of weight gradients that read both maps where they lie. */
+/* The micro-kernel of the weight gradients that read both maps in place (cpu_conv_wgrad_few.c and
+ * cpu_conv_wgrad_blocks.c), and the sum over slices at their end. */
 #ifndef U3D_CPU_CONV_WGRAD_TILE_H
 #define U3D_CPU_CONV_WGRAD_TILE_H
 
@@ -10,7 +11,7 @@ enum {
 };
 
 typedef struct cpu_tile {
-    const float *a, *b;      /* of the first position                       */
+    const float *a, *b;      /* data of the first position                  */
     int64_t rows, positions; /* positions per row                           */
     int64_t a_step, b_step;  /* floats from one position to the next        */
     int64_t a_row, b_row;    /* floats from one row to the next             */
@@ -18,8 +19,7 @@ typedef struct cpu_tile {
     int64_t sum_step;
 } cpu_tile;
 
-/* sum[np][nv vectors] += sum over positions of a[np] * b[nv vectors]; np and nv are constants where this is
- * called. */
+/* sum[np][nv vectors] += sum over positions of a[np] * b[nv vectors]; every call has constant np and nv. */
 __attribute__((always_inline)) static inline void cpu_tile_body(const cpu_tile *t, int np, int nv)
 {
     cpu_vec acc[CPU_TILE_P][2];
@@ -68,7 +68,8 @@ __attribute__((always_inline)) static inline void cpu_tile_switch(const cpu_tile
     }
 }
 
-/* np at most CPU_TILE_P; b has `lanes` left, two vectors or more are taken as two, else one. */
+/* np is at most CPU_TILE_P. `lanes` are left of b: the tile takes two vectors of them if there are so many,
+ * otherwise one. */
 static inline void cpu_tile_run(const cpu_tile *t, int64_t np, int64_t lanes)
 {
     if (lanes >= CPU_TILE_PANEL)
@@ -77,7 +78,7 @@ static inline void cpu_tile_run(const cpu_tile *t, int64_t np, int64_t lanes)
         cpu_tile_switch(t, np, 1);
 }
 
-/* The first of `slices` arrays of n floats, `step` apart, becomes their sum; added in order. */
+/* Replaces the first of `slices` arrays of n floats, `step` floats apart, by their sum, added in order. */
 static inline void cpu_add_slices(float *first, int64_t n, int64_t slices, int64_t step)
 {
     for (int64_t s = 1; s < slices; s++)

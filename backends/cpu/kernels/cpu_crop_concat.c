@@ -1,11 +1,12 @@
-/* The skip connection: crop the skip map about its centre and append its channels to the upsampled ones.
+/* The skip connection: crops the skip map about its centre and appends its channels to those of the upsampled
+ * map.
  *
  *   up [N, d, h, w, CU], skip [N, D, H, W, CS]  ->  y [N, d, h, w, CU + CS]
  *   y[n,z,y,x] = up[n,z,y,x], skip[n, z + (D-d)/2, y + (H-h)/2, x + (W-w)/2]
  *
- * Backward gives dup, dskip or both. Each output row has one owner: forward takes rows of y; backward rows of
- * dskip where it has zeros to write around the crop, else rows of dy, so that what lies outside is not
- * touched. Bound by memory. */
+ * Backward gives dup, dskip or both. Each output row is written by one thread. Forward divides rows of y
+ * among the threads. Backward divides rows of dskip if it must also write the zeros around the crop,
+ * otherwise rows of dy, and then does not touch dskip outside the crop. Bound by memory. */
 #include "backends/cpu/kernels/cpu_slice.h"
 #include "backends/cpu/kernels/cpu_vec.h"
 
@@ -25,7 +26,7 @@ static crop crop_of(int64_t n, const int64_t *up, int64_t cu, const int64_t *ski
     return k;
 }
 
-/* Runs of a few to some hundred floats: too short for memcpy to be worth a call each. */
+/* For runs of a few to some hundred floats, which are too short for a call of memcpy to pay off. */
 static inline void copy_run(float *dst, const float *src, int64_t n)
 {
     int64_t i = 0;
@@ -48,7 +49,7 @@ static inline void put_run(float *dst, const float *src, int64_t n, bool add)
         copy_run(dst, src, n);
 }
 
-/* Row number -> (n, z, y) of a map with `size` voxels. */
+/* Converts a row number to (n, z, y), for a map with `size` voxels. */
 static void split_row(int64_t row, const int64_t size[3], int64_t *n, int64_t *z, int64_t *y)
 {
     *y = row % size[1];
@@ -56,7 +57,7 @@ static void split_row(int64_t row, const int64_t size[3], int64_t *n, int64_t *z
     *n = row / size[1] / size[0];
 }
 
-/* First float of skip's row that belongs to the crop's row (n, z, y). */
+/* Offset in skip of the first float that belongs to row (n, z, y) of the crop. */
 static int64_t skip_at(const crop *k, int64_t n, int64_t z, int64_t y)
 {
     int64_t row = (n * k->skip[0] + z + k->off[0]) * k->skip[1] + y + k->off[1];
@@ -88,7 +89,7 @@ static void zero_run(float *dst, int64_t n)
     for (int64_t i = 0; i < n; i++) dst[i] = 0;
 }
 
-typedef struct parts { /* what backward writes; NULL: not wanted */
+typedef struct parts { /* what backward reads and writes; an output that is not wanted is NULL */
     const float *dy;
     float *dup, *dskip;
     bool add_up, add_skip;
@@ -117,7 +118,7 @@ static parts parts_of(const cpu_call *c)
     return p;
 }
 
-/* Row (n, z, y) of the crop back to where its two parts came from. */
+/* Copies or adds row (n, z, y) of the crop back to where its two parts came from. */
 static void split_crop_row(const crop *k, const parts *p, int64_t n, int64_t z, int64_t y)
 {
     const int64_t w = k->up[2], cy = k->cu + k->cs, at = ((n * k->up[0] + z) * k->up[1] + y) * w;
@@ -129,7 +130,7 @@ static void split_crop_row(const crop *k, const parts *p, int64_t n, int64_t z, 
     for (int64_t x = 0; x < w; x++) put_run(to + x * k->cs, dy + x * cy + k->cu, k->cs, p->add_skip);
 }
 
-/* Row (n, z, y) of skip, written from end to end. */
+/* Writes row (n, z, y) of skip from end to end, including the zeros outside the crop. */
 static void write_skip_row(const crop *k, const parts *p, int64_t n, int64_t z, int64_t y)
 {
     const int64_t line = k->skip[2] * k->cs, left = k->off[2] * k->cs, right = left + k->up[2] * k->cs;

@@ -3,13 +3,14 @@
  *   over voxels with w(v) > 0:  I_k = sum p_k*g_k,  P_k = sum p_k,  G_k = sum g_k     (sums [3, K]: I, P, G)
  *   score_k = (2*I_k + smooth) / (P_k + G_k + smooth),  loss = 1 - mean over scored k of score_k
  *
- *   q_k(v) = d loss/d p_k(v) = (score_k - 2*g_k(v)) / ((P_k + G_k + smooth) * scored), 0 for classes not
- * scored dz_j(v) = dloss * p_j * (q_j - sum_k p_k q_k)
+ *   q_k(v) = d loss/d p_k(v) = (score_k - 2*g_k(v)) / ((P_k + G_k + smooth) * number of scored classes),
+ *            0 for classes that are not scored
+ *   dz_j(v) = dloss * p_j * (q_j - sum_k p_k q_k)
  *
- * Sums in double, one set per slice in the workspace, added in slice order. */
+ * Sums are made in double, one set per slice in the workspace, and added in slice order. */
 #include "backends/cpu/kernels/cpu_softmax.h"
 
-/* p of one block, voxels without weight set to 0. */
+/* Computes p of one block; in voxels without weight p is set to 0. */
 static void masked_softmax(const cpu_loss *l, int64_t v, int64_t n, const float *w, cpu_softmax_block *b)
 {
     cpu_softmax_load(l->logits + v * l->classes, n, l->classes, l->lanes, b);
@@ -21,7 +22,7 @@ static void masked_softmax(const cpu_loss *l, int64_t v, int64_t n, const float 
     }
 }
 
-/* Sixteen chains, so that the adds overlap and fill vectors; n is a multiple of 16. */
+/* Sums a row in sixteen chains, so that the additions overlap and fill vectors; n is a multiple of 16. */
 static double sum_row(const float *row, int64_t n)
 {
     double lane[16] = {0}, sum = 0;
@@ -51,7 +52,7 @@ static void dice_slice(const cpu_loss *l, cpu_range r, double *sums)
     }
 }
 
-/* 1 - mean score; 0 where no voxel counts or no class is scored. */
+/* 1 - mean score; 0 if no voxel counts or no class is scored. */
 static double dice_loss(const double *sums, int64_t classes, const u3d_loss_attr *a)
 {
     int64_t first = a->skip_background ? 1 : 0;
@@ -83,7 +84,7 @@ static void work_dice(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t
     *min = *best = CPU_SLICES_MAX * 3 * (uint64_t)cpu_channels(&d->in[0]) * sizeof(double);
 }
 
-/* q_k = base[k] + g_k * hit[k], times dloss. */
+/* dloss * q_k = base[k] + g_k * hit[k]. */
 typedef struct dice_slope {
     float base[CPU_CLASSES_MAX], hit[CPU_CLASSES_MAX];
 } dice_slope;
@@ -102,7 +103,7 @@ static void dice_slopes(const float *sums, int64_t classes, const u3d_loss_attr 
     }
 }
 
-/* p in b->p -> dz; `mean` is sum_k p_k q_k. */
+/* Replaces p in b->p by dz; `mean` is sum_k p_k q_k. */
 static void dice_gradient(cpu_softmax_block *b, const cpu_loss *l, int64_t v, int64_t n, const float *w,
                           const dice_slope *q)
 {
@@ -110,7 +111,7 @@ static void dice_gradient(cpu_softmax_block *b, const cpu_loss *l, int64_t v, in
     for (int64_t i = 0; i < n; i++) {
         if (!(w[i] > 0)) continue;
         int64_t label = l->labels[v + i];
-        hit[i] = b->p[label * l->lanes + i] * q->hit[label]; /* p_label times what g adds to q */
+        hit[i] = b->p[label * l->lanes + i] * q->hit[label]; /* p_label times the term that g adds to q */
     }
     for (int64_t k = 0; k < l->classes; k++) {
         const float *row = b->p + k * l->lanes;

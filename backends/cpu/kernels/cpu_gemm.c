@@ -1,10 +1,10 @@
-/* Small matrix products: one micro-kernel that keeps some rows by one or two vectors of columns in registers
- * while the depth runs. */
+/* Small matrix products for Winograd (cpu_gemm in cpu_wino.h): one micro-kernel, which keeps the sums of some
+ * rows by one or two vectors of columns in registers while it loops over the depth. */
 #include "backends/cpu/kernels/cpu_wino.h"
 
-enum { AHEAD = 1024 }; /* floats of b between what is used and what is asked for */
+enum { AHEAD = 1024 }; /* prefetch distance in b, in floats */
 
-/* n rows by nv vectors; n, nv, transposed and add are constants where this is called. */
+/* A tile of n rows by nv vectors; n, nv, transposed and add are constants in every call. */
 CPU_INLINE void tile(const cpu_gemm *g, const float *a, const float *b, float *c, int n, int nv,
                      bool transposed, bool add)
 {
@@ -15,7 +15,7 @@ CPU_INLINE void tile(const cpu_gemm *g, const float *a, const float *b, float *c
 #pragma GCC unroll 16
     for (int i = 0; i < n; i++) {
         acc[i][0] = acc[i][1] = (cpu_vec){0};
-        __builtin_prefetch(c + i * c_row, 1, 3); /* needed when the depth has run */
+        __builtin_prefetch(c + i * c_row, 1, 3); /* needed after the loop over the depth */
         if (nv == 2) __builtin_prefetch(c + i * c_row + CPU_VL, 1, 3);
     }
     for (int64_t k = 0; k < g->depth; k++, a += step, b += b_row) {
@@ -62,7 +62,7 @@ CPU_INLINE void rows_switch(const cpu_gemm *g, const float *a, const float *b, f
     }
 }
 
-/* One panel; groups of rows of almost equal length: none is too short to fill the pipeline. */
+/* One panel, in groups of rows of almost equal size, so that none is too small to fill the pipeline. */
 CPU_INLINE void panel(const cpu_gemm *g, const float *b, float *c, int nv, bool transposed, bool add)
 {
     const int64_t groups = cpu_ceil_div(g->rows, CPU_TILE_ROWS);

@@ -1,4 +1,4 @@
-/* The implementations of every op, one copy of this table per instruction set. */
+/* The table of all ops' implementations; like every file here, it is compiled once per instruction set. */
 #include "backends/cpu/cpu_impl.h"
 
 #define LIST(id, text) extern const cpu_entry CPU_NAME(cpu_##id)[];

@@ -1,14 +1,15 @@
-/* Lazy and joined maps written out. Bound by memory: rows of voxels, each written once.
+/* Writes lazy and joined maps as dense arrays, row of voxels by row of voxels. Bound by memory.
  *
- * Scale and shift belong to channels. Where a lazy map of few channels is copied as it lies, its tables are
- * repeated to columns some vectors long, so that loops run over several voxels at once. */
+ * Scale and shift belong to channels. If a lazy map has few channels and is the only part, its rows keep
+ * their layout; then its table is repeated for several voxels ("columns"), so that the inner loop runs over
+ * several voxels at once. */
 #include "backends/cpu/kernels/cpu_map.h"
 #include "backends/cpu/kernels/cpu_slice.h"
 #include "backends/cpu/kernels/cpu_vec.h"
 
-enum { FEW = 64, WIDE = 1024 /* columns: at most 63 channels by 16 voxels */ };
+enum { FEW = 64, WIDE = 1024 /* floats: at most 63 channels by 16 voxels */ };
 
-typedef struct columns { /* what is repeated along a row of voxels */
+typedef struct columns { /* scale and shift of `width` neighbouring floats; they repeat along a row */
     const float *scale, *shift;
     int64_t width;
     float wide[2][WIDE];
@@ -36,7 +37,7 @@ static inline void act_run(const float *x, float *y, int64_t n, const columns *k
     for (int64_t j = 0; j < n; j++) y[j] = cpu_map_act(x[j], scale[j], shift[j], slope);
 }
 
-/* Too short for memcpy to be worth a call each. */
+/* For runs that are too short for a call of memcpy to pay off. */
 static inline void copy_run(const float *x, float *y, int64_t n)
 {
     int64_t j = 0;
@@ -44,7 +45,7 @@ static inline void copy_run(const float *x, float *y, int64_t n)
     for (; j < n; j++) y[j] = x[j];
 }
 
-/* One row of voxels of one part to voxels `step` floats apart. */
+/* Writes one row of voxels of one part; in y the voxels are `step` floats apart. */
 static void write_row(const cpu_part *p, const columns *k, float slope, const float *x, float *y,
                       int64_t voxels, int64_t step)
 {
@@ -59,7 +60,7 @@ static void write_row(const cpu_part *p, const columns *k, float slope, const fl
     }
 }
 
-/* Rows [begin, end) of the map; y points to the channels of this part in the first row of all. */
+/* Writes one part of rows [begin, end) of the map; y points to the part's channels in row 0. */
 static void write_part(const cpu_map *m, const cpu_part *p, cpu_range rows, float *y)
 {
     columns k;

@@ -1,41 +1,44 @@
-/* A feature map as an op reads it: plain, lazy or joined (op.h, fused forms).
+/* A feature map as an op reads it: plain, lazy or joined (engine/ops/op.h, fused forms). A lazy map stands
+ * for act(scale * x + shift) of the stored x. A joined map consists of two maps (the second one cropped about
+ * its centre), whose channels follow each other in every voxel.
  *
- * Kernels that know how apply it while loading; the others call cpu_map_dense first, which writes the map
- * into their workspace. */
+ * Some kernels apply scale, shift and activation and join the parts while they load. The others first call
+ * cpu_map_dense, which writes the map as read into their workspace. */
 #ifndef U3D_CPU_MAP_H
 #define U3D_CPU_MAP_H
 
 #include "backends/cpu/cpu_impl.h"
 
-typedef struct cpu_part { /* f32 [N, size, c], of which the voxels from `crop` on are read */
-    const float *x;       /* NULL while only sizes are known (workspace rules) */
+typedef struct cpu_part { /* f32 [N, size, c]; the voxels from `crop` on are read */
+    const float *x;       /* NULL if only sizes are known, as when workspace is computed */
     int64_t size[3], crop[3], c;
     const float *table; /* [S, 2, c]: scale, shift; NULL: not lazy, or only sizes are known */
     int64_t table_step; /* floats from one sample's scale to the next: 2 * c, or 0 for one table */
 } cpu_part;
 
 typedef struct cpu_map {
-    int64_t n, size[3], c; /* as read: c is the sum over parts */
+    int64_t n, size[3], c; /* as read; c is the sum over parts */
     int n_parts;
     cpu_part part[2];
     float slope; /* act(v) = v > 0 ? v : slope * v on lazy parts */
-    bool lazy;   /* some part is                                  */
+    bool lazy;   /* at least one part is lazy                     */
 } cpu_map;
 
-/* Inputs behind the plain ones: skip and tables. */
+/* The number of inputs that follow the plain ones: skip map and tables. */
 static inline int32_t cpu_map_extras(const u3d_op_desc *d)
 {
     const u3d_conv_attr *a = &d->attr.conv;
     return a->joined + a->lazy[0] + a->lazy[1];
 }
 
-/* The bias of conv3d and upconv3d, input 2, or NULL. */
+/* The bias of conv3d and upconv3d: input 2, or NULL if there is no bias. */
 static inline const float *cpu_map_bias(const u3d_op_desc *d, const void *const *in)
 {
     return d->n_in - cpu_map_extras(d) > 2 ? in[2] : NULL;
 }
 
-/* Input 0 of conv3d, conv3d_dw, maxpool3d, upconv3d, upconv3d_dw in whatever form; `in` may be NULL. */
+/* Input 0 of conv3d, conv3d_dw, maxpool3d, upconv3d or upconv3d_dw, plain or fused. If `in` is NULL, the
+ * result holds sizes but no pointers. */
 static inline cpu_map cpu_map_of(const u3d_op_desc *d, const void *const *in)
 {
     const u3d_conv_attr *attr = &d->attr.conv;
@@ -68,27 +71,28 @@ static inline bool cpu_map_is_plain(const cpu_map *m)
     return m->n_parts == 1 && !m->lazy;
 }
 
-/* f32 [N, D, H, W, C] as read. */
+/* The type of the map as read: f32 [N, D, H, W, C]. */
 static inline u3d_type cpu_map_type(const cpu_map *m)
 {
     return u3d_type_map(m->n, m->size, m->c);
 }
 
-/* What stands for x in a lazy map. */
+/* The value that a stored x of a lazy map stands for. */
 static inline float cpu_map_act(float x, float scale, float shift, float slope)
 {
     const float v = scale * x + shift;
     return v > 0 ? v : slope * v;
 }
 
-/* Bytes of the map written out, 0 where it is plain already; a multiple of 64. */
+/* Bytes that the map takes when written out, a multiple of 64; 0 if it is plain already. */
 static inline uint64_t cpu_map_dense_bytes(const cpu_map *m)
 {
     const u3d_type t = cpu_map_type(m);
     return cpu_map_is_plain(m) ? 0 : (u3d_type_bytes(&t) + 63) / 64 * 64;
 }
 
-/* The map as a dense array: itself where plain, else written to `to`, 64-byte aligned, of that many bytes. */
+/* Returns the map as a dense array: the stored array itself if the map is plain, otherwise `to`, to which
+ * the map is written. `to` is 64-byte aligned and holds cpu_map_dense_bytes bytes. */
 const float *CPU_NAME(cpu_map_dense)(const cpu_map *m, void *to, int threads);
 
 #endif

@@ -3,14 +3,15 @@
  *   y[n,oz,oy,ox,c]     = max over kz,ky,kx of x[n, oz*KD+kz, oy*KH+ky, ox*KW+kx, c]
  *   index[n,oz,oy,ox,c] = (kz*KH + ky)*KW + kx of the first maximum, u8
  *
- * "wide" is cpu_maxpool3d_wide.c. "plain": whatever the number of channels, loops run over long flat pieces
- * of rows. Forward: the KD*KH rows of voxels that share a row of windows are reduced to one, element by
- * element, then that one along x. Backward: a row of dy and index is stretched along x to the length of a row
- * of dx, then compared for each of the KD*KH rows. A piece is a few windows, so that the workspace,
- * [threads][ARRAYS][piece] of 4 bytes, stays in first-level cache.
+ * This file holds "plain", whose loops run over long flat pieces of rows however many channels there are;
+ * "wide" is in cpu_maxpool3d_wide.c. Forward first reduces the KD*KH rows of voxels that share a row of
+ * windows to one row, element by element, and then reduces that row along x. Backward stretches a row of dy
+ * and index along x to the length of a row of dx and compares it with each of the KD*KH rows. A piece is a
+ * few windows long, so that the workspace, [threads][ARRAYS][piece] of 4 bytes, stays in the first-level
+ * cache.
  *
- * A lazy x is made while its rows are loaded; that scale may be negative, so there is no shortcut through the
- * maximum of what is stored. Its scales and shifts are repeated to the length of a piece: [S][2][piece]
+ * The values of a lazy x are computed while its rows are loaded. Its scale may be negative, so the maximum of
+ * the stored numbers would not do. Scales and shifts are repeated to the length of a piece, as [S][2][piece]
  * before the threads' part of the workspace. */
 #include "backends/cpu/kernels/cpu_map.h"
 #include "backends/cpu/kernels/cpu_maxpool3d.h"
@@ -31,21 +32,21 @@ static uint64_t array_bytes(const cpu_pool *p)
     return ((uint64_t)piece_of(p) * sizeof(float) + 63) / 64 * 64;
 }
 
-/* Sets of scale and shift of a lazy x, else 0. */
+/* The number of sets of scale and shift of a lazy x; 0 if x is not lazy. */
 static int64_t tables_of(const u3d_op_desc *d)
 {
     const bool lazy = d->op == U3D_OP_MAXPOOL3D && d->attr.conv.lazy[0];
     return lazy ? d->in[1].dim[0] : 0;
 }
 
-/* Array `which` of the calling thread. */
+/* Array `which` of the calling thread's workspace. */
 static void *array_at(const cpu_call *c, const cpu_pool *p, int which)
 {
     const int64_t before = 2 * tables_of(c->desc) + omp_get_thread_num() * ARRAYS;
     return (char *)c->work + (uint64_t)(before + which) * array_bytes(p);
 }
 
-typedef struct act { /* what makes values of what is stored; scale NULL: nothing. By position in a piece */
+typedef struct act { /* scale and shift by position in a piece; scale is NULL if x is not lazy */
     const float *scale, *shift;
     float slope;
 } act;
@@ -96,13 +97,14 @@ __attribute__((always_inline)) static inline void keep_larger(const float *x, ac
 #pragma omp simd
     for (int64_t j = 0; j < n; j++) {
         float v = value_at(x, a, lazy, j), old = best[j];
-        int32_t more = -(v > old); /* a mask: two selects by one condition would become a branch */
+        int32_t more = -(v > old); /* a mask, because two selects by one condition would become a branch */
         best[j] = v > old ? v : old;
         at[j] = (row & more) | (at[j] & ~more);
     }
 }
 
-/* Rows to one: best[j] = max over kz,ky, at[j] = kz*KH + ky of the first. x is the piece in the first row. */
+/* Reduces rows to one: best[j] = max over kz,ky, and at[j] = kz*KH + ky of the first maximum. x points to the
+ * piece in the first row. */
 __attribute__((always_inline)) static inline void
 reduce_body(const cpu_pool *p, act a, bool lazy, const float *x, float *best, int32_t *at, int64_t n)
 {
@@ -126,7 +128,8 @@ static void reduce_rows(const cpu_pool *p, act a, const float *x, float *best, i
         reduce_body(p, a, false, x, best, at, n);
 }
 
-/* top[j], first[j]: the maximum of best[j + kx*C] over kx and its index, the smallest among equals. */
+/* Reduces along x: top[j] is the maximum of best[j + kx*C] over kx, and first[j] is its index in the window,
+ * the smallest one among equals. */
 static void reduce_x(const cpu_pool *p, const float *best, const int32_t *at, float *top, int32_t *first,
                      int64_t n)
 {
@@ -149,7 +152,7 @@ static void reduce_x(const cpu_pool *p, const float *best, const int32_t *at, fl
     }
 }
 
-/* Pieces of one row of windows; x, y and index point to the row's first. */
+/* Pools one row of windows, piece by piece; x, y and index point to the start of the row. */
 static void pool_row(const cpu_call *call, const cpu_pool *p, act a, const float *x, float *y, uint8_t *index)
 {
     float *best = array_at(call, p, 0), *top = array_at(call, p, 1);
@@ -158,7 +161,7 @@ static void pool_row(const cpu_call *call, const cpu_pool *p, act a, const float
     for (int64_t from = 0; from < line; from += piece) {
         int64_t n = cpu_min(piece, line - from);
         reduce_rows(p, a, x + from, best, at, n);
-        if (channels < CPU_LINE_ELEMS) /* in one go, between the windows too, where nobody looks */
+        if (channels < CPU_LINE_ELEMS) /* one long loop; results between the windows are never read */
             reduce_x(p, best, at, top, first, n - window + channels);
         for (int64_t w = 0; w < n; w += window) {
             if (channels >= CPU_LINE_ELEMS) reduce_x(p, best + w, at + w, top + w, first + w, channels);
@@ -182,7 +185,8 @@ static void run_maxpool3d(const cpu_call *c)
                  x + cpu_pool_first_row(&p, row) * p.in[2] * p.c, y + row * line, index + row * line);
 }
 
-/* dy and index along x: wide[(ox*KW + kx)*C + c] = dy[ox,c], at[...] = index[ox,c] - kx, n floats of them. */
+/* Stretches dy and index along x to n floats: wide[(ox*KW + kx)*C + c] = dy[ox,c], and `at` at the same place
+ * is index[ox,c] - kx. */
 static void stretch(const cpu_pool *p, const float *dy, const uint8_t *index, float *wide, int32_t *at,
                     int64_t n)
 {
@@ -197,13 +201,13 @@ static void stretch(const cpu_pool *p, const float *dy, const uint8_t *index, fl
 static void put_chosen(const float *wide, const int32_t *at, int32_t here, float *dx, int64_t n, bool add)
 {
     for (int64_t j = 0; j < n; j++) {
-        float g = wide[j],
-              chosen = at[j] == here ? g : 0; /* g apart: a load under a condition stays scalar */
+        float g = wide[j], /* loaded first, because a load under a condition stays scalar */
+            chosen = at[j] == here ? g : 0;
         dx[j] = add ? dx[j] + chosen : chosen;
     }
 }
 
-/* Pieces of all rows of dx that belong to one row of windows; dx points to the first of them. */
+/* Writes all rows of dx that belong to one row of windows, piece by piece; dx points to the first row. */
 static void spread_row(const cpu_call *call, const cpu_pool *p, const float *dy, const uint8_t *index,
                        float *dx)
 {

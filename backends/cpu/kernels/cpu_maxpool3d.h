@@ -1,4 +1,5 @@
-/* What the implementations of max pooling share: "wide" for channels that fill vectors, "plain" for all. */
+/* What the two implementations of max pooling share: "wide" for channel counts that fill vectors
+ * (cpu_maxpool3d_wide.c) and "plain" for all (cpu_maxpool3d.c). */
 #ifndef U3D_CPU_MAXPOOL3D_H
 #define U3D_CPU_MAXPOOL3D_H
 
@@ -21,13 +22,13 @@ static inline cpu_pool cpu_pool_of(const u3d_op_desc *d)
     return p;
 }
 
-/* Rows of windows: n, oz, oy. */
+/* The number of rows of windows, over n, oz and oy. */
 static inline int64_t cpu_pool_rows(const cpu_pool *p)
 {
     return p->n * p->out[0] * p->out[1];
 }
 
-/* Such a row -> its first row of voxels (n, oz*KD, oy*KH). */
+/* The first row of voxels under a row of windows: that of (n, oz*KD, oy*KH). */
 static inline int64_t cpu_pool_first_row(const cpu_pool *p, int64_t row)
 {
     int64_t oy = row % p->out[1], oz = row / p->out[1] % p->out[0], n = row / p->out[1] / p->out[0];
@@ -38,7 +39,7 @@ static inline const char *cpu_pool_refuses(const u3d_op_desc *d)
 {
     const int32_t *k = d->attr.conv.kernel;
     if ((int64_t)k[0] * k[1] * k[2] > 256)
-        return "a window of more than 256 voxels does not fit into a u8 index";
+        return "a window of more than 256 voxels, whose index does not fit into u8";
     return d->op == U3D_OP_MAXPOOL3D ? cpu_refuse_accumulate(d) : NULL;
 }
 

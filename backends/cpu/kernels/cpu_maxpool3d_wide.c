@@ -1,12 +1,12 @@
-/* Max pooling and its gradient where channels fill vectors: the maximum and its index stay in registers while
- * the voxels of a window pass, and every array is touched once. */
+/* Max pooling and its gradient for channel counts that fill vectors. The maximum and its index stay in
+ * registers while the loop goes through the voxels of a window, so that memory is read and written once. */
 #include "backends/cpu/kernels/cpu_map.h"
 #include "backends/cpu/kernels/cpu_maxpool3d.h"
 #include "backends/cpu/kernels/cpu_vec.h"
 
 enum { TAPS_MAX = 256 };
 
-typedef struct taps { /* voxels of a window, x fastest: floats from its first voxel */
+typedef struct taps { /* voxels of a window, x fastest: their offsets in floats from the first voxel */
     int32_t n;
     int64_t off[TAPS_MAX];
 } taps;
@@ -20,7 +20,7 @@ static void taps_of(const cpu_pool *p, taps *t)
                 t->off[t->n++] = ((kz * p->in[1] + ky) * p->in[2] + kx) * p->c;
 }
 
-typedef struct act { /* what makes values of a lazy map, for one vector of channels */
+typedef struct act { /* turns stored floats of a lazy map into values, for one vector of channels */
     cpu_vec scale, shift, slope;
 } act;
 
@@ -31,7 +31,7 @@ __attribute__((always_inline)) static inline cpu_vec value_of(cpu_vec x, const a
     return cpu_select(v > 0.0F, v, a->slope * v);
 }
 
-/* One row of windows. n and lazy are constants where this is called. */
+/* Pools one row of windows. n, the number of taps, is a constant for windows of 8 voxels; lazy always is. */
 __attribute__((always_inline)) static inline void pool_body(const cpu_pool *p, const taps *t, int32_t n,
                                                             bool lazy, const float *table, float slope,
                                                             const float *x, float *y, uint8_t *index)
@@ -89,8 +89,8 @@ void CPU_NAME(cpu_maxpool3d_wide)(const cpu_call *c)
 
 typedef enum put { PUT, PUT_ADD, PUT_STREAM } put; /* =, +=, = past the caches */
 
-/* One row of voxels, those with index `k` and, along x, the next ones; `how` is a constant where this is
- * called. */
+/* Writes one row of voxels of dx, whose indices in their windows are k, k + 1, ... along x. `how` is a
+ * constant in every call. */
 __attribute__((always_inline)) static inline void
 spread_body(const cpu_pool *p, int32_t k, put how, const float *dy, const uint8_t *index, float *dx)
 {
@@ -106,8 +106,8 @@ spread_body(const cpu_pool *p, int32_t k, put how, const float *dy, const uint8_
             }
 }
 
-/* The rows of voxels under one row of windows, one after the other: memory likes long runs better than it
- * minds that dy is read from cache again. */
+/* Writes the rows of voxels under one row of windows, one row after the other. Writing long runs of memory
+ * gains more than reading dy again from cache costs. */
 static void spread_row(const cpu_pool *p, put how, const float *dy, const uint8_t *index, float *dx)
 {
     int32_t k = 0;

@@ -1,11 +1,12 @@
-/* Batch and instance normalisation, forward, and its statistics alone.
+/* Batch and instance normalisation, forward (norm), and only its statistics (moments).
  *
  *   y = (x - mean[c]) * inv[c] * gain[c] + bias[c],  inv = 1 / sqrt(var + eps), var biased
  *
- * Statistics in one reading of memory: for each block, small enough to stay in cache, first the mean, then
- * the squares about that mean, both in float and relative to the slice's first row, so that a large offset
- * costs no digits; blocks, slices and columns are combined in double (Chan, Golub & LeVeque 1983).
- * Second pass: normalise; y may be x. The op moments is the first pass. */
+ * The first pass computes the statistics and reads memory once. For each block, which is small enough to stay
+ * in cache, it computes first the mean and then the squares about that mean, both in float and relative to
+ * the slice's first row, so that a large offset costs no digits. Blocks, slices and columns are combined in
+ * double (Chan, Golub & LeVeque 1983). The second pass normalises; y may be x. The op moments consists of the
+ * first pass. */
 #include "backends/cpu/kernels/cpu_norm.h"
 
 #include <math.h>
@@ -22,7 +23,7 @@ static moments merge(moments a, moments b)
     return (moments){n, a.mean + delta * (b.n / n), a.m2 + b.m2 + delta * delta * (a.n * b.n / n)};
 }
 
-/* mean[j] += sum over n rows of x - origin; n is a constant where this is called. */
+/* mean[j] += sum over n rows of x - origin; n is a constant in every call. */
 __attribute__((always_inline)) static inline void add_rows(const float *x, int n, int64_t width,
                                                            const float *origin, float *mean)
 {
@@ -86,7 +87,7 @@ static void add_block(double old, double rows, int64_t width, const float *block
     }
 }
 
-/* Columns -> channels: part[0][c] mean, part[1][c] m2 over rows * rep voxels. */
+/* Folds columns into channels: part[0][c] is the mean and part[1][c] is m2 over rows * rep voxels. */
 static void fold_columns(const cpu_wide *w, int64_t rows, const double *mean, const double *m2, double *part)
 {
     for (int64_t c = 0; c < w->channels; c++) {
@@ -98,7 +99,7 @@ static void fold_columns(const cpu_wide *w, int64_t rows, const double *mean, co
     }
 }
 
-/* Moments of rows x[0..rows) of one slice; until the end, means are relative to the first row. */
+/* Moments of rows x[0..rows) of one slice. Means are relative to the first row until the blocks are done. */
 static void slice_moments(const cpu_wide *w, const float *x, int64_t rows, double *scratch, double *part)
 {
     double *mean = scratch, *m2 = mean + w->width;
@@ -115,7 +116,7 @@ static void slice_moments(const cpu_wide *w, const float *x, int64_t rows, doubl
     fold_columns(w, rows, mean, m2, part);
 }
 
-/* Moments of the voxels that fill no row, fewer than `rep`. */
+/* Moments of the rest: the voxels, fewer than `rep`, that do not fill a row. */
 static void rest_moments(const cpu_wide *w, const float *x, double *part)
 {
     for (int64_t c = 0; c < w->channels; c++) {
@@ -160,8 +161,8 @@ static void move_towards(float *running, double batch, double momentum)
     *running = (float)((double)*running + momentum * (batch - (double)*running));
 }
 
-/* One channel of stats [S, 2, C] and of the running statistics, which move towards the mean over groups of
- * mean and unbiased variance (of one voxel: 0). */
+/* Writes one channel of stats [S, 2, C] and updates it in the running statistics. These move towards the mean
+ * over the groups of mean and unbiased variance (0 if a group has one voxel). */
 static void write_channel(const cpu_wide *w, const cpu_norm_work *k, const u3d_norm_attr *a, int64_t c,
                           float *stats, float *running)
 {
@@ -216,7 +217,8 @@ static void apply(const cpu_call *c, const cpu_wide *w, const cpu_norm_work *k)
     }
 }
 
-/* Columns of one group: mean, scale, bias. `second` is inv, or with running statistics the variance. */
+/* Sets the columns of one group: mean, scale and bias. `second` is inv, or the variance if running statistics
+ * are used. */
 static void set_columns(const cpu_call *c, const cpu_wide *w, const float *mean, const float *second,
                         float *columns)
 {

@@ -1,10 +1,10 @@
-/* What norm and norm_back share: a map seen as wide rows.
+/* What norm, moments and norm_back share: a map seen as wide rows.
  *
- * Voxels of a group (the batch, or one instance) are `voxels` * C floats in one piece. For full vectors
- * whatever C is, `rep` consecutive voxels count as one row of width = rep * C floats, a multiple of 16;
- * column j of a row belongs to channel j mod C. What does not fill a row, the rest, is shorter than a row and
- * begins at column 0, so per-column parameters serve it too. Sums are made per column and folded into
- * channels at the end. */
+ * The voxels of a group (the batch, or one instance) are `voxels` * C contiguous floats. So that vectors are
+ * full for any C, `rep` consecutive voxels count as one row of width = rep * C floats, a multiple of 16;
+ * column j of a row belongs to channel j mod C. The rest is what does not fill a row at the end. It begins at
+ * column 0, so parameters per column apply to it as well. Sums are made per column and folded into channels
+ * at the end. */
 #ifndef U3D_CPU_NORM_H
 #define U3D_CPU_NORM_H
 
@@ -13,11 +13,10 @@
 #include <omp.h>
 
 enum {
-    CPU_NORM_BLOCK_ELEMS = 8192, /* a block: 32 kB, read twice, the second time from cache */
-    CPU_NORM_BLOCK_ROWS = 32,    /* at least so many rows, so that the double sums per block cost little */
-    CPU_NORM_ROWS =
-        4, /* rows per loop over columns, so that what belongs to columns is loaded once for all */
-    CPU_NORM_COLUMNS = 6 /* parameters per column */
+    CPU_NORM_BLOCK_ELEMS = 8192, /* floats of a block: 32 kB, read twice, the second time from cache */
+    CPU_NORM_BLOCK_ROWS = 32,    /* least rows of a block, so that its sums in double cost little */
+    CPU_NORM_ROWS = 4,           /* rows per loop over columns, which share loads of the parameters */
+    CPU_NORM_COLUMNS = 6         /* parameters per column */
 };
 
 typedef struct cpu_wide {
@@ -26,7 +25,7 @@ typedef struct cpu_wide {
     int64_t slices, block_rows;       /* slices per group */
 } cpu_wide;
 
-/* Largest power of two, at most `top`, that divides c. */
+/* The largest power of two that divides c and is at most `top`. */
 static inline int64_t cpu_pow2_in(int64_t c, int64_t top)
 {
     int64_t p = 1;
@@ -34,8 +33,8 @@ static inline int64_t cpu_pow2_in(int64_t c, int64_t top)
     return p;
 }
 
-/* 64 columns or more: four chains of adds even with AVX-512. Not many more, so that parameters stay in cache.
- */
+/* Rows have at least 64 columns, which makes four chains of additions even with AVX-512, but not many more,
+ * so that the parameters stay in cache. */
 static inline cpu_wide cpu_wide_of(const u3d_type *map, bool per_instance)
 {
     cpu_wide w = {.channels = cpu_channels(map), .groups = per_instance ? map->dim[0] : 1};
@@ -65,8 +64,8 @@ static inline int64_t cpu_wide_at(const cpu_wide *w, int64_t group)
 /* The workspace, as consecutive arrays. */
 typedef struct cpu_norm_work {
     double *part;   /* [groups][slices + 1][2][C]: sums of each slice, then of the rest            */
-    float *columns; /* [groups][6][width]: parameters of the passes                                 */
-    char *scratch;  /* [threads][width] of 2 doubles and 2 floats                                   */
+    float *columns; /* [groups][6][width]: parameters per column                                   */
+    char *scratch;  /* [threads][width] of 2 doubles and 2 floats                                  */
     uint64_t scratch_bytes, bytes;
 } cpu_norm_work;
 
@@ -100,7 +99,8 @@ static inline float *cpu_norm_columns(const cpu_wide *w, const cpu_norm_work *k,
     return k->columns + (group * CPU_NORM_COLUMNS + which) * w->width;
 }
 
-/* The calling thread's two rows of doubles; two rows of floats follow. Which thread does not matter. */
+/* The calling thread's two rows of doubles, which two rows of floats follow. Results do not depend on the
+ * thread. */
 static inline double *cpu_norm_scratch(const cpu_norm_work *k)
 {
     return (double *)(void *)(k->scratch + (uint64_t)omp_get_thread_num() * k->scratch_bytes);

@@ -1,27 +1,31 @@
-/* Gradient of batch and instance normalisation, alone or with the activation behind it. With xhat = (x -
- * mean) * inv and m voxels per group:
+/* Gradient of batch and instance normalisation, or of normalisation and the activation that follows it. With
+ * xhat = (x - mean) * inv and m voxels per group:
  *
  *   dbias[c] = sum over groups of s1,  s1 = sum dy;   dgain[c] = sum over groups of s2,  s2 = sum dy * xhat
  *   dx = gain * inv * (dy - s1 / m - xhat * s2 / m)
  *
- * With an activation, dy above is what its gradient leaves: dy where its argument is positive, slope * dy
- * elsewhere. Both passes make that anew from x and the table, which costs no memory.
+ * With an activation, dy above stands for the gradient before the activation: dy where the activation's
+ * argument is positive, slope * dy elsewhere. Both passes compute it anew from x and the table, which costs
+ * no memory.
  *
- * First pass: s1 and s2, per column and block in float, then in double. Second pass: dx, which may be dy.
- * Columns: mean, slope, constant, scale of dx = scale * (dy - constant - (x - mean) * slope), and the table's
- * scale and shift. */
+ * The first pass computes s1 and s2, per column and block in float, then in double. The second pass computes
+ * dx, which may share dy's memory. The parameters per column are mean, slope, constant and scale of
+ *
+ *   dx = scale * (dy - constant - (x - mean) * slope)
+ *
+ * and the table's scale and shift. */
 #include "backends/cpu/kernels/cpu_norm.h"
 
 #include <string.h>
 
-enum { MEAN, SLOPE, CONSTANT, SCALE, ACT_SCALE, ACT_SHIFT }; /* columns */
+enum { MEAN, SLOPE, CONSTANT, SCALE, ACT_SCALE, ACT_SHIFT }; /* parameters per column */
 
-typedef struct act { /* the activation behind the norm; `on` is a constant where loops depend on it */
+typedef struct act { /* the activation after the norm; `on` is a constant in loops that depend on it */
     bool on;
     float slope;
 } act;
 
-/* The gradient before the activation: of column j, whose parameters are columns[..][j]. */
+/* The gradient before the activation, in column j, whose parameters are columns[..][j]. */
 __attribute__((always_inline)) static inline float before_act(act a, float dy, float x, const float *columns,
                                                               int64_t width, int64_t j)
 {
@@ -30,7 +34,7 @@ __attribute__((always_inline)) static inline float before_act(act a, float dy, f
     return v > 0 ? dy : less;
 }
 
-/* n rows of dy and of dy * (x - mean), added up; n and a.on are constants where this is called. */
+/* Adds up n rows of dy and of dy * (x - mean); n and a.on are constants in every call. */
 __attribute__((always_inline)) static inline void add_rows(act a, const float *dy, const float *x, int n,
                                                            int64_t width, const float *columns, float *sum,
                                                            float *product)
@@ -62,7 +66,7 @@ __attribute__((always_inline)) static inline void block_body(act a, const float 
     for (; r < rows; r++) add_rows(a, dy + r * width, x + r * width, 1, width, columns, sum, product);
 }
 
-/* Over a block of rows. */
+/* Sums of dy and of dy * (x - mean) over a block of rows. */
 static void block_sums(act a, const float *dy, const float *x, int64_t rows, int64_t width,
                        const float *columns, float *sum, float *product)
 {
@@ -141,7 +145,7 @@ static void channel_sums(const cpu_wide *w, const cpu_norm_work *k, int64_t grou
     }
 }
 
-/* One channel of dgain and dbias, and its columns slope and constant. */
+/* Writes one channel of dgain and dbias, and the parameters SLOPE and CONSTANT of its columns. */
 static void write_channel(const cpu_call *c, const cpu_wide *w, const cpu_norm_work *k, int64_t ch)
 {
     const float *stats = c->in[3];
@@ -168,7 +172,8 @@ static void write_channels(const cpu_call *c, const cpu_wide *w, const cpu_norm_
     for (int64_t ch = 0; ch < w->channels; ch++) write_channel(c, w, k, ch);
 }
 
-/* `n` floats of one row, n at most its width; rows of that length are one after the other. */
+/* Writes dx for `rows` rows of which each has `width` floats; only the first n of a row are written, so that
+ * the rest can be passed as one row. */
 __attribute__((always_inline)) static inline void dx_body(act a, const float *dy, const float *x, float *dx,
                                                           int64_t rows, int64_t n, int64_t width,
                                                           const float *columns)
@@ -210,7 +215,7 @@ static void write_dx(const cpu_call *c, const cpu_wide *w, const cpu_norm_work *
     }
 }
 
-/* The columns that are known beforehand. */
+/* Sets the parameters that are known before the first pass. */
 static void set_columns(const cpu_call *c, const cpu_wide *w, const cpu_norm_work *k, int64_t group)
 {
     const float *gain = c->in[2], *mean = (const float *)c->in[3] + 2 * group * w->channels,

@@ -1,13 +1,14 @@
-/* Moments to scale and shift, so that normalisation is scale * x + shift.
+/* Turns moments into scale and shift, so that normalisation is scale * x + shift.
  *
  *   inv = 1 / sqrt(var + eps), scale = gain * inv, shift = bias - mean * scale
  *
- * A few thousand numbers: one thread. */
+ * There are only a few thousand numbers, so one thread computes them. */
 #include "backends/cpu/kernels/cpu_slice.h"
 
 #include <math.h>
 
-/* mean [C] and behind it var [C] -> one set of the table and, unless NULL, inv [C]. */
+/* Computes one set of the table, and inv [C] unless it is NULL, from mean [C] and var [C], which follows
+ * mean in memory. */
 static void write_set(const cpu_call *c, const float *mean, int64_t channels, float *table, float *inv)
 {
     const float *var = mean + channels, *gain = c->in[1], *bias = c->in[2];
@@ -20,7 +21,8 @@ static void write_set(const cpu_call *c, const float *mean, int64_t channels, fl
     }
 }
 
-/* The running statistics move towards the mean over sets of mean and unbiased variance (of one voxel: 0). */
+/* Moves the running statistics towards the mean over the sets of mean and unbiased variance. With one voxel
+ * per set, the variance is 0. */
 static void move_running(const u3d_norm_attr *a, const float *moments, int64_t sets, int64_t channels,
                          float *running)
 {

@@ -1,5 +1,5 @@
-/* Optimiser updates over flat blocks of parameters, and the sum behind the gradient norm. Formulas:
- * engine/run/optim.h. Bound by memory: one pass over each block. */
+/* Optimiser updates over flat blocks of parameters, and the sum of squares from which the norm of the
+ * gradient is computed. The formulas are in engine/run/optim.h. Bound by memory: one pass over each block. */
 #include "backends/cpu/kernels/cpu_slice.h"
 
 #include <math.h>
@@ -74,7 +74,7 @@ static void run_lerp(const cpu_call *c)
     }
 }
 
-/* Sixteen chains of double sums, so that the adds overlap and fill vectors. */
+/* Sums squares in sixteen chains of doubles, so that the additions overlap and fill vectors. */
 static double squares_slice(const float *x, int64_t n)
 {
     double lane[CPU_LINE_ELEMS] = {0};

@@ -1,5 +1,6 @@
-/* The machine's ceilings, measured: fused multiply-adds from registers, and memory bandwidth of a triad.
- * Twelve independent chains: at least latency (4 to 5 cycles) times two units on every core we know. */
+/* Measures what the machine can do at most: fused multiply-adds on registers, and the memory bandwidth of a
+ * triad. Twelve independent chains of multiply-adds are enough for every core we know of, because they cover
+ * a latency of 4 to 5 cycles on two units. */
 #include <omp.h>
 
 #include "backends/cpu/cpu_impl.h"
@@ -24,7 +25,7 @@ static float fma_chains(int64_t rounds, float factor, float term)
     return sum;
 }
 
-/* FLOP per second of all threads together: best of a few runs. */
+/* FLOP per second of all threads together, the best of REPEAT runs. */
 double CPU_NAME(cpu_peak_flops)(int threads)
 {
     double best = 0;
@@ -44,7 +45,8 @@ double CPU_NAME(cpu_peak_flops)(int threads)
     return best;
 }
 
-/* Bytes per second of a = b + s * c over n floats each, two read and one written. */
+/* Bytes per second of a = b + s * c over arrays of n floats, two of which are read and one is written; the
+ * best of REPEAT runs. */
 double CPU_NAME(cpu_peak_bytes)(int threads, float *a, const float *b, const float *c, int64_t n)
 {
     double best = 0;

@@ -1,7 +1,8 @@
-/* Element by element: relu, relu_back, fill, copy, add, scale. Layout does not matter: arrays are flat here.
+/* Ops that work element by element: relu, relu_back, fill, copy, add, scale. They treat arrays as flat,
+ * because the layout does not matter to them. Bound by memory.
  *
- * `omp simd` says that iterations are independent, which holds for outputs that share an input exactly;
- * without it the compiler's overlap check would send the in-place case to scalar code. Bound by memory. */
+ * `omp simd` says that iterations are independent, which also holds if an output occupies exactly the memory
+ * of an input. Without it, the compiler's check for overlap would send that case to scalar code. */
 #include "backends/cpu/kernels/cpu_slice.h"
 
 #include <string.h>
@@ -42,7 +43,7 @@ static void run_relu_back(const cpu_call *c)
     }
 }
 
-/* A scalar today; any size would do. */
+/* So far y is always a scalar, but any size works. */
 static void run_fill(const cpu_call *c)
 {
     float *y = c->out[0];
@@ -68,7 +69,7 @@ static void run_copy_add(const cpu_call *c)
     }
 }
 
-/* A plain copy works on bytes: any element type. */
+/* A copy without accumulation works on bytes and therefore for any element type. */
 static void run_copy(const cpu_call *c)
 {
     const char *x = c->in[0];

@@ -1,13 +1,13 @@
-/* How kernels split their work: into slices whose number and borders follow from the shape alone, never from
- * the number of threads, so that every sum is added in the same order on every machine with this code. */
+/* How kernels split their work: into slices whose number and borders depend only on the shape, never on the
+ * number of threads, so that sums are added in the same order for any number of threads. */
 #ifndef U3D_CPU_SLICE_H
 #define U3D_CPU_SLICE_H
 
 #include "backends/cpu/cpu_impl.h"
 
 enum {
-    CPU_SLICES_MAX = 128,      /* enough for the cores of a large server, few enough to add up in no time */
-    CPU_SLICE_ELEMS = 1 << 14, /* 64 kB of floats: less is not worth another thread */
+    CPU_SLICES_MAX = 128,      /* enough for the cores of a large server; adding up so few costs nothing */
+    CPU_SLICE_ELEMS = 1 << 14, /* 64 kB of floats; less work does not pay for another thread */
     CPU_LINE_ELEMS = 16        /* floats in a cache line */
 };
 
@@ -15,15 +15,16 @@ typedef struct cpu_range {
     int64_t begin, end;
 } cpu_range;
 
-/* Slices for `items` pieces of work of which a slice should have at least `grain`; at least 1. */
+/* The number of slices for `items` pieces of work, so that each slice has at least `grain` of them; 1 if
+ * there are fewer. */
 static inline int64_t cpu_slices(int64_t items, int64_t grain)
 {
     int64_t slices = items / (grain > 0 ? grain : 1);
     return slices < 1 ? 1 : slices < CPU_SLICES_MAX ? slices : CPU_SLICES_MAX;
 }
 
-/* Border between slices: items * slice / slices, rounded down to a multiple of `unit`; the last one has the
- * rest. */
+/* The items of one slice. The border before slice s is items * s / slices, rounded down to a multiple of
+ * `unit`; the last slice ends at `items`. */
 static inline cpu_range cpu_slice(int64_t items, int64_t slices, int64_t slice, int64_t unit)
 {
     cpu_range r = {items * slice / slices / unit * unit, items};

@@ -1,7 +1,7 @@
 /* Softmax of a block of voxels, for softmax and the losses.
  *
- * Classes are innermost in memory but few (2 to 10), so a block of voxels is turned to class-major order in
- * first-level cache: lane = voxel. All loops then run over full vectors of voxels. */
+ * Classes are innermost in memory but few (2 to 10). So a block of voxels is transposed to class-major order
+ * in the first-level cache, with one lane per voxel; all loops then run over full vectors of voxels. */
 #ifndef U3D_CPU_SOFTMAX_H
 #define U3D_CPU_SOFTMAX_H
 
@@ -12,7 +12,7 @@
 enum {
     CPU_CLASSES_MAX = 256, /* labels are u8 */
     CPU_BLOCK_LANES = 256, /* most voxels in a block */
-    CPU_BLOCK_ELEMS = 4096 /* most voxels * classes in a block: 16 kB, half of a first-level cache */
+    CPU_BLOCK_ELEMS = 4096 /* most voxels * classes: 16 kB, half of a first-level cache */
 };
 
 typedef struct cpu_softmax_block {
@@ -21,7 +21,7 @@ typedef struct cpu_softmax_block {
     float sum[CPU_BLOCK_LANES]; /* sum over classes of exp(logit - max), >= 1 */
 } cpu_softmax_block;
 
-/* Voxels per block: a multiple of 16, at least 16 as K <= CPU_CLASSES_MAX. */
+/* Voxels per block: a multiple of 16, and at least 16 because K <= CPU_CLASSES_MAX. */
 static inline int64_t cpu_softmax_lanes(int64_t classes)
 {
     return cpu_min(CPU_BLOCK_LANES, CPU_BLOCK_ELEMS / classes / 16 * 16);
@@ -32,9 +32,10 @@ static inline const char *cpu_refuse_classes(const u3d_op_desc *d)
     return cpu_channels(&d->in[0]) > CPU_CLASSES_MAX ? "more than 256 classes" : NULL;
 }
 
-/* exp(x) for x <= 0, relative error below 2e-7; below -87 the smallest normal number, exp(-87.3) = 1.2e-38.
- * x = n ln 2 + r with |r| <= ln(2)/2, exp(x) = 2^n exp(r); n by adding 1.5 * 2^23, which rounds to an integer
- * and leaves it in the low bits; exp(r) by its Taylor polynomial of degree 7, remainder r^8/8! < 6e-9. */
+/* exp(x) for x <= 0 with a relative error below 2e-7. Below -87.3 the result is exp(-87.3) = 1.2e-38, about
+ * the smallest normal number. With x = n ln 2 + r and |r| <= ln(2)/2, exp(x) = 2^n exp(r). n is found by
+ * adding 1.5 * 2^23, which rounds to an integer and leaves it in the low bits. exp(r) is its Taylor
+ * polynomial of degree 7, whose remainder is r^8/8! < 6e-9. */
 static inline float cpu_exp(float x)
 {
     const float shift = 12582912.0f;
@@ -51,13 +52,13 @@ static inline float cpu_exp(float x)
     e = e * r + 1.0f;
     int32_t bits;
     memcpy(&bits, &t, sizeof bits);
-    bits = (int32_t)((uint32_t)(bits + 127) << 23); /* 2^n; shift's own bits leave at the top */
+    bits = (int32_t)((uint32_t)(bits + 127) << 23); /* 2^n; the bits of `shift` drop out at the top */
     float scale;
     memcpy(&scale, &bits, sizeof scale);
     return e * scale;
 }
 
-/* logits [n][K] -> b->p [K][lanes], lanes beyond n are voxels of zeros. */
+/* Transposes logits [n][K] to b->p [K][lanes]; lanes from n on are filled with zeros. */
 static inline void cpu_softmax_load(const float *logits, int64_t n, int64_t classes, int64_t lanes,
                                     cpu_softmax_block *b)
 {
@@ -68,7 +69,8 @@ static inline void cpu_softmax_load(const float *logits, int64_t n, int64_t clas
     }
 }
 
-/* b->p: logits -> exponentials; fills max and sum. Divide by sum for probabilities. */
+/* Replaces the logits in b->p by exponentials and fills max and sum. Probabilities are exponentials divided
+ * by sum. */
 static inline void cpu_softmax_exp(cpu_softmax_block *b, int64_t classes, int64_t lanes)
 {
     for (int64_t i = 0; i < lanes; i++) b->max[i] = b->p[i];
@@ -86,7 +88,7 @@ static inline void cpu_softmax_exp(cpu_softmax_block *b, int64_t classes, int64_
     }
 }
 
-/* b->p: exponentials -> probabilities. */
+/* Replaces the exponentials in b->p by probabilities, and sum by its reciprocal. */
 static inline void cpu_softmax_divide(cpu_softmax_block *b, int64_t classes, int64_t lanes)
 {
     for (int64_t i = 0; i < lanes; i++) b->sum[i] = 1.0f / b->sum[i];
@@ -96,7 +98,7 @@ static inline void cpu_softmax_divide(cpu_softmax_block *b, int64_t classes, int
     }
 }
 
-/* b->p [K][lanes] -> out [n][K], or added to it. */
+/* Transposes b->p [K][lanes] back to out [n][K], or adds it to out. */
 static inline void cpu_softmax_store(const cpu_softmax_block *b, int64_t n, int64_t classes, int64_t lanes,
                                      bool add, float *out)
 {
@@ -129,15 +131,15 @@ static inline cpu_loss cpu_loss_of(const cpu_call *c)
                       .ignore = c->desc->attr.loss.ignore_label};
 }
 
-/* w(v); 0 for the ignored label and for labels that are no class. */
+/* w(v): the weight of the voxel's class, or 0 for the ignored label and for labels that are not a class. */
 static inline float cpu_loss_weight(const cpu_loss *l, int64_t voxel)
 {
     uint8_t label = l->labels[voxel];
     return label == l->ignore || label >= l->classes ? 0 : l->class_weight[label];
 }
 
-/* w of voxels v..v+n-1 into w[lanes], zeros behind. False where all are 0: sparse labels leave most blocks
- * so. */
+/* Writes the weights of voxels v..v+n-1 to w[lanes], followed by zeros. Returns false if all are 0, as in
+ * most blocks of sparsely annotated volumes. */
 static inline bool cpu_loss_weights(const cpu_loss *l, int64_t v, int64_t n, float *w)
 {
     bool any = false;

@@ -3,8 +3,8 @@
  *   loss = sum_v w(v) * (log sum_k exp(z[v,k]) - z[v,label(v)]) / sum_v w(v)
  *   dz[v,k] = dloss * w(v) / weight_sum * (p[v,k] - [k = label(v)])
  *
- * log-sum-exp about the largest logit; sums over voxels in double, one partial sum per slice, added in order.
- */
+ * The log of the sum of exponentials is taken relative to the largest logit. Sums over voxels are made in
+ * double, one partial sum per slice, and added in slice order. */
 #include "backends/cpu/kernels/cpu_softmax.h"
 
 #include <math.h>
@@ -13,7 +13,8 @@ typedef struct xent_part {
     double loss, weight;
 } xent_part;
 
-/* The log of the sum in double: near a loss of 0 the sum is 1 + a little, and the little is the loss. */
+/* The loss of one voxel. The sum and its log are in double: if the loss is near 0, the sum is 1 plus a small
+ * number, and that number is the loss. */
 static double voxel_loss(const cpu_softmax_block *b, const float *logits, const cpu_loss *l, int64_t voxel,
                          int64_t lane)
 {
@@ -56,7 +57,7 @@ static void run_xent(const cpu_call *c)
     *(float *)c->out[1] = (float)all.weight;
 }
 
-/* Probabilities in b->p -> gradient of the logits, per voxel scaled by w. */
+/* Replaces the probabilities in b->p by the gradient of the logits, scaled by w per voxel. */
 static void xent_gradient(cpu_softmax_block *b, const cpu_loss *l, int64_t v, int64_t n, const float *w)
 {
     for (int64_t i = 0; i < n; i++)

@@ -1,11 +1,12 @@
-/* Labels at a lower resolution. One row of the result at a time; nearly every window is decided by its
- * middle. Bound by memory, and small: once per patch. */
+/* Labels at a lower resolution, one row of the result at a time. In nearly every window the middle voxel
+ * decides; its neighbours are searched only if its label is to be ignored. Bound by memory, and short: it
+ * runs once per patch. */
 #include "backends/cpu/kernels/cpu_slice.h"
 
 enum { ROWS_PER_SLICE = 64 };
 
-/* The label nearest to the middle of a window that is not to be ignored; `corner` is the window's first
- * voxel. */
+/* Of the labels in a window that are not to be ignored, the one nearest to the middle; `ignore` if there is
+ * none. `corner` is the window's first voxel. */
 static uint8_t window_label(const uint8_t *corner, const int32_t s[3], int64_t row, int64_t plane, int ignore)
 {
     uint8_t nearest = (uint8_t)ignore;
@@ -37,7 +38,7 @@ static void run_subsample(const cpu_call *c)
 #pragma omp parallel for num_threads(c->threads) schedule(static) if (slices > 1)
     for (int64_t i = 0; i < slices; i++) {
         cpu_range r = cpu_slice(rows, slices, i, 1);
-        for (int64_t at = r.begin; at < r.end; at++) { /* planes of all samples lie behind one another */
+        for (int64_t at = r.begin; at < r.end; at++) { /* the planes of all samples follow each other */
             const uint8_t *corner = x + at / oh * s[0] * plane + at % oh * s[1] * row;
             for (int64_t ox = 0; ox < ow; ox++, corner += s[2]) {
                 uint8_t label = corner[middle];

@@ -1,17 +1,18 @@
-/* Up-convolution, kernel == stride, no padding: every voxel of x becomes a block of voxels of y.
+/* Up-convolution with kernel == stride and no padding: every voxel of x becomes a block of voxels of y.
  *
  *   y[n,z*kd+a,y*kh+b,x*kw+c,co]   = bias[co] + sum over ci of x[n,z,y,x,ci] w[a,b,c,ci,co]
  *   dx[n,z,y,x,ci]                 = sum over a,b,c,co of dy[n,z*kd+a,y*kh+b,x*kw+c,co] w[a,b,c,ci,co]
  *   dw[a,b,c,ci,co]                = sum over n,z,y,x of x[n,z,y,x,ci] dy[n,z*kd+a,y*kh+b,x*kw+c,co]
  *
- * It is the adjoint of the convolution y -> x with that stride, and dx is that convolution; forward is KD *
- * KH convolutions with kernel 1. "direct" hands all three to the convolution engines; "plain" is the
- * formulas. A lazy x is written out first. */
+ * It is the adjoint of the convolution y -> x with the same kernel and stride. So dx is that convolution,
+ * while forward is computed as KD * KH convolutions with kernel 1. "direct" calls the convolution engines for
+ * all three, "blocks" calls cpu_conv_wgrad_blocks for dw, and "plain" is the formulas. A lazy x is first
+ * written into the workspace. */
 #include "backends/cpu/kernels/cpu_conv_impl.h"
 
 /* ---- direct ---- */
 
-/* The convolution big -> small. */
+/* The geometry of the convolution big -> small. */
 static cpu_conv geometry(const u3d_op_desc *d, const u3d_type *small, const u3d_type *big)
 {
     cpu_conv g = cpu_conv_of(d, big, small);
@@ -19,8 +20,8 @@ static cpu_conv geometry(const u3d_op_desc *d, const u3d_type *small, const u3d_
     return g;
 }
 
-/* Forward under one (a, b): a convolution with kernel 1 from x to KW * CO channels, (c, co), which in y are a
- * run of KW voxels. */
+/* The forward pass for one (a, b): a convolution with kernel 1 from x to KW * CO channels (c, co), which in y
+ * are a run of KW voxels. */
 static cpu_conv pair_geometry(const cpu_conv *g)
 {
     const int64_t row = g->in_size[2] * g->in_c;
@@ -35,7 +36,7 @@ static cpu_conv pair_geometry(const cpu_conv *g)
                                    g->kernel[1] * row, g->kernel[2] * g->in_c}};
 }
 
-/* Weights [ci][c, co] of one (a, b), then the bias of each (c, co). */
+/* Floats for the weights [ci][c, co] of one (a, b), followed by the bias of each (c, co). */
 static int64_t pair_floats(const cpu_conv *p)
 {
     return cpu_lines(p->in_c * p->out_c) + cpu_lines(p->out_c);
@@ -48,7 +49,7 @@ static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64
                    CPU_NAME(cpu_conv_rows_work)(&p, threads);
 }
 
-/* w: [c][ci][co] of one (a, b). */
+/* Reorders the weights w [c][ci][co] of one (a, b), and repeats the bias for each c. */
 static void pair_weights(const cpu_conv *g, const float *w, const float *bias, float *to, int threads)
 {
     const int64_t ci_n = g->out_c, co_n = g->in_c, kw = g->kernel[2];
@@ -97,14 +98,15 @@ static uint64_t bias_work(const u3d_op_desc *d)
     return d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
 }
 
-/* The dense input and what the engine needs; the bias gradient comes after both. */
+/* Bytes for the dense input and the engine, or for the bias gradient, which runs after both and reuses their
+ * workspace. */
 static uint64_t dw_work(const u3d_op_desc *d, uint64_t engine)
 {
     const uint64_t w = cpu_conv_input_work(d) + engine, b = bias_work(d);
     return w > b ? w : b;
 }
 
-/* The workspace is free again: what the weights needed is done with. */
+/* Computes the gradient of the bias. The weights are done by now, so the workspace is free again. */
 static void bias_grad(const cpu_call *c)
 {
     const bool add = (c->desc->accumulate & 2U) != 0;
@@ -115,7 +117,7 @@ static void bias_grad(const cpu_call *c)
 static const char *blocks_dw_refuses(const u3d_op_desc *d)
 {
     const cpu_conv g = geometry(d, &d->in[0], &d->in[1]);
-    return CPU_NAME(cpu_conv_wgrad_blocks_takes)(&g) ? NULL : "output channels do not fill vectors";
+    return CPU_NAME(cpu_conv_wgrad_blocks_takes)(&g) ? NULL : "output channels that do not fill vectors";
 }
 
 static void blocks_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
@@ -151,7 +153,7 @@ static void direct_dw(const cpu_call *c)
 
 /* ---- plain ---- */
 
-/* Position of voxel `row, ix` of the big map: its voxel in the small map and the tap that joins them. */
+/* For voxel ix of row `row` in the big map: its voxel in the small map, and the tap that connects them. */
 typedef struct join {
     int64_t small, tap;
 } join;
@@ -222,7 +224,7 @@ static void plain_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint
     *min = *best = dw_work(d, 0);
 }
 
-enum { CHUNK = 32 }; /* output channels summed at once */
+enum { CHUNK = 32 }; /* output channels that are summed together */
 
 static void plain_dw(const cpu_call *c)
 {

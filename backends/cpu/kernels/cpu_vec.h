@@ -1,4 +1,5 @@
-/* Vectors of floats, as wide as the instruction set of this copy has them, in compiler vector types. */
+/* Vectors of floats as compiler vector types. CPU_VL is their number of lanes: the vector width of the
+ * instruction set for which this copy of kernels/ is compiled. */
 #ifndef U3D_CPU_VEC_H
 #define U3D_CPU_VEC_H
 
@@ -27,11 +28,11 @@ enum { CPU_VL = 4 };
 #define CPU_MAX_PS(a, b) vmaxq_f32(a, b)
 #define CPU_MIN_PS(a, b) vminq_f32(a, b)
 #else
-#error "cpu_vec.h: no vectors for this machine: AVX, SSE2 and NEON are known"
+#error "cpu_vec.h: this machine has none of the vector units that u3d supports: AVX, SSE2, NEON"
 #endif
 
-/* Vector registers, and rows of a tile of sums that is two vectors wide: what the registers leave beside two
- * vectors of one factor and a broadcast of the other. */
+/* CPU_REGS is the number of vector registers. CPU_TILE_ROWS is the number of rows in a tile of sums that is
+ * two vectors wide. The tile leaves registers for two vectors of one factor and a broadcast of the other. */
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define CPU_REGS 32
 enum { CPU_TILE_ROWS = 14 };
@@ -64,7 +65,8 @@ static inline cpu_vec cpu_act(cpu_vec x, float slope)
     return (cpu_vec)CPU_MAX_PS(x, zero) + slope * (cpu_vec)CPU_MIN_PS(x, zero);
 }
 
-/* As many integers. Comparisons of vectors give masks: -1 where true, else 0. */
+/* Vectors of as many integers. Comparing two vectors gives a mask: -1 in lanes where the comparison holds,
+ * 0 in the others. */
 typedef int32_t cpu_ivec __attribute__((vector_size(CPU_VL * 4)));
 
 static inline cpu_ivec cpu_iset1(int32_t x)
@@ -80,8 +82,8 @@ static inline cpu_vec cpu_select(cpu_ivec mask, cpu_vec yes, cpu_vec no)
     return (cpu_vec)cpu_iselect(mask, (cpu_ivec)yes, (cpu_ivec)no);
 }
 
-/* By way of an array: compilers find the one instruction for that loop, but not for __builtin_convertvector.
- */
+/* Bytes to integers and back. Both go through an array, because compilers turn that loop into the single
+ * instruction that converts, which they do not do for __builtin_convertvector. */
 static inline cpu_ivec cpu_iload_bytes(const uint8_t *p)
 {
     int32_t wide[CPU_VL];
@@ -97,8 +99,9 @@ static inline void cpu_istore_bytes(uint8_t *p, cpu_ivec v)
     for (int l = 0; l < CPU_VL; l++) p[l] = (uint8_t)wide[l];
 }
 
-/* Past the caches, to an address that is a multiple of the vector's size: for outputs that no cache could
- * hold, memory is spared reading what is overwritten. cpu_stream_end before other threads may read them. */
+/* Stores past the caches, to an address that is a multiple of the vector size. This is for outputs that no
+ * cache could hold: memory then need not be read before it is overwritten. Call cpu_stream_end before other
+ * threads may read the output. */
 static inline void cpu_stream(float *p, cpu_vec v)
 {
 #if defined(__AVX512F__)
@@ -118,15 +121,16 @@ static inline void cpu_stream_end(void)
 #endif
 }
 
-/* Outputs from this size on are worth it: more than a core's share of the last cache. */
+/* True for outputs that are large enough to be stored with cpu_stream: 16 MB are more than one core's share
+ * of the last-level cache. */
 static inline bool cpu_stream_pays(uint64_t bytes)
 {
     return bytes >= (uint64_t)16 << 20;
 }
 
-/* A store whose line waits in first-level cache by the time that `ahead` floats further are stored. Stores
- * complete in order: a miss of each of many streams, one after the other, would cost more than the
- * arithmetic. */
+/* Stores v and prefetches the line that is `ahead` floats further, so that it is in the first-level cache
+ * when it is stored to. Stores complete in order: when many streams are written, their misses would follow
+ * one after the other and cost more than the arithmetic. */
 static inline void cpu_store_ahead(float *p, cpu_vec v, int64_t ahead)
 {
     __builtin_prefetch(p + ahead, 1, 3);

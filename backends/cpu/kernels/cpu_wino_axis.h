@@ -1,13 +1,14 @@
 /* Winograd's minimal filtering along one axis, on vectors of channels.
  *
- * A tile of m outputs of a correlation with r taps needs a = m + r - 1 inputs and as many products:
+ * A tile of m outputs of a correlation with r taps g needs a = m + r - 1 inputs d and as many products:
  *   y = A^T [(G g) * (B^T d)]
- * F(4,3) interpolates at 0, 1, -1, 2, -2, infinity; F(2,3) at 0, 1, -1, infinity; F(1,1) is the identity, for
- * axes without extent. Forward uses B^T, G and A^T; the gradient of the weights is the exact adjoint dg = G^T
- * [(A dy) * (B^T d)]. Source: Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks",
- * arXiv:1509.09308.
+ * F(4,3) interpolates at 0, 1, -1, 2, -2, infinity; F(2,3) at 0, 1, -1, infinity. F(1,1) is the identity, for
+ * axes along which the kernel has one tap. The forward pass uses B^T, G and A^T. The gradient of the weights
+ * is the exact adjoint,
+ *   dg = G^T [(A dy) * (B^T d)]
+ * Source: Lavin & Gray 2016, "Fast Algorithms for Convolutional Neural Networks", arXiv:1509.09308.
  *
- * m is a constant wherever these are called, so that the branches vanish. */
+ * m is a constant in every call of these functions, so that the compiler removes the branches. */
 #ifndef U3D_CPU_WINO_AXIS_H
 #define U3D_CPU_WINO_AXIS_H
 
@@ -27,7 +28,7 @@ CPU_INLINE int cpu_wino_taps(int m)
     return m == 1 ? 1 : 3;
 }
 
-/* o = B^T d: a inputs to a products. */
+/* o[a] = B^T d[a]: inputs to factors of the products. */
 CPU_INLINE void cpu_wino_bt(int m, const cpu_vec *d, cpu_vec *o)
 {
     if (m == 4) {
@@ -49,7 +50,7 @@ CPU_INLINE void cpu_wino_bt(int m, const cpu_vec *d, cpu_vec *o)
     }
 }
 
-/* o = A^T p: a products to m outputs. */
+/* o[m] = A^T p[a]: products to outputs. */
 CPU_INLINE void cpu_wino_at(int m, const cpu_vec *p, cpu_vec *o)
 {
     if (m == 4) {
@@ -66,7 +67,7 @@ CPU_INLINE void cpu_wino_at(int m, const cpu_vec *p, cpu_vec *o)
     }
 }
 
-/* o = A y: m output gradients to a products. */
+/* o[a] = A y[m]: gradients of outputs to factors of the products. */
 CPU_INLINE void cpu_wino_a(int m, const cpu_vec *y, cpu_vec *o)
 {
     if (m == 4) {
@@ -88,7 +89,7 @@ CPU_INLINE void cpu_wino_a(int m, const cpu_vec *y, cpu_vec *o)
     }
 }
 
-/* o = G g: r taps to a products. */
+/* o[a] = G g[r]: taps to factors of the products. */
 CPU_INLINE void cpu_wino_g(int m, const cpu_vec *g, cpu_vec *o)
 {
     if (m == 4) {
@@ -110,7 +111,7 @@ CPU_INLINE void cpu_wino_g(int m, const cpu_vec *g, cpu_vec *o)
     }
 }
 
-/* o = G^T p: a products to the gradients of r taps. */
+/* o[r] = G^T p[a]: products to gradients of the taps. */
 CPU_INLINE void cpu_wino_gt(int m, const cpu_vec *p, cpu_vec *o)
 {
     if (m == 4) {
@@ -128,7 +129,8 @@ CPU_INLINE void cpu_wino_gt(int m, const cpu_vec *p, cpu_vec *o)
     }
 }
 
-/* Functions for every pair of tiles along z and y, and their table, indexed by m / 2. */
+/* CPU_WINO_ZY defines a function for every pair of tile sizes along z and y; CPU_WINO_ZY_TABLE is the table
+ * of these functions, indexed by m / 2 on each axis. */
 #define CPU_WINO_ZY(X) X(1, 1) X(1, 2) X(1, 4) X(2, 1) X(2, 2) X(2, 4) X(4, 1) X(4, 2) X(4, 4)
 #define CPU_WINO_ZY_TABLE(f)                                                                                 \
     {                                                                                                        \

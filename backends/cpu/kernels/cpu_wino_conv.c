@@ -1,42 +1,47 @@
 /* Convolution by Winograd: forward, and the gradient of the input as a convolution with flipped, transposed
  * weights.
  *
- * Two ways through the same three phases:
+ * There are two ways through the three phases of cpu_wino.h:
  *
- * - private: every thread takes chunks of its own that stay in its second-level cache, and reads the
- *   transformed weights over and over from the last level. For few channels.
- * - shared: all threads go through one chunk in the last-level cache, so that the weights of a product
- *   are read once per chunk. For many channels. Weights are transformed for as many output channels as
- *   stay in that cache, too; where all strips make one chunk, its loaded planes serve every such group.
+ * - private, for few channels: every thread has chunks of its own, which stay in its second-level cache, and
+ *   reads the transformed weights again for each chunk, from the last-level cache.
+ * - shared, for many channels: all threads work on one chunk in the last-level cache, so that the weights of
+ *   a product are read once per chunk. Weights are transformed for one group of output channels at a time. If
+ *   all strips form a single chunk, its planes are loaded once and serve all groups.
  *
- * Which one, and all borders, follow from the shape. */
+ * The choice between the two and all borders depend only on the shape. */
 #include <omp.h>
 
 #include "backends/cpu/kernels/cpu_wino_conv.h"
 #include "backends/cpu/kernels/cpu_wino_weights.h"
 
 enum {
-    WEIGHT_FLOATS = 12 << 20,   /* of a group: 48 MB                                          */
-    FRESH_FLOATS = 3 << 20,     /* of a group that is multiplied before it leaves the caches  */
-    FEW_FLOATS = 2 << 20,       /* of all planes, where reading them for every group is cheap */
-    SHARED_FLOATS = 1 << 20,    /* of a shared chunk's planes: 4 MB of the last-level cache   */
-    PRIVATE_FLOATS = 208 << 10, /* of a private chunk's planes: 832 KB of 1 MB of L2          */
-    PRIVATE_TILES = 4,          /* fewer are not worth their weights' way                     */
-    SHARED_LENGTH = 14          /* tiles of a strip in a shared chunk                         */
+    /* Weights of a group: at most 48 MB. If the planes of the whole input take at most 8 MB, it is cheap to
+     * read them again for every group. Then a group has at most 12 MB of weights, so that they are still in
+     * the caches when they are multiplied. */
+    WEIGHT_FLOATS = 12 << 20,
+    FRESH_FLOATS = 3 << 20,
+    FEW_FLOATS = 2 << 20,
+    /* Planes of a shared chunk: 4 MB of the last-level cache, or as much as the group's weights if that is
+     * more. */
+    SHARED_FLOATS = 1 << 20,
+    PRIVATE_FLOATS = 208 << 10, /* planes of a private chunk: 832 KB of 1 MB of L2                     */
+    PRIVATE_TILES = 4,          /* with fewer tiles, loading the weights costs more than the tiles save */
+    SHARED_LENGTH = 14          /* tiles of a strip in a shared chunk                                   */
 };
 
 typedef struct plan {
     cpu_wino w;
     bool shared, stream;
-    int64_t in_cols, in_c, depth; /* columns and channels of loaded planes; channels that count */
-    int64_t out_cols, group_c;    /* output channels per group                                  */
-    int64_t strips, chunks;       /* strips per chunk                                           */
-    int64_t u_step, v_step;       /* between products in a thread's scratch                     */
-    int64_t weights, bias, in, out, parts, thread; /* floats of each piece of the workspace     */
-    int64_t copies;                                /* of the planes                             */
+    int64_t in_cols, in_c, depth; /* columns and channels of loaded planes; channels to multiply */
+    int64_t out_cols, group_c;    /* output channels per group                                   */
+    int64_t strips, chunks;       /* strips per chunk                                            */
+    int64_t u_step, v_step;       /* floats between products in a thread's scratch               */
+    int64_t weights, bias, in, out, parts, thread; /* floats of each piece of the workspace      */
+    int64_t copies;                                /* of the planes                              */
 } plan;
 
-/* Tiles whose planes fit a private chunk. */
+/* The number of tiles whose planes fit into a private chunk. */
 static int64_t private_tiles(const plan *p, int64_t co)
 {
     return PRIVATE_FLOATS / (p->w.planes * p->w.m[2] * (p->in_c + co));
@@ -77,7 +82,7 @@ static plan plan_of(const cpu_wino_conv *c, int threads)
     p.in_c = cpu_wino_map_channels(&c->map);
     p.depth = p.in_c - cpu_wino_channels(last->c) + last->c;
     plan_chunks(&p, co);
-    /* Whole lines only: where a vector is less, the pieces of a line leave at different times. */
+    /* Only if a vector is a whole cache line: otherwise the pieces of a line leave at different times. */
     p.stream = cpu_stream_pays((uint64_t)outputs * sizeof(float)) && CPU_VL == 16 && c->co % 16 == 0 &&
                !c->accumulate;
     p.in_cols = cpu_wino_in_cols(&p.w);
@@ -137,7 +142,7 @@ static void product_item(const run *r, int64_t plane, int64_t t0, int64_t t1)
 
 /* ---- store ---- */
 
-/* The moments' part of a strip: [3][co rounded up]: origin, sum, square. */
+/* A strip's part of the moments, [3][co rounded up]: origin, sum, square. */
 static float *part_at(const run *r, int64_t strip)
 {
     return r->parts + strip * 3 * cpu_wino_channels(r->c->co);
@@ -196,7 +201,7 @@ static void write_moments(const run *r)
     }
 }
 
-/* ---- the two ways ---- */
+/* ---- shared and private chunks ---- */
 
 static void set_chunk(run *r, int64_t chunk)
 {
@@ -238,7 +243,7 @@ static void run_shared(run *r, float *weights)
     }
 }
 
-/* While plane i is multiplied, part i of the next chunk's input is fetched. */
+/* Part i of the next chunk's input is prefetched before plane i is multiplied and arrives meanwhile. */
 static void private_chunk(const run *r)
 {
     const cpu_wino *w = &r->p->w;
@@ -254,7 +259,7 @@ static void private_chunk(const run *r)
 
 static void run_private(run *r, float *weights)
 {
-    enum { TOGETHER = 4 }; /* chunks of one thread in a row, so that what it prefetches is its own */
+    enum { TOGETHER = 4 }; /* chunks that one thread takes in a row, so that it prefetches for itself */
     const cpu_wino_conv *c = r->c;
     const plan *p = r->p;
     r->co1 = c->co;

@@ -2,35 +2,37 @@
  *
  *   dw = G^T [ sum over tiles of (B^T x) * (A dy) ]   along each axis
  *
- * A product's sum is a matrix [ci, co] that grows with every tile. All threads go through one chunk at a
- * time: each loads strips of x and dy into planes in the last-level cache; then each takes a plane and some
- * output channels, whose sums stay in its second-level cache while all tiles of the chunk pass. So every sum
- * has one owner and one order, whatever the number of threads. Where the sums of all input channels exceed a
- * last-level cache, groups of input channels take turns. */
+ * The sum of a product is a matrix [ci, co] to which every tile adds. All threads work on one chunk at a
+ * time: first they load strips of x and dy into planes in the last-level cache. Then each takes a plane and a
+ * block of input and output channels, whose sums stay in its second-level cache while it goes through all
+ * tiles of the chunk. So every sum has one owner and one order of summation for any number of threads. If the
+ * sums of all input channels exceed SUM_FLOATS, groups of input channels are processed one by one. */
 #include <omp.h>
 
 #include "backends/cpu/kernels/cpu_wino_dw.h"
 #include "backends/cpu/kernels/cpu_wino_weights.h"
 
 enum {
-    SUM_FLOATS = 12 << 20,     /* of all products: 48 MB                                     */
-    CHUNK_MIN = 1 << 20,       /* of a chunk's planes: 4 MB of last-level cache ...          */
-    CHUNK_MAX = 8 << 20,       /* ... more where sums that come and go would weigh heavier   */
-    ITEM_FLOATS = 96 << 10,    /* sums of an item: 384 KB of second-level cache              */
-    SCRATCH_FLOATS = 96 << 10, /* of a thread, transformed along x                           */
-    BLOCK_MIN = 28,            /* tiles that pass at once                                    */
+    SUM_FLOATS = 12 << 20, /* sums of all products: 48 MB */
+    /* The planes of a chunk take as much as the sums, because those are read and written once per chunk, but
+     * at least 4 MB and at most 32 MB of the last-level cache. */
+    CHUNK_MIN = 1 << 20,
+    CHUNK_MAX = 8 << 20,
+    ITEM_FLOATS = 96 << 10,    /* sums of an item: 384 KB of second-level cache */
+    SCRATCH_FLOATS = 96 << 10, /* a thread's data that are transformed along x  */
+    BLOCK_MIN = 28,            /* tiles that are multiplied at a time           */
     BLOCK_MAX = 64,
     STRIP_LENGTH = 14, /* tiles of a strip                   */
-    ITEM_C = 128       /* output channels of an item at most */
+    ITEM_C = 128       /* most output channels of an item    */
 };
 
 typedef struct plan {
     cpu_wino w;
     int64_t x_cols, x_c, y_cols, y_c; /* columns and channels of the planes             */
-    int64_t group_c, groups;          /* input channels whose sums are made at once     */
+    int64_t group_c, groups;          /* input channels whose sums are made together    */
     int64_t strips, chunks;           /* strips per chunk                               */
-    int64_t item_ci, item_co, block;  /* channels of an item, tiles at once             */
-    int64_t u_step, v_step, sum_step; /* between products                               */
+    int64_t item_ci, item_co, block;  /* channels of an item; tiles at a time           */
+    int64_t u_step, v_step, sum_step; /* floats between products                        */
     int64_t x, y, sums, bias, thread; /* floats of each piece of the workspace          */
 } plan;
 
@@ -89,7 +91,7 @@ typedef struct item { /* the sums of one plane for some input and output channel
     int64_t plane, ci0, ci1, co0, co1;
 } item;
 
-/* All tiles of the chunk. */
+/* Adds the products of all tiles of the chunk to the sums of one item. */
 static void product_item(const run *r, item it)
 {
     const plan *p = r->p;
@@ -148,7 +150,7 @@ static void sum_chunk(const run *r, bool loaded)
     }
 }
 
-/* Channel of the map behind channel c of its planes; -1 where c only fills up a vector. */
+/* The channel of the map that is channel c in its planes; -1 if c only fills up a vector. */
 static int64_t map_channel(const cpu_map *m, int64_t c)
 {
     int64_t first = 0;
@@ -173,7 +175,7 @@ static void write_group(const run *r)
     }
 }
 
-/* The gradient of the bias: sums of strips in order, in double. */
+/* The gradient of the bias: adds the sums of the strips, in order and in double. */
 static void write_bias(const run *r)
 {
     const cpu_wino_dw *c = r->c;

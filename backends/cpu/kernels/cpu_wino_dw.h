@@ -1,4 +1,4 @@
-/* Gradient of a convolution's weights by Winograd. */
+/* Gradients of a convolution's weights and bias by Winograd's minimal filtering. */
 #ifndef U3D_CPU_WINO_DW_H
 #define U3D_CPU_WINO_DW_H
 
@@ -11,7 +11,7 @@ typedef struct cpu_wino_dw {
     int m[3];  /* outputs per tile                                                 */
     float *dw; /* [taps, channels of the map, co]                                  */
     bool accumulate;
-    float *db; /* [co], NULL: not wanted                                           */
+    float *db; /* [co]; NULL: not wanted                                           */
     bool accumulate_db;
 } cpu_wino_dw;
 

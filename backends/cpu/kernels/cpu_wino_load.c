@@ -1,18 +1,19 @@
-/* The load phase: voxels to planes, transformed along z and y. */
+/* The load phase of the Winograd convolutions, from voxels to planes that are transformed along z and y; and
+ * the transforms along x between planes and products. */
 #include "backends/cpu/kernels/cpu_wino.h"
 
 enum {
-    AHEAD = 3 * CPU_VL, /* floats between a store and what is fetched for later ones */
-    READ_AHEAD = 128    /* the same for voxels, which may come from memory            */
+    AHEAD = 3 * CPU_VL, /* prefetch distance of stores along x, in floats          */
+    READ_AHEAD = 128    /* prefetch distance of voxels, which may come from memory */
 };
 
 /* The inputs of a strip in one part of the map. */
 typedef struct window {
-    const float *line[CPU_WINO_PLANES]; /* voxel x = 0 of each (z, y); NULL outside: zeros        */
-    const float *scale, *shift;         /* of lazy parts                                          */
+    const float *line[CPU_WINO_PLANES]; /* voxel x = 0 of each (z, y); NULL outside the map: zeros */
+    const float *scale, *shift;         /* of lazy parts, otherwise NULL                           */
     float slope;
-    float *sum; /* of gradients: sums over the strip so far, per channel                         */
-    bool whole; /* no line is NULL                                                                */
+    float *sum; /* only for gradients: sums over the strip so far, per channel                     */
+    bool whole; /* no line is NULL                                                                 */
 } window;
 
 static cpu_vec load_part(const float *p, int64_t lanes)
@@ -22,8 +23,8 @@ static cpu_vec load_part(const float *p, int64_t lanes)
     return cpu_load(v);
 }
 
-/* Vector `c` of the voxel at `off` in line i. careful: the line may be absent and fewer than CPU_VL lanes
- * exist. */
+/* Loads the vector at channel c of the voxel at `off` in line i. If `careful`, the line may be NULL and the
+ * vector may have fewer than CPU_VL lanes. */
 CPU_INLINE cpu_vec fetch(const window *v, int i, int64_t off, int64_t c, int64_t lanes, cpu_vec scale,
                          cpu_vec shift, bool lazy, bool careful)
 {
@@ -34,8 +35,8 @@ CPU_INLINE cpu_vec fetch(const window *v, int i, int64_t off, int64_t c, int64_t
     return lazy ? cpu_act(x * scale + shift, v->slope) : x;
 }
 
-/* Planes [z0, z1) of the z transform, all y. grad: of gradients of outputs, A, and what is read is added to
- * *sum once; else of inputs, B^T. */
+/* Transforms along z and keeps results z0 <= z < z1 for all y. If `grad`, the transform is A, of gradients of
+ * outputs, and the values read are added to *sum in the call with z0 = 0; otherwise it is B^T, of inputs. */
 CPU_INLINE void z_transform(int mz, int my, bool grad, const window *v, int64_t off, int64_t c, int64_t lanes,
                             bool lazy, bool careful, int z0, int z1, cpu_vec *tmp, cpu_vec *sum)
 {
@@ -69,14 +70,14 @@ CPU_INLINE void y_transform(int my, bool grad, int planes, const cpu_vec *tmp, f
     }
 }
 
-/* Planes along z that are made at once. All of them need more registers than there are; half of them at the
- * price of reading twice need no memory in between. */
+/* How many results along z are computed at a time. With AVX-512 and mz = 4, all six need more registers than
+ * there are; three at a time stay in registers, at the price of reading the voxels twice. */
 CPU_INLINE int z_part(int mz, bool careful)
 {
     return CPU_VL == 16 && mz == 4 && !careful ? 3 : cpu_wino_inputs(mz);
 }
 
-/* One column: all vectors of one part. Constants: mz, my, grad, lazy, careful. */
+/* One column: all vectors of one part. mz, my, grad, lazy and careful are constants in every call. */
 CPU_INLINE void column(int mz, int my, bool grad, const window *v, int64_t off, int64_t channels, bool lazy,
                        bool careful, float *to, int64_t step)
 {
@@ -121,7 +122,7 @@ CPU_WINO_ZY(COLUMN)
 static column_fn *const columns[3][3] = CPU_WINO_ZY_TABLE(column);
 static column_fn *const grad_columns[3][3] = CPU_WINO_ZY_TABLE(column_grad);
 
-/* Voxel x = 0 of input line i of a strip; NULL outside the map. */
+/* Voxel x = 0 of input line i of a strip; NULL if the line is outside the map. */
 static const float *line_of(const cpu_wino *w, const cpu_map *map, const cpu_part *part, const int64_t pad[3],
                             cpu_strip s, int64_t i)
 {
@@ -236,7 +237,7 @@ CPU_INLINE void x_out(int m, const float *from, int64_t step, int64_t channels, 
     }
 }
 
-/* First column of tile t of the chunk. */
+/* The first column of tile t of the chunk. */
 static float *tile_at(const cpu_wino *w, const cpu_planes *p, int64_t plane, int64_t t)
 {
     const int64_t strip = t / w->length, x = t % w->length * w->m[2];

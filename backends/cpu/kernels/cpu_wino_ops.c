@@ -1,10 +1,11 @@
-/* The convolution ops by Winograd: descriptions in, costs and runs out. */
+/* The Winograd implementations of the convolution ops: which descriptions they accept, what they are
+ * estimated to cost, and how a description becomes a cpu_wino_conv or a cpu_wino_dw, which are then run. */
 #include "backends/cpu/kernels/cpu_wino_ops.h"
 
 #include "backends/cpu/kernels/cpu_wino_conv.h"
 #include "backends/cpu/kernels/cpu_wino_dw.h"
 
-/* Outputs per tile along an axis: at most `most`, fewer where that costs no more products. */
+/* Outputs per tile along an axis: at most `most`, or fewer if that does not need more products. */
 static int tile_of(int64_t size, int32_t kernel, int most)
 {
     if (kernel == 1) return 1;
@@ -16,7 +17,7 @@ static void tiles_of(const int64_t size[3], const u3d_conv_attr *a, int most, in
     for (int i = 0; i < 3; i++) m[i] = tile_of(size[i], a->kernel[i], most);
 }
 
-/* 3 taps along x, 3 or 1 along y and z, of which 1 only together with 1 before it. */
+/* Kernels have 3 taps along x, and 3 or 1 along y and z; 1 along y is accepted only with 1 along z. */
 static const char *refuses_window(const u3d_conv_attr *a)
 {
     for (int i = 0; i < 3; i++) {
@@ -41,14 +42,15 @@ const char *CPU_NAME(cpu_wino_refuses_f2)(const u3d_op_desc *d)
 
 /* ---- cost ---- */
 
-/* Cycles per vector, measured on Zen 4 with AVX-512, where a vector is a cache line (README.md). */
-static const double PER_LOAD = 13;   /* z and y transform of a column, per plane it is stored to */
-static const double PER_RAGGED = 30; /* the same where channels do not fill vectors */
+/* Cycles per vector, measured on Zen 4 with AVX-512, where a vector is a cache line (README.md of
+ * backends/cpu). */
+static const double PER_LOAD = 13;   /* z and y transform of a column, per plane to which it is stored */
+static const double PER_RAGGED = 30; /* the same if channels do not fill vectors */
 static const double PER_X = 45;      /* x transform of a tile in one plane */
-static const double PER_STORE = 8;   /* back along y and z, per plane it is read from */
-static const double PER_WEIGHT = 25; /* one product of one weight vector */
+static const double PER_STORE = 8;   /* transform back along y and z, per plane that is read */
+static const double PER_WEIGHT = 25; /* transform of a vector of weights, per product */
 
-/* Shares of the peak: products forward, and into sums. */
+/* Shares of the peak that matrix products reach: forward, and into the sums of the weight gradient. */
 static const double GEMM_SHARE = 0.85, SUM_SHARE = 0.7;
 
 typedef struct amounts { /* of one convolution by tiles of m */
@@ -110,7 +112,7 @@ static cpu_wino_conv forward_of(const u3d_op_desc *d, const cpu_call *call, int 
     return c;
 }
 
-/* ---- input gradient: a convolution of dy with flipped, transposed weights ---- */
+/* ---- input gradient: the convolution of dy with flipped, transposed weights ---- */
 
 static cpu_wino_conv dx_of(const u3d_op_desc *d, const cpu_call *call, int most)
 {

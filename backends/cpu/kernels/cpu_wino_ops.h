@@ -1,5 +1,5 @@
-/* The convolution ops by Winograd: "winograd-f4" and "winograd-f2", the most outputs of a tile along an axis.
- * conv serves conv3d and conv3d_dx, dw serves conv3d_dw. */
+/* The Winograd implementations of the convolution ops: "winograd-f4" and "winograd-f2", named after the most
+ * outputs that a tile has along an axis. conv serves conv3d and conv3d_dx; dw serves conv3d_dw. */
 #ifndef U3D_CPU_WINO_OPS_H
 #define U3D_CPU_WINO_OPS_H
 

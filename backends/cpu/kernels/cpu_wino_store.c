@@ -1,11 +1,12 @@
-/* The store phase: planes to voxels, transformed back along z and y. */
+/* The store phase of the Winograd convolutions: transforms planes back along z and y, adds the bias, writes
+ * the voxels that lie inside the map, and gathers sums for the moments. */
 #include "backends/cpu/kernels/cpu_wino.h"
 
 typedef struct target { /* the outputs of one strip */
-    float *line[16];    /* voxel x = 0, channel co0 of each (z, y); NULL outside */
+    float *line[16];    /* voxel x = 0, channel co0 of each (z, y); NULL outside the map */
     int64_t step, channels;
     const float *bias;
-    float *origin, *sum, *square; /* moments of this strip; NULL: not wanted     */
+    float *origin, *sum, *square; /* moments of this strip; NULL: not wanted */
     bool whole, add, stream;
 } target;
 
@@ -21,8 +22,8 @@ CPU_INLINE void put(const target *t, float *to, int64_t c, cpu_vec v, bool ragge
     }
 }
 
-/* Sums over a strip of one vector of channels, about its first voxel, so that no offset of the data can spoil
- * them. */
+/* Sums over a strip for one vector of channels. They are relative to the strip's first voxel, so that an
+ * offset of the data costs no digits. */
 typedef struct tally {
     cpu_vec origin, sum, square;
 } tally;
@@ -47,7 +48,7 @@ CPU_INLINE void tally_keep(const target *t, int64_t c, const tally *s)
     cpu_store(t->square + c, s->square);
 }
 
-/* Rows z0 to z1 of a column's outputs along z. */
+/* Writes the outputs z0 <= z < z1 of a column, for all y. */
 CPU_INLINE void rows_out(int mz, int my, const target *t, const float *from, int64_t step, int64_t x,
                          int64_t c, int z0, int z1, bool first, bool careful, tally *s)
 {
@@ -79,8 +80,8 @@ CPU_INLINE void rows_out(int mz, int my, const target *t, const float *from, int
     }
 }
 
-/* All vectors of one column; mz, my and careful are constants. Half of the rows at a time need no more
- * registers than AVX-512 has. */
+/* All vectors of one column; mz, my and careful are constants in every call. With mz = 4, outputs along z are
+ * computed in two halves, because a half needs no more registers than AVX-512 has. */
 CPU_INLINE void column_out(int mz, int my, const target *t, const float *from, int64_t step, int64_t x,
                            bool first, bool careful)
 {

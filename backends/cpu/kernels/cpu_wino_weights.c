@@ -1,10 +1,10 @@
-/* Weights to products, and sums of products to gradients of weights. */
+/* Transforms weights by G before they are multiplied, and sums of products by G^T to gradients of weights. */
 #include "backends/cpu/kernels/cpu_wino_weights.h"
 
 enum {
-    K_BLOCK = 16,       /* depth of one item: a cache line of a transposed weight     */
-    READ_AHEAD = 4,     /* depths between a load and what is fetched for later ones   */
-    AHEAD = 4 * CPU_VL, /* floats between a store and what is fetched for later ones */
+    K_BLOCK = 16,       /* depth of one item: a cache line of transposed weights  */
+    READ_AHEAD = 4,     /* prefetch distance of loads, in depths                  */
+    AHEAD = 4 * CPU_VL, /* prefetch distance of stores, in floats                 */
     MAX_TAPS = 27
 };
 
@@ -17,7 +17,8 @@ static int64_t taps_of(const cpu_wino *w)
 
 /* ---- forward: G along every axis ---- */
 
-/* Taps of one vector, `step` apart, to products, `to_step` apart. m are constants where this is called. */
+/* Transforms the taps of one vector of channels to products, which are `to_step` floats apart. The tile sizes
+ * m are constants in every call. */
 CPU_INLINE void products(const int m[3], const cpu_vec *taps, float *to, int64_t to_step)
 {
     const int rz = cpu_wino_taps(m[0]), ry = cpu_wino_taps(m[1]), rx = cpu_wino_taps(m[2]);
@@ -58,7 +59,7 @@ static void products_of(const int m[3], const cpu_vec *taps, float *to, int64_t 
     }
 }
 
-/* Where the taps of a weight lie; returns their number. */
+/* Computes the offsets of the taps of a weight, in floats, and returns their number. */
 static int tap_offsets(const cpu_wino *w, const cpu_conv_weights *from, int64_t off[MAX_TAPS])
 {
     int taps = 0;
@@ -69,8 +70,9 @@ static int tap_offsets(const cpu_wino *w, const cpu_conv_weights *from, int64_t 
     return taps;
 }
 
-/* w[tap][k][lane] of K_BLOCK depths and one panel, dense: where weights are read transposed. No prefetcher of
- * the machine follows lines that far apart: those of the next tap are asked for. */
+/* Copies K_BLOCK depths of one panel to a dense array w[tap][k][lane], for weights that are stored transposed
+ * or do not fill vectors. Their lines are too far apart for the hardware prefetcher, so those of the next tap
+ * are prefetched here. */
 static void transpose(const cpu_conv_weights *from, const int64_t *off, int taps, int64_t k0, int64_t k1,
                       int64_t co0, int64_t lanes, float *to)
 {
@@ -85,7 +87,7 @@ static void transpose(const cpu_conv_weights *from, const int64_t *off, int taps
     }
 }
 
-/* Depths [k0, k1) of the channels that begin at `depth0` in the products, one panel. */
+/* Transforms depths [k0, k1) of one panel; in the products, the depths of this part begin at `depth0`. */
 static void transform_block(const cpu_wino *w, const cpu_conv_weights *from, int64_t k0, int64_t k1,
                             int64_t depth0, int64_t co, int64_t co0, float *to, const cpu_products *p)
 {
@@ -125,7 +127,7 @@ void CPU_NAME(cpu_wino_weights)(const cpu_wino *w, const cpu_conv_weights *from,
                                 int64_t co0, int64_t co1, const cpu_products *p)
 {
     const int64_t panels = cpu_ceil_div(co1 - co0, CPU_PANEL);
-    int64_t depth0 = 0, first = 0; /* of this part: in the products, in the weights */
+    int64_t depth0 = 0, first = 0; /* where this part's channels begin in the products and in the weights */
     for (int i = 0; i < map->n_parts; i++) {
         const int64_t c = map->part[i].c, blocks = cpu_ceil_div(c, K_BLOCK);
 #pragma omp for schedule(dynamic, 1) nowait
@@ -136,7 +138,7 @@ void CPU_NAME(cpu_wino_weights)(const cpu_wino *w, const cpu_conv_weights *from,
             transform_block(w, &part, k0, k1, depth0, co1, co0 + panel * CPU_PANEL,
                             p->data + panel * p->panel, p);
         }
-        /* Channels that only fill up a vector: their planes are zero, and so must be their weights. */
+        /* The planes of channels that only fill up a vector are zero, and so must their weights be. */
         const int64_t full = i + 1 < map->n_parts ? cpu_wino_channels(c) : c;
         if (full > c) {
 #pragma omp for schedule(static) nowait

@@ -1,14 +1,14 @@
-/* Convolution, up-convolution and the input gradients of both, straight from the formula.
+/* Convolution, up-convolution and the input gradients of both, computed directly from the formula.
  *
  *   y[n, o, co] = bias[co] + sum over taps k and ci of  map[n, i, ci] * w[k, ci, co]
  *   ADJOINT 0 (conv3d, upconv3d_dx):   i = o * stride - pad + k
- *   ADJOINT 1 (conv3d_dx, upconv3d):   i * stride = o + pad - k, where that has a solution
+ *   ADJOINT 1 (conv3d_dx, upconv3d):   i * stride = o + pad - k, only for k with a solution i
  *
- * Positions i outside of the map count as zero. Gradients use weights the other way round: WEIGHT_T 1: w is
- * [k, co, ci]. A work-item owns WIDE channels of one voxel; sums are made tap by tap and then of taps, so
- * that their rounding errors stay small.
+ * Positions i outside the map count as zero. Gradients use the transposed weights: with WEIGHT_T 1, w is
+ * [k, co, ci]. A work-item owns WIDE channels of one voxel. It first sums over the channels of each tap and
+ * then over the taps, which keeps rounding errors small.
  *
- *   WIDE   1, or 4 where out_c is a multiple of 4 */
+ *   WIDE   4 if out_c is a multiple of 4, otherwise 1 */
 #include "vec.clh"
 #include "map.clh"
 #include "conv3d.clh"
@@ -20,7 +20,8 @@
 #define WEIGHT_T 0
 #endif
 
-/* The taps k = first, first + step, ... < kernel that reach o, and the position where each reads. */
+/* The taps that contribute to o are k = FIRST, FIRST + STEP, ... < kernel. POSITION is where tap k reads, and
+ * BEFORE tells whether that is before the beginning of the map. */
 #if ADJOINT
 #define FIRST(o, stride, pad)       (((o) + (pad)) % (stride))
 #define STEP(stride)                (stride)

@@ -1,13 +1,13 @@
-/* Weight gradients of convolution and up-convolution, straight from the formula.
+/* Weight gradients of convolution and up-convolution, computed directly from the formula.
  *
  *   dw[k, ci, co] = sum over n and voxels o of the small map of
- *     UP 0 (conv3d_dw):     map[n, o * stride - pad + k, ci] * dy[n, o, co]      the map is the big one
- *     UP 1 (upconv3d_dw):   map[n, o, ci] * dy[n, o * stride - pad + k, co]      dy is the big one
+ *     UP 0 (conv3d_dw):     map[n, o * stride - pad + k, ci] * dy[n, o, co]      the map is the big map
+ *     UP 1 (upconv3d_dw):   map[n, o, ci] * dy[n, o * stride - pad + k, co]      dy is the big map
  *
- * The rows (n, oz, oy) of the small map are split into slices; a work-item sums WIDE channels co of one (k,
- * ci) over one slice, row by row, into part[slice, k, ci, co]. add_slices makes dw of the slices.
+ * The rows (n, oz, oy) of the small map are split into slices. For one (k, ci), a work-item sums WIDE
+ * channels co over one slice, row by row, into part[slice, k, ci, co]. add_slices then adds the slices to dw.
  *
- *   WIDE   1, or 4 where out_c is a multiple of 4 */
+ *   WIDE   4 if out_c is a multiple of 4, otherwise 1 */
 #include "vec.clh"
 #include "map.clh"
 #include "conv3d.clh"
@@ -16,7 +16,7 @@
 #define UP 0
 #endif
 
-/* dy is [n, dy_d, dy_h, dy_w, out_c]; `items` work-items a slice, `rows` rows, `per_slice` of them each. */
+/* dy is [n, dy_d, dy_h, dy_w, out_c]. A slice has `items` work-items and `per_slice` of the `rows` rows. */
 __kernel void conv3d_dw(MAP_PARAMS, IN(float, dy), OUT(float, part), const int items, const int rows,
                         const int per_slice, const int dy_d, const int dy_h, const int dy_w, const int out_c,
                         const int kd, const int kh, const int kw, const int sd, const int sh, const int sw,
@@ -33,7 +33,7 @@ __kernel void conv3d_dw(MAP_PARAMS, IN(float, dy), OUT(float, part), const int i
     const int small_d = UP ? up_d : dy_d, small_h = UP ? up_h : dy_h, small_w = UP ? up_w : dy_w;
     const int big_d = UP ? dy_d : up_d, big_h = UP ? dy_h : up_h, big_w = UP ? dy_w : up_w;
 
-    /* The x whose position x * sw - pw + kx lies inside: first <= x < end. */
+    /* The positions x * sw - pw + kx lie inside the big map for first <= x < end. */
     const int left = pw - kx, last = big_w - 1 + pw - kx;
     const int first = left > 0 ? (left + sw - 1) / sw : 0;
     const int end = last < 0 ? 0 : min(small_w, last / sw + 1);

@@ -1,22 +1,23 @@
 /* Weight gradient of a convolution with stride 1 as a matrix product (implicit GEMM).
  *
  *   dw[m, co] = sum over samples and voxels v of y of  a[v, m] * dy[v, co],     m: (tap, ci)
- *   a[v, (tap, ci)] = map[v's position - pad + tap, ci], zero outside
+ *   a[v, (tap, ci)] = map[v's position - pad + tap, ci], zero outside the map
  *
- * The voxels of a sample are split into slices, the same of every sample; slice s writes part[s, m, co], and
- * add_slices makes dw of the slices. Group 0: tile of dw, columns fastest; group 1: slice.
+ * The voxels of a sample are split into slices, in the same way for every sample. Slice s writes
+ * part[s, m, co], and add_slices then adds the slices to dw. Axis 0 of the groups: tile of dw, with columns
+ * fastest; axis 1: slice.
  *
  * A work-item reads the same (tap, ci) and the same co throughout.
  *
- *   VEC    1, or 4 where the map's channels come by four (map.clh)
- *   WIDE   1, or 4 where co does */
+ *   VEC    4 if the map's channels can be read by four, otherwise 1 (map.clh)
+ *   WIDE   4 if co is a multiple of 4, otherwise 1 */
 #include "vec.clh"
 #include "map.clh"
 #include "conv3d.clh"
 #define STORE4 (WIDE == 4)
 #include "tile.clh"
 
-/* Slices of BK voxels: a's row is BM / VEC chunks, dy's BN / WIDE. */
+/* Slices have BK voxels. In a slice, a row of a has BM / VEC chunks and a row of dy has BN / WIDE. */
 #define A_CHUNKS (BM / VEC)
 #define A_STEP   (TILE_ITEMS / A_CHUNKS)
 #define A_LOADS  (BK / A_STEP)
@@ -27,11 +28,12 @@
 #error "the work-items of this tile cannot share out the loads of a"
 #endif
 
-/* Voxel of y: number and position. */
+/* A voxel of y: its index and its position. */
 typedef struct place {
     int v, z, y, x;
 } place;
 
+/* Advances the place by `voxels`. */
 place place_on(place p, int voxels, int oh, int ow)
 {
     p.v += voxels;
@@ -45,11 +47,12 @@ place place_on(place p, int voxels, int oh, int ow)
     return p;
 }
 
-/* The column of a that a work-item reads: channels of the map, and the way from a voxel of y to its tap. */
+/* The column of a that a work-item reads: channels of the map, and the offset from a voxel of y to the
+ * tap. */
 typedef struct source {
     map_column column;
     int z, y, x;
-    bool there; /* a has that column */
+    bool there; /* whether a has this column */
 } source;
 
 source source_of(const map_part up, const map_part skip, int m, int rows, int in_c, int kh, int kw, int pd,
@@ -62,8 +65,8 @@ source source_of(const map_part up, const map_part skip, int m, int rows, int in
     return s;
 }
 
-/* Starts reading rows p.v, p.v + A_STEP, ... of a's slice; bit i of `there` tells whether to[i] lies inside,
- * where it does not to[i] is 0. */
+/* Starts to read rows p.v, p.v + A_STEP, ... of a slice of a. Bit i of `there` tells whether to[i] lies
+ * inside the map; if not, to[i] is 0. */
 INLINE void a_load(const map_part up, const map_part skip, const source s, place p, int end, int oh, int ow,
                    int *there, floatv *to)
 {
@@ -90,7 +93,7 @@ INLINE void a_store(__local float *tile, int chunk, int first, const map_column 
             there >> i & 1 ? map_column_value(column, from[i], slope) : from[i];
 }
 
-/* Voxels from v on. */
+/* Reads the slice of dy that begins at voxel v. */
 INLINE void b_load(__global const float *dy, int lid, int v, int end, int n0, int co, wide *to)
 {
 #pragma unroll
@@ -112,7 +115,7 @@ INLINE void b_store(__local float *tile, int lid, const wide *from)
     }
 }
 
-/* samples, od, oh, ow, co: dy; per_slice: voxels of a slice. */
+/* samples, od, oh, ow, co: size of dy; per_slice: voxels of a slice. */
 __kernel __attribute__((reqd_work_group_size(TILE_ITEMS, 1, 1))) void
 conv3d_dw_implicit(MAP_PARAMS, IN(float, dy), OUT(float, part), const int samples, const int od, const int oh,
                    const int ow, const int co, const int kd, const int kh, const int kw, const int pd,
@@ -149,7 +152,7 @@ conv3d_dw_implicit(MAP_PARAMS, IN(float, dy), OUT(float, part), const int sample
         b_store((__local float *)b_tile[0], lid, b_next);
         barrier(CLK_LOCAL_MEM_FENCE);
         for (int step = 0; step < steps; step++) {
-            /* Beyond the last step zeros are loaded, and never used. */
+            /* After the last step, zeros are loaded that are never used. */
             p = place_on(p, BK, oh, ow);
             a_load(a, b, s, p, end, oh, ow, &there, a_next);
             b_load(dy_n, lid, begin + (step + 1) * BK, end, n0, co, b_next);

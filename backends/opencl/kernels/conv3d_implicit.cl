@@ -1,19 +1,22 @@
-/* Convolution with stride 1 as a matrix product whose left side is never written out (implicit GEMM).
+/* Convolution with stride 1 as a matrix product whose left operand is never written to memory (implicit
+ * GEMM).
  *
  *   y[m, co] = bias[co] + sum over k of  a[m, k] * b[k, co],     m: voxel of one sample, k: (tap, ci)
- *   a[m, (tap, ci)] = map[m's position - pad + tap, ci], zero outside
+ *   a[m, (tap, ci)] = map[m's position - pad + tap, ci], zero outside the map
  *
  * FLIP 0: b[(tap, ci), co] = w[tap, ci, co], the weights as they lie in memory.
- * FLIP 1 (input gradient; "ci" are dy's channels): b[(tap, ci), co] = w[taps - 1 - tap, co, ci], and the host
- * has turned the padding round, pad = kernel - 1 - pad.
+ * FLIP 1 (input gradient, ci are the channels of dy): b[(tap, ci), co] = w[taps - 1 - tap, co, ci], and the
+ * host passes the mirrored padding, kernel - 1 - pad.
  *
- * Group 0: tile of the result, columns fastest, so that tiles that read the same voxels run together. Group
- * 1: sample. Group 2: part of k; part p writes y[p, sample, m, co]: where there are several, y is workspace
- * and add_slices adds them up.
+ * Axis 0 of the groups: tile of the result, with columns fastest, so that tiles that read the same voxels run
+ * at the same time. Axis 1: sample. Axis 2: part of k. Part p writes y[p, sample, m, co]; if there are
+ * several parts, y is the workspace and add_slices adds the parts.
  *
- *   VEC      1, or 4 where the map's channels come by four (map.clh)
- *   WIDE     1, or 4 where co does; with FLIP it is VEC: the weights are read along ci
- *   STORE4   1 where out_c does, whatever FLIP is (tile.clh) */
+ *   VEC      4 if the map's channels can be read by four, otherwise 1 (map.clh)
+ *   WIDE     4 if out_c is a multiple of 4, otherwise 1; with FLIP it equals VEC, because the weights are
+ *   then
+ *            read along ci
+ *   STORE4   1 if out_c is a multiple of 4, with and without FLIP (tile.clh) */
 #include "vec.clh"
 #include "map.clh"
 #include "conv3d.clh"
@@ -23,12 +26,13 @@
 #define FLIP 0
 #endif
 
-/* The slice of a: chunks of VEC along k, a work-item always at the same k, at A_LOADS rows. */
+/* A slice of a consists of chunks of VEC along k. A work-item loads A_LOADS rows, always at the same k of the
+ * slice. */
 #define A_CHUNKS (BK / VEC)
 #define A_STEP   (TILE_ITEMS / A_CHUNKS)
 #define A_LOADS  (BM / A_STEP)
 
-/* The slice of b: chunks of WIDE along co, with FLIP along k. */
+/* A slice of b consists of chunks of WIDE along co, or along k with FLIP. */
 #define B_CHUNKS (BK * BN / WIDE)
 #define B_LOADS  CEIL_DIV(B_CHUNKS, TILE_ITEMS)
 
@@ -36,14 +40,14 @@
 #error "the work-items of this tile cannot share out the loads of a"
 #endif
 
-/* A row of a: its voxel's window begins at voxel `at` of up and `skip_at` of skip, which may lie outside; bit
- * k of `inside` tells whether tap k along x is inside, bits from 10 on those along y, from 20 on those along
- * z. */
+/* A row of a. The window of its voxel begins at voxel `at` of up and at voxel `skip_at` of skip, which may
+ * lie outside the map. Bit k of `inside` tells whether tap k along x is inside the map; the bits from 10 on
+ * do so for y, those from 20 on for z. */
 typedef struct row {
     int at, skip_at, inside;
 } row;
 
-/* Where a work-item is along k. */
+/* The position of a work-item along k. */
 typedef struct place {
     int k, ci, kz, ky, kx;
 } place;
@@ -72,7 +76,7 @@ place place_of(int k, int in_c, int kh, int kw)
     return (place){k, k % in_c, tap / kw / kh, tap / kw % kh, tap % kw};
 }
 
-/* BK further along k. */
+/* Advances the position by BK along k. */
 place place_next(place p, int in_c, int kh, int kw)
 {
     p.k += BK;
@@ -88,8 +92,8 @@ place place_next(place p, int in_c, int kh, int kw)
     return p;
 }
 
-/* Starts reading a's slice; bit i of `there` tells whether to[i] lies inside, where it does not to[i] is 0.
- */
+/* Starts to read a slice of a. Bit i of `there` tells whether to[i] lies inside the map; if not, to[i] is
+ * 0. */
 INLINE void a_load(const map_part up, const map_part skip, const map_column column, const row *rows, place p,
                    int k_end, int *there, floatv *to)
 {
@@ -123,7 +127,7 @@ INLINE void a_store(__local float *tile, int chunk, int first, const map_column 
     }
 }
 
-/* Chunk `e` of b's slice: its k within the slice and its column within the tile. */
+/* For chunk `e` of a slice of b: its k within the slice and its column within the tile. */
 #if FLIP
 #define B_K(e)      ((e) % (BK / WIDE) * WIDE)
 #define B_COLUMN(e) ((e) / (BK / WIDE))
@@ -132,7 +136,8 @@ INLINE void a_store(__local float *tile, int chunk, int first, const map_column 
 #define B_COLUMN(e) ((e) % (BN / WIDE) * WIDE)
 #endif
 
-/* Slice from k0 on. With FLIP all of a work-item's chunks are at the place where it reads a. */
+/* Reads the slice of b that begins at k0. With FLIP all chunks of a work-item are at the position p where it
+ * reads a. */
 INLINE void b_load(__global const float *w, int lid, int k0, place p, int k_end, int n0, int kh, int kw,
                    int taps, int in_c, int out_c, wide *to)
 {
@@ -176,7 +181,7 @@ float4 bias_load(__global const float *bias, int channels)
                     channels > 2 ? bias[2] : 0.0f, channels > 3 ? bias[3] : 0.0f);
 }
 
-/* od, oh, ow: size of y; per_part: k of a part, a multiple of BK. */
+/* od, oh, ow: size of y; per_part: length of a part along k, a multiple of BK. */
 __kernel __attribute__((reqd_work_group_size(TILE_ITEMS, 1, 1))) void
 conv3d_implicit(MAP_PARAMS, IN(float, w), IN(float, bias), OUT(float, y), const int has_bias, const int od,
                 const int oh, const int ow, const int out_c, const int kd, const int kh, const int kw,
@@ -218,7 +223,7 @@ conv3d_implicit(MAP_PARAMS, IN(float, w), IN(float, bias), OUT(float, y), const 
     b_store((__local float *)b_tile[0], lid, b_next);
     barrier(CLK_LOCAL_MEM_FENCE);
     for (int s = 0; s < slices; s++) {
-        /* Beyond the last slice zeros are loaded, and never used. */
+        /* After the last slice, zeros are loaded that are never used. */
         p = place_next(p, in_c, kh, kw);
         column = map_column_of(a, b, p.ci);
         a_load(a, b, column, rows, p, k_end, &there, a_next);

@@ -1,11 +1,12 @@
-/* The skip connection and its gradient. Axis 0 runs over a row of the map that is written, in pieces; axis 1
- * over its rows, axis 2 over its planes, samples included. `up` has ud x uh x uw voxels of `up_width` pieces,
- * `skip` has sd x sh x sw of `skip_width`; the crop begins at voxel ((sd - ud) / 2, ...) of it.
+/* The skip connection and its gradient. Axis 0 runs over the pieces in a row of the map that is written, axis
+ * 1 over its rows, and axis 2 over its planes, those of all samples. `up` has ud x uh x uw voxels of
+ * `up_width` pieces, `skip` has sd x sh x sw voxels of `skip_width` pieces. The crop begins at voxel
+ * (oz, oy, ox) of skip, where oz = (sd - ud) / 2 and so on.
  *
  *   y[.., c] = c < CU ? up[n,z,y,x,c] : skip[n, z+oz, y+oy, x+ox, c-CU] */
 #include "vec.clh"
 
-typedef struct box { /* the two maps */
+typedef struct box { /* the sizes of the two maps */
     int ud, uh, uw, sd, sh, sw, up_width, skip_width;
 } box;
 
@@ -13,7 +14,7 @@ typedef struct box { /* the two maps */
     const int ud, const int uh, const int uw, const int sd, const int sh, const int sw, const int up_width,  \
         const int skip_width
 
-/* First piece of the row of skip that holds row y of plane nz of up, from the crop's beginning on. */
+/* Index of the first piece of skip that belongs to row y of plane nz of up. */
 static inline size_t skip_row(box b, int nz, int y)
 {
     const int n = nz / b.ud, z = nz - n * b.ud + (b.sd - b.ud) / 2;
@@ -51,7 +52,7 @@ crop_concat_back_up(IN(float, dy), OUT(float, dup), BOX_PARAMETERS)
     STORE(PIECES(dup)[up_row * up_width + e], CPIECES(dy)[(up_row + x) * (up_width + skip_width) + c]);
 }
 
-/* dskip [.., CS] = the other channels of dy inside the crop, zero outside. */
+/* dskip [.., CS] = the remaining channels of dy inside the crop, zero outside it. */
 __kernel __attribute__((reqd_work_group_size(64, 4, 1))) void
 crop_concat_back_skip(IN(float, dy), OUT(float, dskip), BOX_PARAMETERS)
 {

@@ -1,8 +1,8 @@
-/* Soft Dice loss over softmax probabilities, and its gradient, over voxels with weight.
+/* Soft Dice loss of softmax probabilities, and its gradient. Only voxels with a positive weight count.
  *
  *   I_k = sum p_k*g_k, P_k = sum p_k, G_k = sum g_k (sums [3][K]: I, P, G; g: one-hot label)
  *   score_k = (2*I_k + smooth) / (P_k + G_k + smooth),  loss = 1 - mean over scored k of score_k
- *   q_k = d loss/d p_k = (score_k - 2*g_k) / ((P_k + G_k + smooth) * scored), 0 for classes not scored
+ *   q_k = d loss/d p_k = (score_k - 2*g_k) / ((P_k + G_k + smooth) * scored), 0 if class k is not scored
  *   dz_j = dloss * p_j * (q_j - sum_k p_k q_k)
  *
  *   dice_part  part [groups][3][K] over `tiles` tiles of 256 voxels
@@ -12,14 +12,15 @@
 
 enum { TILE = 256, MAX_CLASSES = 256 };
 
-/* First every work-item finds maximum and sum of one voxel, then it adds up one class: `lanes` = 256 / K
- * lanes of K work-items each read the tile's logits in order, and each keeps three sums whatever K is. */
+/* For each tile, a work-item first finds the maximum and the sum of exponentials of one voxel. Then it adds
+ * up one class: `lanes` = 256 / K lanes of K work-items each read the tile's logits in order, and each
+ * work-item keeps three sums, however large K is. */
 __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
 dice_part(VOXEL_PARAMETERS, OUT(float, part), const int tiles)
 {
     __local float2 pairs[TILE];
     __local float top[TILE], scale[TILE];
-    __local int label[TILE]; /* -1: does not count */
+    __local int label[TILE]; /* -1: the voxel does not count */
     AT(logits);
     AT(labels);
     AT(class_weight);
@@ -79,8 +80,8 @@ dice_loss(IN(float, sums), OUT(float, loss), const int classes, const int first,
     if (k == 0) loss[0] = any ? 1.0f - (pairs[0].x + pairs[0].y) / (float)(classes - first) : 0.0f;
 }
 
-/* q_k = base[k] + g_k * hit[k], both times dloss: found once per group, 256 work-items for at most 256
- * classes. */
+/* dloss * q_k = base[k] + g_k * hit[k]. Each group computes base and hit once; its 256 work-items are enough
+ * for at most 256 classes. */
 __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
 dice_back(VOXEL_PARAMETERS, IN(float, sums), IN(float, dloss), OUT(float, dlogits), const int first,
           const float smooth)

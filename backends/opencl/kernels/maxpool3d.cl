@@ -1,11 +1,12 @@
-/* Max pooling with windows that tile the map, and its gradient. A work-item takes one window of one piece of
- * channels.
+/* Max pooling with windows that tile the map, and its gradient. A work-item processes one window of one piece
+ * of channels.
  *
  *   y[n,oz,oy,ox,c]     = max over kz,ky,kx of x[n, oz*KD+kz, oy*KH+ky, ox*KW+kx, c]
  *   index[n,oz,oy,ox,c] = (kz*KH + ky)*KW + kx of the first maximum, u8
  *
- * Axis 0 runs over a row of y, ow * width pieces; axis 1 over its rows, axis 2 over its planes, samples
- * included. As windows tile the map, plane z of y begins at plane z * KD of x whatever the sample is.
+ * Axis 0 runs over the ow * width pieces in a row of y, axis 1 over the rows of a plane, and axis 2 over the
+ * planes of all samples. Because windows tile the map, plane z of y begins at plane z * KD of x in any
+ * sample.
  *
  * The map may be lazy (map.clh). */
 #include "vec.clh"

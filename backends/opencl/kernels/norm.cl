@@ -1,15 +1,15 @@
-/* Batch and instance normalisation. Rows, columns and lanes: rows.clh.
+/* Batch and instance normalisation. For rows, columns and lanes see rows.clh.
  *
- *   norm_part     moments of each group's voxels: part [S][groups][2][C] of mean and sum of (x - mean)^2
- *   norm_moments  puts the groups together: mean and biased variance, or mean and 1 / sqrt(var + eps) where
- *                 STATS; moves the running statistics where KEEP
- *   norm_apply    y = gain * (x - mean) * inv + bias with stats, or with running statistics where GIVEN
- *   norm_table    moments, or running statistics where GIVEN, to scale and shift
+ *   norm_part     moments of each group's voxels: part [S][groups][2][C] with mean and sum of (x - mean)^2
+ *   norm_moments  joins the groups: mean and biased variance, or mean and 1 / sqrt(var + eps) if STATS;
+ *                 updates the running statistics if KEEP
+ *   norm_apply    y = gain * (x - mean) * inv + bias with stats, or with the running statistics if GIVEN
+ *   norm_table    turns moments, or the running statistics if GIVEN, into scale and shift
  *
- * (count, mean, m2) of two sets of values give those of their union without cancellation: Chan, Golub &
+ * The (count, mean, m2) of two sets of values give those of their union without cancellation: Chan, Golub &
  * LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances", 1979. A work-item
- * takes blocks of voxels in two passes over registers and joins them; then the group's lanes are joined, then
- * the groups. */
+ * loads a block of voxels into registers, computes its moments in two passes, and joins them with its
+ * previous ones. Then the group's lanes are joined, and finally the groups. */
 #include "vec.clh"
 #include "reduce.clh"
 #include "rows.clh"
@@ -36,7 +36,7 @@ static inline moments moments_join(moments a, moments b)
     return (moments){count, a.mean + apart * part, a.m2 + b.m2 + apart * apart * (a.count * part)};
 }
 
-/* Of n values, n at most ROWS_BLOCK, `step` pieces apart. */
+/* The moments of n values that are `step` pieces apart; n is at most ROWS_BLOCK. */
 static inline moments moments_block(__global const floatv *x, size_t step, int n)
 {
     floatv v[ROWS_BLOCK], sum = (floatv)(0.0f), m2 = (floatv)(0.0f);
@@ -54,7 +54,7 @@ static inline moments moments_block(__global const floatv *x, size_t step, int n
     return (moments){(float)n, mean, m2};
 }
 
-/* Joins lanes as tree_pairs does. */
+/* Joins lanes in the same order as tree_pairs (reduce.clh). */
 static inline void tree_moments(__local float *count, __local floatv *mean, __local floatv *m2, int columns,
                                 int lanes)
 {
@@ -96,7 +96,7 @@ norm_part(IN(float, x), OUT(float, part), ROWS_PARAMETERS)
     PIECES(part)[(row + 1) * width + r.column] = m2[item];
 }
 
-/* out [S][2][width]. `groups` of `span` voxels, the last of what is left. */
+/* out is [S][2][width]. There are `groups` groups of `span` voxels; the last group has the rest. */
 __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
 norm_moments(IN(float, part), OUT(float, out),
 #if KEEP
@@ -129,14 +129,14 @@ norm_moments(IN(float, part), OUT(float, out),
     const floatv var = m2[item] / (float)voxels;
     PIECES(out)[at_mean] = mean[item];
     PIECES(out)[at_var] = STATS ? 1.0f / sqrt(var + eps) : var;
-#if KEEP /* one set: running statistics belong to the batch form */
+#if KEEP /* there is only one set, because only batch normalisation keeps running statistics */
     const floatv old_mean = PIECES(running)[column], old_var = PIECES(running)[width + column];
     PIECES(running)[column] = old_mean + momentum * (mean[item] - old_mean);
     PIECES(running)[width + column] = old_var + momentum * (var * unbiased - old_var);
 #endif
 }
 
-/* statistics: stats [S][2][width], or running [2][width] where GIVEN. */
+/* statistics is stats [S][2][width], or running [2][width] if GIVEN. */
 __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
 norm_apply(SHARED(float, x), IN(float, gain), IN(float, bias), IN(float, statistics), SHARED(float, y),
            ROWS_PARAMETERS, const float eps)
@@ -156,11 +156,11 @@ norm_apply(SHARED(float, x), IN(float, gain), IN(float, bias), IN(float, statist
     for (int i = 0; i < r.count; i++) to[i * r.step] = (from[i * r.step] - mean) * scale + shift;
 }
 
-/* A work-item per channel and set.
+/* There is one work-item per channel and set.
  *
  *   inv = 1 / sqrt(var + eps), scale = gain * inv, shift = bias - mean * scale
  *
- * table, stats [S][2][channels]; the unbiased variance in running is `unbiased` times the biased one. */
+ * table and stats are [S][2][channels]. The variance in running is `unbiased` times the biased variance. */
 __kernel __attribute__((reqd_work_group_size(64, 1, 1))) void
 norm_table(IN(float, statistics), IN(float, gain), IN(float, bias), OUT(float, table),
 #if !GIVEN

@@ -1,14 +1,14 @@
-/* Gradient of batch and instance normalisation, with the activation behind it where ACT. Rows, columns and
- * lanes: rows.clh. With xhat = (x - mean) * inv and sums over the m voxels of a set:
+/* Gradient of batch and instance normalisation; with ACT, of the normalisation followed by an activation. For
+ * rows, columns and lanes see rows.clh. With xhat = (x - mean) * inv and sums over the m voxels of a set:
  *
  *   s1 = sum dy, s2 = sum dy * xhat;   dbias = sum over sets of s1, dgain = sum over sets of s2
  *   dx = gain * inv * (dy - s1 / m - xhat * s2 / m)
  *
- * where ACT, dy is first multiplied by the derivative of act at scale * x + shift, table = (scale, shift).
+ * If ACT, dy is first multiplied by the derivative of act at scale * x + shift, where table = (scale, shift).
  *
- *   norm_back_part  part [S][groups][2][C] of each group's s1 and s2
- *   norm_back_sums  dgain, dbias, and means [S][2][C] of s1 / m and s2 / m
- *   norm_back       dx, which may lie on dy */
+ *   norm_back_part  part [S][groups][2][C] with s1 and s2 of each group
+ *   norm_back_sums  dgain, dbias, and means [S][2][C] with s1 / m and s2 / m
+ *   norm_back       dx, which may share its memory with dy */
 #include "vec.clh"
 #include "reduce.clh"
 #include "rows.clh"
@@ -17,7 +17,7 @@
 #define ACT 0
 #endif
 
-/* What belongs to a column: of norm_back_part and norm_back. */
+/* The parameters of a column in norm_back_part and norm_back. */
 typedef struct channel {
     floatv mean, inv;
     floatv scale, shift; /* of the table */
@@ -115,7 +115,7 @@ norm_back_sums(IN(float, part), OUT(float, dgain), OUT(float, dbias), OUT(float,
             PIECES(means)[(size_t)set * 2 * width + column] = s1[item] / (float)voxels;
             PIECES(means)[((size_t)set * 2 + 1) * width + column] = s2[item] / (float)voxels;
         }
-        barrier(CLK_LOCAL_MEM_FENCE); /* the next set's sums go where these are read */
+        barrier(CLK_LOCAL_MEM_FENCE); /* the sums of the next set overwrite those that are read here */
     }
     if (lane > 0 || column >= width) return;
     PIECES(dgain)[column] = gain_sum;

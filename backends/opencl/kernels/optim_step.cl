@@ -1,5 +1,6 @@
-/* Optimizer updates over flat blocks, and the sum behind the gradient norm. Formulas: engine/run/optim.h. A
- * work-item of the updates takes one piece of VEC elements, n is the number of pieces; bound by memory. */
+/* Optimizer updates of flat blocks, and the sum of squares for the gradient norm; engine/run/optim.h has the
+ * formulas. A work-item of an update processes one piece of VEC elements, and n is the number of pieces. The
+ * updates are bound by memory. */
 #include "vec.clh"
 #include "reduce.clh"
 
@@ -50,7 +51,7 @@ lerp(IN(float, x), IN(float, t), OUT(float, y), const int n)
     PIECES(y)[i] = old + t[0] * (CPIECES(x)[i] - old);
 }
 
-/* part[group] = sum of the squares of `span` pieces. */
+/* part[group] = sum of squares over the group's `span` pieces. */
 __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
 sum_squares(IN(float, x), OUT(float, part), const int n, const int span)
 {

@@ -1,8 +1,9 @@
-/* The device's ceilings: fused multiply-adds from registers, and memory bandwidth of a triad. */
+/* Measures the ceilings of a device: fused multiply-adds on registers, and the memory bandwidth of a
+ * triad. */
 
-/* Eight independent chains of eight lanes, `rounds` steps each: enough to hide the latency of one, where a lane is
- * a work-item's own as on GPUs and where a chain is one vector as on CPUs. The stores keep the compiler from
- * dropping them. */
+/* Eight independent chains of eight lanes with `rounds` steps each. These are enough to hide the latency of a
+ * step, both on GPUs, where every lane of a work-item is computed separately, and on CPUs, where a chain is
+ * one vector. The store keeps the compiler from removing the chains. */
 __kernel void peak_fma(OUT(float, out), const int rounds, const float factor, const float term)
 {
     AT(out);
@@ -24,7 +25,7 @@ __kernel void peak_fma(OUT(float, out), const int rounds, const float factor, co
     out[get_global_id(0)] = (a.s0 + a.s1) + (a.s2 + a.s3) + (a.s4 + a.s5) + (a.s6 + a.s7);
 }
 
-/* Numbers that are not zero: devices may be fast with zeros. */
+/* Fills x with numbers other than zero, because devices may be faster with zeros. */
 __kernel void peak_fill(OUT(float, x), const int n)
 {
     AT(x);
@@ -32,7 +33,7 @@ __kernel void peak_fill(OUT(float, x), const int n)
     if (i < n) x[i] = (float)(i % 1021) * 0.001f + 0.5f;
 }
 
-/* a = b + factor * c over n float4 each: two read, one written. */
+/* a = b + factor * c for n float4: reads two arrays and writes one. */
 __kernel void peak_triad(OUT(float4, a), IN(float4, b), IN(float4, c), const int n, const float factor)
 {
     AT(a);

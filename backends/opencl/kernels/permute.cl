@@ -1,5 +1,5 @@
-/* An array of three axes in another order: to[i0, i1, i2] = from[at + i0 * s0 + i1 * s1 + i2 * s2]; a negative
- * step walks an axis from its end. ADD: added to what is there. */
+/* Reorders an array with three axes: to[i0, i1, i2] = from[at + i0 * s0 + i1 * s1 + i2 * s2]. A negative step
+ * reads an axis from its end. With ADD the elements are added to `to`. */
 __kernel void permute(IN(float, from), OUT(float, to), const int n0, const int n1, const int n2, const int at,
                       const int s0, const int s1, const int s2)
 {

@@ -1,10 +1,11 @@
-/* Ops that treat every element alike; a work-item makes one piece of VEC elements, n is the number of pieces.
+/* Ops that treat all elements alike. A work-item computes one piece of VEC elements; n is the number of
+ * pieces.
  *
  *   relu       y = x > 0 ? x : slope * x
  *   relu_back  dx = y > 0 ? dy : slope * dy
  *   add        y = a + b
  *   scale      y = factor * x
- *   copy       y = x, or y += x where ADD
+ *   copy       y = x, or y += x if ADD
  *   fill       y = value */
 #include "vec.clh"
 

@@ -1,10 +1,10 @@
-/* Sums in fixed order, in stages: what work-groups leave behind is added by a second kernel.
+/* Sums in a fixed order, in two stages: a second kernel adds the partial sums of the work-groups.
  *
  *   sum_voxels      part[group][c] = sum of x[v][c] over the group's voxels, rows.clh
- *   reduce_columns  out[c] = sum over r of part[r][c]: few columns, many rows
- *   add_slices      out[e] = sum over s of part[s][e] + bias[e mod channels]: many elements, few slices
+ *   reduce_columns  out[c] = sum over r of part[r][c], for few columns, many rows
+ *   add_slices      out[e] = sum over s of part[s][e] + bias[e mod channels], for many elements, few slices
  *
- * With ADD, reduce_columns and add_slices add to what is there. */
+ * With ADD, reduce_columns and add_slices add to `out`. */
 #include "vec.clh"
 #include "reduce.clh"
 #include "rows.clh"
@@ -46,7 +46,7 @@ reduce_columns(IN(float, part), OUT(float, out), const int rows, const int colum
     if (lane == 0 && column < columns) STORE(out[column], pairs[item].x + pairs[item].y);
 }
 
-/* Four running sums take turns, to keep rounding errors small. */
+/* Four running sums take turns, which keeps rounding errors small. */
 __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
 add_slices(IN(float, part), IN(float, bias), OUT(float, out), const int n, const int slices,
            const int has_bias, const int channels)

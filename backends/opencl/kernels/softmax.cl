@@ -1,4 +1,5 @@
-/* Softmax over the channels of a voxel: y = exp(x - max) / sum; a work-item per voxel. y may lie on x. */
+/* Softmax over the channels of a voxel: y = exp(x - max) / sum, with one work-item per voxel. y may share its
+ * memory with x. */
 #include "softmax.clh"
 
 __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void

@@ -1,6 +1,6 @@
-/* Weighted cross entropy of softmax, and its gradient; a work-item per voxel at a time.
+/* Weighted cross entropy of softmax, and its gradient. A work-item processes one voxel at a time.
  *
- *   loss = sum_v w(v) * (log sum_k exp(z[v,k]) - z[v,label(v)]) / sum_v w(v),   0 where no voxel counts
+ *   loss = sum_v w(v) * (log sum_k exp(z[v,k]) - z[v,label(v)]) / sum_v w(v),   0 if no voxel counts
  *   dz[v,k] = dloss * w(v) / weight_sum * (p[v,k] - [k = label(v)])
  *
  *   softmax_xent_part  part [groups][2]: sums of loss and weight over `span` voxels
@@ -8,8 +8,8 @@
 #include "reduce.clh"
 #include "softmax.clh"
 
-/* Near a loss of 0 the sum of exponentials is 1 and a little, and the little is the loss: it is summed alone.
- */
+/* If the loss is near 0, the sum of exponentials is just above 1 and the excess is the loss. The excess is
+ * therefore summed separately. */
 static inline float voxel_loss(__global const float *z, int classes, int label)
 {
     const int top = row_top(z, classes);
@@ -54,7 +54,8 @@ softmax_xent_loss(IN(float, sums), OUT(float, loss), OUT(float, weight_sum))
     weight_sum[0] = sums[1];
 }
 
-/* p - 1 of the label's class is minus the sum of the others: exact where p is near 1. */
+/* For the label's class, p - 1 is computed as minus the sum of the other probabilities, which is accurate
+ * even if p is near 1. */
 __kernel __attribute__((reqd_work_group_size(256, 1, 1))) void
 softmax_xent_back(VOXEL_PARAMETERS, IN(float, weight_sum), IN(float, dloss), OUT(float, dlogits))
 {

@@ -1,10 +1,11 @@
-/* Labels at a lower resolution, a work-item per label of the result:
+/* Labels at a lower resolution, with one work-item per label of the result:
  *
- *   y[n,oz,oy,ox] = x[n, oz*SD + SD/2, oy*SH + SH/2, ox*SW + SW/2], or where that is `ignore`
- *                   the label of the window nearest to that which is not, of equals the first
+ *   y[n,oz,oy,ox] = x[n, oz*SD + SD/2, oy*SH + SH/2, ox*SW + SW/2]; if that label is `ignore`, the label in
+ *   the
+ *                   window that is nearest to it and not `ignore`; the first one if several are equally near
  *
- * Axis 0 runs over a row of y, axis 1 over its rows, axis 2 over its planes, samples included: windows tile
- * the map, so that plane z of y begins at plane z * SD of x whatever the sample is. */
+ * Axis 0 runs over a row of y, axis 1 over the rows of a plane, and axis 2 over the planes of all samples.
+ * Because windows tile the map, plane z of y begins at plane z * SD of x in every sample. */
 #ifndef SD
 #define SD 2
 #define SH 2

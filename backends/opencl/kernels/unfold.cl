@@ -1,11 +1,11 @@
-/* Windows of a map as a matrix, for convolutions as matrix products.
+/* Writes the windows of a map as a matrix, so that a convolution becomes a matrix product.
  *
  *   cols[r, k] = map[n, o * stride + tap - pad, c],   k = tap * C + c, tap = (kz * kh + ky) * kw + kx
  *
- * for output voxels row0 + r = ((n * od + oz) * oh + oy) * ow + ox, 0 <= r < rows; zero where the window leaves
- * the map.
+ * for output voxels row0 + r = ((n * od + oz) * oh + oy) * ow + ox, 0 <= r < rows. Elements that lie outside
+ * the map are zero.
  *
- *   TRANSPOSED  1: the matrix is stored [k, r] */
+ *   TRANSPOSED  1: the matrix is stored as [k, r] */
 #include "vec.clh"
 #include "map.clh"
 
@@ -13,7 +13,7 @@
 #define TRANSPOSED 0
 #endif
 
-/* Work-items: voxels x groups of VEC channels x taps; neighbours write neighbouring elements. */
+/* There are voxels x groups of VEC channels x taps work-items; neighbours write neighbouring elements. */
 __kernel void unfold(MAP_PARAMS, OUT(float, cols), const int row0, const int rows, const int od, const int oh,
                      const int ow, const int kd, const int kh, const int kw, const int sd, const int sh,
                      const int sw, const int pd, const int ph, const int pw)

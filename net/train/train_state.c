@@ -1,0 +1,87 @@
+/* The base of the files of training: what follows from the state and the options alone. It calls none of the others. */
+#include "engine/base/clock.h"
+#include "engine/base/mem.h"
+#include "net/sample/sample.h"
+#include "net/train/train_impl.h"
+
+/* Threads that prepare batches: one per UNITS_PER_WORKER compute units, at most MAX_WORKERS. Preparing a patch with
+ * every augmentation costs a tenth of training on it on the same cores, and on a CPU the two compete. */
+enum { UNITS_PER_WORKER = 8, MAX_WORKERS = 4, GPU_WORKERS = 4, BATCHES_AHEAD = 2 };
+
+double u3d_training_elapsed(const u3d_training *t)
+{
+    return t->state.elapsed_s + u3d_clock() - t->o->started;
+}
+
+uint64_t u3d_training_memory_cap(const u3d_training *t)
+{
+    if (t->o->memory_cap > 0) return t->o->memory_cap;
+    return u3d_mem_machine() / 10 * 9;
+}
+
+int u3d_training_workers(const u3d_training *t)
+{
+    u3d_caps caps;
+    u3d_backend_caps(t->backend, &caps);
+    int workers = caps.gpu ? GPU_WORKERS : 1 + caps.compute_units / UNITS_PER_WORKER;
+    return workers < MAX_WORKERS ? workers : MAX_WORKERS;
+}
+
+u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t)
+{
+    const u3d_config *c = &t->model.config;
+    int workers = u3d_training_workers(t);
+    return (u3d_feeder_opts){.patch = u3d_sample_patch_opts(c, t->cases, t->net.in, t->net.out),
+                             .augment = t->augment,
+                             .batch = c->batch,
+                             .seed = t->state.seed,
+                             .first = t->state.iteration,
+                             .workers = workers,
+                             .depth = workers + BATCHES_AHEAD};
+}
+
+/* ---- optimizer ---- */
+
+u3d_optim_opts u3d_train_optim_opts(const u3d_config *c, int64_t total)
+{
+    u3d_optim_opts o = {.kind = c->optimizer,
+                        .schedule = c->schedule,
+                        .lr = c->lr,
+                        .momentum = c->momentum,
+                        .beta1 = c->momentum,
+                        .beta2 = c->beta2,
+                        .eps = 1e-8,
+                        .weight_decay = c->weight_decay,
+                        .nesterov = c->nesterov,
+                        .clip_norm = c->clip_norm,
+                        .warmup_steps = c->warmup,
+                        .total_steps = total,
+                        .step_size = c->step_size,
+                        .step_gamma = c->step_gamma,
+                        .average = c->average};
+    if (total > 0 && o.warmup_steps > total / 10) o.warmup_steps = total / 10;
+    if (total == 0) { /* not known yet: nothing may depend on it */
+        o.schedule = U3D_LR_CONSTANT;
+        o.total_steps = INT64_MAX;
+    }
+    return o;
+}
+
+uint32_t u3d_train_blocks(const u3d_config *c)
+{
+    u3d_optim_opts o = u3d_train_optim_opts(c, 1);
+    return u3d_optim_blocks(&o) | 1U << U3D_BLOCK_VALUE | 1U << U3D_BLOCK_GRAD;
+}
+
+u3d_status u3d_training_set_schedule(u3d_training *t)
+{
+    u3d_optim_opts o = u3d_train_optim_opts(&t->model.config, t->state.total);
+    int64_t steps = t->optim ? u3d_optim_steps(t->optim) : t->state.iteration;
+    u3d_optim_free(t->optim);
+    t->optim = NULL;
+    U3D_TRY(u3d_optim_new(t->params, &o, &t->optim));
+    u3d_optim_set_steps(t->optim, steps);
+    if (t->state.total > 0)
+        t->progress = u3d_progress_begin("training", t->state.iteration, t->state.total, t->o->bar);
+    return U3D_OK;
+}
