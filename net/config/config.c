@@ -7,40 +7,14 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/base/nearest.h"
 #include "net/config/config_impl.h"
-
-/* Levenshtein distance of two short words; only one row of its table is kept. */
-static int config_distance(const char *a, const char *b)
-{
-    enum { CAP = 40 };
-    int row[CAP + 1];
-    size_t na = strnlen(a, CAP), nb = strnlen(b, CAP);
-    for (size_t j = 0; j <= nb; j++) row[j] = (int)j;
-    for (size_t i = 1; i <= na; i++) {
-        int diagonal = row[0];
-        row[0] = (int)i;
-        for (size_t j = 1; j <= nb; j++) {
-            int best = diagonal + (a[i - 1] != b[j - 1]);
-            if (row[j] + 1 < best) best = row[j] + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-            diagonal = row[j];
-            row[j] = best;
-        }
-    }
-    return row[nb];
-}
 
 static const char *config_nearest_key(const char *name)
 {
-    const char *nearest = u3d_config_keys[0].name;
-    int least = config_distance(name, nearest);
-    for (int i = 1; i < u3d_config_n_keys; i++) {
-        int d = config_distance(name, u3d_config_keys[i].name);
-        if (d >= least) continue;
-        least = d;
-        nearest = u3d_config_keys[i].name;
-    }
-    return nearest;
+    u3d_nearest nearest = {.word = name};
+    for (int i = 0; i < u3d_config_n_keys; i++) u3d_nearest_try(&nearest, u3d_config_keys[i].name);
+    return nearest.best;
 }
 
 /* Sets a word, and the settings that it implies. */

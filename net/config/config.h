@@ -110,6 +110,19 @@ typedef struct u3d_config {
     u3d_switch fuse;
 } u3d_config;
 
+/* One row of the table, for help, completion and programs that ask. All texts are static. */
+typedef struct u3d_setting {
+    const char *key, *group, *help;
+    const char *type;         /* integer, number, range, angles, boolean, word, text, size or axes */
+    const char *value;        /* default, as u3d_config_set reads it                               */
+    bool ranged;              /* `low` and `high` hold the smallest and the largest legal number   */
+    double low, high;
+    const char *const *words; /* all legal values, then NULL; NULL for a setting that is no word   */
+} u3d_setting;
+
+/* The setting in row i of the table; false if there are no more than i rows. */
+bool u3d_config_setting(int i, u3d_setting *out);
+
 /* Sets every key to its default from the table. */
 void u3d_config_default(u3d_config *c);
 /* Sets the defaults and then the keys of a preset ("paper", "paper-bn", "paper2d", "auto") or of a JSON file.
@@ -133,8 +146,6 @@ u3d_status u3d_config_check(const u3d_config *c);
  * keep their values; after an error, all keys do. `where` names the source in error messages. */
 u3d_status u3d_config_to_json(const u3d_config *c, cJSON **out);
 u3d_status u3d_config_from_json(u3d_config *c, const cJSON *json, const char *where);
-/* Prints the table, for --help. */
-u3d_status u3d_config_print_help(FILE *f);
 /* A key's value as text, owned by the caller; NULL: unknown key, or out of memory. */
 char *u3d_config_value_text(const u3d_config *c, const char *key);
 

@@ -20,6 +20,7 @@ typedef enum u3d_key_kind {
 } u3d_key_kind;
 
 typedef struct u3d_config_key {
+    const char *group; /* of this row and those after it up to the next row that names one; NULL: as the row before */
     const char *name;
     u3d_key_kind kind;
     size_t offset;                         /* in u3d_config                                     */

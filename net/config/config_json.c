@@ -1,4 +1,4 @@
-/* Settings as JSON, and the table as help.
+/* Settings as JSON.
  *
  * Numbers are written as numbers, booleans as true or false, and everything else as the text that --set
  * accepts. Reading turns each value back into that text, so that files and --set follow the same rules.
@@ -110,37 +110,4 @@ u3d_status u3d_config_from_json(u3d_config *c, const cJSON *json, const char *wh
     U3D_TRY(json_set_keys(&read, json, where, false));
     *c = read;
     return U3D_OK;
-}
-
-/* Writes the legal values of a key for people: "1 .. 7", "ce | dice | ce+dice". */
-static void json_range_text(const u3d_config_key *key, char *buf, size_t cap)
-{
-    size_t used = 0;
-    buf[0] = '\0';
-    switch (key->kind) {
-    case U3D_KEY_INT:
-    case U3D_KEY_REAL:
-    case U3D_KEY_RANGE:
-    case U3D_KEY_ANGLES:
-    case U3D_KEY_SIZE:
-    case U3D_KEY_AXES: (void)snprintf(buf, cap, "%.10g .. %.10g", key->low, key->high); break;
-    case U3D_KEY_BOOL: (void)snprintf(buf, cap, "true | false"); break;
-    case U3D_KEY_TEXT: (void)snprintf(buf, cap, "text"); break;
-    case U3D_KEY_WORD:
-        for (int i = 0; key->words[i] && used < cap; i++)
-            used += (size_t)snprintf(buf + used, cap - used, "%s%s", i ? " | " : "", key->words[i]);
-        break;
-    }
-}
-
-u3d_status u3d_config_print_help(FILE *f)
-{
-    (void)fprintf(f, "%-21s %-12s %-34s %s\n", "key", "default", "range", "meaning");
-    for (int i = 0; i < u3d_config_n_keys; i++) {
-        const u3d_config_key *key = &u3d_config_keys[i];
-        char range[128];
-        json_range_text(key, range, sizeof range);
-        (void)fprintf(f, "%-21s %-12s %-34s %s\n", key->name, key->value, range, key->help);
-    }
-    return ferror(f) ? u3d_fail(U3D_E_OUTPUT, "the list of settings could not be written") : U3D_OK;
 }

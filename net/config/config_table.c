@@ -117,8 +117,8 @@ static u3d_status table_check_spacing(const char *text)
     {.name = key, .kind = U3D_KEY_RANGE, .offset = AT(augment.member), .value = both, .low = least,          \
      .high = most, .help = text}
 const u3d_config_key u3d_config_keys[] = {
-    /* network */
-    {.name = "levels", .kind = U3D_KEY_INT, .offset = AT(levels), .value = "4", .low = 1,
+    {.group = "network",
+     .name = "levels", .kind = U3D_KEY_INT, .offset = AT(levels), .value = "4", .low = 1,
      .high = U3D_MAX_LEVELS, .help = "number of resolution levels, including the finest"},
     {.name = "base", .kind = U3D_KEY_INT, .offset = AT(base), .value = "32", .low = 1, .high = 1024,
      .help = "channels of the first convolution; they double from level to level"},
@@ -156,8 +156,8 @@ const u3d_config_key u3d_config_keys[] = {
      .high = U3D_MAX_LABELS, .help = "number of classes; 0: taken from the data"},
     {.name = "channels", .kind = U3D_KEY_INT, .offset = AT(channels), .value = "0", .low = 0,
      .high = U3D_MAX_CHANNELS, .help = "number of image channels; 0: taken from the data"},
-    /* voxels */
-    {.name = "resample", .kind = U3D_KEY_WORD, .offset = AT(resample), .value = "off", .words = words_resample,
+    {.group = "voxels",
+     .name = "resample", .kind = U3D_KEY_WORD, .offset = AT(resample), .value = "off", .words = words_resample,
      .help = "auto: images are resampled to the voxel size `spacing`, and results back; off: never"},
     {.name = "spacing", .kind = U3D_KEY_TEXT, .offset = AT(spacing), .value = "auto",
      .count = sizeof(((u3d_config *)0)->spacing), .check = table_check_spacing,
@@ -165,8 +165,8 @@ const u3d_config_key u3d_config_keys[] = {
     {.name = "resample_image", .kind = U3D_KEY_WORD, .offset = AT(resample_image), .value = "cubic",
      .words = words_resample_image,
      .help = "cubic: B-splines, but linear across slices that are far apart; linear: along all axes"},
-    /* patches */
-    {.name = "patch", .kind = U3D_KEY_SIZE, .offset = AT(patch), .value = "64x64x64", .low = 1, .high = 65536,
+    {.group = "patches",
+     .name = "patch", .kind = U3D_KEY_SIZE, .offset = AT(patch), .value = "64x64x64", .low = 1, .high = 65536,
      .help = "size of the network's input in training, x,y,z in voxels"},
     {.name = "batch", .kind = U3D_KEY_INT, .offset = AT(batch), .value = "2", .low = 1, .high = 4096,
      .help = "patches per iteration"},
@@ -175,8 +175,9 @@ const u3d_config_key u3d_config_keys[] = {
     {.name = "intensity", .kind = U3D_KEY_WORD, .offset = AT(intensity), .value = "auto",
      .words = words_intensity,
      .help = "zscore: per volume; ct: clip, then mean and sd of the training set; auto: ct if channels are CT"},
-    /* Augmentation. Numbers without another source are nnU-Net v2's (nnUNetTrainer), except that p = 0. */
-    {.name = "augment", .kind = U3D_KEY_WORD, .offset = AT(augment.kind), .value = "flips",
+    /* Numbers without another source are nnU-Net v2's (nnUNetTrainer), except that p = 0. */
+    {.group = "augmentation",
+     .name = "augment", .kind = U3D_KEY_WORD, .offset = AT(augment.kind), .value = "flips",
      .words = words_augment, .implied = augment_implied,
      .help = "nothing, only flips and turns, as in the paper, or as in nnU-Net; sets most of the keys below"},
     {.name = "turn", .kind = U3D_KEY_WORD, .offset = AT(turn), .value = "auto", .words = words_switch,
@@ -243,8 +244,8 @@ const u3d_config_key u3d_config_keys[] = {
      .help = "true: gamma keeps mean and standard deviation (nnU-Net); false: it keeps the range"},
     CHANCE("p_channel", p_channel, "0.5",
            "chance that blur or low resolution changes a channel of the patch (nnU-Net: 0.5)"),
-    /* loss */
-    {.name = "loss", .kind = U3D_KEY_WORD, .offset = AT(loss), .value = "ce+dice", .words = words_loss,
+    {.group = "loss",
+     .name = "loss", .kind = U3D_KEY_WORD, .offset = AT(loss), .value = "ce+dice", .words = words_loss,
      .help = "cross-entropy, soft Dice, or their sum"},
     {.name = "deep_supervision", .kind = U3D_KEY_WORD, .offset = AT(deep_supervision), .value = "off",
      .words = words_deep,
@@ -252,8 +253,8 @@ const u3d_config_key u3d_config_keys[] = {
     {.name = "class_weights", .kind = U3D_KEY_TEXT, .offset = AT(class_weights), .value = "none",
      .count = U3D_LIST_CAP, .check = table_check_weights,
      .help = "none, auto (rare classes count more), or one number per label, such as 1,2,2"},
-    /* optimizer */
-    {.name = "optimizer", .kind = U3D_KEY_WORD, .offset = AT(optimizer), .value = "sgd",
+    {.group = "optimizer",
+     .name = "optimizer", .kind = U3D_KEY_WORD, .offset = AT(optimizer), .value = "sgd",
      .words = words_optimizer, .help = "method that updates the weights"},
     {.name = "lr", .kind = U3D_KEY_REAL, .offset = AT(lr), .value = "0.01", .low = 1e-12, .high = 100,
      .help = "learning rate at the start, after the warm-up if there is one"},
@@ -279,11 +280,11 @@ const u3d_config_key u3d_config_keys[] = {
      .high = 0.9999999, .help = "decay of the running average of the weights, which the model contains; 0: off"},
     {.name = "iterations", .kind = U3D_KEY_INT, .offset = AT(iterations), .value = "5000", .low = 1,
      .high = 1e9, .help = "number of iterations in a run"},
-    /* prediction */
-    {.name = "postprocess", .kind = U3D_KEY_WORD, .offset = AT(postprocess), .value = "none", .words = words_post,
+    {.group = "prediction",
+     .name = "postprocess", .kind = U3D_KEY_WORD, .offset = AT(postprocess), .value = "none", .words = words_post,
      .help = "largest: each foreground class keeps its largest component; auto: only where Dice does not fall"},
-    /* execution */
-    {.name = "precision", .kind = U3D_KEY_WORD, .offset = AT(precision), .value = "fast",
+    {.group = "execution",
+     .name = "precision", .kind = U3D_KEY_WORD, .offset = AT(precision), .value = "fast",
      .words = words_precision,
      .help = "fast: whichever convolutions are fastest; strict: they round as direct summation does"},
     {.name = "fuse", .kind = U3D_KEY_WORD, .offset = AT(fuse), .value = "auto", .words = words_switch,

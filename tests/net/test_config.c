@@ -386,20 +386,26 @@ static void test_paper_sizes(void **state)
     }
 }
 
-static void test_help(void **state)
+/* Rows as others see them: in the table's order, each in a group, and with the default among the legal values. */
+static void test_settings(void **state)
 {
     (void)state;
-    char *text = NULL;
-    size_t size = 0;
-    FILE *f = open_memstream(&text, &size);
-    assert_non_null(f);
-    assert_ok(u3d_config_print_help(f));
-    (void)fclose(f);
-    for (int i = 0; i < u3d_config_n_keys; i++) {
-        assert_non_null(strstr(text, u3d_config_keys[i].name));
-        assert_non_null(strstr(text, u3d_config_keys[i].help));
+    u3d_setting s;
+    const char *group = "";
+    int n = 0, n_groups = 0;
+    for (; u3d_config_setting(n, &s); n++) {
+        assert_string_equal(s.key, u3d_config_keys[n].name);
+        assert_string_equal(s.help, u3d_config_keys[n].help);
+        n_groups += strcmp(s.group, group) != 0;
+        group = s.group;
+        bool found = s.words == NULL;
+        for (int i = 0; s.words && s.words[i]; i++) found = found || strcmp(s.words[i], s.value) == 0;
+        if (!found) fail_msg("%s: '%s' is none of its words", s.key, s.value);
+        assert_true(!s.ranged || s.low < s.high);
     }
-    free(text);
+    assert_int_equal(n, u3d_config_n_keys);
+    assert_int_equal(n_groups, 8);
+    assert_false(u3d_config_setting(-1, &s));
 }
 
 int main(void)
@@ -410,6 +416,6 @@ int main(void)
         cmocka_unit_test(test_nearest_key),   cmocka_unit_test(test_json_round_trip),
         cmocka_unit_test(test_json_forms),    cmocka_unit_test(test_presets),
         cmocka_unit_test(test_check),         cmocka_unit_test(test_spacing),
-        cmocka_unit_test(test_paper_sizes),   cmocka_unit_test(test_help)};
+        cmocka_unit_test(test_paper_sizes),   cmocka_unit_test(test_settings)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

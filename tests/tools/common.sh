@@ -40,6 +40,17 @@ fail() {
   sed 's/^/  | /' out.txt err.txt | head -20
 }
 
+# The commands that u3d has, as its help lists them.
+commands() {
+  "$u3d" --help | sed -n '/^options/q; s/^  \([a-z][a-z]*\) .*/\1/p'
+}
+
+# options COMMAND [HEADING]: what `--help=all` lists, or lists below a heading, as --NAME=ARGUMENT or --NAME.
+options() {
+  "$u3d" "$1" --help=all | awk -v heading="${2:-}" '/^[a-z].*:$/ { on = heading == "" || $0 == heading ":" } on' |
+    sed -n 's/^  \(-[a-z], \)*\(--[^ ]*\).*/\2/p' | tr -d '[]'
+}
+
 finish() {
   echo "$passed passed, $failures failed"
   [ "$failures" -eq 0 ]

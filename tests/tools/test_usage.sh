@@ -3,15 +3,19 @@
 
 expect 0 'usage: u3d COMMAND' "$u3d" --help
 expect 0 '^u3d [0-9]+\.[0-9]+\.[0-9]+ \(' "$u3d" --version
-for c in train predict evaluate info devices verify bench tune sparsify phantom picture augment; do
+for c in train predict evaluate crossval report info devices verify bench tune sparsify phantom picture augment settings help completion; do
   expect 0 "usage: u3d $c" "$u3d" $c --help
-  check "the manual page knows $c" grep -q "^\.B $c" "$root/tools/u3d.1"
 done
-expect 0 'foreground_share' "$u3d" train --help
 
 expect 2 'no command' "$u3d"
-expect 2 "unknown command 'trian'" "$u3d" trian
-expect 2 'unknown option' "$u3d" info --net paper --nonsense
+expect 2 "unknown command 'trian'; did you mean 'train'" "$u3d" trian
+expect 2 "unknown command 'trian'; did you mean 'train'" "$u3d" --threads 2 trian
+expect 2 "unknown option '--nonsense'" "$u3d" info --net paper --nonsense
+expect 2 "unknown option '--itrations=5'; did you mean '--iterations'" "$u3d" train --itrations=5
+expect 2 "unknown option '--out'; did you mean '--output'" "$u3d" predict --out x
+expect 2 "unknown option '--jsno'; did you mean '--json'" "$u3d" devices --jsno
+expect 2 'missing argument' "$u3d" train --data
+expect 2 'does not take an argument' "$u3d" train --dense=3
 expect 2 "unexpected 'extra'" "$u3d" info --net paper extra
 expect 2 'expected --net or --model' "$u3d" info
 expect 2 '\-\-out RUN is missing' "$u3d" train --data .

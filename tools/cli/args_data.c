@@ -1,4 +1,4 @@
-/* From options to cases. */
+/* From options to cases, label files, and the options of scoring. */
 #include "tools/cli/args_data.h"
 
 #include <stdio.h>

@@ -1,4 +1,4 @@
-/* From options to cases: the data set and the part of it that a fold names. */
+/* From options to cases: the data set, and the part of it that a fold selects. */
 #ifndef U3D_TOOLS_ARGS_DATA_H
 #define U3D_TOOLS_ARGS_DATA_H
 
@@ -8,22 +8,23 @@
 
 typedef struct args_cases {
     u3d_dataset *data;
-    int *train, *val; /* indices into data; without --split all are `train` and none `val` */
+    int *train, *val; /* indices into data; without --split all cases are in `train` and none in `val` */
     int n_train, n_val;
 } args_cases;
 
-/* --data DIR, or --image with --label; --split with --fold. */
+/* Reads --data, or --image with --label, and --split with --fold. U3D_E_ARG: they do not fit together. */
 u3d_status args_cases_open(const args *a, const char *command_name, bool labels_needed, args_cases *out);
 void args_cases_close(args_cases *c);
 
-/* --unlabeled V. */
+/* --unlabeled. */
 u3d_status args_unlabeled(const args *a, bool *given, int32_t *value);
 /* --prediction, --reference, --unlabeled, --background, --threads, --no-surface, --tolerance. */
 u3d_status args_evaluate(const args *a, u3d_evaluate_opts *o);
 /* --slices NX,NY,NZ -> counts across x, y, z. */
 u3d_status args_slices(const char *text, int64_t n[3]);
 
-/* Every file of a label option: the file itself, or the volumes of a folder. Owned by the caller: u3d_path_list_free. */
+/* The files that a label option stands for: the file itself, or the volumes of a folder, without its path.
+ * The caller frees the names with u3d_path_list_free. */
 u3d_status args_label_files(const char *path, char ***names, int *n, bool *folder);
 
 #endif

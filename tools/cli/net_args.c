@@ -1,4 +1,4 @@
-/* From options to a network without training it. */
+/* From options to the settings of a network that is not trained. */
 #include "tools/cli/net_args.h"
 
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "net/train/train.h"
 #include "tools/cli/args_data.h"
 
-/* The paper's data: three fluorescence channels; inside tubule, tubule, background. */
+/* The paper's data have three fluorescence channels, and the labels inside tubule, tubule and background. */
 enum { PAPER_CHANNELS = 3, PAPER_LABELS = 3 };
 
 static u3d_status autoplan(const args *a, const u3d_cases *cases, u3d_backend *b, u3d_config *c)
@@ -42,8 +42,7 @@ u3d_status net_args_cases_opts(const args *a, const u3d_config *c, u3d_cases_opt
     return U3D_OK;
 }
 
-/* Spacing, labels, channels and the automatic plan, as training on these data would have them, but for what
- * it sets aside. */
+/* Gives the same as training on these data would, except that training also sets cases aside. */
 u3d_status net_args_from_cases(const args *a, const u3d_cases *cases, const char *net, u3d_backend *b,
                                u3d_config *c)
 {

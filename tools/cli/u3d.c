@@ -1,5 +1,5 @@
-/* u3d: parse, dispatch, and turn a status into a sentence on stderr and an exit code.
- * The only place that prints an error or exits. */
+/* u3d: parses the command line, runs the command, and turns its status into a sentence on stderr and an exit
+ * code. Nothing else in the program prints an error or exits. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,9 +9,9 @@
 #include "engine/base/clock.h"
 #include "engine/base/env.h"
 #include "engine/base/log.h"
-#include "tools/cli/args.h"
+#include "tools/cli/parse.h"
 
-static volatile int *stop_requested; /* shared with processes that are forked: they stop with their parent */
+static volatile int *stop_requested; /* shared with forked processes, so that they stop with their parent */
 
 static bool stop_open(void)
 {
@@ -21,7 +21,7 @@ static bool stop_open(void)
     return true;
 }
 
-/* The first signal asks; the second ends the program at once, as people expect. */
+/* The first signal asks the command to stop. The second one ends the program at once, as people expect. */
 static void on_signal(int signal_number)
 {
     *stop_requested = 1;
@@ -47,16 +47,17 @@ static int exit_code(u3d_status status)
     return 2;
 }
 
-/* Threads wait for each other some hundred times per iteration. GNU's OpenMP lets them spin for milliseconds, which keeps
- * the one that everybody waits for from its core as soon as the machine does other work, too: two threads become
- * several times slower than one. It reads its settings before main runs, so the program starts once more with a short
- * spin, unless the user chose another (GOMP_SPINCOUNT) or none of this (U3D_SPIN). */
+/* Threads wait for each other some hundred times per iteration. GNU's OpenMP lets a waiting thread spin for
+ * milliseconds. If the machine also does other work, the spinning threads keep the one that all wait for off
+ * its core, and two threads become several times slower than one. OpenMP reads its settings before main runs,
+ * so the program starts itself once more with a short spin, unless the user chose another spin
+ * (GOMP_SPINCOUNT) or forbade this (U3D_SPIN). */
 static void start_with_short_spin(char **argv)
 {
     if (u3d_env_get(U3D_ENV_SPIN)) return;
     const char *done = u3d_env_describe(U3D_ENV_SPIN)->name;
     if (setenv("GOMP_SPINCOUNT", "1000", 0) == 0 && setenv(done, "1", 1) == 0)
-        (void)execv("/proc/self/exe", argv); /* where that fails we go on as we are */
+        (void)execv("/proc/self/exe", argv); /* if that fails, this process goes on */
 }
 
 int main(int argc, char **argv)

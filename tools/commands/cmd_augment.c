@@ -20,6 +20,7 @@
 #include "net/sample/warp.h"
 #include "tools/cli/args_data.h"
 #include "tools/cli/net_args.h"
+#include "tools/commands/commands.h"
 #include "tools/draw/picture.h"
 
 enum { MAX_COUNT = 999, MOST_DRAWN = 12, GAP_VOXELS = 4 };

@@ -8,6 +8,7 @@
 #include "engine/base/mem.h"
 #include "net/model/unet3d.h"
 #include "tools/bench/bench.h"
+#include "tools/commands/commands.h"
 
 enum { SIZES = 4, SMALL_EDGE = 64 };
 

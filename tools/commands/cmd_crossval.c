@@ -21,6 +21,7 @@
 #include "net/evaluate/evaluate.h"
 #include "net/cases/slice_folds.h"
 #include "tools/cli/args_data.h"
+#include "tools/commands/commands.h"
 #include "tools/commands/crossval_out.h"
 
 enum { FOLDS_DEFAULT = 5, FOLDS_MOST = 1000 };

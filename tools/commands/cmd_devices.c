@@ -5,6 +5,7 @@
 #include "engine/base/env.h"
 #include "io/json.h"
 #include "tools/cli/args.h"
+#include "tools/commands/commands.h"
 
 static void print_environment(void)
 {

@@ -3,6 +3,7 @@
 #include "io/path.h"
 #include "net/evaluate/evaluate.h"
 #include "tools/cli/args_data.h"
+#include "tools/commands/commands.h"
 #include "tools/commands/evaluate_out.h"
 
 static u3d_status read_options(const args *a, u3d_evaluate_opts *o)

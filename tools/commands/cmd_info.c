@@ -13,6 +13,7 @@
 #include "net/model/unet3d.h"
 #include "tools/cli/args_data.h"
 #include "tools/cli/net_args.h"
+#include "tools/commands/commands.h"
 
 typedef struct description {
     u3d_config config;

@@ -13,6 +13,7 @@
 #include "io/volume.h"
 #include "net/config/config.h"
 #include "tools/cli/args_data.h"
+#include "tools/commands/commands.h"
 #include "tools/commands/slices.h"
 
 enum { UNLABELED = 255, MAX_CELLS = 64 };

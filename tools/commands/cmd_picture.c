@@ -1,6 +1,7 @@
 /* u3d picture: slices of a volume, a row each, with label files laid over them, a column each. */
 #include "io/volume.h"
 #include "tools/cli/args_data.h"
+#include "tools/commands/commands.h"
 #include "tools/draw/picture.h"
 
 enum { UNLABELED = 255 };

@@ -10,6 +10,7 @@
 #include "net/model/postprocess.h"
 #include "net/predict/predict.h"
 #include "tools/cli/args_data.h"
+#include "tools/commands/commands.h"
 
 typedef struct job {
     const u3d_case *input;

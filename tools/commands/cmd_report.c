@@ -9,6 +9,7 @@
 #include "net/evaluate/evaluate.h"
 #include "tools/cli/args.h"
 #include "tools/cli/args_data.h"
+#include "tools/commands/commands.h"
 #include "tools/commands/evaluate_out.h"
 #include "tools/draw/html.h"
 #include "tools/commands/report_chart.h"

@@ -9,6 +9,7 @@
 #include "io/path.h"
 #include "io/volume.h"
 #include "tools/cli/args_data.h"
+#include "tools/commands/commands.h"
 #include "tools/commands/slices.h"
 
 enum { MAX_RANGES = 256 };

@@ -9,6 +9,7 @@
 #include "io/path.h"
 #include "net/train/train.h"
 #include "tools/cli/args_data.h"
+#include "tools/commands/commands.h"
 
 /* Options that say what the data are, by name in config.json. Paths are stored absolute. */
 typedef struct source_field {

@@ -2,6 +2,7 @@
 #include "engine/plan/backend.h"
 
 #include "tools/cli/args.h"
+#include "tools/commands/commands.h"
 
 enum { DEFAULT_S = 180 };
 

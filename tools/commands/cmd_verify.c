@@ -9,6 +9,7 @@
 #include "engine/base/mem.h"
 #include "io/json.h"
 #include "tools/cli/net_args.h"
+#include "tools/commands/commands.h"
 #include "tools/verify/verify.h"
 
 /* ---- rows ---- */
