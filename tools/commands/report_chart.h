@@ -4,8 +4,8 @@
 
 #include "tools/draw/html.h"
 
-/* `chart`: "FILE:X,Y,BY", a table and names of its columns: Y over X, a line for each value of BY, its points in the table's
- * order. */
+/* `chart` is "FILE:X,Y,BY": a CSV table and the names of three of its columns. The chart shows Y over X, with
+ * one line for each value of BY and its points in the order of the table. */
 u3d_status report_chart(html *page, const char *chart);
 
 #endif
