@@ -69,7 +69,7 @@ static u3d_status task_run(const fold *f, const char *what, u3d_status (*run)(co
     t->a = *a;
     u3d_status status;
     if (!u3d_child_run(task_work, t, &t->result, sizeof t->result, &ended_by))
-        status = u3d_fail(U3D_E_DEVICE, "fold %d: %s was ended by signal %d", f->k, what, ended_by);
+        status = u3d_fail(U3D_E_DEVICE, "fold %d: %s ended without a result (signal %d)", f->k, what, ended_by);
     else
         status = t->result.status == U3D_OK ? U3D_OK
                                             : u3d_fail(t->result.status, "fold %d: %s", f->k, t->result.text);
