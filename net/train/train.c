@@ -37,7 +37,7 @@ static void trace_update(const u3d_training *t, const u3d_optim_stats *s)
     U3D_DEBUG("flow", "10 update  learning rate %g%s", s->lr, s->skipped ? ", skipped" : "");
 }
 
-/* Counts the iteration, and stops a run whose gradient stays not finite. */
+/* Counts the iteration, and stops the run if the gradient was not finite MAX_SKIPPED times in a row. */
 static u3d_status count_iteration(u3d_training *t, const u3d_optim_stats *s)
 {
     float loss;

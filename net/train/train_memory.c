@@ -129,7 +129,7 @@ static void describe_fit(const u3d_training *t, uint64_t available, char *text, 
 {
     int64_t patch[3], want[3];
     memcpy(patch, t->net.in, sizeof patch);
-    (void)snprintf(text, cap, "give more memory or choose a smaller --set base");
+    (void)snprintf(text, cap, "allow more with --memory or choose a smaller --set base");
     for (int64_t batch = t->model.config.batch;;) {
         uint64_t bytes = temporaries(t, patch, batch, available);
         if (bytes > 0 && bytes <= available) {

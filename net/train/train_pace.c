@@ -234,7 +234,7 @@ bool u3d_pace_allows_volume(const u3d_pace *p, double begin, int done, double ex
     return elapsed(p, clock) + 1.5 * each_s + after_s <= VOLUME_MOMENT * p->task.budget_s;
 }
 
-/* ---- what happened ---- */
+/* ---- finished checkpoints and validations ---- */
 
 void u3d_pace_saved(u3d_pace *p, double seconds, double clock)
 {

@@ -105,7 +105,8 @@ static u3d_status state_from_json(const cJSON *json, const char *where, u3d_trai
               get_count(json, "validate_every", -9007199254740992.0, &s->validate_every) &&
               get_number(json, "loss", &s->loss) && get_number(json, "val_dice", &s->val_dice) &&
               get_number(json, "val_iou", &s->val_iou) && (s->total == 0 || s->iteration <= s->total);
-    if (!ok) return u3d_fail(U3D_E_FORMAT, "%s: the metadata u3d.training was not written by u3d", where);
+    if (!ok)
+        return u3d_fail(U3D_E_FORMAT, "%s: the metadata u3d.training is damaged or was not written by u3d", where);
     s->seed = strtoull(seed->valuestring, NULL, 10);
     return U3D_OK;
 }
@@ -310,7 +311,7 @@ u3d_status u3d_run_checkpoint(u3d_training *t)
     U3D_GO(u3d_checkpoint_save(path, c));
     const double end = u3d_clock();
     u3d_pace_saved(&t->pace, end - begin, end);
-    U3D_DEBUG("train", "checkpoint after iteration %lld in %.2f s", (long long)t->state.iteration,
+    U3D_DEBUG("train", "checkpoint after iteration %lld took %.2f s", (long long)t->state.iteration,
               t->pace.save_s);
 done:
     u3d_checkpoint_free(c);

@@ -33,7 +33,7 @@ static const double LEAST_VOLUME_S = 0.05;
  * would drown the others in noise. */
 static const double MAX_CLASS_WEIGHT = 10.0;
 
-/* ---- which cases ---- */
+/* ---- choice of cases ---- */
 
 static bool is_in(const int *list, int n, int value)
 {
@@ -101,7 +101,8 @@ static u3d_status hold_out(u3d_training *t)
     if (t->state.validate_every < 0) return U3D_OK;
     if (t->n_which > 1) {
         U3D_INFO("train",
-                 "no validation: %d volumes are too few to set one aside (it takes %d); all are used for training",
+                 "no validation: %d volumes are too few (at least %d are needed to set one aside), "
+                 "so all are used for training",
                  t->n_which, MIN_TO_HOLD);
         return U3D_OK;
     }
@@ -354,7 +355,7 @@ static void begin_pace(u3d_training *t)
     if (t->state.total == 0) U3D_INFO("train", "measuring the time of an iteration ...");
 }
 
-/* ---- all together ---- */
+/* ---- opening and closing ---- */
 
 static u3d_status make_record(u3d_training *t)
 {

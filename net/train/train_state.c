@@ -6,7 +6,7 @@
 #include "net/sample/sample.h"
 #include "net/train/train_impl.h"
 
-/* Number of threads that prepare batches: GPU_WORKERS beside a GPU, and 1 plus one per UNITS_PER_WORKER
+/* Number of threads that prepare batches: GPU_WORKERS with a GPU, and 1 plus one per UNITS_PER_WORKER
  * compute units on a CPU, at most MAX_WORKERS. Preparing a patch with every augmentation takes a tenth of the
  * time of training on it on the same cores, and on a CPU both compete for the cores. */
 enum { UNITS_PER_WORKER = 8, MAX_WORKERS = 4, GPU_WORKERS = 4, BATCHES_AHEAD = 2 };

@@ -20,7 +20,7 @@
  * slightly pessimistic score. */
 static const double VALIDATION_STEP = 1.0;
 
-/* Sums over volumes; n: volumes in which the class occurs. */
+/* Sums over volumes; n: number of volumes in which the class occurs. */
 typedef struct tally {
     u3d_scores sum;
     int n[U3D_MAX_LABELS];
@@ -128,7 +128,7 @@ u3d_status u3d_training_validate(u3d_training *t)
     u3d_params_swap_average(t->params);
     means_of(t, sums, &t->scores);
     u3d_free(sums);
-    if (status == U3D_E_CANCELLED) { /* The loop itself sees the wish to stop and first writes a checkpoint. */
+    if (status == U3D_E_CANCELLED) { /* The loop notices the wish to stop and writes a checkpoint first. */
         for (int k = 0; k < t->model.labels.n; k++) t->scores.dice[k] = t->scores.iou[k] = NAN;
         return U3D_OK;
     }
@@ -214,7 +214,7 @@ done:
     return status;
 }
 
-/* ---- cost ---- */
+/* ---- numbers of tiles ---- */
 
 static int64_t tiles_of(const u3d_training *t, const int64_t size[3], double step)
 {

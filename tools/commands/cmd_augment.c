@@ -279,7 +279,7 @@ static u3d_status report_end(const viewer *v)
     return u3d_json_print(stdout, v->json);
 }
 
-/* ---- all together ---- */
+/* ---- the command ---- */
 
 static u3d_status viewer_patch(viewer *v, int64_t k)
 {

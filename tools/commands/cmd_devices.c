@@ -53,7 +53,7 @@ static void print_device(const u3d_backend_vt *vt, int i, const u3d_caps *c)
     printf("%-8s %d  %s, %d compute units, %.1f GB", vt->name, i, c->device, c->compute_units,
            (double)c->mem_bytes / 1e9);
     if (c->local_bytes)
-        printf(" (%.1f GB in one piece, %.0f KB local)", (double)c->max_alloc_bytes / 1e9,
+        printf(" (largest buffer %.1f GB, local memory %.0f KB)", (double)c->max_alloc_bytes / 1e9,
                (double)c->local_bytes / 1024);
     printf(", %s\n", c->driver);
     if (c->platform[0])

@@ -10,7 +10,7 @@
 
 typedef struct scored {
     double dice;
-    int at; /* in metric_per_case */
+    int at; /* index in metric_per_case */
 } scored;
 
 static int by_dice(const void *a, const void *b)

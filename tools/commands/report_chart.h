@@ -1,4 +1,4 @@
-/* A chart of a CSV table. */
+/* Draws a chart of a CSV table on a report page. */
 #ifndef U3D_TOOLS_REPORT_CHART_H
 #define U3D_TOOLS_REPORT_CHART_H
 

@@ -1,4 +1,5 @@
-/* Sparse annotation made from dense labels. */
+/* Makes sparse annotation from dense labels: keeps evenly spaced slices, or copies them to the voxels
+ * between. */
 #include "tools/commands/slices.h"
 
 #include <math.h>
