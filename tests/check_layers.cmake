@@ -1,18 +1,20 @@
-# Who may include whom (the arrows between folders and between their rooms), and rules that keep the tree readable.
+# Checks which room may include which, and a few rules that keep the tree readable. A room is a folder with sources.
 #
 #   cmake -D ROOT=<repository> -P tests/check_layers.cmake
 #
-# 1. Every #include "..." of a product file stays in its own room or goes to a room that the table below allows.
-#    A row may name only rooms of rows above it, so that no two rooms can include each other, however indirectly.
-# 2. A *_impl.h is included only from its own room (kernels/ counts as its parent, the rooms of engine/ as one) and from tests.
-# 3. No two .c files have the same name; no .c or .h file has more than MAX_LINES lines.
-# 4. Environment variables are read only in engine/base/env.c (tests may ask the system for its temporary folder).
+# 1. Every #include "..." names a file in the same room or in a room that the table below allows. A row may name only
+#    rooms of rows above it, so that no two rooms can include each other, not even indirectly.
+# 2. A *_impl.h is included only from its own room and from tests. kernels/ counts as part of its parent, and the rooms
+#    of engine/ count as one.
+# 3. No two .c files have the same name, and no .c or .h file has more than MAX_LINES lines.
+# 4. Only engine/base/env.c reads environment variables (tests may do so, to find the temporary folder of the system).
+# 5. Headers of device and file libraries are included only in the folder that is named for them below, and in tests.
 cmake_minimum_required(VERSION 3.22)
 
 set(MAX_LINES 700)
 
 set(rooms "")
-# room(NAME [room...]): NAME may include itself and the rooms named; "room/file.h" allows that one file.
+# room(NAME [room...]): the room NAME may include itself and the rooms that are named; "room/file.h" allows one file.
 macro(room name)
   foreach(known ${ARGN})
     get_filename_component(folder ${known} DIRECTORY)
@@ -33,7 +35,7 @@ room(engine/rewrite engine/base engine/ops engine/graph engine/plan)
 room(engine/run engine/base engine/ops engine/graph engine/plan)
 set(engine engine/base engine/ops engine/graph engine/plan engine/rewrite engine/run)
 
-# A backend knows the interface that it implements, not graphs or their execution.
+# A backend may know the interface that it implements, but not graphs or their execution.
 room(backends/cpu engine/base engine/ops engine/plan/backend.h)
 room(backends/opencl engine/base engine/ops engine/plan/backend.h)
 room(backends engine/base engine/ops engine/plan/backend.h)
@@ -50,7 +52,8 @@ room(net/predict ${engine} io net/config net/volume net/cases net/model)
 room(net/train ${engine} io net/config net/volume net/cases net/model net/sample net/predict)
 set(net net/config net/volume net/cases net/evaluate net/model net/sample net/predict net/train)
 
-# `u3d verify` judges with what the tests judge with: the oracle, its cases, watched runs. Nothing else of tests/.
+# `u3d verify` compares results as the tests do. It may use the oracle, the op cases and the code that runs and compares
+# them, but nothing else of tests/.
 room(tests/ref engine/base engine/ops)
 room(tests/support ${engine} backends backends/cpu io ${net} tests/ref)
 set(judge tests/ref/ref.h tests/ref/ref_map.h tests/support/op_cases.h tests/support/support_numbers.h
@@ -67,7 +70,8 @@ foreach(room engine backends io net tools)
   room(tests/${room} ${engine} backends backends/cpu backends/opencl io ${net} ${tools} tests/ref tests/support)
 endforeach()
 
-# Device and file libraries, by the folder that alone may know them.
+# Headers of device and file libraries: ONLY_<folder> lists those that only this folder may include, ALSO_<folder> the
+# exceptions.
 set(ONLY_backends_cpu "omp\\.h")
 set(ONLY_backends_opencl "CL/|clblast_c\\.h")
 set(ONLY_io "nifti2_io\\.h|nifti1\\.h|nifti2\\.h|znzlib\\.h|png\\.h|zlib\\.h|xxhash\\.h")
@@ -78,14 +82,14 @@ macro(violation text)
   string(APPEND violations "  ${text}\n")
 endmacro()
 
-# The room of a file: its folder, with kernels/ as part of its parent.
+# Gives the room of a file: its folder, or the parent of its folder if that is kernels/.
 function(room_of file out)
   get_filename_component(folder ${file} DIRECTORY)
   string(REGEX REPLACE "/kernels$" "" folder ${folder})
   set(${out} ${folder} PARENT_SCOPE)
 endfunction()
 
-# The part of the tree in which a private header may be used.
+# Gives the part of the tree in which a private header may be used.
 function(home_of file out)
   room_of(${file} folder)
   string(REGEX REPLACE "^engine/.*" "engine" folder ${folder})
@@ -100,14 +104,14 @@ foreach(folder engine backends io net tools tests)
     math(EXPR n_files "${n_files} + 1")
     room_of(${file} room)
     if(NOT room IN_LIST rooms)
-      violation("${file}: no row for ${room} in the table of check_layers.cmake")
+      violation("${file}: the table of check_layers.cmake has no row for ${room}")
       continue()
     endif()
     string(MAKE_C_IDENTIFIER ${room} id)
     if(file MATCHES "\\.c$")
       get_filename_component(name ${file} NAME)
       if(name IN_LIST names)
-        violation("${file}: another .c file is called ${name} too")
+        violation("${file}: another .c file is also called ${name}")
       endif()
       list(APPEND names ${name})
     endif()
@@ -116,11 +120,11 @@ foreach(folder engine backends io net tools tests)
     string(REGEX MATCHALL "\n" newlines "${text}")
     list(LENGTH newlines n_lines)
     if(n_lines GREATER MAX_LINES)
-      violation("${file}: ${n_lines} lines, at most ${MAX_LINES}; split it in two")
+      violation("${file} has ${n_lines} lines, at most ${MAX_LINES} are allowed; split the file")
     endif()
 
     if(text MATCHES "[^_a-z]getenv[ ]*\\(" AND NOT file STREQUAL "engine/base/env.c" AND NOT room MATCHES "^tests")
-      violation("${file} calls getenv; use u3d_env_get, which is the one place that reads the environment")
+      violation("${file} calls getenv; use u3d_env_get, the only function that reads the environment")
     endif()
 
     string(REGEX MATCHALL "#[ \t]*include[ \t]+[<\"][^>\"]+[>\"]" includes "${text}")
@@ -130,7 +134,7 @@ foreach(folder engine backends io net tools tests)
       if(bracket STREQUAL "\"")
         room_of(${path} theirs)
         if(NOT theirs IN_LIST KNOWS_${id} AND NOT path IN_LIST KNOWS_${id})
-          violation("${file} includes ${path}, which ${room} may not know")
+          violation("${file} includes ${path}, which ${room} may not include")
         elseif(NOT EXISTS ${ROOT}/${path})
           violation("${file} includes ${path}, which does not exist below the repository root")
         endif()
@@ -145,7 +149,7 @@ foreach(folder engine backends io net tools tests)
         foreach(owner backends_cpu backends_opencl io)
           if(path MATCHES "^(${ONLY_${owner}})" AND NOT id STREQUAL owner AND
              NOT (DEFINED ALSO_${id} AND path MATCHES "^(${ALSO_${id}})"))
-            violation("${file} includes <${path}>, which only ${owner} may know")
+            violation("${file} includes <${path}>, which only ${owner} may include")
           endif()
         endforeach()
       endif()
@@ -157,6 +161,6 @@ if(n_files EQUAL 0)
   message(FATAL_ERROR "no source files below '${ROOT}': give -D ROOT=<repository>")
 endif()
 if(violations)
-  message(FATAL_ERROR "rules broken:\n${violations}")
+  message(FATAL_ERROR "These files break a rule:\n${violations}")
 endif()
-message(STATUS "${n_files} files keep the rules")
+message(STATUS "${n_files} files follow the rules")

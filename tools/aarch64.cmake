@@ -1,5 +1,5 @@
-# Cross-building for 64-bit ARM with Debian's compiler; programs run under qemu's user mode. tools/test_aarch64.sh fills the
-# folder with the target's libraries.
+# Toolchain file for cross-building for 64-bit ARM with Debian's compiler. Programs run under qemu's user mode. The
+# libraries of the target are in build-aarch64/sysroot, which tools/test_aarch64.sh fills.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

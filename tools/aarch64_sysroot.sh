@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Fills the folder $1 with Debian's arm64 packages that u3d needs, unpacked, not installed: apt works on lists and a cache of
-# its own, so that neither root nor a foreign architecture of the system is needed.
+# Downloads the Debian arm64 packages that u3d needs and unpacks them into the folder $1. Nothing is installed. apt uses
+# its own package lists and cache in a temporary folder, so this needs neither root nor a foreign architecture.
 set -eu
 root=$1
 packages="libc6-dev libgomp1 libcmocka-dev
@@ -21,7 +21,7 @@ apt update
 # shellcheck disable=SC2086
 apt install -y --no-install-recommends --download-only $packages
 for package in "$work"/cache/archives/*.deb; do dpkg -x "$package" "$root"; done
-# Links to /lib/... mean the sysroot's.
+# Absolute links such as /lib/... would point into the host, so they are replaced by relative links.
 find "$root" -type l -lname '/*' | while read -r link; do
   ln -sfn "$(realpath -m --relative-to="$(dirname "$link")" "$root$(readlink "$link")")" "$link"
 done

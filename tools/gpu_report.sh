@@ -1,14 +1,23 @@
 #!/usr/bin/env bash
-# What u3d does on this machine's GPU, beside PyTorch in the same run: limits of the device, `verify --full`, times of the
-# paper's network, and a real training run with its Dice. Prints a table with device, driver and versions. One call
-# takes less than ten minutes; what cannot run here is said in the table, and the rest goes on.
+# Measures u3d on the GPU of this machine and prints a table with device, driver and versions. One call takes less than
+# ten minutes. If a part cannot run, the table says why, and the other parts still run.
+#
+# These parts need only the repository:
+#   - `u3d devices`, and `u3d tune` if --tune is given
+#   - `u3d verify --full`: whether the device computes correctly
+#   - `u3d bench`: times of the paper's network, and the peak of the device
+# These parts need files that are not in the repository. They are skipped unless the folder SHARED has them:
+#   - prototypes/opencl_probe.c: a small program that measures the limits of the device
+#   - peers/unet3d_torch.py: the same network in PyTorch, for comparison; it also needs PyTorch with CUDA
+#   - data/hippocampus: Task04 of the Medical Segmentation Decathlon with splits_final.json, for a training run with its
+#     Dice
 #
 # usage: tools/gpu_report.sh [--device N|NAME] [--train-time 4m] [--tune TIME] [--out FOLDER] [--tiny]
-#   --train-time  training on hippocampus, from start to written model (default 4m)
-#   --tune        first measure CLBlast's parameters for so long, and keep them (default: not)
-#   --out         where logs and the table go (default build/gpu_report)
-#   --tiny        small sizes and any OpenCL device: to try the script itself where there is no GPU
-# environment: SHARED=folder with prototypes/, peers/, data/ (default ../shared beside the repository)
+#   --train-time  time of the training run, from its start to the written model (default 4m)
+#   --tune        first tune CLBlast's parameters for this time, and store them (default: no tuning)
+#   --out         folder for the logs and the table (default build/gpu_report)
+#   --tiny        small sizes and any OpenCL device, to try this script on a machine without a GPU
+# environment: SHARED=folder with prototypes/, peers/ and data/ (default: ../shared beside the repository)
 set -u
 here=$(cd "$(dirname "$0")/.." && pwd)
 shared=${SHARED:-$here/../shared}
@@ -32,9 +41,10 @@ began=$(date +%s)
 
 row() { printf '%-46s %s\n' "$1" "$2" | tee -a "$table"; }
 section() { echo "== $1 ($(($(date +%s) - began)) s so far)"; }
-# The first number of a JSON field, or "-".
+# field FILE NAME: prints the first value of a JSON field, or "-" if there is none.
 field() { sed -n "s/.*\"$2\"[[:space:]]*:[[:space:]]*\"\{0,1\}\([^,\"}]*\).*/\1/p" "$1" 2>/dev/null | head -n 1 | grep . || echo -; }
-# LIMIT LOG COMMAND...: output into a log; says why where it fails. All together stay below ten minutes.
+# attempt LIMIT LOG COMMAND...: runs a command for at most LIMIT seconds, with its output in a log. The limit shrinks so
+# that all attempts together stay below ten minutes.
 attempt() {
   local limit=$1 log=$2 status left=$((590 - $(date +%s) + began))
   shift 2
@@ -45,13 +55,14 @@ attempt() {
   [ $status -eq 124 ] && echo "took longer than $limit s" >>"$out/$log.err"
   return $status
 }
+# why LOG: prints the last line that a failed command wrote to stderr.
 why() { tail -n 1 "$out/$1.err" | cut -c 1-200; }
 
 section build
 u3d=$here/build/tools/u3d
 if ! { bash tools/install_deps.sh && cmake --preset release && cmake --build build --target u3d; } \
     >"$out/build.log" 2>&1; then
-  [ -x "$u3d" ] || { tail -n 5 "$out/build.log" >&2; echo "gpu_report: building failed" >&2; exit 2; }
+  [ -x "$u3d" ] || { tail -n 5 "$out/build.log" >&2; echo "gpu_report: the build failed" >&2; exit 2; }
 fi
 run=("$u3d" --backend=opencl)
 [ -n "$device" ] && run+=(--device="$device")
@@ -60,11 +71,11 @@ section device
 if ! attempt 60 devices.txt "$u3d" devices; then row "u3d devices" "failed: $(why devices.txt)"; fi
 cat "$out/devices.txt"
 if ! attempt 60 ops.txt "${run[@]}" devices --ops; then
-  row "OpenCL device" "none usable: $(why ops.txt)"
+  row "OpenCL device" "no usable device: $(why ops.txt)"
   [ -z "$tiny" ] && exit 4
 fi
 if [ -z "$tiny" ] && [ -z "$device" ] && ! grep -q ', GPU' "$out/devices.txt"; then
-  row "OpenCL device" "none of type GPU (see $out/devices.txt); --tiny tries the script, --device takes any device"
+  row "OpenCL device" "no GPU found (see $out/devices.txt); give --device to use another device"
   exit 4
 fi
 row "u3d" "$("$u3d" --version)"
@@ -73,15 +84,15 @@ row "CLBlast" "$(dpkg-query -W -f '${Version}' libclblast1 2>/dev/null || echo '
 if command -v nvidia-smi >/dev/null; then
   row "nvidia-smi" "$(nvidia-smi --query-gpu=name,driver_version,clocks.max.sm,power.limit --format=csv,noheader | head -n 1)"
 else
-  row "nvidia-smi" "not here"
+  row "nvidia-smi" "not installed"
 fi
 
 section "opencl_probe"
 probe=$shared/prototypes/opencl_probe.c
 if [ ! -f "$probe" ]; then
-  row "opencl_probe" "no $probe"
+  row "opencl_probe" "skipped: not part of the repository, and $probe does not exist"
 elif ! gcc -O2 -w "$probe" -o "$out/opencl_probe" -lOpenCL -lclblast -lm 2>"$out/probe.txt.err"; then
-  row "opencl_probe" "does not build: $(why probe.txt)"
+  row "opencl_probe" "failed to compile: $(why probe.txt)"
 elif attempt 90 probe.txt "$out/opencl_probe" ${tiny:+1}; then
   grep -E 'GB/s|FLOP/s|error' "$out/probe.txt" | while IFS=: read -r what value; do row "probe: ${what%% [0-9]*}" "${what##*[a-zA-Z] }${value}"; done
 else
@@ -124,11 +135,11 @@ peer=$shared/peers/unet3d_torch.py
 where=cuda
 [ -n "$tiny" ] && where=cpu
 if [ ! -f "$peer" ]; then
-  row "PyTorch" "no $peer"
+  row "PyTorch" "skipped: not part of the repository, and $peer does not exist"
 elif ! python3 -c 'import torch' 2>/dev/null; then
-  row "PyTorch" "python3 has no torch here"
+  row "PyTorch" "skipped: python3 cannot import torch"
 elif [ -z "$tiny" ] && ! python3 -c 'import torch, sys; sys.exit(not torch.cuda.is_available())' 2>/dev/null; then
-  row "PyTorch" "torch finds no CUDA device"
+  row "PyTorch" "skipped: torch finds no CUDA device"
 else
   for mode in "" --tf32; do
     name=torch${mode#-}.json
@@ -148,7 +159,7 @@ small=()
 [ -n "$tiny" ] && small=(--set base=4 --set levels=2 --set patch=32x48x32 --set batch=1)
 rm -rf "$out/run" "$out/prediction"
 if [ ! -d "$data" ]; then
-  row "training" "no $data"
+  row "training" "skipped: the data are not part of the repository, and $data does not exist"
 elif ! attempt 480 train.txt "${run[@]}" train --data "$data" --split "$data/splits_final.json" --fold 0 --dense --net auto \
     --time "$train_time" --validate-every 0 --out "$out/run" "${small[@]}"; then
   row "training" "failed: $(why train.txt)"

@@ -1,8 +1,9 @@
-/* Training, from files to a written model: the loop of the station table in net/README.md.
+/* Training, from the options to a written model. The loop runs stations 5 to 12 of the table "Training,
+ * station by station" in net/README.md.
  *
- * Everything that the loop needs is made before it (train_setup.c); inside it nothing is allocated but by a
- * validation or a checkpoint. Iteration k sees batch k, which depends on the seed alone, so that a resumed
- * run goes on exactly as if it had never stopped. */
+ * Everything that the loop needs is made before it starts (train_setup.c). During the loop, only a
+ * validation, a checkpoint or reading a volume again allocates memory. Iteration k gets batch k, which
+ * depends only on the seed and on k, so a resumed run continues exactly as if it had never stopped. */
 #include "net/train/train_impl.h"
 
 #include <math.h>
@@ -12,10 +13,11 @@
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 
-/* A run whose gradients are not finite this often in a row does not recover. */
+/* If the gradient is not finite in MAX_SKIPPED iterations in a row, the run does not recover. LOSS_SLOT is
+ * the slot of the backend through which the loss reaches the host. */
 enum { MAX_SKIPPED = 20, LOSS_SLOT = 0 };
 
-/* Station by station, the way of the first batch (U3D_LOG=flow:debug). */
+/* With U3D_LOG=flow:debug, logs the first batch at each station. */
 static void trace_feed(const u3d_patch *patch)
 {
     char text[128];
@@ -35,7 +37,7 @@ static void trace_update(const u3d_training *t, const u3d_optim_stats *s)
     U3D_DEBUG("flow", "10 update  learning rate %g%s", s->lr, s->skipped ? ", skipped" : "");
 }
 
-/* Counts the iteration; stops a run that has gone astray. */
+/* Counts the iteration, and stops the run if the gradient was not finite MAX_SKIPPED times in a row. */
 static u3d_status count_iteration(u3d_training *t, const u3d_optim_stats *s)
 {
     float loss;
@@ -48,13 +50,13 @@ static u3d_status count_iteration(u3d_training *t, const u3d_optim_stats *s)
     if (t->skipped_in_row < MAX_SKIPPED) return U3D_OK;
     return u3d_fail(
         U3D_E_NUMERIC,
-        "training: the gradient was not finite for %d iterations in a row, the last one %lld (loss %g); "
+        "training: the gradient was not finite in %d iterations in a row, up to iteration %lld (loss %g); "
         "the last checkpoint is kept; try a smaller --set lr=... (now %g) or --set clip_norm=1",
         MAX_SKIPPED, (long long)t->state.iteration, t->state.loss, s->lr);
 }
 
-/* One line of log.csv: iteration, seconds, loss, lr, grad_norm, then the scores where there was a validation.
- */
+/* Writes one line of log.csv: iteration, seconds, loss, lr, grad_norm, then Dice and IoU of each class, which
+ * are empty if there was no validation. */
 static u3d_status record(u3d_training *t, const u3d_optim_stats *s, bool validated)
 {
     int n = 0, first = t->model.labels.background ? 1 : 0;
@@ -73,7 +75,7 @@ static u3d_status record(u3d_training *t, const u3d_optim_stats *s, bool validat
 static void show_progress(u3d_training *t, const u3d_optim_stats *s)
 {
     char detail[64];
-    if (t->state.total == 0) return; /* not known yet how far it is */
+    if (t->state.total == 0) return; /* the number of iterations is not known yet */
     (void)snprintf(detail, sizeof detail, "loss %.4f  lr %.2g", t->smooth_loss, s->lr);
     u3d_progress_show(&t->progress, t->state.iteration, detail);
 }
@@ -83,10 +85,10 @@ static u3d_status interrupted(u3d_training *t)
     U3D_TRY(u3d_run_checkpoint(t));
     if (t->state.total == 0)
         return u3d_fail(U3D_E_CANCELLED,
-                        "training: stopped after iteration %lld; go on with u3d train --resume --out %s",
+                        "training: stopped after iteration %lld; continue with: u3d train --resume --out %s",
                         (long long)t->state.iteration, t->o->out);
     return u3d_fail(U3D_E_CANCELLED,
-                    "training: stopped after iteration %lld of %lld; go on with u3d train --resume --out %s",
+                    "training: stopped after iteration %lld of %lld; continue with: u3d train --resume --out %s",
                     (long long)t->state.iteration, (long long)t->state.total, t->o->out);
 }
 
@@ -106,14 +108,14 @@ static void log_fixed_total(const u3d_training *t)
 {
     const u3d_pace *p = &t->pace;
     if (p->task.validates && p->validation_step == 0)
-        U3D_INFO("train", "no validation: one would take about %.0f s, which is too much of the time",
+        U3D_INFO("train", "no validation: it would take about %.0f s, which is too much of the time budget",
                  p->validation_s);
-    U3D_INFO("train", "%.3g s an iteration: %lld iterations fit into %.0f s", p->iteration_s,
+    U3D_INFO("train", "%.3g s per iteration: %lld iterations fit into %.0f s", p->iteration_s,
              (long long)p->total, t->state.budget_s);
 }
 
-/* Carries out what the pace decides. A new total is written to the RUN folder at once, and the learning rate
- * follows it. */
+/* Carries out what the pace decides. If the total changes, it is written to the RUN folder at once, and the
+ * learning rate schedule is adapted to it. */
 static u3d_status keep_pace(u3d_training *t)
 {
     const int64_t done = t->state.iteration, planned = t->state.total;
@@ -121,18 +123,18 @@ static u3d_status keep_pace(u3d_training *t)
     case U3D_PACE_GO_ON: return U3D_OK;
     case U3D_PACE_STOP:
         U3D_WARN("train",
-                 "out of time after iteration %lld of %lld: ending here, so that the model is ready in time",
+                 "out of time after iteration %lld of %lld: training ends here so that the model is ready in time",
                  (long long)done, (long long)planned);
         return U3D_OK;
     case U3D_PACE_FIX_TOTAL:
-        U3D_TRY(u3d_run_checkpoint(t)); /* shows how long one takes */
+        U3D_TRY(u3d_run_checkpoint(t)); /* measures how long a checkpoint takes */
         t->state.total = u3d_pace_fix_total(&t->pace, done, u3d_clock());
         log_fixed_total(t);
         break;
     case U3D_PACE_CORRECT_TOTAL:
         t->state.total = u3d_pace_correct_total(&t->pace, done, u3d_clock());
         if (t->state.total == planned) return U3D_OK;
-        U3D_INFO("train", "now %.3g s an iteration: %lld iterations instead of %lld", t->pace.iteration_s,
+        U3D_INFO("train", "now %.3g s per iteration: %lld iterations instead of %lld", t->pace.iteration_s,
                  (long long)t->state.total, (long long)planned);
         break;
     }
@@ -141,8 +143,9 @@ static u3d_status keep_pace(u3d_training *t)
     return u3d_training_set_schedule(t);
 }
 
-/* A device with memory of its own is given batch k + 1 while it computes batch k; only then is batch k's loss
- * waited for. Not before a validation, which works in the same memory. */
+/* Batch k + 1 is copied to the device before the loop waits for the loss of batch k, so that a device with
+ * its own memory computes during the copy. This is not done before a validation, which uses the same
+ * arena. */
 static u3d_status train_loop(u3d_training *t)
 {
     u3d_optim_stats stats;
@@ -186,12 +189,11 @@ static u3d_status finish(u3d_training *t, u3d_train_result *out)
     out->seconds = u3d_training_elapsed(t);
     out->waited = u3d_feeder_waited(t->feeder);
     U3D_INFO("train",
-             "done: %lld iterations in %.0f s, peak %.2f GB (planned %.2f GB), %.1f s of waiting for "
-             "patches, model %s",
+             "done: %lld iterations in %.0f s, peak %.2f GB (planned %.2f GB), waited %.1f s for patches, model %s",
              (long long)out->iterations, out->seconds, (double)out->peak_resident / 1e9,
              (double)out->peak_planned / 1e9, out->waited, out->fingerprint);
     if (out->device_peak > 0)
-        U3D_INFO("train", "memory of the device: peak %.2f GB (planned %.2f GB)",
+        U3D_INFO("train", "device memory: peak %.2f GB (planned %.2f GB)",
                  (double)out->device_peak / 1e9, (double)out->device_planned / 1e9);
     return U3D_OK;
 }

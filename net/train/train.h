@@ -1,4 +1,5 @@
-/* Training: the loop of design section 14. */
+/* Trains a model, from cases to the RUN folder with the written model. The command `u3d train` reads its
+ * options and calls u3d_train. net/README.md lists the stations that each batch passes through. */
 #ifndef U3D_NET_TRAIN_H
 #define U3D_NET_TRAIN_H
 
@@ -10,41 +11,45 @@ typedef struct u3d_train_opts {
     const char *out; /* RUN folder                                              */
     bool resume, force;
     const u3d_dataset *data;
-    const int *train, *report; /* case indices; report: the fold's validation cases, reported once at the end,
-                                  never selected on */
+    const int *train, *report; /* case indices; report: the validation cases of the fold, which are scored
+                                  once at the end and never used to select anything */
     int n_train, n_report;
-    const char *net;        /* preset or file; "auto"                                  */
-    const char *const *set; /* "key=value", n_set of them, after the preset            */
+    const char *net;        /* a preset, a settings file or "auto"; NULL: "auto"       */
+    const char *const *set; /* "key=value", n_set of them, applied after the preset    */
     int n_set;
     bool unlabeled_given, dense;
     int32_t unlabeled;
     int64_t iterations;     /* 0: from settings or time                                */
-    double time_s;          /* 0: none                                                 */
+    double time_s;          /* 0: no time limit                                        */
     double started;         /* u3d_clock() when the program started                    */
-    int64_t validate_every; /* 0: default (about ten times a run); < 0: nothing is held out, no validation */
-    uint64_t seed, memory_cap; /* memory_cap 0: 90 % of the machine's                     */
+    int64_t validate_every; /* iterations; 0: about ten times per run; < 0: never, and nothing is held out */
+    uint64_t seed, memory_cap; /* memory_cap in bytes; 0: 90 % of the machine's memory    */
     bool bar;                  /* stderr is a terminal                                    */
     volatile int *stop;        /* set by a signal handler: write a checkpoint and return U3D_E_CANCELLED */
-    const char *command_json;  /* data source: JSON object, stored in config.json under "source" so that
-                                  --resume needs nothing else */
+    const char *command_json;  /* where the data come from, as a JSON object; it is stored in config.json
+                                  under "source", so that --resume needs no other options */
 } u3d_train_opts;
 
 typedef struct u3d_train_result {
     int64_t iterations, parameters;
-    double seconds, waited, loss;   /* waited: for patches, since the start or the
-                                     resumption; a device of its own computes meanwhile */
-    double val_dice, val_iou;       /* last validation; NaN if none                              */
-    double report_dice, report_iou; /* means over the cases in `report`; NaN if none         */
-    uint64_t peak_planned, peak_resident;
-    uint64_t device_planned, device_peak; /* of a device with memory of its own; else 0 */
+    double seconds, waited, loss;   /* waited: seconds of waiting for patches since this call began. A device
+                                       with its own memory computes during that time. */
+    double val_dice, val_iou;       /* last validation; NaN if there was none                    */
+    double report_dice, report_iou; /* means over the cases in `report`; NaN if there are none   */
+    uint64_t peak_planned, peak_resident; /* bytes of host memory                                */
+    uint64_t device_planned, device_peak; /* bytes of a device's own memory; 0 if it has none    */
     char fingerprint[24];
 } u3d_train_result;
 
-/* Optimizer of a run of `total` iterations (0: not known yet, so that nothing depends on it), and the
- * parameter blocks that it needs, as bits for u3d_params_new. */
+/* Options of the optimizer for a run of `total` iterations. If total is 0, the number is not known yet, and
+ * the schedule does not depend on it. */
 u3d_optim_opts u3d_train_optim_opts(const u3d_config *c, int64_t total);
+/* The parameter blocks that this optimizer needs, as bits for u3d_params_new. */
 uint32_t u3d_train_blocks(const u3d_config *c);
 
+/* Trains and writes the model. Errors: U3D_E_CANCELLED after a wish to stop (a checkpoint was written),
+ * U3D_E_NOMEM if the planned peak exceeds the limit, U3D_E_NUMERIC if the gradient is not finite in many
+ * iterations in a row. */
 u3d_status u3d_train(u3d_backend *b, const u3d_train_opts *o, u3d_train_result *out);
 
 #endif

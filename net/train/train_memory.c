@@ -1,16 +1,17 @@
-/* The peak of memory, known before training starts.
+/* Plans the peak memory of a run before training starts.
  *
- *   program     code, libraries, threads, their stacks
+ *   program     code, libraries, threads and their stacks
  *   parameters  values, gradients, moments, average (device)
  *   arena       activations and workspaces: the larger of training and inference (device)
- *   feeder      batches prepared ahead
- *   cases       volumes kept in memory, and those being read and resampled on their way there
- *   opening     before all that: the first reading of the largest case, beside volumes kept
- *   the larger of  a checkpoint: values, moments and average copied to be written
- *                  a validation: one tile, the planes being stitched, the predicted classes
+ *   feeder      batches that are prepared ahead
+ *   cases       volumes kept in memory, and volumes that are being read and resampled
+ *   passing     the larger of a checkpoint (copies of values, moments and average) and a validation (one
+ *               tile, the planes that are being stitched, the predicted classes)
+ *   opening     the first reading of the largest case, plus the volumes kept in memory
  *
- * A GPU's memory is counted and limited apart: parameters, arena, and what inputs pass through on their way.
- */
+ * The host's peak is `program` plus the larger of `opening`, which comes first, and the sum of the other
+ * parts. The memory of a GPU is counted and limited separately: it holds parameters, arena and staging
+ * buffers for inputs. */
 #include "net/train/train_impl.h"
 
 #include <stdio.h>
@@ -20,13 +21,13 @@
 #include "engine/base/mem.h"
 #include "net/model/footprint.h"
 
-/* Beside the program's own: threads that prepare batches, the log, readers' buffers. Measured with a tiny
- * network. */
+/* Memory of training in addition to that of the program: threads that prepare batches, the log, buffers of
+ * file readers. Measured with a tiny network. */
 static const uint64_t TRAINING_BYTES = 15000000;
 
 typedef struct footprint { /* bytes */
     uint64_t program, params, arena, feeder, cases, opening, checkpoint, validation;
-    uint64_t staging; /* of a device with memory of its own */
+    uint64_t staging; /* on a device with its own memory; otherwise 0 */
 } footprint;
 
 static uint64_t largest_param(const u3d_graph *g)
@@ -40,7 +41,7 @@ static uint64_t largest_param(const u3d_graph *g)
     return largest;
 }
 
-/* Predicted classes, and of a case that was resampled the way back to its own grid. */
+/* Bytes of the predicted classes of case i and, if it was resampled, of resampling back to its own grid. */
 static uint64_t own_grid_bytes(const u3d_training *t, int i)
 {
     const int64_t *size = u3d_cases_own_size(t->cases, i);
@@ -107,8 +108,8 @@ static uint64_t host_bytes(const footprint *f, bool device_apart)
 
 /* ---- what would fit ---- */
 
-/* Bytes of temporaries for a patch and a batch, as few as suffice for `available`; 0 if it cannot be planned.
- */
+/* Bytes of temporaries for a patch and a batch. Nodes are recomputed in the backward pass until the bytes are
+ * within `available` or cannot be reduced further. Returns 0 if the network cannot be planned. */
 static uint64_t temporaries(const u3d_training *t, const int64_t patch[3], int64_t batch, uint64_t available)
 {
     u3d_unet3d net;
@@ -122,12 +123,13 @@ static uint64_t temporaries(const u3d_training *t, const int64_t patch[3], int64
     return again.peak;
 }
 
-/* The first that fits: a smaller batch, then smaller and smaller patches. */
+/* Describes the first choice that fits: first the batch is halved down to 1, then the patch shrinks step by
+ * step. */
 static void describe_fit(const u3d_training *t, uint64_t available, char *text, size_t cap)
 {
     int64_t patch[3], want[3];
     memcpy(patch, t->net.in, sizeof patch);
-    (void)snprintf(text, cap, "give more memory or choose a smaller --set base");
+    (void)snprintf(text, cap, "allow more with --memory or choose a smaller --set base");
     for (int64_t batch = t->model.config.batch;;) {
         uint64_t bytes = temporaries(t, patch, batch, available);
         if (bytes > 0 && bytes <= available) {
@@ -143,7 +145,7 @@ static void describe_fit(const u3d_training *t, uint64_t available, char *text, 
         memcpy(before, patch, sizeof before);
         for (int axis = 0; axis < 3; axis++) want[axis] = patch[axis] * 3 / 4;
         u3d_unet3d_legal_size(&t->model.config, want, patch);
-        if (memcmp(before, patch, sizeof before) == 0) return; /* as small as the network can be */
+        if (memcmp(before, patch, sizeof before) == 0) return; /* the smallest patch of this network */
     }
 }
 
@@ -155,7 +157,7 @@ static u3d_status too_much(const u3d_training *t, const footprint *f, uint64_t n
     describe_fit(t, allowed > rest ? allowed - rest : 0, fit, sizeof fit);
     return u3d_fail(
         U3D_E_NOMEM,
-        "training needs %.2f GB of %s and %.2f GB are allowed (patch %lldx%lldx%lld, batch %lld); %s",
+        "training needs %.2f GB of %s, but only %.2f GB are allowed (patch %lldx%lldx%lld, batch %lld); %s",
         (double)needed / 1e9, memory, (double)allowed / 1e9, (long long)t->net.in[2], (long long)t->net.in[1],
         (long long)t->net.in[0], (long long)t->model.config.batch, fit);
 }
@@ -173,20 +175,20 @@ static void log_footprint(const u3d_training *t, const footprint *f, bool device
 {
     const int64_t *in = t->net.in, *out = t->net.out;
     U3D_INFO("train",
-             "patch %lldx%lldx%lld -> %lldx%lldx%lld, batch %lld, %lld parameters, %.1f GFLOP an iteration",
+             "patch %lldx%lldx%lld -> %lldx%lldx%lld, batch %lld, %lld parameters, %.1f GFLOP per iteration",
              (long long)in[2], (long long)in[1], (long long)in[0], (long long)out[2], (long long)out[1],
              (long long)out[0], (long long)t->model.config.batch,
              (long long)u3d_graph_param_count(t->infer.graph), u3d_graph_flops(t->net.graph, true) / 1e9);
     U3D_INFO(
         "train",
-        "peak %.2f GB planned: activations %.2f, parameters %.2f, volumes %.2f, batches %.2f, checkpoint or "
-        "validation %.2f, program %.2f%s",
+        "peak %.2f GB planned: activations %.2f, parameters %.2f, volumes %.2f, batches %.2f, "
+        "checkpoint or validation %.2f, program %.2f%s",
         (double)t->peak_planned / 1e9, (double)f->arena / 1e9, (double)f->params / 1e9,
         (double)f->cases / 1e9, (double)f->feeder / 1e9,
         (double)(f->checkpoint > f->validation ? f->checkpoint : f->validation) / 1e9,
         (double)f->program / 1e9,
         device_apart
-            ? "; activations and parameters are in the device's memory, what its driver takes comes on top"
+            ? "; activations and parameters are in device memory; the driver needs more in addition"
             : "");
 }
 
@@ -214,7 +216,7 @@ u3d_status u3d_training_plan(u3d_training *t)
     log_footprint(t, &f, apart);
     if (apart && cap > 0 && t->peak_planned > cap)
         return u3d_fail(U3D_E_NOMEM,
-                        "training needs %.2f GB of memory beside the device's, and %.2f GB are allowed",
+                        "training needs %.2f GB of host memory besides the device memory, but only %.2f GB are allowed",
                         (double)t->peak_planned / 1e9, (double)cap / 1e9);
     return U3D_OK;
 }

@@ -1,17 +1,18 @@
-/* From a time budget to a number of iterations, and when to validate and to write a checkpoint.
+/* Turns a time budget into a number of iterations, and decides when to validate and when to write a
+ * checkpoint.
  *
- * A budget counts from the start of the program to the end of the report. The first iterations are real training
- * at a learning rate that does not depend on how many will follow (warm-up, then constant); they are timed, and
- * then
+ * A budget counts from the start of the program to the end of the report. The first iterations are real
+ * training at a learning rate that does not depend on how many will follow (warm-up, then constant). They are
+ * timed, and then the number of iterations is fixed:
  *
  *   total = done + (SHARE * budget - elapsed - end) / (seconds of an iteration, with its share of validation)
  *
- * is fixed. `end` is the final checkpoint, the choice of post-processing, the model and the report. On a machine
- * that other programs use as well, a short measurement can be far off, and a schedule that is cut short costs
- * accuracy. Therefore the total is estimated again at the CORRECTIONS from the iterations since the last estimate,
- * and follows if it is off by more than TOLERATED. A validation for which its share leaves no time is skipped, and
- * as a last resort a run ends early rather than late. A resumed run keeps its total. Without a budget, a run
- * validates about ten times. */
+ * `end` is the time for the final checkpoint, the choice of post-processing, the model and the report. If
+ * other programs use the machine as well, a short measurement can be far off, and a schedule that is cut
+ * short costs accuracy. Therefore the total is estimated again at the points CORRECTIONS, from the iterations
+ * since the last estimate, and it is changed if it is off by more than TOLERATED. A validation is skipped if
+ * its share of the budget leaves no time for it. As a last resort, a run ends early rather than late. A
+ * resumed run keeps its total. Without a budget, a run validates about ten times. */
 #include "net/train/train_pace.h"
 
 #include <math.h>
@@ -20,17 +21,19 @@ static const double SHARE = 0.975;           /* of the budget that the estimate 
 static const double VALIDATION_SHARE = 0.05; /* of the budget that validation may take                */
 static const double REPORT_SHARE = 0.10;     /* of the budget that the report may take                */
 static const double CHOICE_SHARE = 0.03;     /* of the budget that choosing post-processing may take  */
-static const double LAST_MOMENT = 0.995;     /* share of the budget by which training has to be over  */
-static const double VOLUME_MOMENT = 0.998;   /* share of the budget by which the last volume is predicted */
+static const double LAST_MOMENT = 0.995;     /* of the budget: training ends if the report would be later */
+static const double VOLUME_MOMENT = 0.998;   /* of the budget: the last volume must be predicted by then */
 static const double CHECKPOINT_EVERY_S = 600;
-/* Two iterations warm up (memory touched, caches filled); then at least three are timed, for this long. */
+/* The first two iterations are not timed, because they touch memory for the first time and fill caches. Then
+ * at least three are timed, and for at least TIMED_SHARE of the budget or TIMED_MOST_S, whichever is
+ * shorter. */
 enum { WARM_ITERATIONS = 2, TIMED_ITERATIONS = 3, VALIDATIONS = 10 };
 static const double TIMED_SHARE = 0.04, TIMED_MOST_S = 45;
-/* Shares of the budget after which the total is estimated again, and how far it may be off. */
+/* Shares of the budget after which the total is estimated again, and the relative error that is tolerated. */
 static const double CORRECTIONS[] = {0.2, 0.4, 0.6, 0.75, 0.9}, TOLERATED = 0.02;
 enum { N_CORRECTIONS = sizeof CORRECTIONS / sizeof CORRECTIONS[0] };
-/* A tile of inference costs about this share of a training iteration on one patch: the forward pass, and
- * stitching. */
+/* Inference on one tile (the forward pass and stitching) takes about this share of the time of a training
+ * iteration on one patch. */
 static const double INFER_SHARE = 0.45;
 
 static int64_t at_least_one(double x)
@@ -43,7 +46,7 @@ static double elapsed(const u3d_pace *p, double clock)
     return clock - p->task.began;
 }
 
-/* Whether the clock can end this run. */
+/* Whether the time budget can end this run. */
 static bool on_the_clock(const u3d_pace *p)
 {
     return p->task.budget_s > 0 && !p->task.resumed;
@@ -80,7 +83,7 @@ void u3d_pace_begin(u3d_pace *p, const u3d_pace_task *task, int64_t iteration, i
     if (total > 0) p->validation_step = default_step(p);
 }
 
-/* From here on iterations are timed anew. */
+/* Begins a new measurement of the iterations after `iteration`. */
 static void begin_measuring(u3d_pace *p, int64_t iteration, double clock)
 {
     p->measured_from = clock;
@@ -90,8 +93,8 @@ static void begin_measuring(u3d_pace *p, int64_t iteration, double clock)
 
 /* ---- the total ---- */
 
-/* Fits validation into its share of the budget: on how many volumes, and how often. What it takes is returned as
- * seconds in each iteration (if the user says how often) or as seconds in all. */
+/* Fits validation into its share of the budget: sets on how many volumes and how often to validate. The cost
+ * is returned as *each_s seconds per iteration (if the user set how often) or as *all_s seconds in total. */
 static void plan_validation(u3d_pace *p, double left_s, double *each_s, double *all_s)
 {
     const double allowed = VALIDATION_SHARE * p->task.budget_s;
@@ -119,7 +122,8 @@ static double estimate_report(const u3d_pace *p)
     return fmin(needed, REPORT_SHARE * p->task.budget_s);
 }
 
-/* Takes as many of the volumes set aside as the share of the budget for choosing post-processing allows. */
+/* Sets how many of the volumes set aside are predicted to choose the post-processing: as many as CHOICE_SHARE
+ * of the budget allows. */
 static void plan_choice(u3d_pace *p)
 {
     p->choice_s = 0.0;
@@ -149,7 +153,8 @@ int64_t u3d_pace_correct_total(u3d_pace *p, int64_t iteration, double clock)
 {
     const double timed = (double)(iteration - p->measured_first);
     if (timed < TIMED_ITERATIONS) return p->total;
-    /* Half the old estimate: the machine's speed changes in bursts more often than for good. */
+    /* Averaged with the old estimate, because a change of the machine's speed is more often short than
+     * lasting. */
     p->iteration_s = 0.5 * (p->iteration_s + (clock - p->measured_from - p->other_s) / timed);
     begin_measuring(p, iteration, clock);
     const double left_s = SHARE * p->task.budget_s - elapsed(p, clock) - end_s(p);
@@ -165,7 +170,7 @@ int64_t u3d_pace_correct_total(u3d_pace *p, int64_t iteration, double clock)
 
 static bool timed_enough(const u3d_pace *p, int64_t iteration, double clock)
 {
-    if (elapsed(p, clock) > 0.5 * p->task.budget_s) return true; /* a budget of a few iterations */
+    if (elapsed(p, clock) > 0.5 * p->task.budget_s) return true; /* the budget lasts only a few iterations */
     if (isnan(p->measured_from) || iteration < p->measured_first + TIMED_ITERATIONS) return false;
     return clock - p->measured_from >= fmin(TIMED_SHARE * p->task.budget_s, TIMED_MOST_S);
 }
@@ -229,7 +234,7 @@ bool u3d_pace_allows_volume(const u3d_pace *p, double begin, int done, double ex
     return elapsed(p, clock) + 1.5 * each_s + after_s <= VOLUME_MOMENT * p->task.budget_s;
 }
 
-/* ---- what happened ---- */
+/* ---- finished checkpoints and validations ---- */
 
 void u3d_pace_saved(u3d_pace *p, double seconds, double clock)
 {

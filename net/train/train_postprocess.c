@@ -1,10 +1,11 @@
-/* Which classes keep only their largest component: decided when training is over, with the averaged weights
- * and the settings of a prediction, on volumes that were set aside. Never on the cases that are reported.
+/* Chooses the classes that keep only their largest component. This is decided after training: the volumes
+ * that were set aside are predicted with the averaged weights and the settings of `u3d predict`. The cases
+ * that are reported are never used for it.
  *
- * What leaves a class becomes background, so that classes do not influence each other's overlap and each can
- * be decided alone: its largest component is kept where that does not lower its mean Dice. nnU-Net v2
- * (determine_postprocessing) wants the mean to rise; where no volume set aside has stray pieces that would
- * leave them in those that come later. */
+ * Removed voxels become background, so the classes do not influence each other's overlap and each can be
+ * decided separately: only the largest component is kept if that does not lower the mean Dice of the class.
+ * nnU-Net v2 (determine_postprocessing) requires that the mean rises. By that rule, if no volume set aside
+ * has stray pieces, stray pieces in later volumes would be kept. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +17,8 @@
 #include "net/model/postprocess.h"
 #include "net/train/train_impl.h"
 
-/* Sums over the volumes in which a class occurs, in the prediction before and after or in the reference. */
+/* Sums over the volumes in which a class occurs in the prediction or in the reference: its Dice before and
+ * after small components are removed, the number of volumes, and the number of volumes that changed. */
 typedef struct choice {
     double before[U3D_MAX_LABELS], after[U3D_MAX_LABELS];
     int n[U3D_MAX_LABELS], changed[U3D_MAX_LABELS];
@@ -46,7 +48,7 @@ static u3d_status compare_case(u3d_training *t, const u3d_volume *image, const u
         double was = u3d_overlap_dice(&before[k]), is = u3d_overlap_dice(&after[k]);
         if (isnan(was)) continue;
         c->before[k] += was;
-        c->after[k] += isnan(is) ? 1.0 : is; /* all that was wrong is gone, and nothing was missing */
+        c->after[k] += isnan(is) ? 1.0 : is; /* NaN: the class is now in neither, so all errors are removed */
         c->n[k]++;
         c->changed[k] += kept[k].voxels > 0;
     }
@@ -63,13 +65,12 @@ static void decide(u3d_training *t, const choice *c)
         double before = c->before[k] / c->n[k], after = c->after[k] / c->n[k];
         t->model.keep_largest[k] = c->n[k] >= U3D_MIN_TO_CHOOSE && after >= before;
         U3D_INFO("train",
-                 "postprocess: label %d%s%s: %s; largest component alone: mean Dice %.4f, before %.4f (%d "
-                 "volumes set "
-                 "aside, %d changed)",
+                 "postprocess: label %d%s%s: %s; mean Dice with only the largest component %.4f, before %.4f "
+                 "(%d volumes set aside, %d changed)",
                  l->value[k], l->name[k][0] ? " " : "", l->name[k],
-                 t->model.keep_largest[k]  ? "kept alone from now on"
-                 : c->n[k] < U3D_MIN_TO_CHOOSE ? "left as it is, seen in fewer than 3"
-                                           : "left as it is",
+                 t->model.keep_largest[k]      ? "only the largest component is kept"
+                 : c->n[k] < U3D_MIN_TO_CHOOSE ? "all components are kept: fewer than 3 volumes show the label"
+                                               : "all components are kept",
                  after, before, c->n[k], c->changed[k]);
     }
 }
@@ -105,12 +106,12 @@ static u3d_status choose_by_held(u3d_training *t)
     if (done >= U3D_MIN_TO_CHOOSE)
         decide(t, &c);
     else
-        U3D_INFO("train", "postprocess=auto: none; the time was enough for %d of %d volumes", done,
+        U3D_INFO("train", "postprocess=auto: none; the time sufficed for only %d of %d volumes", done,
                  t->pace.n_choose);
     return U3D_OK;
 }
 
-/* A volume that cannot be read any more costs the choice, not the trained model. */
+/* If a volume can no longer be read, there is no post-processing, but the trained model is still written. */
 static u3d_status try_to_choose(u3d_training *t)
 {
     U3D_INFO("train", "postprocess: predicting %d volumes that were set aside", t->pace.n_choose);
@@ -118,8 +119,8 @@ static u3d_status try_to_choose(u3d_training *t)
     if (status == U3D_E_CANCELLED)
         return u3d_fail(
             status,
-            "training: stopped while choosing the post-processing; write the model with u3d train "
-            "--resume --out %s",
+            "training: stopped while choosing the post-processing; "
+            "to write the model, run: u3d train --resume --out %s",
             t->o->out);
     if (status == U3D_OK || status == U3D_E_DEVICE) return status;
     U3D_WARN("train", "postprocess=auto: none; %s", u3d_error_text());
@@ -145,11 +146,11 @@ u3d_status u3d_training_postprocess(u3d_training *t)
     else
         U3D_INFO("train", "postprocess=auto: none; %s",
                  !t->model.labels.background ? "no label is background"
-                 : t->held_slices            ? "slices of the only volume do not tell what is connected"
+                 : t->held_slices            ? "slices of the only volume do not show what is connected"
                  : t->n_held >= U3D_MIN_TO_CHOOSE
-                     ? "to predict what was set aside would take too much of the time"
-                     : "fewer than three volumes are set aside to decide by");
-    U3D_INFO("train", "postprocess: the largest component alone is kept of: %s",
+                     ? "predicting the volumes set aside would take too much of the time"
+                     : "fewer than three volumes are set aside, which is too few to decide");
+    U3D_INFO("train", "postprocess: labels of which only the largest component is kept: %s",
              u3d_postprocess_text(&t->model, text, sizeof text));
     return U3D_OK;
 }

@@ -1,13 +1,14 @@
-/* The RUN folder.
+/* The RUN folder of a training run:
  *
- *   config.json             settings, data source, seed, iterations: what `train --resume` and people read
- *   checkpoint.safetensors  everything needed to go on: values, moments, averages (prefixes "", "m/", "v/",
- *                           "average/"), the model's metadata, and "u3d.training" (step, total, seed,
+ *   config.json             settings, data source, seed, iterations, for `train --resume` and for people
+ *   checkpoint.safetensors  everything needed to continue: values, moments, averages (prefixes "", "m/",
+ *                           "v/", "average/"), the model's metadata, and "u3d.training" (step, total, seed,
  *                           cases, times)
  *   model.safetensors       the averaged weights, written at the end
  *   log.csv                 one line per iteration
  *
- * Nothing is ever half written (io/path.h), and a folder in use is locked. */
+ * config.json and the .safetensors files are complete or absent at any time (io/path.h). A folder that a run
+ * uses is locked. */
 #include "net/train/train_impl.h"
 
 #include <errno.h>
@@ -44,10 +45,11 @@ static u3d_status in_run(const u3d_training *t, const char *name, char **path)
 
 static u3d_status json_failed(void)
 {
-    return u3d_fail(U3D_E_NOMEM, "describing the state of training: out of memory");
+    return u3d_fail(U3D_E_NOMEM, "out of memory while describing the state of training");
 }
 
-/* Ids of the cases in the order in which training numbers them: patches depend on it. */
+/* Adds the ids of the cases in the order in which training numbers them, because the patches depend on that
+ * order. */
 static bool add_cases(cJSON *json, const u3d_training *t)
 {
     cJSON *list = cJSON_AddArrayToObject(json, "cases");
@@ -76,7 +78,7 @@ static u3d_status state_to_json(const u3d_training *t, char **printed)
     return *printed ? U3D_OK : json_failed();
 }
 
-/* A number, NaN where it is null; false where it is neither. */
+/* Reads a number, or NaN for null. Returns false if the member is neither. */
 static bool get_number(const cJSON *json, const char *key, double *value)
 {
     const cJSON *item = u3d_json_member(json, key);
@@ -103,7 +105,8 @@ static u3d_status state_from_json(const cJSON *json, const char *where, u3d_trai
               get_count(json, "validate_every", -9007199254740992.0, &s->validate_every) &&
               get_number(json, "loss", &s->loss) && get_number(json, "val_dice", &s->val_dice) &&
               get_number(json, "val_iou", &s->val_iou) && (s->total == 0 || s->iteration <= s->total);
-    if (!ok) return u3d_fail(U3D_E_FORMAT, "%s: metadata u3d.training is not what u3d writes", where);
+    if (!ok)
+        return u3d_fail(U3D_E_FORMAT, "%s: the metadata u3d.training is damaged or was not written by u3d", where);
     s->seed = strtoull(seed->valuestring, NULL, 10);
     return U3D_OK;
 }
@@ -127,7 +130,7 @@ static u3d_status load_resumed(u3d_training *t)
     char *path = NULL;
     U3D_GO(in_run(t, CHECKPOINT, &path));
     if (!u3d_path_exists(path)) {
-        status = u3d_fail(U3D_E_IO, "resume %s: there is no %s; start the run without --resume", t->o->out,
+        status = u3d_fail(U3D_E_IO, "resume %s: %s does not exist; start the run without --resume", t->o->out,
                           CHECKPOINT);
         goto done;
     }
@@ -139,7 +142,7 @@ static u3d_status load_resumed(u3d_training *t)
         status = u3d_fail(
             U3D_E_ARG, "resume %s: the run was started for %lld iterations; a resumed run keeps that number",
             t->o->out, (long long)t->state.total);
-    U3D_INFO("train", "going on after iteration %lld of %lld", (long long)t->state.iteration,
+    U3D_INFO("train", "continuing after iteration %lld of %lld", (long long)t->state.iteration,
              (long long)t->state.total);
 done:
     cJSON_Delete(json);
@@ -153,12 +156,13 @@ static u3d_status remove_file(const u3d_training *t, const char *name)
     U3D_TRY(in_run(t, name, &path));
     u3d_status status = U3D_OK;
     if (unlink(path) != 0 && errno != ENOENT)
-        status = u3d_fail(U3D_E_OUTPUT, "remove '%s' of an earlier run: %s", path, strerror(errno));
+        status = u3d_fail(U3D_E_OUTPUT, "cannot remove '%s' of an earlier run: %s", path, strerror(errno));
     u3d_free(path);
     return status;
 }
 
-/* A new run in a folder with content: refused, or with --force the files of the run before removed. */
+/* A new run needs an empty folder. A folder with content is refused; with --force, the files of the earlier
+ * run are removed. */
 static u3d_status clear_folder(const u3d_training *t)
 {
     char **names;
@@ -169,8 +173,8 @@ static u3d_status clear_folder(const u3d_training *t)
     if (!t->o->force)
         return u3d_fail(
             U3D_E_ARG,
-            "folder '%s' has %d entries: expected an empty one; choose another, go on with --resume, or "
-            "overwrite the run with --force",
+            "folder '%s' is not empty (%d entries); choose another folder, continue the run with --resume, "
+            "or overwrite it with --force",
             t->o->out, n);
     U3D_TRY(remove_file(t, CHECKPOINT));
     U3D_TRY(remove_file(t, MODEL));
@@ -181,7 +185,7 @@ static u3d_status clear_folder(const u3d_training *t)
 u3d_status u3d_run_open(u3d_training *t)
 {
     if (t->o->resume && !u3d_path_is_dir(t->o->out))
-        return u3d_fail(U3D_E_IO, "resume %s: there is no such folder", t->o->out);
+        return u3d_fail(U3D_E_IO, "resume %s: the folder does not exist", t->o->out);
     U3D_TRY(u3d_path_make_dir(t->o->out));
     U3D_TRY(u3d_path_lock(t->o->out, &t->lock));
     return t->o->resume ? load_resumed(t) : clear_folder(t);
@@ -225,7 +229,8 @@ u3d_status u3d_run_open_log(u3d_training *t)
     return status;
 }
 
-/* What a resumed run finds and keeps: where the data came from, the preset's name, the seed. */
+/* The entries of config.json that a resumed run keeps as they are: name of the preset, time budget, seed and
+ * where the data come from. */
 static u3d_status config_of_new_run(const u3d_training *t, cJSON **out)
 {
     u3d_status status = U3D_OK;
@@ -256,7 +261,7 @@ u3d_status u3d_run_write_config(const u3d_training *t)
     char *path;
     U3D_TRY(in_run(t, CONFIG, &path));
     if (u3d_path_exists(path))
-        U3D_GO(u3d_json_read(path, &json)); /* of this run: a new one has cleared the folder */
+        U3D_GO(u3d_json_read(path, &json)); /* the file of this run: a new run has cleared the folder */
     else
         U3D_GO(config_of_new_run(t, &json));
     U3D_GO(u3d_config_to_json(&t->model.config, &settings));
@@ -306,7 +311,7 @@ u3d_status u3d_run_checkpoint(u3d_training *t)
     U3D_GO(u3d_checkpoint_save(path, c));
     const double end = u3d_clock();
     u3d_pace_saved(&t->pace, end - begin, end);
-    U3D_DEBUG("train", "checkpoint after iteration %lld in %.2f s", (long long)t->state.iteration,
+    U3D_DEBUG("train", "checkpoint after iteration %lld took %.2f s", (long long)t->state.iteration,
               t->pace.save_s);
 done:
     u3d_checkpoint_free(c);
@@ -333,7 +338,7 @@ u3d_status u3d_run_write_model(u3d_training *t, char fingerprint[24])
     u3d_params_swap_average(t->params);
     u3d_status status = u3d_model_save(path, &t->model, t->params);
     u3d_params_swap_average(t->params);
-    if (status == U3D_OK) status = u3d_model_load(path, &written); /* readable, checksums right */
+    if (status == U3D_OK) status = u3d_model_load(path, &written); /* also verifies the checksum */
     if (status == U3D_OK) {
         memcpy(fingerprint, written->fingerprint, sizeof written->fingerprint);
         memcpy(t->model.fingerprint, written->fingerprint, sizeof written->fingerprint);

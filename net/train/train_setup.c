@@ -1,10 +1,10 @@
-/* Everything that training needs, made in the order in which one thing depends on another:
+/* Makes everything that training needs, each thing after what it depends on:
  *
- *   RUN folder -> which cases -> cases read -> settings complete -> graphs, plan, peak -> device memory ->
- * feeder
+ *   RUN folder -> choice of cases -> cases read -> settings complete -> augmentation -> graphs ->
+ *   memory plan -> config.json -> device memory and optimizer -> log.csv -> feeder -> pace
  *
- * Settings: defaults, preset, --set, then labels and channels from the data, then u3d_autoplan for --net
- * auto. A resumed run takes all of them from its checkpoint. */
+ * The settings come from the defaults, the preset, --set, then labels and channels from the data, then
+ * u3d_autoplan for --net auto. A resumed run takes all settings from its checkpoint. */
 #include "net/train/train_impl.h"
 
 #include <math.h>
@@ -19,19 +19,21 @@
 #include "net/model/autoplan.h"
 #include "net/sample/sample.h"
 
-/* Share of training volumes set aside, and their limits. Fewer than MIN_TO_HOLD volumes are all trained on:
- * with so few, another volume is worth more than a curve. Nothing is selected by validation, so that none is
- * needed. */
+/* HOLD_SHARE of the training volumes is set aside for validation, at least 1 and at most U3D_MAX_HELD. With
+ * fewer than MIN_TO_HOLD volumes, all are trained on, because then another training volume is worth more than
+ * a validation curve. Training does not need validation, because it selects no weights by it. */
 static const double HOLD_SHARE = 0.1;
 enum { MIN_TO_HOLD = 5 };
 
-/* Of reading a volume: files may be in the system's cache when they are read first. */
+/* Least time that is assumed for reading a volume. The measured time can be too short for later readings,
+ * because the files may have been in the system's cache. */
 static const double LEAST_VOLUME_S = 0.05;
 
-/* Auto class weights stay within this factor of 1: rarer classes would drown the rest in noise. */
+/* class_weights=auto keeps weights within this factor of 1, because a very rare class with a larger weight
+ * would drown the others in noise. */
 static const double MAX_CLASS_WEIGHT = 10.0;
 
-/* ---- which cases ---- */
+/* ---- choice of cases ---- */
 
 static bool is_in(const int *list, int n, int value)
 {
@@ -40,7 +42,7 @@ static bool is_in(const int *list, int n, int value)
     return false;
 }
 
-/* Draw n_held of the training cases by the seed and move them behind the others; order is kept otherwise. */
+/* Draws n_held of the training cases with the seed and moves them to the end. The order is otherwise kept. */
 static void choose_held(u3d_training *t)
 {
     int n = t->n_which, held[U3D_MAX_HELD], used = 0;
@@ -74,7 +76,8 @@ static u3d_status choose_cases(u3d_training *t)
 
 /* ---- cases and settings ---- */
 
-/* What was resampled is compared with its labels as they were painted. */
+/* Reads the painted labels of each held-out case that is resampled, on the grid of the file. Predictions are
+ * compared with these labels, not with resampled ones. */
 static u3d_status keep_own_labels(u3d_training *t)
 {
     int first = u3d_cases_count(t->cases);
@@ -98,7 +101,8 @@ static u3d_status hold_out(u3d_training *t)
     if (t->state.validate_every < 0) return U3D_OK;
     if (t->n_which > 1) {
         U3D_INFO("train",
-                 "no validation: %d volumes are too few to set one aside (from %d on); all are trained on",
+                 "no validation: %d volumes are too few (at least %d are needed to set one aside), "
+                 "so all are used for training",
                  t->n_which, MIN_TO_HOLD);
         return U3D_OK;
     }
@@ -114,8 +118,8 @@ static u3d_status hold_out(u3d_training *t)
     return status;
 }
 
-/* What spacing=auto came to is kept in the model; a resumed run finds numbers, and keeps the reason for them.
- */
+/* Keeps the facts about the data in the model, and the spacing that spacing=auto led to. A resumed run finds
+ * numbers in place of `auto` and keeps the stored reason for them. */
 static void keep_facts(u3d_training *t)
 {
     char why[sizeof t->model.facts.spacing_why];
@@ -144,7 +148,7 @@ static u3d_status open_cases(u3d_training *t)
         (labels->n != t->model.labels.n ||
          memcmp(labels->value, t->model.labels.value, (size_t)labels->n * sizeof labels->value[0]) != 0))
         return u3d_fail(
-            U3D_E_ARG, "resume %s: the data has %d labels now, the run was started with %d; the data changed",
+            U3D_E_ARG, "resume %s: the data now has %d labels, the run was started with %d; the data changed",
             t->o->out, labels->n, t->model.labels.n);
     t->model.labels = *labels;
     keep_facts(t);
@@ -157,8 +161,8 @@ static bool is_set(const u3d_train_opts *o, const char *key)
     return u3d_config_sets(o->set, o->n_set, key);
 }
 
-/* Labels and channels are the data's; a preset's numbers are examples, but what a user demanded must agree.
- */
+/* Sets labels and channels to those of the data. The numbers in a preset are only examples, but a number that
+ * the user set must agree with the data. */
 static u3d_status fit_to_data(u3d_training *t)
 {
     u3d_config *c = &t->model.config;
@@ -172,7 +176,7 @@ static u3d_status fit_to_data(u3d_training *t)
     if (c->postprocess == U3D_POST_LARGEST && !t->model.labels.background)
         return u3d_fail(
             U3D_E_ARG,
-            "postprocess=largest: no label is 0, so that there is no background for what is removed");
+            "postprocess=largest: no label is 0, so there is no background to replace removed components");
     c->labels = labels;
     c->channels = channels;
     return U3D_OK;
@@ -221,8 +225,9 @@ static u3d_status complete_settings(u3d_training *t)
 
 /* ---- class weights ---- */
 
-/* Inverse frequency among the labelled voxels that are trained on, scaled to a mean of 1, then kept within
- * 1/MAX_CLASS_WEIGHT .. MAX_CLASS_WEIGHT. A class without a voxel gets 1; it never counts. */
+/* class_weights=auto: the inverse frequency of each class among the labelled voxels that are trained on,
+ * scaled to a mean of 1, then limited to 1/MAX_CLASS_WEIGHT .. MAX_CLASS_WEIGHT. A class without a voxel gets
+ * 1, which has no effect. */
 static void weights_from_frequencies(const u3d_training *t, float *w)
 {
     int n = t->model.labels.n, present = 0;
@@ -240,7 +245,7 @@ static void weights_from_frequencies(const u3d_training *t, float *w)
     }
 }
 
-/* "1,2.5,2": one number per label. */
+/* class_weights=1,2.5,2: one number per label. */
 static u3d_status weights_from_list(const u3d_training *t, float *w)
 {
     const char *text = t->model.config.class_weights;
@@ -255,7 +260,7 @@ static u3d_status weights_from_list(const u3d_training *t, float *w)
         if (*end == '\0') break;
     }
     return u3d_fail(U3D_E_ARG,
-                    "class_weights=%s: expected none, auto, or %d numbers >= 0, one for each label", text,
+                    "class_weights=%s: expected none, auto, or %d numbers >= 0 (one per label)", text,
                     t->model.labels.n);
 }
 
@@ -284,7 +289,7 @@ static void log_heads(const u3d_training *t)
             t->net.n_heads);
     else if (is_set(t->o, "deep_supervision"))
         U3D_INFO("train",
-                 "deep supervision: nothing to add with %lld levels (on: from 4 levels, all: from 3)",
+                 "deep supervision: no effect with %lld levels (on needs 4 or more, all needs 3 or more)",
                  (long long)t->model.config.levels);
 }
 
@@ -312,7 +317,8 @@ static u3d_status make_device_state(u3d_training *t)
 
 /* ---- augmentation ---- */
 
-/* What "mirror=auto" came to is kept in the model: prediction with mirrored copies needs it. */
+/* Plans the augmentation. The axes that mirror=auto led to are stored in the settings, because prediction
+ * with mirrored copies needs them. */
 static u3d_status make_augmentation(u3d_training *t)
 {
     u3d_config *c = &t->model.config;
@@ -346,10 +352,10 @@ static void begin_pace(u3d_training *t)
         task.choice_tiles[n] = u3d_training_choice_tiles(t, n);
     }
     u3d_pace_begin(&t->pace, &task, t->state.iteration, t->state.total, u3d_clock());
-    if (t->state.total == 0) U3D_INFO("train", "measuring how long an iteration takes ...");
+    if (t->state.total == 0) U3D_INFO("train", "measuring the time of an iteration ...");
 }
 
-/* ---- all together ---- */
+/* ---- opening and closing ---- */
 
 static u3d_status make_record(u3d_training *t)
 {

@@ -1,11 +1,14 @@
-/* The base of the files of training: what follows from the state and the options alone. It calls none of the others. */
+/* What follows directly from the state and the options of a run: elapsed time, memory limit, number of
+ * workers, options of the feeder, optimizer. This file is the lowest of net/train/: it calls none of the
+ * others. */
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
 #include "net/sample/sample.h"
 #include "net/train/train_impl.h"
 
-/* Threads that prepare batches: one per UNITS_PER_WORKER compute units, at most MAX_WORKERS. Preparing a patch with
- * every augmentation costs a tenth of training on it on the same cores, and on a CPU the two compete. */
+/* Number of threads that prepare batches: GPU_WORKERS with a GPU, and 1 plus one per UNITS_PER_WORKER
+ * compute units on a CPU, at most MAX_WORKERS. Preparing a patch with every augmentation takes a tenth of the
+ * time of training on it on the same cores, and on a CPU both compete for the cores. */
 enum { UNITS_PER_WORKER = 8, MAX_WORKERS = 4, GPU_WORKERS = 4, BATCHES_AHEAD = 2 };
 
 double u3d_training_elapsed(const u3d_training *t)
@@ -60,7 +63,7 @@ u3d_optim_opts u3d_train_optim_opts(const u3d_config *c, int64_t total)
                         .step_gamma = c->step_gamma,
                         .average = c->average};
     if (total > 0 && o.warmup_steps > total / 10) o.warmup_steps = total / 10;
-    if (total == 0) { /* not known yet: nothing may depend on it */
+    if (total == 0) { /* The total is not known yet, so the learning rate must not depend on it. */
         o.schedule = U3D_LR_CONSTANT;
         o.total_steps = INT64_MAX;
     }

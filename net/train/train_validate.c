@@ -1,7 +1,8 @@
-/* Overlap with what was set aside, while training and at its end.
+/* Scores of predictions during training and at its end: Dice and IoU.
  *
- * Always with the averaged weights: they are what the written model has. Held-out data belongs to the
- * training cases; the fold's own validation cases are only reported, once, after the model was written. */
+ * Predictions always use the averaged weights, because these are the weights of the written model. Held-out
+ * data is set aside from the training cases. The validation cases of the fold are another set: they are
+ * predicted once, after the model is written, and only reported. */
 #include "net/train/train_impl.h"
 
 #include <math.h>
@@ -15,10 +16,11 @@
 #include "net/model/postprocess.h"
 #include "net/volume/tiling.h"
 
-/* A validation while training lets tiles abut: an eighth of the work, for a slightly pessimistic score. */
+/* In a validation during training, tiles do not overlap. That takes an eighth of the work and gives a
+ * slightly pessimistic score. */
 static const double VALIDATION_STEP = 1.0;
 
-/* Sums over volumes; n: volumes in which the class occurs. */
+/* Sums over volumes; n: number of volumes in which the class occurs. */
 typedef struct tally {
     u3d_scores sum;
     int n[U3D_MAX_LABELS];
@@ -29,8 +31,8 @@ static int first_scored(const u3d_training *t)
     return t->model.labels.background ? 1 : 0;
 }
 
-/* Predict one volume, as training sees it, and add its scores on the grid of the reference. While training,
- * the model names no class to be post-processed. */
+/* Predicts one volume, normalised and resampled as for training, and adds its scores on the grid of the
+ * reference to *sums. Until training has ended, the model names no class to be post-processed. */
 static u3d_status score_volume(u3d_training *t, const u3d_volume *image, const u3d_volume *reference,
                                tally *sums)
 {
@@ -80,7 +82,7 @@ static void log_scores(const u3d_training *t, const char *what, const u3d_scores
                          l->name[k][0] ? " " : "", l->name[k], s->dice[k]);
         if (n > 0) used += (size_t)n;
     }
-    if (t->progress.bar) (void)fputs("\r\033[K", stderr); /* the line under the bar starts afresh */
+    if (t->progress.bar) (void)fputs("\r\033[K", stderr); /* clears the progress bar */
     U3D_INFO("train", "%s: mean Dice %.4f, IoU %.4f;%s", what, s->mean_dice, s->mean_iou, text);
 }
 
@@ -126,8 +128,7 @@ u3d_status u3d_training_validate(u3d_training *t)
     u3d_params_swap_average(t->params);
     means_of(t, sums, &t->scores);
     u3d_free(sums);
-    if (status ==
-        U3D_E_CANCELLED) { /* the loop sees the wish to stop by itself, and its checkpoint is due first */
+    if (status == U3D_E_CANCELLED) { /* The loop notices the wish to stop and writes a checkpoint first. */
         for (int k = 0; k < t->model.labels.n; k++) t->scores.dice[k] = t->scores.iou[k] = NAN;
         return U3D_OK;
     }
@@ -163,7 +164,8 @@ done:
     return status;
 }
 
-/* A volume that cannot be read, or does not fit, spoils its line of the report and not the trained model. */
+/* Predicts the validation cases of the fold, as many as the time allows. A case that cannot be read or does
+ * not fit the model is left out with a warning, because the trained model is good nevertheless. */
 static u3d_status report_all(u3d_training *t, tally *sums, int *reported)
 {
     double begin = u3d_clock();
@@ -175,7 +177,7 @@ static u3d_status report_all(u3d_training *t, tally *sums, int *reported)
         u3d_status status = report_case(t, c, sums);
         if (status == U3D_E_CANCELLED || status == U3D_E_DEVICE || status == U3D_E_NOMEM) return status;
         if (status != U3D_OK)
-            U3D_WARN("train", "report: %s is left out: %s", c->id, u3d_error_text());
+            U3D_WARN("train", "report: case %s is left out: %s", c->id, u3d_error_text());
         else
             ++*reported;
     }
@@ -199,7 +201,8 @@ u3d_status u3d_training_report(u3d_training *t, double *dice, double *iou)
     u3d_params_swap_average(t->params);
     U3D_GO(status);
     if (reported < t->o->n_report)
-        U3D_WARN("train", "report: %d of the fold's %d validation volumes", reported, t->o->n_report);
+        U3D_WARN("train", "report: only %d of the fold's %d validation volumes are included", reported,
+                 t->o->n_report);
     means_of(t, sums, means);
     (void)snprintf(what, sizeof what, "the fold's validation cases (%d)", reported);
     if (reported > 0) log_scores(t, what, means);
@@ -211,7 +214,7 @@ done:
     return status;
 }
 
-/* ---- cost ---- */
+/* ---- numbers of tiles ---- */
 
 static int64_t tiles_of(const u3d_training *t, const int64_t size[3], double step)
 {

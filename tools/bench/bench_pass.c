@@ -1,5 +1,5 @@
-/* One pass of u3d bench, in a process of its own, so that the peak of resident memory is its own, too. The
- * child sends its figures through a pipe. One warm-up run, then the timed ones. */
+/* One pass of u3d bench. It runs in a process of its own, so that its peak resident memory can be measured.
+ * The child makes one run to warm up, then the timed runs, and sends its figures through a pipe. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,12 +23,13 @@ typedef struct bench { /* one network, ready to run in one pass */
     u3d_exec *exec;
     u3d_optim *optim;
     u3d_tensor *image, *label, *weight, *result;
-    double node_start, *node_s; /* seconds of each node in this run */
+    double node_start, *node_s; /* node_s: seconds of each node in this run */
     double optim_s;
     bool asynchronous; /* the backend returns before its work is done */
 } bench;
 
-/* Two looks at the clock per node: far below a thousandth of any node worth timing. */
+/* Times each node. The two clock readings take far less than a thousandth of the time of any node that
+ * matters. */
 static u3d_status on_node(void *user, u3d_exec *x, int node, bool done)
 {
     bench *b = user;
@@ -41,14 +42,14 @@ static u3d_status on_node(void *user, u3d_exec *x, int node, bool done)
     return U3D_OK;
 }
 
-/* ---- making ready ---- */
+/* ---- preparation ---- */
 
 static u3d_status tensor_for(const bench *b, const char *name, u3d_val v, u3d_tensor **out)
 {
     return u3d_tensor_new(name, u3d_graph_value(b->net.graph, v)->type, out);
 }
 
-/* Random image and labels: never time zeros. */
+/* Makes a random image and random labels, because zeros can be faster than real data. */
 static u3d_status inputs_make(bench *b, bool train)
 {
     u3d_rng r = u3d_rng_at(1, U3D_RNG_TEST, 0);
@@ -197,8 +198,9 @@ static int compare_double(const void *x, const void *y)
     return (a > b) - (a < b);
 }
 
-/* Where the time goes on a device that works by itself: one run more, which waits behind each node. What waiting adds
- * is taken off in proportion, so that the parts add up to the best run. */
+/* Measures the time of each node on a device that works asynchronously: one more run waits for the device
+ * after each node. All times are then scaled down by the same factor, so that they add up to the best run
+ * without waiting. */
 static u3d_status profile(bench *b, figures *f)
 {
     u3d_exec_set_hook(b->exec, on_node, b);
@@ -235,8 +237,8 @@ static u3d_status pass_time(bench *b, int64_t repeat, figures *f)
     return b->asynchronous ? profile(b, f) : U3D_OK;
 }
 
-/* The machine's peak; and the network that the other passes are given, so that data are read and what --net
- * auto chose is said once. */
+/* Measures the peak of the machine. It also makes the network for the other passes, so that data are read
+ * only once and the choices of --net auto are logged only once. */
 static u3d_status pass_peak(const args *a, u3d_backend *b, figures *f)
 {
     U3D_TRY(net_args_config(a, "bench", a->net ? a->net : "paper-bn", b, &f->config));
@@ -269,7 +271,7 @@ done:
 
 /* ---- the process ---- */
 
-typedef struct pass { /* what the process is to do, and its answer */
+typedef struct pass { /* the task of the process, and its answer */
     const args *a;
     pass_kind kind;
     const u3d_config *config;
@@ -277,7 +279,7 @@ typedef struct pass { /* what the process is to do, and its answer */
     figures *f;
 } pass;
 
-/* What the first pass said about device and network, the others need not say again. */
+/* Runs the pass in the child. Only the first pass logs messages about the device and the network. */
 static void child_run(void *context)
 {
     const pass *p = context;
@@ -297,6 +299,7 @@ u3d_status bench_pass(const args *a, pass_kind kind, const u3d_config *c, int32_
     if (!u3d_child_run(child_run, &p, f, sizeof *f, &signal_number))
         return u3d_fail(
             U3D_E_NOMEM,
-            "u3d bench: the process of this pass ended early (killed for memory?); try a smaller --input");
+            "u3d bench: the process of this pass ended without a result, perhaps because memory ran out; "
+            "try a smaller --input");
     return f->status == U3D_OK ? U3D_OK : u3d_fail(f->status, "%s", f->text);
 }

@@ -1,4 +1,4 @@
-/* What u3d bench measured, for people and as JSON. */
+/* Prints the results of u3d bench as text or as JSON. */
 #include "io/json.h"
 #include "tools/bench/bench.h"
 
@@ -9,10 +9,10 @@ static const char *const kind_name[BENCH_KINDS] = {
     [BENCH_UPCONV] = "up-convolution",
     [BENCH_NORM] = "norm and activation",
     [BENCH_POOL] = "pooling",
-    [BENCH_JOIN] = "joins and sums",
+    [BENCH_JOIN] = "concatenation, sums",
     [BENCH_LOSS] = "softmax and loss",
     [BENCH_OPTIMIZER] = "optimizer",
-    [BENCH_OTHER] = "feed, fetch, between",
+    [BENCH_OTHER] = "feed, fetch, overhead",
 };
 
 static const char *const kind_key[BENCH_KINDS] = {
@@ -27,7 +27,7 @@ static double planned_bytes(const figures *f)
     return (double)u3d_footprint_sum(&f->planned);
 }
 
-/* Planned against measured: percent of the measured peak. */
+/* By how many percent of the measured peak the planned peak is larger. */
 static double planned_off(const figures *f)
 {
     return 100 * (planned_bytes(f) / (double)f->peak_bytes - 1);
@@ -219,7 +219,7 @@ u3d_status bench_print_json(const args *a, const bench_results *r)
         ok = steps_json(json, "thread_scaling", r->threads, r->n_threads) &&
              steps_json(json, "size_scaling", r->sizes, r->n_sizes);
     u3d_status status =
-        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "printing the figures: out of memory");
+        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "out of memory while printing the figures");
     cJSON_Delete(json);
     return status;
 }

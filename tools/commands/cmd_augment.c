@@ -1,12 +1,12 @@
-/* u3d augment: a few patches as training would feed them, as NIfTI and as one picture, so that a person sees
- * what the network sees.
+/* u3d augment: writes a few patches as training would feed them to the network, as NIfTI files and as one
+ * picture, so that a person can check them.
  *
- *   OUT/001_image.nii.gz   all channels, normalised, where the patch was cut
- *   OUT/001_label.nii.gz   the network's output part of it, with the files' label values
- *   OUT/augment.png        for each patch two slices of image and labels: as cut on the left, as fed on the
- * right
+ *   OUT/001_image.nii.gz   all channels, normalised, at the position of the box that was cut
+ *   OUT/001_label.nii.gz   the labels of the network's output region, with the label values of the files
+ *   OUT/augment.png        two slices of each patch, with labels: as cut on the left, as fed on the right
  *
- * A moved patch has the place of the box that it was cut from: its voxels come from around there. */
+ * The files of a rotated, scaled or deformed patch have the position of the box that was chosen. The voxels
+ * themselves were sampled in and around this box. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,14 +38,14 @@ typedef struct viewer {
     u3d_config config;
     u3d_augment augment;
     u3d_patch_opts patch;
-    u3d_labels labels; /* with a value for unlabelled voxels: they occur outside of a volume */
+    u3d_labels labels; /* with a value for unlabelled voxels, because these occur outside of a volume */
     int32_t channels;
     u3d_sampler *changed, *plain;
     float *image[2]; /* as cut, as fed */
     uint8_t *label[2];
     uint64_t seed;
     int64_t count;
-    double seconds; /* of making the patches as fed */
+    double seconds; /* for making the patches as they are fed */
     shown *shown;
     cJSON *json;
 } viewer;
@@ -72,7 +72,7 @@ static u3d_status viewer_settings(viewer *v, u3d_backend *b)
     if (v->labels.has_unlabeled) return U3D_OK;
     v->labels.has_unlabeled = true;
     v->labels.unlabeled = U3D_UNLABELED;
-    for (int32_t k = 0; k < v->labels.n; k++) /* increasing: the first number from 255 on that is free */
+    for (int32_t k = 0; k < v->labels.n; k++) /* values increase: finds the first free number from 255 on */
         if (v->labels.value[k] == v->labels.unlabeled) v->labels.unlabeled++;
     return U3D_OK;
 }
@@ -107,7 +107,7 @@ static u3d_status file_write(const viewer *v, int64_t k, const char *what, const
     return status;
 }
 
-/* The patch as it is fed, placed in `grid`'s space. */
+/* Writes the patch as it is fed, positioned in the space of `grid`. */
 static u3d_status patch_write(viewer *v, int64_t k, const u3d_volume *grid)
 {
     u3d_status status = U3D_OK;
@@ -131,7 +131,7 @@ done:
 
 /* ---- picture ---- */
 
-/* Foreground voxels of a slice of one version. */
+/* Number of foreground voxels in a slice of one version; side 0: as cut, 1: as fed. */
 static int64_t slice_foreground(const viewer *v, int side, int axis, int64_t at)
 {
     const int64_t *out = v->patch.out, stride[3] = {out[1] * out[2], out[2], 1};
@@ -145,7 +145,8 @@ static int64_t slice_foreground(const viewer *v, int side, int axis, int64_t at)
     return count;
 }
 
-/* Of the slices across an axis of the output, the one with most foreground in the version that has less. */
+/* Chooses a slice across an axis of the output. Of the two versions of each slice, the one with less
+ * foreground counts, and the slice with the largest count is chosen. */
 static int64_t slice_choose(const viewer *v, int axis)
 {
     int64_t best = v->patch.out[axis] / 2, most = 0;
@@ -159,7 +160,7 @@ static int64_t slice_choose(const viewer *v, int axis)
     return best;
 }
 
-/* Class at a position of the input: unlabelled where the network's output does not reach. */
+/* Class at a position of the input; unlabelled outside of the network's output. */
 static uint8_t class_at(const viewer *v, int side, const int64_t pos[3])
 {
     int64_t i = 0;
@@ -171,7 +172,7 @@ static uint8_t class_at(const viewer *v, int side, const int64_t pos[3])
     return v->label[side][i];
 }
 
-/* One slice of both versions beside each other along x, what lies between them dark and unlabelled. */
+/* Puts one slice of both versions side by side along x. The gap between them is dark and unlabelled. */
 static u3d_status sheet_make(const viewer *v, int axis, const u3d_volume *grid, shown *s)
 {
     const int64_t *in = v->patch.in, origin[3] = {0};
@@ -200,7 +201,7 @@ static u3d_status sheet_make(const viewer *v, int axis, const u3d_volume *grid, 
     return U3D_OK;
 }
 
-/* A slice across z and one across y; a flat patch has no other side. */
+/* Makes a slice across z and one across y. A flat patch has only the one across z. */
 static u3d_status sheets_make(const viewer *v, const u3d_volume *grid, shown *s)
 {
     U3D_TRY(sheet_make(v, 0, grid, s));
@@ -242,15 +243,14 @@ static u3d_status report_add(viewer *v, int64_t k)
         numbers[2][a] = (double)s->box.start[2 - a];
     }
     const u3d_axes axes = u3d_augment_axes(&v->augment, v->seed, k, v->patch.in, v->patch.out);
-    char text[16]; /* which axis of the volume each of the patch's is: -x: x from its far end */
+    char text[16]; /* for x, y, z of the patch, the axis of the volume; -x: the x axis reversed */
     (void)snprintf(text, sizeof text, "%s%c,%s%c,%s%c", axes.flip[2] ? "-" : "", "zyx"[axes.from[2]],
                    axes.flip[1] ? "-" : "", "zyx"[axes.from[1]], axes.flip[0] ? "-" : "",
                    "zyx"[axes.from[0]]);
     const char *id = u3d_cases_id(v->cases, s->case_index);
     if (!v->a->json) {
-        printf("%03lld  %s at %g,%g,%g: axes %s, rotated by %.3g,%.3g,%.3g degrees, %.3g,%.3g,%.3g voxels of "
-               "the "
-               "volume to one%s\n",
+        printf("%03lld  %s at %g,%g,%g: axes %s, rotated by %.3g,%.3g,%.3g degrees, "
+               "one voxel covers %.3g,%.3g,%.3g voxels of the volume%s\n",
                (long long)k + 1, id, numbers[2][0], numbers[2][1], numbers[2][2], text, numbers[0][0],
                numbers[0][1], numbers[0][2], numbers[1][0], numbers[1][1], numbers[1][2],
                draw.elastic ? ", deformed" : "");
@@ -262,7 +262,7 @@ static u3d_status report_add(viewer *v, int64_t k)
               cJSON_AddBoolToObject(entry, "deformed", draw.elastic);
     for (int i = 0; ok && i < 3; i++)
         ok = cJSON_AddItemToObject(entry, names[i], cJSON_CreateDoubleArray(numbers[i], 3));
-    return ok ? U3D_OK : u3d_fail(U3D_E_NOMEM, "listing the patches: out of memory");
+    return ok ? U3D_OK : u3d_fail(U3D_E_NOMEM, "out of memory while listing the patches");
 }
 
 static u3d_status report_end(const viewer *v)
@@ -276,11 +276,11 @@ static u3d_status report_end(const viewer *v)
         return U3D_OK;
     }
     if (!cJSON_AddNumberToObject(v->json, "ms_per_patch", ms))
-        return u3d_fail(U3D_E_NOMEM, "the report: out of memory");
+        return u3d_fail(U3D_E_NOMEM, "out of memory while writing the report");
     return u3d_json_print(stdout, v->json);
 }
 
-/* ---- all together ---- */
+/* ---- the command ---- */
 
 static u3d_status viewer_patch(viewer *v, int64_t k)
 {
@@ -334,7 +334,7 @@ u3d_status cmd_augment(const args *a)
     U3D_GO(viewer_memory(&v));
     v.json = cJSON_CreateObject();
     if (!v.json || !cJSON_AddArrayToObject(v.json, "patches"))
-        U3D_GO(u3d_fail(U3D_E_NOMEM, "listing the patches: out of memory"));
+        U3D_GO(u3d_fail(U3D_E_NOMEM, "out of memory while listing the patches"));
     U3D_GO(u3d_path_make_dir(a->out));
     for (int64_t k = 0; k < v.count; k++) U3D_GO(viewer_patch(&v, k));
     U3D_GO(sheets_write(&v));

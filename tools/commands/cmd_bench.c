@@ -1,8 +1,8 @@
-/* u3d bench: the machine's peak, then one inference tile and one training iteration of a network; with
- * --scaling both again for other numbers of threads and other input sizes.
+/* u3d bench: measures the peak of the machine, then one inference tile and one training iteration of a
+ * network. With --scaling, both passes are measured again for other numbers of threads and other input sizes.
  *
- * --repeat timed runs each; best and median are reported. GFLOP/s count direct convolution arithmetic,
- * whatever the implementation does. */
+ * Each pass is timed --repeat times; the best and the median time are reported. GFLOP/s count the arithmetic
+ * of a direct convolution, no matter which implementation runs. */
 #include <string.h>
 
 #include "engine/base/mem.h"
@@ -12,7 +12,7 @@
 
 enum { SIZES = 4, SMALL_EDGE = 64 };
 
-/* Both passes at one point. `f` is room for one. */
+/* Measures both passes with one number of threads and one input size. `f` is scratch space for one pass. */
 static u3d_status step_run(const args *a, const u3d_config *c, int32_t threads, figures *f, bench_step *s)
 {
     *s = (bench_step){.threads = threads};
@@ -41,7 +41,7 @@ static bench_step step_known(const bench_results *r)
     return s;
 }
 
-/* 1, 2, 4 ... threads, and all that there are, which were timed already. */
+/* Measures with 1, 2, 4 ... threads, and adds the results for all threads, which are known already. */
 static u3d_status scale_threads(const args *a, figures *f, bench_results *r)
 {
     const int32_t all = r->peak->threads;
@@ -51,7 +51,9 @@ static u3d_status scale_threads(const args *a, figures *f, bench_results *r)
     return U3D_OK;
 }
 
-/* The legal sizes nearest above even steps from about 64 per axis (half of what is smaller) to the input. */
+/* Measures at smaller input sizes, and adds the results for the full input. The sizes are even steps per
+ * axis, from 64 voxels (or half of an axis with at most 64) up to the input, each rounded up to a legal
+ * size. */
 static u3d_status scale_sizes(const args *a, figures *f, bench_results *r)
 {
     u3d_config c = r->peak->config;

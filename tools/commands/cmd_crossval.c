@@ -1,12 +1,14 @@
-/* u3d crossval: leave out a fold, train on the others, predict it, score it; every fold in turn.
+/* u3d crossval: for each fold in turn, trains on the other folds, then predicts and scores this one.
  *
- *   OUT/crossval.json        what was asked for: the same call goes on where it stopped, another is refused
- *   OUT/splits_final.json    the folds, where no --split names them
- *   OUT/fold_K/              run/ (u3d train's), predictions/, summary.json (u3d evaluate's: where it is, the
- *                            fold is done); of one volume also the fold's labels, train.nii.gz, test.nii.gz
- *   OUT/summary.json, .csv   every fold, their mean and spread; every fold and label
+ *   OUT/crossval.json        the options; a call with the same options continues, one with others is refused
+ *   OUT/splits_final.json    the folds, unless --split names a file with them
+ *   OUT/fold_K/              run/ from u3d train, predictions/, and summary.json as from u3d evaluate; a fold
+ *                            that has it is done; for a single volume also train.nii.gz and test.nii.gz, the
+ *                            labels for training and for scoring
+ *   OUT/summary.json         the scores of every fold, their mean and their standard deviation
+ *   OUT/summary.csv          the scores of every fold and label
  *
- * Training and prediction run in processes of their own, as the commands that a user would call. */
+ * Training and prediction each run in a process of their own, as the commands that a user would call. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,14 +35,14 @@ typedef struct crossval {
     int32_t unlabeled;
 } crossval;
 
-/* Where things of one fold are. */
+/* The paths of one fold. */
 typedef struct fold {
     int k;
     char number[16];
     char *dir, *run, *predictions, *summary, *train, *test;
 } fold;
 
-/* ---- a command in a process of its own ---- */
+/* ---- running a command in its own process ---- */
 
 typedef struct task {
     u3d_status (*run)(const args *a);
@@ -68,7 +70,7 @@ static u3d_status task_run(const fold *f, const char *what, u3d_status (*run)(co
     t->a = *a;
     u3d_status status;
     if (!u3d_child_run(task_work, t, &t->result, sizeof t->result, &ended_by))
-        status = u3d_fail(U3D_E_DEVICE, "fold %d: %s ended early (signal %d)", f->k, what, ended_by);
+        status = u3d_fail(U3D_E_DEVICE, "fold %d: %s ended without a result (signal %d)", f->k, what, ended_by);
     else
         status = t->result.status == U3D_OK ? U3D_OK
                                             : u3d_fail(t->result.status, "fold %d: %s", f->k, t->result.text);
@@ -84,7 +86,7 @@ static void fold_free(fold *f)
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) u3d_free(all[i]);
 }
 
-/* The names, and the folder. */
+/* Sets the paths and makes the folder of the fold. */
 static u3d_status fold_open(const crossval *c, int k, fold *f)
 {
     *f = (fold){.k = k};
@@ -100,7 +102,7 @@ static u3d_status fold_open(const crossval *c, int k, fold *f)
     return u3d_path_make_dir(f->dir);
 }
 
-/* Of one volume: the labels that the fold is trained on and those it is scored on. */
+/* For a single volume: writes the labels on which the fold is trained and those on which it is scored. */
 static u3d_status fold_labels(const crossval *c, const fold *f)
 {
     u3d_status status;
@@ -146,7 +148,7 @@ static u3d_status fold_train(const crossval *c, fold *f)
         a.dense = 0;
         a.set = NULL;
     } else {
-        a.force = 1; /* what an interruption before the first checkpoint left */
+        a.force = 1; /* overwrites the files of a run that was interrupted before its first checkpoint */
         a.split = c->split;
         a.fold = c->split ? f->number : NULL;
         if (!c->split) a.label = f->train;
@@ -171,7 +173,7 @@ static u3d_status fold_predict(const crossval *c, fold *f)
     return task_run(f, "prediction", cmd_predict, &a);
 }
 
-/* The only file of a folder. */
+/* Gives the path of the only file in a folder. */
 static u3d_status only_file(const char *dir, char **path)
 {
     char **names;
@@ -180,7 +182,7 @@ static u3d_status only_file(const char *dir, char **path)
     U3D_TRY(u3d_path_list(dir, &names, &n));
     u3d_status status = U3D_OK;
     if (n != 1)
-        status = u3d_fail(U3D_E_FORMAT, "%s: found %d files, expected the prediction alone", dir, n);
+        status = u3d_fail(U3D_E_FORMAT, "%s: found %d files, expected only the prediction", dir, n);
     else if (!(*path = u3d_path_join(dir, names[0])))
         status = U3D_E_NOMEM;
     u3d_path_list_free(names, n);
@@ -218,7 +220,7 @@ static u3d_status fold_run(const crossval *c, int k, cJSON *summaries)
     u3d_status status;
     U3D_GO(fold_open(c, k, &f));
     if (!u3d_path_exists(f.summary)) {
-        U3D_INFO("crossval", "fold %d of 0 to %d", k, c->n - 1);
+        U3D_INFO("crossval", "fold %d (folds are 0 to %d)", k, c->n - 1);
         if (!c->split) U3D_GO(fold_labels(c, &f));
         U3D_GO(fold_train(c, &f));
         U3D_GO(fold_predict(c, &f));
@@ -234,10 +236,10 @@ done:
     return status;
 }
 
-/* ---- what was asked for ---- */
+/* ---- the options of earlier calls ---- */
 
-/* Folds are dealt anew by every call: where these files have changed, tested slices or volumes might have
- * been trained on. */
+/* Adds hashes of --label and --split. Every call derives the folds from these files again. If one has
+ * changed, slices or volumes that are now tested may have been used for training. */
 static u3d_status request_contents(const args *a, cJSON *json)
 {
     const struct {
@@ -284,13 +286,13 @@ static u3d_status request_json(const crossval *c, cJSON **out)
     for (int i = 0; ok && i < args_set_count(a); i++)
         ok = cJSON_AddItemToArray(set, cJSON_CreateString(a->set[i]));
     u3d_status status =
-        ok ? request_contents(a, json) : u3d_fail(U3D_E_NOMEM, "storing the options: out of memory");
+        ok ? request_contents(a, json) : u3d_fail(U3D_E_NOMEM, "out of memory while storing the options");
     *out = status == U3D_OK ? json : NULL;
     if (status != U3D_OK) cJSON_Delete(json);
     return status;
 }
 
-/* A call that failed before its first iteration binds nobody. */
+/* Whether training has begun. A call that failed before does not fix the options of later calls. */
 static bool anything_done(const crossval *c)
 {
     char *config = u3d_path_join(c->a->out, "fold_0/run/config.json");
@@ -303,13 +305,13 @@ static u3d_status request_begin(const crossval *c, const char *path, const cJSON
 {
     char *split = u3d_path_join(c->a->out, "splits_final.json");
     if (!split) return U3D_E_NOMEM;
-    if (u3d_path_exists(path)) (void)remove(split); /* our own, of the call that failed */
+    if (u3d_path_exists(path)) (void)remove(split); /* written by the earlier call, which failed */
     u3d_free(split);
     U3D_TRY(u3d_path_make_dir(c->a->out));
     return u3d_json_write(path, wanted);
 }
 
-/* Begins OUT, or finds what was asked for there to be the same. */
+/* Begins OUT, or checks that an earlier call there had the same options. */
 static u3d_status request_settle(const crossval *c)
 {
     u3d_status status;
@@ -326,11 +328,11 @@ static u3d_status request_settle(const crossval *c)
     cJSON_ArrayForEach(option, wanted)
     {
         if (!cJSON_Compare(option, u3d_json_member(found, option->string), true))
-            U3D_GO(u3d_fail(U3D_E_ARG, "%s is a cross-validation with another '%s' (%s); give another --out",
+            U3D_GO(u3d_fail(U3D_E_ARG, "%s is a cross-validation with another '%s' (see %s); choose another --out",
                             c->a->out, option->string, path));
     }
     if (cJSON_GetArraySize(wanted) != cJSON_GetArraySize(found))
-        status = u3d_fail(U3D_E_ARG, "%s is a cross-validation with other options (%s); give another --out",
+        status = u3d_fail(U3D_E_ARG, "%s is a cross-validation with other options (see %s); choose another --out",
                           c->a->out, path);
 done:
     cJSON_Delete(wanted);
@@ -349,19 +351,19 @@ static u3d_status folds_number(crossval *c)
     c->n = (int)n;
     if (!a->split) return U3D_OK;
     if (a->folds)
-        return u3d_fail(U3D_E_ARG, "u3d crossval: --split says how many folds there are; leave out --folds");
+        return u3d_fail(U3D_E_ARG, "u3d crossval: leave out --folds, because --split defines the folds");
     return u3d_split_count(a->split, &c->n);
 }
 
-/* of[case] is its fold: cases in random order, dealt out in turn, so that folds have equally many or one
- * more. */
+/* Sets of[case] to the fold of each case. The cases are dealt to the folds in turn, in random order, so the
+ * sizes of the folds differ by at most one. */
 static u3d_status folds_deal(int n_cases, int n, uint64_t seed, int **of)
 {
-    u3d_rng rng = u3d_rng_at(seed, U3D_RNG_SPLIT, 1); /* 0: what training sets aside */
+    u3d_rng rng = u3d_rng_at(seed, U3D_RNG_SPLIT, 1); /* training uses index 0 to choose held-out cases */
     *of = u3d_new((size_t)n_cases, sizeof **of);
     if (!*of) return U3D_E_NOMEM;
     for (int i = 0; i < n_cases; i++) (*of)[i] = i % n;
-    for (int i = n_cases - 1; i > 0; i--) { /* Fisher & Yates */
+    for (int i = n_cases - 1; i > 0; i--) { /* Fisher-Yates shuffle */
         const int64_t j = u3d_rng_below(&rng, i + 1);
         const int kept = (*of)[i];
         (*of)[i] = (*of)[j];
@@ -377,7 +379,7 @@ static u3d_status split_make(const crossval *c, uint64_t seed)
     U3D_TRY(u3d_dataset_open(c->a->data, true, &data));
     u3d_status status = U3D_OK;
     if (c->n > data->n_cases)
-        status = u3d_fail(U3D_E_ARG, "%d folds of the %d cases of '%s' cannot be made", c->n, data->n_cases,
+        status = u3d_fail(U3D_E_ARG, "cannot make %d folds of the %d cases of '%s'", c->n, data->n_cases,
                           data->path);
     if (status == U3D_OK) status = folds_deal(data->n_cases, c->n, seed, &of);
     if (status == U3D_OK) status = u3d_split_write(c->split, data, c->n, of);
@@ -386,7 +388,8 @@ static u3d_status split_make(const crossval *c, uint64_t seed)
     return status;
 }
 
-/* Which cases are in which fold: --split, or a file of our own. */
+/* Sets the file that lists the folds: the one of --split, or splits_final.json, which is written if it is
+ * missing. */
 static u3d_status folds_file(crossval *c)
 {
     const args *a = c->a;
@@ -417,8 +420,8 @@ static u3d_status options_check(crossval *c)
     U3D_TRY(args_unlabeled(a, &given, &c->unlabeled));
     if (!a->data && !given)
         return u3d_fail(U3D_E_ARG,
-                        "u3d crossval: of one volume the annotated slices are the folds; say which value "
-                        "means unlabelled with --unlabeled V");
+                        "u3d crossval: the folds of a single volume are its annotated slices; "
+                        "say with --unlabeled V which value means unlabelled");
     return folds_number(c);
 }
 

@@ -1,4 +1,5 @@
-/* u3d devices: what can compute here, with what; the environment variables that u3d reads. */
+/* u3d devices: lists the devices on which u3d can compute; with --ops, the implementations of each op on a
+ * device; with --env, the environment variables that u3d reads. */
 #include <stdio.h>
 
 #include "backends/backends.h"
@@ -53,10 +54,11 @@ static void print_device(const u3d_backend_vt *vt, int i, const u3d_caps *c)
     printf("%-8s %d  %s, %d compute units, %.1f GB", vt->name, i, c->device, c->compute_units,
            (double)c->mem_bytes / 1e9);
     if (c->local_bytes)
-        printf(" (%.1f GB in one piece, %.0f KB local)", (double)c->max_alloc_bytes / 1e9,
+        printf(" (largest buffer %.1f GB, local memory %.0f KB)", (double)c->max_alloc_bytes / 1e9,
                (double)c->local_bytes / 1024);
     printf(", %s\n", c->driver);
-    if (c->platform[0]) printf("%-11s%s, %s\n", "", c->platform, c->gpu ? "GPU" : "no GPU: only taken when asked for");
+    if (c->platform[0])
+        printf("%-11s%s, %s\n", "", c->platform, c->gpu ? "GPU" : "not a GPU: used only if you select it");
     if (c->note[0]) printf("%-11s%s\n", "", c->note);
 }
 
@@ -84,7 +86,7 @@ u3d_status cmd_devices(const args *a)
     }
     u3d_status status = U3D_OK;
     if (!ok)
-        status = u3d_fail(U3D_E_NOMEM, "listing devices: out of memory");
+        status = u3d_fail(U3D_E_NOMEM, "out of memory while listing the devices");
     else if (a->json)
         status = u3d_json_print(stdout, json);
     cJSON_Delete(json);

@@ -1,4 +1,5 @@
-/* u3d evaluate: a table for people, or summary.json's fields with --json; CSV and a picture on demand. */
+/* u3d evaluate: scores predictions against references. It prints a table, or with --json the fields of
+ * summary.json; with --csv and --picture it also writes a CSV file and a picture. */
 #include "io/json.h"
 #include "io/path.h"
 #include "net/evaluate/evaluate.h"
@@ -12,13 +13,14 @@ static u3d_status read_options(const args *a, u3d_evaluate_opts *o)
     U3D_TRY(args_need("evaluate", "--reference FILE|DIR", a->reference));
     U3D_TRY(args_evaluate(a, o));
     if (a->tolerance && a->no_surface)
-        return u3d_fail(U3D_E_ARG, "u3d evaluate: --tolerance says nothing with --no-surface");
+        return u3d_fail(U3D_E_ARG, "u3d evaluate: --tolerance has no effect with --no-surface");
     if (a->image && !a->picture)
-        return u3d_fail(U3D_E_ARG, "u3d evaluate: --image is what --picture PNG draws on; give both");
+        return u3d_fail(U3D_E_ARG, "u3d evaluate: --image needs --picture PNG, which shows it under the labels");
     if (a->image && u3d_path_is_dir(a->prediction))
         return u3d_fail(
             U3D_E_ARG,
-            "u3d evaluate: --image is for a single case; a data set as --reference knows its images");
+            "u3d evaluate: --image is for a single case; for several cases, give a data set with images as "
+            "--reference");
     if (a->csv) U3D_TRY(args_free_output(a, a->csv));
     if (a->picture) U3D_TRY(args_free_output(a, a->picture));
     return U3D_OK;

@@ -1,4 +1,5 @@
-/* u3d info: what a network is before it is trained, or a model after; its memory plan; its graph. */
+/* u3d info: describes a network before training or a trained model. With --plan it prints the memory plan,
+ * with --dot it writes the graph. */
 #include <string.h>
 
 #include "engine/base/log.h"
@@ -18,11 +19,11 @@
 typedef struct description {
     u3d_config config;
     u3d_unet3d net;     /* inference */
-    u3d_unet3d trained; /* training, where its plan is asked for */
+    u3d_unet3d trained; /* training; only with --plan train */
     u3d_plan *plan;
     u3d_recomputed again;
     u3d_footprint memory;
-    u3d_model *model; /* NULL: not trained */
+    u3d_model *model; /* NULL: a network that is not trained */
 } description;
 
 static u3d_status plan_make(const args *a, u3d_backend *b, description *d)
@@ -84,7 +85,7 @@ static u3d_status print_json(const description *d)
              cJSON_AddStringToObject(json, "spacing_why", d->model->facts.spacing_why);
     }
     u3d_status status =
-        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "describing the network: out of memory");
+        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "out of memory while describing a network");
     cJSON_Delete(json);
     return status;
 }
@@ -93,11 +94,11 @@ static void print_memory(const description *d)
 {
     const u3d_footprint *m = &d->memory;
     if (d->again.n > 0)
-        printf("run again in the backward pass: %s; without that the activations take %.3f GB\n",
+        printf("run again in the backward pass: %s; otherwise the activations would take %.3f GB\n",
                d->again.names, (double)d->again.peak_without / 1e9);
     printf(
-        "peak of resident memory %.3f GB: activations and workspaces %.3f, parameters %.3f, fed and fetched "
-        "%.3f, program %.3f\n",
+        "peak resident memory %.3f GB: activations and workspaces %.3f, parameters %.3f, "
+        "inputs and outputs %.3f, program %.3f\n",
         (double)u3d_footprint_sum(m) / 1e9, (double)m->arena / 1e9, (double)m->params / 1e9,
         (double)m->tensors / 1e9, (double)m->program / 1e9);
 }
@@ -117,11 +118,11 @@ static u3d_status print_text(const description *d)
         printf("weights     %s\nlabels     ", d->model->fingerprint);
         for (int32_t k = 0; k < l->n; k++)
             printf(" %d%s%s", l->value[k], l->name[k][0] ? "=" : "", l->name[k]);
-        printf("\nlargest component alone of: %s", u3d_postprocess_text(d->model, text, sizeof text));
+        printf("\nlargest component kept of: %s", u3d_postprocess_text(d->model, text, sizeof text));
         printf("\ntrained on  voxels of %.4gx%.4gx%.4g (x, y, z)\n", d->model->facts.spacing[2],
                d->model->facts.spacing[1], d->model->facts.spacing[0]);
         if (d->config.resample == U3D_RESAMPLE_AUTO)
-            printf("resampling  images to these voxels (%s), probabilities back to the image's own\n",
+            printf("resampling  images to these voxels (%s), probabilities back to the voxels of the image\n",
                    d->model->facts.spacing_why);
     }
     if (!d->plan) return U3D_OK;

@@ -1,8 +1,8 @@
-/* u3d phantom: synthetic volumes for a machine without data, as a Decathlon folder.
+/* u3d phantom: writes synthetic volumes as a Decathlon data set, to try u3d without data.
  *
- * Each volume holds ellipsoidal cells (label 1) with a darker nucleus (label 2) on uneven, noisy ground
- * (label 0). labelsTr keeps a few slices (the rest is 255, named "unlabeled" in dataset.json); labelsDense
- * has all of them. Volume k depends on --seed and k only. */
+ * Each volume contains ellipsoidal cells (label 1) with a darker nucleus (label 2) on an uneven, noisy
+ * background (label 0). labelsTr has labels in a few slices only; the other voxels are 255, which
+ * dataset.json names "unlabeled". labelsDense has all labels. Volume k depends only on --seed and k. */
 #include <math.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ typedef struct cell {
     double centre[3], radius[3]; /* voxels, z, y, x */
 } cell;
 
-/* About one cell per 24^3 voxels; they may touch and overlap, as real ones do. */
+/* Places about one cell per 24^3 voxels. Cells may touch and overlap, as real ones do. */
 static int cells_place(u3d_rng *r, const int64_t size[3], cell *cells)
 {
     const double wanted = (double)(size[0] * size[1] * size[2]) / (24.0 * 24 * 24);
@@ -35,7 +35,7 @@ static int cells_place(u3d_rng *r, const int64_t size[3], cell *cells)
     return n;
 }
 
-/* Squared distance to the nearest cell centre in units of its radii. */
+/* Squared distance to the nearest cell centre, in units of the radii of each cell. */
 static double cells_distance(const cell *cells, int n, const double at[3])
 {
     double best = INFINITY;
@@ -123,7 +123,7 @@ static u3d_status description_write(const args *a, int64_t count)
     }
     char *path = ok ? u3d_path_join(a->out, "dataset.json") : NULL;
     u3d_status status =
-        path ? u3d_json_write(path, json) : u3d_fail(U3D_E_NOMEM, "describing the phantoms: out of memory");
+        path ? u3d_json_write(path, json) : u3d_fail(U3D_E_NOMEM, "out of memory while describing phantoms");
     u3d_free(path);
     cJSON_Delete(json);
     return status;
@@ -142,7 +142,8 @@ u3d_status cmd_phantom(const args *a)
         if (size[i] < 8 || size[i] > 1024 || which.counts[0][i] > size[2 - i])
             return u3d_fail(
                 U3D_E_ARG,
-                "u3d phantom: expected --size between 8 and 1024 per axis and no more --slices than that");
+                "u3d phantom: expected --size from 8 to 1024 per axis, and no more --slices across an axis than "
+                "voxels along it");
     U3D_TRY(args_free_output(a, a->out));
     static const char *const FOLDERS[] = {"imagesTr", "labelsTr", "labelsDense"};
     for (int i = 0; i < 3; i++) {

@@ -1,4 +1,5 @@
-/* u3d picture: slices of a volume, a row each, with label files laid over them, a column each. */
+/* u3d picture: draws slices of a volume as a PNG. Each slice is a row; the first column is the image, and
+ * each further column shows one label file over it. */
 #include "io/volume.h"
 #include "tools/cli/args_data.h"
 #include "tools/commands/commands.h"

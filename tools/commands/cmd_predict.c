@@ -1,5 +1,5 @@
-/* u3d predict: models and volumes -> label files. Every output name is checked before the first volume is
- * read. */
+/* u3d predict: predicts volumes with one or more models and writes label files. Every output name is checked
+ * before the first volume is read. */
 #include <string.h>
 
 #include "engine/base/clock.h"
@@ -14,7 +14,7 @@
 
 typedef struct job {
     const u3d_case *input;
-    char *out, *probabilities; /* the latter NULL where not asked for */
+    char *out, *probabilities; /* probabilities: NULL without --probabilities */
 } job;
 
 typedef struct work {
@@ -36,7 +36,8 @@ static u3d_status models_load(const args *a, work *w)
     return U3D_OK;
 }
 
-/* --input, or --data (with --split and --fold: that fold's validation cases); one job each. */
+/* Makes one job for each volume of --input, or for each case of --data. With --split and --fold, only the
+ * validation cases of that fold are predicted. */
 static u3d_status inputs_find(const args *a, work *w)
 {
     if (!a->input == !a->data) return u3d_fail(U3D_E_ARG, "u3d predict: expected --input or --data");
@@ -55,7 +56,7 @@ static u3d_status inputs_find(const args *a, work *w)
     return U3D_OK;
 }
 
-/* Where a job's results go: FILE for one volume where --output names one, else DIR/CASE.nii.gz. */
+/* Sets the paths of a job's results: --output itself if it names a file, otherwise DIR/CASE.nii.gz. */
 static u3d_status output_name(const args *a, bool one_file, job *j)
 {
     size_t stem;
@@ -107,7 +108,7 @@ static u3d_status results_print(const args *a, const work *w, double seconds)
             ok = cJSON_AddStringToObject(entry, "probabilities", w->jobs[i].probabilities) != NULL;
     }
     u3d_status status =
-        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "printing the result: out of memory");
+        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "out of memory while printing the result");
     cJSON_Delete(json);
     return status;
 }
@@ -116,7 +117,7 @@ static void say_postprocess(const u3d_model *m)
 {
     char text[600];
     if (strcmp(u3d_postprocess_text(m, text, sizeof text), "none") != 0)
-        U3D_INFO("predict", "the largest component alone is kept of: %s", text);
+        U3D_INFO("predict", "labels of which only the largest component is kept: %s", text);
 }
 
 static void work_free(work *w)

@@ -1,5 +1,5 @@
-/* u3d report: what happened, on one page: runs with their curves and settings, scores, pictures, tables.
- * Every part is there where its option is. */
+/* u3d report: writes one HTML page with training runs (their curves and settings), scores, pictures and
+ * tables. Each part appears only if its option is given. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,7 @@ typedef struct report {
     int n;
 } report;
 
-/* A setting or a fact as text. */
+/* A string, number or bool of config.json as text; "" for anything else. */
 static const char *text_of(const cJSON *v, char *buf, size_t cap)
 {
     if (cJSON_IsString(v)) return v->valuestring;
@@ -36,7 +36,7 @@ static const char *text_of(const cJSON *v, char *buf, size_t cap)
 
 /* ---- runs ---- */
 
-/* What all paths begin with, up to a slash, says nothing about a run. */
+/* Sets the name of each run to its path without the leading folders that all runs share. */
 static void name_runs(report *r)
 {
     size_t shared = r->n ? strlen(r->run[0].path) : 0;
@@ -87,7 +87,8 @@ static void write_run_table(report *r)
     html_table_end(&r->page);
 }
 
-/* One line per run over minutes; `mean_of`: a prefix of columns instead of one column. */
+/* Draws one line per run over minutes. The line shows `column`, or the mean of the columns whose names begin
+ * with `mean_of` if that is not NULL. */
 static u3d_status write_curve(report *r, const char *title, const char *column, const char *mean_of)
 {
     u3d_status status = U3D_OK;
@@ -102,7 +103,7 @@ static u3d_status write_curve(report *r, const char *title, const char *column, 
         if (!minutes || (mean_of && !y)) U3D_GO(U3D_E_NOMEM);
         if (!seconds || !y)
             U3D_GO(
-                u3d_fail(U3D_E_FORMAT, "%s/log.csv: a column is missing: seconds, or %s", run->path, column));
+                u3d_fail(U3D_E_FORMAT, "%s/log.csv: the column seconds or %s is missing", run->path, column));
         for (int j = 0; j < run->n; j++) minutes[j] = seconds[j] / 60;
         lines[i] =
             (html_line){.name = run->name, .x = minutes, .y = y, .n = run->n, .points = mean_of != NULL};
@@ -113,7 +114,8 @@ done:
     return status;
 }
 
-/* The row of one setting: its name, then its value in every run. Returns whether they are alike. */
+/* Sets the cells of one setting: its name, then its value in every run. Returns whether all values are
+ * equal. */
 static bool setting_cells(const report *r, const char *name, const char *cells[MAX_RUNS + 1],
                           char buf[MAX_RUNS][32])
 {
@@ -127,7 +129,8 @@ static bool setting_cells(const report *r, const char *name, const char *cells[M
     return alike;
 }
 
-/* Every setting of every run; where runs are several, those that differ come first. */
+/* Writes all settings. If there are several runs, a table shows the settings that differ, and a list those
+ * that are the same in all runs. */
 static void write_settings(report *r)
 {
     const cJSON *setting, *settings = u3d_json_member(r->run[0].config, "settings");
@@ -141,7 +144,7 @@ static void write_settings(report *r)
         cJSON_ArrayForEach(setting, settings) if (!setting_cells(r, setting->string, cells, buf))
             html_row(&r->page, cells, r->n + 1, false);
         html_table_end(&r->page);
-        html_paragraph(&r->page, "Alike in all runs:");
+        html_paragraph(&r->page, "The same in all runs:");
     }
     html_list_begin(&r->page);
     cJSON_ArrayForEach(setting, settings) if (setting_cells(r, setting->string, cells, buf))
@@ -154,8 +157,8 @@ static u3d_status write_runs(report *r)
     if (r->n == 0) return U3D_OK;
     html_heading(&r->page, r->n == 1 ? "Training" : "Training runs");
     write_run_table(r);
-    U3D_TRY(write_curve(r, "Loss while training", "loss", NULL));
-    return write_curve(r, "Mean Dice of what was held out (nothing where nothing was)", NULL, "dice_");
+    U3D_TRY(write_curve(r, "Training loss", "loss", NULL));
+    return write_curve(r, "Mean Dice of held-out data (empty if nothing was held out)", NULL, "dice_");
 }
 
 /* ---- scores ---- */
@@ -210,8 +213,8 @@ static u3d_status write_evaluation(report *r)
     write_scores(r, summary);
     U3D_GO(evaluate_picture(summary, a->image, png));
     U3D_GO(html_picture(&r->page, png,
-                        "The worst and the median case: image (where known), reference, prediction, outlines "
-                        "(reference white)"));
+                        "The worst and the median case: image (if available), reference, prediction, "
+                        "outlines (reference white)"));
 done:
     (void)remove(png);
     u3d_free(png);
@@ -219,13 +222,13 @@ done:
     return status;
 }
 
-/* ---- tables and pictures of others ---- */
+/* ---- tables and pictures from files ---- */
 
 static u3d_status write_csv(report *r)
 {
     if (!r->a->csv) return U3D_OK;
     FILE *f = fopen(r->a->csv, "r");
-    if (!f) return u3d_fail(U3D_E_IO, "%s: the table cannot be read", r->a->csv);
+    if (!f) return u3d_fail(U3D_E_IO, "%s: cannot open the table", r->a->csv);
     char *line = NULL;
     size_t cap = 0;
     html_table_begin(&r->page);
@@ -271,7 +274,8 @@ u3d_status cmd_report(const args *a)
         U3D_GO(u3d_fail(U3D_E_ARG, "u3d report: nothing to show; give runs, --prediction with --reference, "
                                    "--csv, --chart or --picture"));
     if (a->n_rest > MAX_RUNS)
-        U3D_GO(u3d_fail(U3D_E_ARG, "u3d report: %d runs, expected %d at most", a->n_rest, (int)MAX_RUNS));
+        U3D_GO(
+            u3d_fail(U3D_E_ARG, "u3d report: found %d runs, expected at most %d", a->n_rest, (int)MAX_RUNS));
     for (; r->n < a->n_rest; r->n++) U3D_GO(report_run_read(a->rest[r->n], &r->run[r->n]));
     name_runs(r);
     U3D_GO(html_open(a->out, a->title ? a->title : "u3d", &r->page));

@@ -1,6 +1,6 @@
-/* u3d sparsify: sparse annotation made from dense labels (tools/commands/slices.h says which slices stay), and, with
- * --rest, its complement: the reference for scoring away from the annotated slices. --merge first makes
- * classes of groups of values, as atlases need. */
+/* u3d sparsify: makes sparse annotation from dense labels; tools/commands/slices.h says which slices are
+ * kept. With --rest it also writes the complement, a reference for scoring outside of the annotated slices.
+ * --merge first turns each group of label values into one class, which atlases need. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,15 +20,15 @@ typedef struct range { /* values first..last become `label` */
 } range;
 
 typedef struct sparsify {
-    slices which; /* no sets: no --slices, nothing becomes unlabeled */
+    slices which; /* without --slices there are no sets, and nothing becomes unlabeled */
     int32_t unlabeled;
     range merge[MAX_RANGES];
     int n_merge;
     int64_t kept, total;
 } sparsify;
 
-/* "37-38,77+79-80": groups separated by commas, ranges and values in a group joined by '+'; group k gets
- * label k. */
+/* Parses "37-38,77+79-80": groups are separated by commas, ranges and values in a group are joined by '+'.
+ * Group k gets label k, counted from 1. */
 static u3d_status merge_parse(const char *text, sparsify *s)
 {
     int32_t label = 1;
@@ -52,7 +52,7 @@ static u3d_status merge_parse(const char *text, sparsify *s)
     return U3D_OK;
 }
 
-/* "1,1,1+5,5,3": sets of counts joined by '+'. */
+/* Parses "1,1,1+5,5,3": sets of counts, joined by '+'. */
 static u3d_status sets_parse(const char *text, slices *s)
 {
     char *copy = u3d_strdup(text), *at = copy;
@@ -69,7 +69,7 @@ static u3d_status sets_parse(const char *text, slices *s)
     return status;
 }
 
-/* "z=30-32" or "z=31". */
+/* Parses "z=30-32" or "z=31". */
 static u3d_status missing_parse(const char *text, slices *s)
 {
     char axis, rest;
@@ -106,25 +106,26 @@ static u3d_status volume_check(const sparsify *s, const char *path, const u3d_vo
     for (int i = 0; i < w->n_sets; i++)
         for (int a = 0; a < 3; a++)
             if (w->counts[i][a] > v->size[2 - a])
-                return u3d_fail(U3D_E_ARG, "%s: --slices asks for %lld slices across %c, the volume has %lld",
+                return u3d_fail(U3D_E_ARG, "%s: --slices asks for %lld slices across %c, but the volume has %lld",
                                 path, (long long)w->counts[i][a], "xyz"[a], (long long)v -> size[2 - a]);
     if (w->missing.first + w->missing.n > across || w->missing.n == across)
         return u3d_fail(
             U3D_E_ARG,
-            "%s: --missing names planes %lld to %lld across %c; the volume has %lld, and one must be left",
+            "%s: --missing names planes %lld to %lld across %c; the volume has %lld, and one must remain",
             path, (long long)w->missing.first, (long long)(w->missing.first + w->missing.n - 1),
             "xyz"[w->missing.axis], (long long)across);
     for (int64_t i = 0; i < n; i++)
         if (label[i] == s->unlabeled)
             return u3d_fail(U3D_E_FORMAT,
-                            "%s: voxel %lld,%lld,%lld has label %d, which is to mean unlabeled; choose "
-                            "another --unlabeled value",
+                            "%s: voxel %lld,%lld,%lld has label %d, which cannot also mean unlabeled; "
+                            "choose another --unlabeled value",
                             path, (long long)(i % v->size[2]), (long long)(i / v->size[2] % v->size[1]),
                             (long long)(i / (v->size[1] * v->size[2])), label[i]);
     return U3D_OK;
 }
 
-/* What `sparse` has dropped: the dense labels with every kept voxel unlabeled. */
+/* Sets `rest` to the labels that are not in `sparse`: the dense labels, with every voxel that was kept
+ * unlabeled. */
 static void complement(const u3d_volume *dense, const u3d_volume *sparse, int32_t unlabeled, u3d_volume *rest)
 {
     const int32_t *label = dense->data, *kept = sparse->data;
@@ -132,12 +133,12 @@ static void complement(const u3d_volume *dense, const u3d_volume *sparse, int32_
     for (int64_t i = u3d_volume_voxels(dense); i-- > 0;) to[i] = kept[i] == unlabeled ? label[i] : unlabeled;
 }
 
-/* Where the results of one file go; `rest` and `copy` may be NULL. */
+/* The paths of the results of one file; `rest` and `copy` may be NULL. */
 typedef struct outputs {
     char *out, *rest, *copy;
 } outputs;
 
-/* `sparse` serves as the volume to copy into: it is written already. */
+/* Overwrites `sparse`, which has been written already, with the copied slices, and writes it. */
 static u3d_status copy_write(const sparsify *s, const u3d_volume *dense, u3d_volume *sparse, const char *path)
 {
     U3D_TRY(slices_copy(dense, &s->which, sparse));
@@ -189,7 +190,7 @@ static u3d_status sparsify_options(const args *a, sparsify *s)
     return a->unlabeled ? args_unlabeled(a, &given, &s->unlabeled) : U3D_OK;
 }
 
-/* DIR/NAME for a folder, else the option itself; NULL stays NULL. */
+/* Gives DIR/NAME for a folder and otherwise the option itself; NULL stays NULL. */
 static u3d_status output_path(const char *option, const char *name, bool folder, char **out)
 {
     *out = NULL;
@@ -235,7 +236,7 @@ u3d_status cmd_sparsify(const args *a)
         u3d_free(o.copy);
         if (status != U3D_OK) goto done;
     }
-    printf("kept %.2f %% of the voxels of %d label file%s; the rest is %d (unlabeled)\n",
+    printf("kept %.2f %% of the voxels of %d label file%s; the others are %d (unlabeled)\n",
            100 * (double)s.kept / (double)s.total, n, n == 1 ? "" : "s", s.unlabeled);
 done:
     u3d_path_list_free(names, n);

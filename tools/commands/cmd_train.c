@@ -1,5 +1,5 @@
-/* u3d train: options -> u3d_train. What the data were is stored in the run's config.json ("source"), so that
- * --resume needs nothing else. */
+/* u3d train: translates the options and calls u3d_train. The options that name the data are stored in
+ * config.json of the run, under "source", so that --resume needs no other option than --out. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "tools/cli/args_data.h"
 #include "tools/commands/commands.h"
 
-/* Options that say what the data are, by name in config.json. Paths are stored absolute. */
+/* The options that are stored, with their names in config.json. Paths are stored as absolute paths. */
 typedef struct source_field {
     const char *name;
     size_t offset;
@@ -47,11 +47,11 @@ static u3d_status source_store(const args *a, char **text)
     if (printed) *text = u3d_strdup(printed);
     cJSON_free(printed);
     cJSON_Delete(json);
-    return *text ? U3D_OK : u3d_fail(U3D_E_NOMEM, "storing the options of training: out of memory");
+    return *text ? U3D_OK : u3d_fail(U3D_E_NOMEM, "out of memory while storing the options of training");
 }
 
-/* The options of the run in --out; a value given now must not contradict the stored one. `json` keeps the
- * strings. */
+/* Sets the stored options of the run in --out. None of these options may be given again. The strings belong
+ * to *json. */
 static u3d_status source_restore(args *a, cJSON **json)
 {
     char *path = u3d_path_join(a->out, "config.json");
@@ -65,12 +65,12 @@ static u3d_status source_restore(args *a, cJSON **json)
         status = u3d_json_read(path, json);
     const cJSON *source = status == U3D_OK ? u3d_json_member(*json, "source") : NULL;
     if (status == U3D_OK && !cJSON_IsObject(source))
-        status = u3d_fail(U3D_E_FORMAT, "%s: field 'source' is missing; the run cannot be resumed", path);
+        status = u3d_fail(U3D_E_FORMAT, "%s: the field 'source' is missing, so the run cannot be resumed", path);
     for (int i = 0; status == U3D_OK && i < N_SOURCE; i++) {
         const cJSON *value = u3d_json_member(source, SOURCE[i].name);
         if (*source_at(a, i))
             status =
-                u3d_fail(U3D_E_ARG, "resuming %s: --%s was given, but a resumed run takes everything from %s",
+                u3d_fail(U3D_E_ARG, "resuming %s: leave out --%s, because a resumed run gets it from %s",
                          a->out, SOURCE[i].name, path);
         else if (cJSON_IsString(value))
             *source_at(a, i) = value->valuestring;
@@ -87,9 +87,9 @@ static u3d_status print_result(const args *a, const u3d_train_result *r)
                r->seconds, r->loss);
         if (isfinite(r->val_dice)) printf(", held-out Dice %.4f, IoU %.4f", r->val_dice, r->val_iou);
         if (isfinite(r->report_dice))
-            printf(", the fold's validation cases Dice %.4f, IoU %.4f", r->report_dice, r->report_iou);
+            printf(", validation cases of the fold Dice %.4f, IoU %.4f", r->report_dice, r->report_iou);
         printf(", peak memory %.2f GB", (double)r->peak_resident / 1e9);
-        if (r->device_peak > 0) printf(" and %.2f GB of the device's", (double)r->device_peak / 1e9);
+        if (r->device_peak > 0) printf(" and %.2f GB on the device", (double)r->device_peak / 1e9);
         printf("\n");
         return U3D_OK;
     }
@@ -110,7 +110,7 @@ static u3d_status print_result(const args *a, const u3d_train_result *r)
                     cJSON_AddNumberToObject(json, "device_bytes", (double)r->device_peak) &&
                     cJSON_AddStringToObject(json, "fingerprint", r->fingerprint);
     u3d_status status =
-        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "printing the result: out of memory");
+        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "out of memory while printing the result");
     cJSON_Delete(json);
     return status;
 }

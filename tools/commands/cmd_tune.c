@@ -1,4 +1,4 @@
-/* u3d tune: measures settings for a device and keeps them for all later runs. */
+/* u3d tune: measures which settings are fastest on a device, and stores them for all later runs. */
 #include "engine/plan/backend.h"
 
 #include "tools/cli/args.h"
@@ -10,7 +10,7 @@ static bool say(void *user, const char *line)
 {
     const args *a = user;
     printf("%s\n", line);
-    fflush(stdout); /* every line took seconds */
+    fflush(stdout); /* each line takes seconds to measure, so it is shown at once */
     return !*a->stop;
 }
 

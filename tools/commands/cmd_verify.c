@@ -1,5 +1,6 @@
-/* u3d verify: does this device compute the right thing? Ops, a training step, a prediction; against the
- * oracle in double precision and the CPU backend. Exit code 1 where anything disagrees. */
+/* u3d verify: checks whether a device computes correctly. Every op, a training step and a prediction are
+ * compared with the oracle in double precision and with the CPU backend. The exit code is 1 if anything
+ * disagrees. */
 #include <math.h>
 #include <stdarg.h>
 #include <string.h>
@@ -60,7 +61,7 @@ static void row_print(verify *v, const verify_row *r)
                r->where, result);
     else
         printf("%-20s %-18s %6d %11s %9s  %-26s %s\n", r->name, r->part, 0, "-", "-", "-", result);
-    if (r->n_wrong) printf("    %s%s\n", r->text, r->n_wrong > 1 ? "; and more" : "");
+    if (r->n_wrong) printf("    %s%s\n", r->text, r->n_wrong > 1 ? "; there are more" : "");
     fflush(stdout);
 }
 
@@ -76,14 +77,14 @@ u3d_status verify_report(verify *v, const verify_row *r)
 
 u3d_status verify_stopped(const verify *v)
 {
-    return v->a->stop && *v->a->stop ? u3d_fail(U3D_E_CANCELLED, "verifying: interrupted") : U3D_OK;
+    return v->a->stop && *v->a->stop ? u3d_fail(U3D_E_CANCELLED, "verify: interrupted") : U3D_OK;
 }
 
 /* ---- networks ---- */
 
-/* Small enough for the oracle, with all that graphs are made of: both paddings, norms, activations, losses,
- * deep supervision, optimizers, fused and plain, channels on both sides of 4 and 8, lengths that differ per
- * axis. */
+/* Networks that are small enough for the oracle. Together they cover what graphs are made of: both paddings,
+ * the norms, activations and losses, deep supervision, the optimizers, fused and plain nodes, numbers of
+ * channels below and above 4 and 8, and lengths that differ per axis. */
 static const struct {
     const char *name, *preset, *set[20];
 } nets[] = {
@@ -102,8 +103,8 @@ static const struct {
 };
 enum { N_NETS = sizeof nets / sizeof *nets };
 
-/* The network that --net names: with --input, else the smallest size that leaves four voxels at the coarsest
- * level. */
+/* The network that --net names, with the size of --input. Without --input it is the smallest legal size that
+ * leaves four voxels per axis at the coarsest level. */
 static u3d_status config_named(const args *a, u3d_backend *b, u3d_config *c)
 {
     U3D_TRY(net_args_config(a, "verify", a->net, b, c));
@@ -121,7 +122,7 @@ static u3d_status one_net(verify *v, const char *name, const u3d_config *c)
     u3d_status status = verify_net(v, name, c);
     if (status == U3D_OK) status = verify_predict(v, name, c);
     if (status != U3D_E_UNSUPPORTED) return status;
-    /* An op that the backend lacks altogether. */
+    /* The backend does not implement an op of this network. */
     verify_row row = {.list = "nets", .name = name, .part = "-"};
     verify_wrong(&row, "%s", u3d_error_text());
     return verify_report(v, &row);
@@ -176,10 +177,9 @@ static u3d_status verdict(verify *v)
     if (v->n_failed)
         return u3d_fail(
             U3D_E_CHECK,
-            "%s computes wrong results: %d of %d checks failed, the first is %s; use another device or "
-            "driver",
+            "%s computes wrong results: %d of %d checks failed, the first is %s; use another device or driver",
             caps.device, v->n_failed, v->n_rows, v->first);
-    if (!v->json) printf("all %d checks agree: %s computes what it should\n", v->n_rows, caps.device);
+    if (!v->json) printf("all %d checks agree: %s computes correctly\n", v->n_rows, caps.device);
     return U3D_OK;
 }
 

@@ -1,4 +1,5 @@
-/* Folds side by side, their mean and spread. */
+/* Combines the summaries of the folds into one, and prints or writes it: the scores of each fold, their mean
+ * and their standard deviation. */
 #include "tools/commands/crossval_out.h"
 
 #include <math.h>
@@ -11,14 +12,15 @@ static const char *const MEASURES[] = {"Dice", "IoU", "Precision", "Recall", "HD
 enum { N_MEASURES = sizeof MEASURES / sizeof MEASURES[0] };
 static const char FOREGROUND[] = "foreground";
 
-/* A fold's measures of one label, or of the foreground. */
+/* The measures of one label, or of the foreground, in a fold. */
 static const cJSON *scores_of(const cJSON *summary, const char *label)
 {
     return label == FOREGROUND ? u3d_json_member(summary, "foreground_mean")
                                : u3d_json_member(u3d_json_member(summary, "mean"), label);
 }
 
-/* Over folds; NaN where none has it, sd where one alone has it. */
+/* Mean and standard deviation of a measure over the folds that have it. Both are NaN if no fold has it; *sd
+ * is also NaN if only one has it. */
 static void mean_and_sd(const cJSON *summaries, const char *label, const char *measure, double *mean,
                         double *sd)
 {
@@ -54,7 +56,7 @@ static bool add_label(const cJSON *summaries, const char *label, cJSON *means, c
     return ok;
 }
 
-/* Every label that any fold has. */
+/* Adds the foreground and every label that occurs in any fold. */
 static bool add_labels(const cJSON *summaries, cJSON *means, cJSON *sds)
 {
     const cJSON *summary, *label;
@@ -89,7 +91,7 @@ u3d_status crossval_summary(const cJSON *summaries, cJSON **out)
     ok = ok && means && sds && add_labels(summaries, means, sds);
     *out = ok ? result : NULL;
     if (!ok) cJSON_Delete(result);
-    return ok ? U3D_OK : u3d_fail(U3D_E_NOMEM, "putting the folds together: out of memory");
+    return ok ? U3D_OK : u3d_fail(U3D_E_NOMEM, "out of memory while combining the folds");
 }
 
 static void print_number(const cJSON *scores, const char *measure, int decimals)

@@ -1,5 +1,5 @@
-/* What `u3d evaluate` makes of a summary (net/evaluate/evaluate.h) besides JSON: a table for people, CSV, a picture.
- */
+/* Output of `u3d evaluate` other than JSON: prints a summary (net/evaluate/evaluate.h) as a table, and writes
+ * it as CSV and as a picture. */
 #ifndef U3D_TOOLS_EVALUATE_OUT_H
 #define U3D_TOOLS_EVALUATE_OUT_H
 
@@ -7,17 +7,17 @@
 
 #include "engine/base/status.h"
 
-/* To stdout: a line per case and label, means, and what the numbers' units are. */
+/* Prints a line per case and label, the means, and the units of the numbers. */
 void evaluate_table(const cJSON *summary);
 
-/* A line per case and label, then the means ("mean" and "foreground_mean" in place of a case); every measure
- * of the summary a column, empty where it is null. U3D_E_OUTPUT. */
+/* Writes a line per case and label, then the means ("mean" and "foreground_mean" in place of a case). Every
+ * measure of the summary is a column; a measure that is null is an empty field. Error: U3D_E_OUTPUT. */
 u3d_status evaluate_csv(const cJSON *summary, const char *path);
 
-/* The worst and the median case by mean foreground Dice: slices across x, y and z; image (where one is
- * known), reference, prediction, outlines. Of an even number of cases the median is the better of the middle
- * two; cases without any foreground are left out. `image`: the image of a single case, NULL: as the summary
- * says. Tells stderr which cases. */
+/* Draws the worst and the median case by mean foreground Dice: slices across x, y and z, with the columns
+ * image (if there is one), reference, prediction, outlines. If the number of cases is even, the median is the
+ * better of the two in the middle. Cases without foreground are left out. `image` is the image of a single
+ * case; NULL means the images that the summary names. Which cases are drawn is logged. */
 u3d_status evaluate_picture(const cJSON *summary, const char *image, const char *path);
 
 #endif

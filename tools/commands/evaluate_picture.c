@@ -1,4 +1,4 @@
-/* Two cases of an evaluation for a person to look at: the worst, and the one in the middle. */
+/* Draws two cases of an evaluation so that a person can inspect them: the worst and the median case. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -10,7 +10,7 @@
 
 typedef struct scored {
     double dice;
-    int at; /* in metric_per_case */
+    int at; /* index in metric_per_case */
 } scored;
 
 static int by_dice(const void *a, const void *b)
@@ -20,7 +20,8 @@ static int by_dice(const void *a, const void *b)
     return (x->at > y->at) - (x->at < y->at);
 }
 
-/* Worst and median; one case where they are the same. *n is 0 where no case has any foreground. */
+/* Chooses the worst and the median case. *n is 1 if there is only one case, and 0 if no case has any
+ * foreground. */
 static u3d_status cases_choose(const cJSON *summary, scored chosen[2], int *n)
 {
     const cJSON *per_case = u3d_json_member(summary, "metric_per_case"), *c;
@@ -52,7 +53,7 @@ static void volumes_free(volumes *v)
     u3d_volume_free(v->prediction);
 }
 
-/* An image that cannot be shown under the labels costs its column, not the picture. */
+/* Reads the image. If it cannot be read or has another grid, the picture is drawn without it. */
 static void image_read(const char *path, const u3d_volume *reference, volumes *v)
 {
     double off_by;
@@ -83,7 +84,7 @@ static void tell(const cJSON *per_case, const scored chosen[2], int n, const cha
                  cJSON_GetStringValue(u3d_json_member(cJSON_GetArrayItem(per_case, chosen[i].at), "case")),
                  chosen[i].dice);
     U3D_INFO("evaluate",
-             "%s: columns are image (where known), reference, prediction, outlines (reference white)", path);
+             "%s: columns are image (if available), reference, prediction, outlines (reference white)", path);
 }
 
 u3d_status evaluate_picture(const cJSON *summary, const char *image, const char *path)

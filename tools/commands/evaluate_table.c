@@ -1,4 +1,4 @@
-/* A summary of scores as text and as CSV. */
+/* Prints a summary of scores as a table, and writes it as CSV. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -44,7 +44,7 @@ static void cell(const column *c, const cJSON *metrics)
         printf(" %*.*f", c->width, c->decimals, v->valuedouble * c->scale);
 }
 
-/* `metrics` NULL: the titles. */
+/* Prints one row; if `metrics` is NULL, the titles. */
 static void row(const char *name, const char *label, bool surface, const cJSON *metrics)
 {
     printf("%-24s %5s", name, label);
@@ -64,14 +64,13 @@ static void explain_surface(const cJSON *summary, const cJSON *surface)
     printf("\nHD95 and ASSD in %s; NSD: share of the surfaces within %g %s.\n", unit,
            cJSON_GetNumberValue(u3d_json_member(surface, "tolerance")), unit);
     if (scored < cases)
-        printf("%d of %d references have unlabelled voxels: no surface there is known to be one.\n",
+        printf("%d of %d references have unlabelled voxels, so their surfaces are unknown and not scored.\n",
                cases - scored, cases);
     cJSON_ArrayForEach(m, u3d_json_member(summary, "mean"))
     {
         const int measured = (int)cJSON_GetNumberValue(u3d_json_member(m, "distance_cases"));
         if (measured < scored)
-            printf("Label %s: HD95 and ASSD are means of %d cases, in %d its surface is missing from one "
-                   "file or both.\n",
+            printf("Label %s: HD95 and ASSD are means of %d cases; %d others lack its surface in one file or both.\n",
                    m->string, measured, scored - measured);
     }
 }
@@ -92,7 +91,7 @@ void evaluate_table(const cJSON *summary)
 
 /* ---- CSV ---- */
 
-/* RFC 4180: quoted where it has to be. */
+/* Writes a field and quotes it if that is necessary (RFC 4180). */
 static void csv_text(FILE *f, const char *text)
 {
     if (!strpbrk(text, ",\"\r\n")) {
@@ -107,7 +106,7 @@ static void csv_text(FILE *f, const char *text)
     putc('"', f);
 }
 
-/* The columns are those of `titles`; `metrics` NULL: their names. */
+/* Writes one row with the columns of `titles`; if `metrics` is NULL, the names of the columns. */
 static void csv_row(FILE *f, const char *name, const char *label, const cJSON *titles, const cJSON *metrics)
 {
     const cJSON *t;

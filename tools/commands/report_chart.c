@@ -1,4 +1,4 @@
-/* Two columns of a table against each other. */
+/* Draws a chart of a CSV table: one column over another, with one line for each value of a third. */
 #include "tools/commands/report_chart.h"
 
 #include <math.h>
@@ -14,7 +14,7 @@ typedef struct chart_row {
 
 enum { MAX_CHART_ROWS = 10000, MAX_CHART_LINES = 32, MAX_CELLS = 64 };
 
-/* Cell `at` of a line of the table, as text of at most `cap`. */
+/* Copies cell number `at` of a line of the table to buf, cut to fit into `cap` bytes. */
 static void csv_cell(const char *line, int at, char *buf, size_t cap)
 {
     for (; at > 0 && line; at--) {
@@ -41,7 +41,7 @@ static u3d_status chart_rows_read(const char *csv, char names[3][64], chart_row 
     int at[3];
     u3d_status status = U3D_OK;
     FILE *f = fopen(csv, "r");
-    if (!f) return u3d_fail(U3D_E_IO, "%s: the table cannot be read", csv);
+    if (!f) return u3d_fail(U3D_E_IO, "%s: cannot open the table", csv);
     if (getline(&line, &cap, f) <= 0) U3D_GO(u3d_fail(U3D_E_FORMAT, "%s: the table is empty", csv));
     for (int i = 0; i < 3; i++) {
         at[i] = csv_column(line, names[i]);
@@ -61,7 +61,8 @@ done:
     return status;
 }
 
-/* Fills the lines; `xy` has room for all points twice. Returns how many lines there are. */
+/* Fills the lines and returns how many there are. `xy` has room for MAX_CHART_ROWS x values, then as many y
+ * values. */
 static int lines_make(const chart_row *rows, int n, double *xy, html_line *lines)
 {
     int n_lines = 0, used = 0;
@@ -87,7 +88,7 @@ u3d_status report_chart(html *page, const char *chart)
     u3d_status status = U3D_OK;
     int n = 0;
     const char *colon = strrchr(chart, ':');
-    if (!colon) return u3d_fail(U3D_E_ARG, "--chart '%s', expected FILE:X,Y,BY", chart);
+    if (!colon) return u3d_fail(U3D_E_ARG, "--chart: found '%s', expected FILE:X,Y,BY", chart);
     char *csv = u3d_format("%.*s", (int)(colon - chart), chart);
     html_line lines[MAX_CHART_LINES];
     chart_row *rows = u3d_new(MAX_CHART_ROWS, sizeof *rows);
@@ -96,7 +97,7 @@ u3d_status report_chart(html *page, const char *chart)
     if (!csv || !rows || !xy) U3D_GO(U3D_E_NOMEM);
     for (int i = 0; i < 3; i++) csv_cell(colon + 1, i, names[i], sizeof names[i]);
     U3D_GO(chart_rows_read(csv, names, rows, &n));
-    (void)snprintf(title, sizeof title, "%s over %s, a line for each %s", names[1], names[0], names[2]);
+    (void)snprintf(title, sizeof title, "%s over %s, one line per %s", names[1], names[0], names[2]);
     const int n_lines = lines_make(rows, n, xy, lines);
     html_chart(page, title, names[0], lines, n_lines);
 done:

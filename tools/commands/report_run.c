@@ -1,4 +1,4 @@
-/* Reading a run's folder. */
+/* Reads config.json and log.csv of a run. */
 #include "tools/commands/report_run.h"
 
 #include <math.h>
@@ -30,7 +30,7 @@ static u3d_status read_header(FILE *f, const char *path, report_run *r)
     return U3D_OK;
 }
 
-/* Rows one after the other, [n][n_columns]. */
+/* Reads the rows into *rows, [n][n_columns]. */
 static u3d_status read_rows(FILE *f, report_run *r, double **rows)
 {
     char *line = NULL;
@@ -67,7 +67,7 @@ static u3d_status read_log(const char *path, report_run *r)
     u3d_status status;
     double *rows = NULL;
     FILE *f = fopen(path, "r");
-    if (!f) return u3d_fail(U3D_E_IO, "%s: the run's log cannot be read", path);
+    if (!f) return u3d_fail(U3D_E_IO, "%s: cannot open the log of the run", path);
     U3D_GO(read_header(f, path, r));
     U3D_GO(read_rows(f, r, &rows));
     if (r->n == 0) U3D_GO(u3d_fail(U3D_E_FORMAT, "%s: the log has no iteration yet", path));

@@ -1,4 +1,5 @@
-/* Sparse annotation made from dense labels. */
+/* Makes sparse annotation from dense labels: keeps evenly spaced slices, or copies them to the voxels
+ * between. */
 #include "tools/commands/slices.h"
 
 #include <math.h>
@@ -11,7 +12,7 @@ static bool is_missing(const slices *s, int axis, int64_t at)
     return axis == s->missing.axis && at >= s->missing.first && at < s->missing.first + s->missing.n;
 }
 
-/* Plane of slice `i` of `n`. */
+/* The plane at which slice i of n lies. */
 static int64_t slice_position(const slices *s, int axis, int64_t i, int64_t n, int64_t extent)
 {
     const int64_t at = (2 * i + 1) * extent / (2 * n), below = s->missing.first - 1,
@@ -56,7 +57,8 @@ int64_t slices_keep(u3d_volume *label, const slices *s, int32_t unlabeled)
     return kept;
 }
 
-/* For every plane across axis a (z, y, x) the nearest that is kept; -1 where none is. */
+/* Sets nearest[p] to the kept plane nearest to plane p across axis a (z, y, x), or to -1 if no plane is
+ * kept. */
 static void nearest_planes(const slices *s, int a, int64_t extent, int64_t *nearest)
 {
     for (int64_t at = 0; at < extent; at++) {

@@ -1,4 +1,4 @@
-/* The page, its tables and pictures. Charts are in html_chart.c. */
+/* Writes the page, its tables and its pictures. Charts are in html_chart.c. */
 #include "tools/draw/html.h"
 
 #include <stdarg.h>
@@ -9,8 +9,8 @@
 
 static const char HEAD[] =
     "<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n<style>\n"
-    "body{font:15px/1.45 system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 "
-    "1em;color:#222;background:#fff}\n"
+    "body{font:15px/1.45 system-ui,sans-serif;max-width:60em;margin:2em auto;"
+    "padding:0 1em;color:#222;background:#fff}\n"
     "h1{font-size:1.6em}h2{font-size:1.2em;margin-top:2em;border-bottom:1px solid #ccc}\n"
     "table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:1em 0}\n"
     "td,th{padding:.15em .6em;text-align:right;border-bottom:1px solid #ddd}\n"
@@ -92,7 +92,8 @@ void html_table_begin(html *h)
     fputs("<table>\n", h->f);
 }
 
-/* A path or a name may break behind slashes and underscores, so that it does not push the numbers off the page. */
+/* Allows a line break after each slash and underscore, so that a long path does not push the numbers off the
+ * page. */
 static void cell_text(FILE *f, const char *text)
 {
     for (; *text; text++) {
@@ -138,7 +139,7 @@ void html_list_end(html *h)
 
 /* ---- pictures ---- */
 
-/* RFC 4648. */
+/* Writes bytes in Base64 (RFC 4648). */
 static void base64(const uint8_t *bytes, size_t n, FILE *f)
 {
     static const char DIGITS[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -168,5 +169,5 @@ u3d_status html_picture(html *h, const char *png, const char *caption)
         fputs("</figure>\n", h->f);
     }
     u3d_free(data);
-    return read ? U3D_OK : u3d_fail(U3D_E_IO, "%s: the picture cannot be read", png);
+    return read ? U3D_OK : u3d_fail(U3D_E_IO, "%s: cannot read the picture", png);
 }

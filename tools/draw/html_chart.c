@@ -1,4 +1,5 @@
-/* Lines over an axis, as SVG. Long lines are drawn as means of as many pieces as the chart has room for. */
+/* Draws a line chart as SVG. A line with more than MOST_POINTS points is cut into at most MOST_POINTS pieces,
+ * and each piece is drawn as one point, its mean. Lines with marked points are drawn in full. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +18,7 @@ enum {
     N_COLORS = 8
 };
 
-/* Okabe & Ito's colours, which colour-blind people tell apart. */
+/* The colours of Okabe and Ito, which colour-blind people can distinguish. */
 static const char *const COLORS[N_COLORS] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
                                              "#e69f00", "#56b4e9", "#000000", "#b8a000"};
 
@@ -31,7 +32,7 @@ static void range_take(range *r, double v)
     r->high = fmax(r->high, v);
 }
 
-/* Step of about a fifth of the range: 1, 2 or 5 times a power of ten. */
+/* Distance between the ticks of an axis: about a fifth of the range, as 1, 2 or 5 times a power of ten. */
 static double nice_step(range r)
 {
     const double rough = (r.high - r.low) / 5, power = pow(10, floor(log10(rough)));
@@ -72,13 +73,13 @@ static void axes(FILE *f, range x, range y, const char *x_name)
     fputs("</text>\n", f);
 }
 
-/* How many points of a line are drawn as one: points that are marked are drawn each. */
+/* The number of consecutive points that are drawn as one point. */
 static int piece_of(const html_line *l)
 {
     return l->points ? 1 : (l->n + MOST_POINTS - 1) / MOST_POINTS;
 }
 
-/* Means of the piece that begins at point i; false: nothing finite in it. */
+/* The mean of the piece that begins at point i. Returns false if the piece has no finite value. */
 static bool piece_mean(const html_line *l, int i, double *x, double *y)
 {
     double sum_x = 0, sum_y = 0;

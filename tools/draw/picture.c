@@ -1,13 +1,14 @@
-/* Slices of volumes with labels laid over them.
+/* Draws slices of volumes with labels over them.
  *
  *            image | labels 1 | labels 2 | ... | outlines
  *   across x
- *   across y        superior and anterior up where axes run that way; pixels are square in space
+ *   across y
  *   across z
  *   (the next volume)
  *
- * Unlabelled voxels are dimmed, background is left as it is, every other label gets a colour by its rank
- * among all that the picture shows. */
+ * y or z points up, which is anterior or superior if the axes of the file run that way. Pixels are square in
+ * space. Unlabelled voxels are dimmed, background is left as it is, and every other label gets a colour by
+ * its rank among the labels of the picture. */
 #include "tools/draw/picture.h"
 
 #include <math.h>
@@ -19,29 +20,30 @@
 
 enum { TILE = 320, GAP = 6, PART_GAP = 30, GROUND = 20, NO_IMAGE = 70, OUTLINE = 2, MAX_VALUES = 256 };
 
-/* Distinct for most eyes, also colour-blind ones: Okabe & Ito 2008, without black. */
+/* Colours that most people can distinguish, including colour-blind people: Okabe and Ito 2008, without
+ * black. */
 static const uint8_t PALETTE[][3] = {{230, 159, 0}, {86, 180, 233}, {0, 158, 115},  {240, 228, 66},
                                      {0, 114, 178}, {213, 94, 0},   {204, 121, 167}};
 enum { N_COLOURS = sizeof PALETTE / sizeof PALETTE[0] };
 
-typedef struct view { /* how one slice lies on the picture; axes are indices into size[] (z, y, x) */
+typedef struct view { /* how a slice is drawn; axes are indices into size[] (z, y, x) */
     int across, down, through;
     int64_t at;
     int width, height; /* pixels */
 } view;
 
-typedef struct part { /* a part and where it lies */
+typedef struct part { /* a part and how it is drawn */
     const picture_part *p;
     bool sparse; /* the first label volume has unlabelled voxels */
     float black, white;
     view *views;
     int n_views;
-    int column, n_columns; /* width of a column in pixels, and how many */
+    int column, n_columns; /* width of a column in pixels, number of columns */
 } part;
 
 typedef struct picture {
     const picture_opts *o;
-    int32_t values[MAX_VALUES]; /* label values met, increasing */
+    int32_t values[MAX_VALUES]; /* label values that occur, increasing */
     int n_values;
     part *parts;
     int n_parts;
@@ -55,7 +57,7 @@ static int compare_float(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Black and white at the 1st and 99th percentile of up to a hundred thousand voxels of the first channel. */
+/* Sets black and white to the 1st and 99th percentile of at most 100,000 voxels of the first channel. */
 static u3d_status window_choose(part *t)
 {
     const u3d_volume *image = t->p->image;
@@ -80,7 +82,7 @@ static bool is_unlabeled(const picture *p, int32_t value)
     return p->o->has_unlabeled && value == p->o->unlabeled;
 }
 
-/* Rank of a label value among those met; -1 for background and unlabelled. */
+/* Rank of a label value among those that occur; -1 for background and unlabelled. */
 static int value_rank(const picture *p, int32_t value)
 {
     for (int i = 0; i < p->n_values; i++)
@@ -95,7 +97,7 @@ static u3d_status values_add(picture *p, int32_t value)
     while (i < p->n_values && p->values[i] < value) i++;
     if (i < p->n_values && p->values[i] == value) return U3D_OK;
     if (p->n_values == MAX_VALUES)
-        return u3d_fail(U3D_E_UNSUPPORTED, "drawing a picture: more than %d different labels", MAX_VALUES);
+        return u3d_fail(U3D_E_UNSUPPORTED, "cannot draw a picture with more than %d labels", MAX_VALUES);
     memmove(p->values + i + 1, p->values + i, (size_t)(p->n_values - i) * sizeof p->values[0]);
     p->values[i] = value;
     p->n_values++;
@@ -117,12 +119,12 @@ static u3d_status values_collect(picture *p, part *t)
 
 /* ---- which slices ---- */
 
-typedef struct plane {  /* what one slice shows */
-    bool has_reference; /* compared: the reference has a label here                 */
-    int64_t differing;  /* compared: annotated voxels whose labels differ           */
-    int kinds;          /* different labels in the last label volume                */
-    int64_t foreground; /* its labelled voxels; compared: those of either volume    */
-    int64_t annotated;  /* voxels of the first volume with any label                */
+typedef struct plane {  /* what one slice shows                                        */
+    bool has_reference; /* with `compare`: the reference has a label here              */
+    int64_t differing;  /* with `compare`: annotated voxels whose labels differ        */
+    int kinds;          /* number of different labels in the last label volume         */
+    int64_t foreground; /* its foreground voxels; with `compare`: of either volume     */
+    int64_t annotated;  /* annotated voxels of the first label volume                  */
     int64_t voxels;
 } plane;
 
@@ -144,7 +146,7 @@ static void plane_add(const picture *p, const part *t, int64_t voxel, bool seen[
     }
 }
 
-/* Slices across the axis at index `through` of size[]: what each shows. */
+/* Counts what slice `at` across the axis with index `through` of size[] shows. */
 static plane plane_look(const picture *p, const part *t, int through, int64_t at)
 {
     const int64_t *size = t->p->labels[0]->size;
@@ -166,7 +168,8 @@ static bool plane_is_better(const plane *a, const plane *b)
     return a->kinds != b->kinds ? a->kinds > b->kinds : a->foreground > b->foreground;
 }
 
-/* Best slice of [from, end), the middle one where none shows anything; see picture_write. */
+/* Chooses the best slice of [from, end) as picture_write describes. If none shows anything, it is the middle
+ * one. */
 static int64_t slice_choose(const picture *p, const part *t, int through, int64_t from, int64_t end)
 {
     int64_t best_at = (from + end) / 2;
@@ -189,7 +192,7 @@ static int extent_pixels(const u3d_volume *v, int axis, double longest)
 
 static u3d_status views_choose(const picture *p, part *t)
 {
-    static const int AXES[3][2] = {{1, 0}, {2, 0}, {2, 1}}; /* across x: y to the right, z up; and so on */
+    static const int AXES[3][2] = {{1, 0}, {2, 0}, {2, 1}}; /* right and up: y and z across x, and so on */
     const u3d_volume *v = t->p->labels[0];
     const int64_t *slices = t->p->slices;
     double longest = 0;
@@ -207,12 +210,13 @@ static u3d_status views_choose(const picture *p, part *t)
             t->column = w->width > t->column ? w->width : t->column;
         }
     t->n_columns = t->p->n_labels + (t->p->image != NULL) + t->p->compare;
-    return t->n_views ? U3D_OK : u3d_fail(U3D_E_ARG, "--slices: found none to show");
+    return t->n_views ? U3D_OK : u3d_fail(U3D_E_ARG, "--slices: expected at least one slice");
 }
 
 /* ---- drawing ---- */
 
-/* The voxel under a pixel of a slice; pixels outside are taken to its border. */
+/* Index of the voxel under a pixel of a slice. A pixel outside of the slice counts as the nearest one
+ * inside. */
 static int64_t view_voxel(const u3d_volume *v, const view *w, int x, int y)
 {
     int64_t at[3];
@@ -232,7 +236,7 @@ static double part_grey(const part *t, int64_t voxel)
     return 255 * fmin(1, fmax(0, (value - t->black) / (t->white - t->black)));
 }
 
-/* The image, and a label's colour over it where `labels` is not NULL. */
+/* Draws the image and, if `labels` is not NULL, the colour of the label over it. */
 static void pixel_overlay(const picture *p, const part *t, int64_t voxel, const u3d_volume *labels,
                           uint8_t *rgb)
 {
@@ -243,8 +247,8 @@ static void pixel_overlay(const picture *p, const part *t, int64_t voxel, const 
         rgb[c] = (uint8_t)(rank < 0 ? grey : 0.45 * grey + 0.55 * PALETTE[rank % N_COLOURS][c]);
 }
 
-/* Rank of the label whose outline runs through a pixel: it is the label's, and one OUTLINE pixels away is
- * not. */
+/* Rank of the label whose outline runs through a pixel, or -1. A pixel is on the outline of its label if a
+ * pixel at a distance of OUTLINE has another label. */
 static int outline_rank(const picture *p, const u3d_volume *labels, const view *w, int x, int y)
 {
     static const int ASIDE[4][2] = {{-OUTLINE, 0}, {OUTLINE, 0}, {0, -OUTLINE}, {0, OUTLINE}};
@@ -268,7 +272,7 @@ static void pixel_outlines(const picture *p, const part *t, const view *w, int x
         pixel_overlay(p, t, view_voxel(t->p->labels[0], w, x, y), NULL, rgb);
 }
 
-/* Column `c`: the image if there is one, the label volumes, the outlines. */
+/* Draws column c of a slice. The columns are the image (if there is one), the label volumes, the outlines. */
 static void view_draw(picture *p, const part *t, const view *w, int c, int left, int top)
 {
     const int label = c - (t->p->image != NULL);
@@ -315,7 +319,7 @@ u3d_status picture_write(const char *path, const picture_part *parts, int n_part
     picture p = {.o = o, .n_parts = n_parts, .parts = u3d_new((size_t)n_parts, sizeof *p.parts)};
     *n_slices = 0;
     if (!p.parts) U3D_GO(U3D_E_NOMEM);
-    for (int i = 0; i < n_parts; i++) { /* colours are known once all parts were looked at */
+    for (int i = 0; i < n_parts; i++) { /* colours depend on the labels of all parts */
         p.parts[i].p = &parts[i];
         U3D_GO(window_choose(&p.parts[i]));
         U3D_GO(values_collect(&p, &p.parts[i]));

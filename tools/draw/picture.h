@@ -1,5 +1,5 @@
-/* Slices of volumes with labels laid over them, as one PNG: what `u3d picture` and `u3d evaluate --picture`
- * draw. */
+/* Draws slices of volumes with labels over them as one PNG, for `u3d picture`, `u3d augment`, `u3d report`
+ * and `u3d evaluate --picture`. */
 #ifndef U3D_TOOLS_PICTURE_H
 #define U3D_TOOLS_PICTURE_H
 
@@ -7,28 +7,33 @@
 
 enum { PICTURE_LABELS = 8 };
 
-/* One volume: a row for each slice, a column for the image and for each label volume. */
+/* One volume, with a row for each slice, and a column for the image and for each label volume. */
 typedef struct picture_part {
-    const u3d_volume *image;                  /* f32, its first channel is shown; NULL: no column       */
-    const u3d_volume *labels[PICTURE_LABELS]; /* i32, of the image's shape                              */
+    const u3d_volume *image;                  /* f32; the first channel is shown; NULL: no column       */
+    const u3d_volume *labels[PICTURE_LABELS]; /* i32, with the shape of the image                       */
     int n_labels;
-    bool compare;      /* labels are reference and prediction: see picture_write */
-    int64_t slices[3]; /* how many across x, y and z                             */
+    bool compare;      /* the labels are a reference and a prediction, see picture_write */
+    int64_t slices[3]; /* number of slices across x, y and z                     */
 } picture_part;
 
 typedef struct picture_opts {
     bool has_unlabeled;
-    int32_t unlabeled; /* value that is dimmed in the first label volume, never coloured */
+    int32_t unlabeled; /* voxels with this label are dimmed and get no colour */
 } picture_opts;
 
-/* Parts below each other. Background (0) is left as it is, every other value gets a colour, the same one in
- * all parts. Each row is the slice of its share of the volume that shows most labels in the last label volume
- * and was not annotated whole in the first. With `compare` it is, of those where the reference has a label,
- * the one in which most voxels differ, then the one with most labels, and a last column has the outlines of
- * both: the reference's white, the prediction's in colours, over the white ones.
+/* Draws the parts below each other. Background (0) is left as it is. Every other label has the same colour in
+ * all parts.
  *
- * *n_slices: rows drawn; none is U3D_E_ARG. U3D_E_UNSUPPORTED: more than 256 values. U3D_E_NOMEM,
- * U3D_E_OUTPUT. */
+ * The volume is divided along each axis into as many equal ranges as there are slices across it, and each row
+ * shows one slice of one range: the one with most different labels in the last label volume, and of those the
+ * one with most foreground. If the first label volume has unlabelled voxels, slices of which more than half
+ * is annotated are not chosen. With `compare`, the row is the slice in which most voxels differ, and of those
+ * the one with most foreground; slices without a reference label are chosen only if there are no others. A
+ * last column then shows the outlines of both: the reference in white and, over it, the prediction in
+ * colours.
+ *
+ * *n_slices: number of rows. Errors: U3D_E_ARG if there is no row, U3D_E_UNSUPPORTED for more than 256 label
+ * values, U3D_E_NOMEM, U3D_E_OUTPUT. */
 u3d_status picture_write(const char *path, const picture_part *parts, int n_parts, const picture_opts *o,
                          int *n_slices);
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""The paper's network in PyTorch on the same annotated slices for the same time: what `u3d train --net paper-bn` with
-`--set augment=flips` is compared with, setting by setting.
+"""Trains the paper's network in PyTorch on the same annotated slices and for the same time as u3d. It is the
+counterpart of `u3d train --net paper-bn --set augment=flips`, with the same settings.
 
 usage: peer_torch.py IMAGE ANNOTATION OUTPUT --time 10m [--base 32] [--unlabeled 255] [--seed 1] [--size 132x132x116]
 
-One NIfTI image and its labels of equal grid; the segmentation is written on that grid. Batch normalisation with the statistics
-of the tile, SGD with learning rate 0.01 and momentum 0.99, cross-entropy with weights that balance the labels, patches centred on
-a labelled voxel, mirrored beyond the volume, randomly flipped. The time is that of training, the start of the program included.
-Needs torch and numpy.
+IMAGE and ANNOTATION are NIfTI files on the same grid, on which the segmentation is written. The network uses batch
+normalisation with the statistics of the tile, SGD with learning rate 0.01 and momentum 0.99, and cross-entropy with
+weights that balance the labels. Patches are centred on a labelled voxel, mirrored beyond the volume, and randomly
+flipped. --time counts from the start of the program to the end of training. Needs torch and numpy.
 """
 import time
 
@@ -19,12 +19,12 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-MARGIN = 44  # voxels that valid convolutions take from each side
+MARGIN = 44  # voxels by which valid convolutions shrink each side
 TYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
 
 
 def read_nifti(path):
-    """Header bytes and voxels (z,y,x) of a little-endian NIfTI-1 file."""
+    """Returns the header bytes and the voxels (z,y,x) of a little-endian NIfTI-1 file."""
     data = (gzip.open if path.endswith(".gz") else open)(path, "rb").read()
     size, kind, offset = struct.unpack("<3h", data[42:48]), struct.unpack("<h", data[70:72])[0], int(struct.unpack("<f", data[108:112])[0])
     voxels = np.frombuffer(data, "<" + TYPES[kind], size[0] * size[1] * size[2], offset)
@@ -49,7 +49,7 @@ def crop(skip, like):
 
 
 class UNet3D(nn.Module):
-    """Four levels, channels doubled before each pooling (Cicek et al. 2016)."""
+    """Four levels; channels are doubled before each pooling (Cicek et al. 2016)."""
 
     def __init__(self, labels, base):
         super().__init__()
@@ -59,7 +59,7 @@ class UNet3D(nn.Module):
         self.join = nn.ModuleList(nn.Sequential(block(out[l + 1] + out[l], out[l]), block(out[l], out[l])) for l in (2, 1, 0))
         self.head = nn.Conv3d(out[0], labels, 1)
         for m in self.modules():
-            if isinstance(m, (nn.Conv3d, nn.ConvTranspose3d)):  # each output voxel of the latter has one tap per channel
+            if isinstance(m, (nn.Conv3d, nn.ConvTranspose3d)):  # an up-convolution has one tap per channel and output voxel
                 taps = m.in_channels * (27 if m.kernel_size == (3, 3, 3) else 1)
                 nn.init.normal_(m.weight, 0, (2 / taps) ** 0.5)
         nn.init.zeros_(self.head.bias)
@@ -77,7 +77,7 @@ class UNet3D(nn.Module):
 
 
 def mirrored(start, length, size):
-    """Indices start .. start + length - 1, reflected about the first and the last of 0 .. size - 1."""
+    """Returns the indices start .. start + length - 1, mirrored at 0 and at size - 1."""
     period = max(2 * (size - 1), 1)
     at = np.arange(start, start + length) % period
     return np.minimum(at, period - at)

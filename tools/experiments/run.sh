@@ -1,27 +1,40 @@
 #!/usr/bin/env bash
-# The paper's experiments (Cicek et al. 2016, section 4) on any data. What OUT/results.csv has is not run again, so that an
-# interrupted call goes on.
+# Repeats the experiments of the paper (Cicek et al. 2016, section 4) on any data. Runs whose results are in
+# OUT/results.csv are not repeated, so an interrupted call can be continued.
 #
-# usage: tools/experiments/run.sh slices  IMAGE LABEL OUT    IoU against the number of annotated slices (the paper's table 2)
-#        tools/experiments/run.sh folds   IMAGE LABEL OUT    cross-validation over the annotated slices of a volume (table 1)
-#        tools/experiments/run.sh volumes DATA OUT           training on some volumes, testing on the others (table 3)
+# usage: tools/experiments/run.sh slices  IMAGE LABEL OUT   IoU against the number of annotated slices (paper, table 2)
+#        tools/experiments/run.sh folds   IMAGE LABEL OUT   cross-validation over the slices of a volume (table 1)
+#        tools/experiments/run.sh volumes DATA OUT          training on some volumes, testing on the others (table 3)
 #
-# LABEL and DATA have dense labels; those of evenly spaced slices are trained on. What no setting trains on scores (slices), or
-# the left-out annotated slices (folds), or the whole left-out volumes (volumes). Results:
+# LABEL and DATA have dense labels. Only the labels of evenly spaced slices are used for training. Predictions are
+# scored
+#   - in slices:  on the voxels that no setting of SLICES annotates,
+#   - in folds:   on the annotated slices of the left-out fold,
+#   - in volumes: on all voxels of the left-out volumes.
+#
+# Results:
 #   OUT/results.csv    a line per run, test set and label
-#   OUT/table.md       mean and standard deviation over seeds of the foreground's IoU, laid out as the paper's tables (table.csv);
-#                      labels.md: of each label; log: what trainings and predictions printed
-#   OUT/report.html    the same with a chart, slices with annotation, predictions and truth, and a run of each network with its
-#                      curves and settings; also as report.pdf where chromium is installed
+#   OUT/table.md       mean and standard deviation over seeds of the foreground IoU, laid out like the tables of the
+#                      paper; also as table.csv
+#   OUT/labels.md      the same for each label
+#   OUT/report.html    table.csv with a chart, slices with annotation, predictions and truth, and one run of each
+#                      network with its curves and settings; also as report.pdf if Chromium or Chrome is installed
+#   OUT/log            the output of training and prediction
 #
-# environment: NETS="paper paper-bn paper2d auto": with settings as paper-bn+base=8+lr=0.1  SEEDS="1 2 3"  TIME=10m per run
-#              SLICES="1,1,1 2,2,1 3,3,2 5,5,3": across x, y, z; folds and volumes take the last       FOLDS=3
-#              VOLUMES="2 5 20": volumes trains on so many instead of folds, and tests on those that none of these train on
-#              SPARSIFY="--missing z=30-32": further options of `u3d sparsify`, here for planes whose labels are wrong
-#              TRAIN="--memory 4G": further options of `u3d train`   METRIC=IoU or Dice in the tables     U3D=build/tools/u3d
-#              PYTHON=python3, with torch: for NETS="... torch", in slices alone; torch+base=8 and the like: see peer_torch.py
-# NETS and SEEDS may grow from call to call; another TIME, SLICES, FOLDS, VOLUMES, SPARSIFY or TRAIN needs another
-# OUT.
+# environment:
+#   NETS="paper paper-bn paper2d auto"   networks; settings are added as in paper-bn+base=8+lr=0.1
+#   SEEDS="1 2 3"  TIME=10m              TIME is per run
+#   SLICES="1,1,1 2,2,1 3,3,2 5,5,3"     numbers of slices across x, y, z; folds and volumes use only the last
+#   FOLDS=3                              number of folds
+#   VOLUMES="2 5 20"                     for volumes: instead of folds, train on this many volumes, and test on the
+#                                        volumes on which none of these runs is trained
+#   SPARSIFY="--missing z=30-32"         more options of `u3d sparsify`, here for planes whose labels are wrong
+#   TRAIN="--memory 4G"                  more options of `u3d train`
+#   METRIC=IoU                           metric of the tables: IoU or Dice
+#   U3D=build/tools/u3d                  the program
+#   PYTHON=python3                       a Python with torch, for NETS="... torch" (slices only); options are added as
+#                                        in torch+base=8, see peer_torch.py
+# NETS and SEEDS may grow from call to call. Another TIME, SLICES, FOLDS, VOLUMES, SPARSIFY or TRAIN needs another OUT.
 set -euo pipefail
 shopt -s inherit_errexit
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -39,10 +52,11 @@ train=${TRAIN:-}
 metric=${METRIC:-IoU}
 python=${PYTHON:-python3}
 
-# net_options NAME+KEY=VALUE+...
+# net_options NAME+KEY=VALUE+...: prints the options of u3d train for this network
 net_options() { echo "--net ${1//+/ --set }"; }
 
-# attempt COMMAND ...: a run that fails is told and left out; the next call tries it again. What it prints goes into OUT/log.
+# attempt COMMAND ...: runs a command with its output in OUT/log. A run that fails is counted and left out; the next
+# call tries it again.
 failed=0
 attempt() {
   local code=0
@@ -52,21 +66,21 @@ attempt() {
   return $code
 }
 
-# done_already TEST NET SEED: the results have this run.
+# done_already TEST NET SEED: whether the results contain this run
 done_already() {
   awk -F, -v test="$1" -v net="$2" -v seed="$3" \
     '$1 == test && $3 == net && $4 == seed && $5 == "foreground" { found = 1 } END { exit !found }' "$out/results.csv"
 }
 
-# append: whole blocks of rows alone get into the results.
+# append: adds the rows on stdin to the results, all at once, so that an interruption leaves no part of them
 append() {
   cat >"$out/new.csv"
   cat "$out/new.csv" >>"$out/results.csv"
   rm "$out/new.csv"
 }
 
-# keep TEST PERCENT NET SEED CSV: IoU and Dice per label, and of the foreground, out of evaluate's means; empty where nothing
-# was there to find.
+# keep TEST PERCENT NET SEED CSV: adds IoU and Dice of each label and of the foreground, from the means that evaluate
+# wrote. A field is empty if a label has no mean.
 keep() {
   awk -F, -v row="$1,$2,$3,$4" '
     function number(v) { return v == "" ? "" : sprintf("%.4f", v) }
@@ -75,28 +89,28 @@ keep() {
     $1 == "foreground_mean" { print row ",foreground," number($at["IoU"]) "," number($at["Dice"]) }' "$5" | append
 }
 
-# score PREDICTION TEST PERCENT NET SEED
+# score PREDICTION TEST PERCENT NET SEED: evaluates a prediction and adds its rows to the results
 score() {
   "$u3d" --quiet evaluate --prediction "$1" --reference "$out/reference.nii.gz" --unlabeled 255 --no-surface --csv "$out/scores.csv" \
     --force >/dev/null
   keep "$2" "$3" "$4" "$5" "$out/scores.csv"
 }
 
-# keep_slices LABELS SLICES OUTPUT [OPTION ...]: the share of voxels kept, in percent.
+# keep_slices LABELS SLICES OUTPUT [OPTION ...]: writes sparse labels and prints the percentage of voxels that are kept
 keep_slices() {
   local from=$1 which=$2 to=$3
   shift 3
   "$u3d" --quiet sparsify --label "$from" --slices "$which" --output "$to" --force "$@" | sed 's/kept \([0-9.]*\).*/\1/'
 }
 
-# annotate SLICES NAME [OPTION ...]: the same of the one volume.
+# annotate SLICES NAME [OPTION ...]: does the same for the single volume
 annotate() {
   local which=$1 name=$2
   shift 2
   keep_slices "$label" "$which" "$out/$name.nii.gz" $sparsify "$@"
 }
 
-# segment NET SEED ANNOTATION RUN: trains on the annotated slices and predicts the volume.
+# segment NET SEED ANNOTATION RUN: trains on the annotated slices and predicts the volume
 segment() {
   case $1 in
     torch*)
@@ -114,7 +128,7 @@ segment() {
 
 slices_experiment() {
   local which percent net seed run
-  annotate "${slices// /+}" union --rest "$out/reference.nii.gz" >/dev/null # tested where no setting has a slice
+  annotate "${slices// /+}" union --rest "$out/reference.nii.gz" >/dev/null # the voxels that no setting annotates
   for which in $slices; do
     percent=$(annotate "$which" "annotation_${which//,/_}" --copy "$out/copy_${which//,/_}.nii.gz")
     done_already "${which//,/ }" copy 0 || score "$out/copy_${which//,/_}.nii.gz" "${which//,/ }" "$percent" copy 0
@@ -130,7 +144,8 @@ slices_experiment() {
   done
 }
 
-# fold_rows TESTS PERCENT NET SEED CROSSVAL: out of its summary.csv, columns fold, cases, label, Dice, IoU.
+# fold_rows TESTS PERCENT NET SEED CROSSVAL: adds the rows of a cross-validation, from the columns fold, cases, label,
+# Dice and IoU of its summary.csv
 fold_rows() {
   awk -F, -v tests="$1" -v tail="$2,$3,$4" '
     function number(v) { return v == "" ? "" : sprintf("%.4f", v) }
@@ -138,7 +153,7 @@ fold_rows() {
     NR > 1 { print test[$1 + 1] "," tail "," $3 "," number($5) "," number($4) }' "$5/summary.csv" | append
 }
 
-# crossval TESTS PERCENT OPTION ...: every network and seed; TESTS names the folds.
+# crossval TESTS PERCENT OPTION ...: runs a cross-validation for every network and seed; TESTS names the folds
 crossval() {
   local tests=$1 percent=$2 net seed
   shift 2
@@ -161,7 +176,8 @@ folds_experiment() {
   crossval "$(fold_names)" "$percent" --image "$image" --label "$out/annotation.nii.gz" --folds "$folds"
 }
 
-# A fold per number of training volumes, evenly out of the sorted folder, all tested on what the largest leaves; or FOLDS of them.
+# Writes OUT/split.json. With VOLUMES it has a fold per number of training volumes, which are chosen evenly from the
+# sorted folder; all folds are tested on the volumes that the largest number leaves. Otherwise it has FOLDS folds.
 volumes_split() {
   ls "$data/$labels" | sed -n 's/\.nii\(\.gz\)\?$//p' | awk -v counts="$volumes" -v folds="$folds" '
     function listed(text, item) { return text (text == "" ? "" : ", ") "\"" item "\"" }
@@ -170,7 +186,7 @@ volumes_split() {
     END {
       wanted = split(counts, count, " ")
       for (f = 1; f <= wanted; f++) if (count[f] > most) most = count[f]
-      if (most >= n || folds > n) { print "there are " n " volumes: too few" >"/dev/stderr"; exit 2 }
+      if (most >= n || folds > n) { print n " volumes are too few" >"/dev/stderr"; exit 2 }
       for (i = 0; i < most; i++) { at = int(i * n / most); chosen[i] = name[at]; taken[at] = 1 }
       for (at = 0; at < n; at++) if (!(at in taken)) rest = listed(rest, name[at])
       for (f = 1; f <= wanted; f++) {
@@ -199,11 +215,11 @@ volumes_experiment() {
   crossval "${tests%,}" "$percent" --data "$out/data" --reference "$data/$labels" --split "$out/split.json"
 }
 
-# metric_column: of results.csv.
+# metric_column: prints the column of results.csv that has the metric
 metric_column() { [ "$metric" = Dice ] && echo 7 || echo 6; }
 
-# table NAME LABELS: a row per test (and label, where each has its own), a column per network, mean and spread over seeds; below
-# folds their mean.
+# table NAME LABELS: writes NAME.csv and NAME.md with a row per test (and per label, if LABELS is "each") and a column
+# per network. Cells are mean and standard deviation over seeds. Below folds, a last row has their average.
 table() {
   awk -F, -v m="$(metric_column)" -v metric="$metric" -v labels="$2" '
     function spread(n, sum, squares) { return n > 1 ? sqrt((squares - sum * sum / n > 0 ? squares - sum * sum / n : 0) / (n - 1)) : 0 }
@@ -233,7 +249,8 @@ table() {
   sed 's/,/ | /g; s/.*/| & |/' "$out/$1.csv" | sed '1{p;s/[^|]\+/---/g}' >"$out/$1.md"
 }
 
-# The metric over the annotated share of voxels, the number of training volumes, or the folds.
+# Writes chart.csv, the metric over the annotated share of voxels, the number of training volumes or the folds, and
+# prints the argument of --chart.
 chart() {
   local x=fold
   [ -z "$volumes" ] || x=volumes
@@ -248,7 +265,7 @@ chart() {
   echo "$out/chart.csv:$x,$metric,net"
 }
 
-# prediction NET: of the first seed; among several volumes of $case.
+# prediction NET: prints the path of the network's prediction with the first seed; among several volumes, that of $case
 prediction() {
   local seed=${seeds%% *}
   case $experiment,$1 in
@@ -258,7 +275,7 @@ prediction() {
   esac
 }
 
-# figure IMAGE ANNOTATION TRUTH: beside each other, with what every network made of it. Prints the caption.
+# figure IMAGE ANNOTATION TRUTH: draws these and the predictions of the networks side by side, and prints the caption
 figure() {
   local net file columns="image, annotation"
   local files=()
@@ -272,7 +289,7 @@ figure() {
   echo "$columns, truth"
 }
 
-# case_file FOLDER CASE: its volume, or nothing.
+# case_file FOLDER CASE: prints the path of the case's volume, or nothing
 case_file() {
   local file
   for file in "$1/$2.nii.gz" "$1/$2.nii" "$1/${2}_0000.nii.gz" "$1/${2}_0000.nii"; do
@@ -307,8 +324,8 @@ refuse() { echo "$1" >&2; exit 2; }
 
 [ $# -ge 3 ] || usage
 experiment=$1
-case $nets in *[,/]*) refuse "NETS: a name with a comma or a slash cannot head a column: $nets" ;; esac
-case $experiment,$nets in slices,*) ;; *torch*) refuse "NETS: torch takes part in slices alone" ;; esac
+case $nets in *[,/]*) refuse "NETS: found '$nets'; a name cannot contain a comma or a slash" ;; esac
+case $experiment,$nets in slices,*) ;; *torch*) refuse "NETS: torch is possible only in the experiment slices" ;; esac
 case $metric in IoU | Dice) ;; *) refuse "METRIC: found $metric, expected IoU or Dice" ;; esac
 case $experiment in
   slices | folds)
@@ -319,7 +336,7 @@ case $experiment in
   volumes)
     [ $# -eq 3 ] || usage
     data=$(realpath -e "$2") out=$3
-    [ -z "$sparsify" ] || refuse "SPARSIFY is for one volume: labels of a folder are scored as they are"
+    [ -z "$sparsify" ] || refuse "SPARSIFY is for a single volume, because the labels of a folder are scored unchanged"
     title="volumes: $(basename "$data")"
     labels=labels images=images
     [ ! -d "$data/labelsTr" ] || labels=labelsTr images=imagesTr
@@ -331,7 +348,7 @@ out=$(realpath "$out")
 settings="$experiment ${data:-$image $label} TIME=$time SLICES=$slices FOLDS=$folds VOLUMES=$volumes SPARSIFY=$sparsify TRAIN=$train"
 [ -e "$out/settings" ] || echo "$settings" >"$out/settings"
 [ "$settings" = "$(cat "$out/settings")" ] ||
-  refuse "$out holds an experiment with other settings: $(cat "$out/settings"); now: $settings; give another OUT"
+  refuse "$out contains an experiment with other settings: $(cat "$out/settings"); now: $settings; choose another OUT"
 exec 9>"$out/lock"
 flock -n 9 || refuse "$out is in use by another call"
 [ -e "$out/results.csv" ] || echo "test,annotated_percent,net,seed,label,IoU,Dice" >"$out/results.csv"
@@ -340,4 +357,4 @@ table table foreground
 table labels each
 report
 cat "$out/table.md"
-[ "$failed" -eq 0 ] || { echo "$failed runs failed; the same call tries them again" >&2; exit 1; }
+[ "$failed" -eq 0 ] || { echo "$failed runs failed; repeat the call to try them again" >&2; exit 1; }

@@ -1,13 +1,14 @@
-/* One training step of a whole network on the backend.
+/* Checks one training step of a whole network on the backend.
  *
- *   nodes       each node against the oracle, fed with the backend's own inputs (verify_node.c)
- *   loss, logits, gradients
- *               against the oracle's own chain over the plain graph, from image to gradients, and against the
- * CPU optimizer   two updates from these gradients (verify_optim.c)
+ *   nodes                    each node is compared with the oracle, which gets the node's inputs from the
+ *                            backend (verify_node.c)
+ *   loss, logits, gradients  compared with the oracle's own run of the plain graph from image to gradients,
+ *                            and with the CPU backend
+ *   optimizer                two updates from these gradients (verify_optim.c)
  *
- * Along a chain errors grow, and behind a jump (a maximum, the kink of an activation) a rounding error
- * becomes a large one for a single voxel. So the chain's limits only tell whether the parts were put together
- * rightly; whether each computes rightly, the nodes tell. */
+ * Errors grow along a chain of nodes. After a jump (a maximum, the kink of an activation), a rounding error
+ * can become a large error of a single voxel. Therefore the limits for the whole chain only show whether the
+ * parts are connected correctly. Whether each part computes correctly is shown by the nodes. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -21,10 +22,10 @@
 #include "tests/support/support_trial.h"
 #include "tools/verify/verify.h"
 
-/* Relative rms error. The loss is a mean over many voxels: 1e-6 is found. Logits: what precision=fast
- * promises (tests/backends/test_precision.c); 2e-5 is found. Gradients: all parameters' together, so that those that
- * cancel to zero count as what they are; 1e-5 is found, and 6e-3 where one voxel lies on the other side of a
- * kink (three of 36 runs). */
+/* Limits of the relative rms error. Loss: a mean over many voxels; the measured error is 1e-6. Logits: the
+ * limit is what precision=fast promises (tests/backends/test_precision.c); the measured error is 2e-5.
+ * Gradients: all parameters are taken together, so that gradients that cancel to zero have no weight; the
+ * measured error is 1e-5, and 6e-3 if one voxel lies on the other side of a kink (three of 36 runs). */
 static const double LIMIT_LOSS = 2e-5, LIMIT_LOGITS = 1e-4, LIMIT_GRADIENTS = 2e-2;
 
 typedef struct machine { /* the network on one backend */
@@ -49,7 +50,8 @@ static u3d_status tensor_for(const u3d_unet3d *net, u3d_val v, u3d_tensor **out)
     return u3d_tensor_new(value->name, value->type, out);
 }
 
-/* A random image; labels of every class, one voxel in six not annotated; unequal weights. */
+/* Makes a random image, random labels of every class with one voxel in six not annotated, and unequal class
+ * weights. */
 static u3d_status inputs_new(const verify *v, const u3d_unet3d *net, const u3d_config *c, inputs *in)
 {
     u3d_rng r = u3d_rng_at(v->seed, U3D_RNG_TEST, 0);
@@ -104,7 +106,7 @@ static void machine_close(machine *m)
     u3d_unet3d_done(&m->net);
 }
 
-/* Copies the logits where they appear: they share memory with others later. */
+/* A u3d_hook. Copies the logits when they are computed, because their memory is reused later. */
 static u3d_status keep_logits(void *user, u3d_exec *x, int node, bool done)
 {
     machine *m = user;
@@ -123,7 +125,7 @@ static u3d_status machine_run(machine *m, const inputs *in, u3d_hook hook, void 
     return u3d_exec_fetch(m->exec, m->net.loss, m->loss);
 }
 
-/* ---- the oracle's chain ---- */
+/* ---- the oracle's run of the whole graph ---- */
 
 static u3d_status set_value(u3d_test_eval *e, u3d_val v, const u3d_tensor *t)
 {
@@ -134,7 +136,7 @@ static u3d_status set_value(u3d_test_eval *e, u3d_val v, const u3d_tensor *t)
     return U3D_OK;
 }
 
-/* From a parameter's name to doubles: of the values now, or of the gradients. */
+/* Downloads one block of parameter i (its values or its gradient) to a new tensor. */
 static u3d_status param_fetch(u3d_params *p, u3d_block block, int i, u3d_tensor **t)
 {
     const u3d_param_info *info = u3d_params_info(p, i);
@@ -158,7 +160,7 @@ static u3d_status eval_fill(u3d_test_eval *e, const u3d_unet3d *net, u3d_params 
     return U3D_OK;
 }
 
-/* ---- whole results against others ---- */
+/* ---- comparing whole results ---- */
 
 static u3d_status whole_report(verify *v, const char *name, const char *part, const char *where, double error,
                                double limit, const char *text)
@@ -178,11 +180,11 @@ static u3d_status tensor_compare(verify *v, const char *name, const char *part, 
     return whole_report(v, name, part, got->name, d.rms, limit, text);
 }
 
-/* What one parameter's gradient adds to the squares of errors and of sizes. */
+/* Sums over the gradients of all parameters. */
 typedef struct gradient_sum {
-    double error, size, worst; /* sums of squares; the largest error of one parameter */
-    char text[320];            /* of that parameter                                   */
-    char where[U3D_NAME_CAP];
+    double error, size, worst; /* sums of squares; worst: the largest error of one parameter */
+    char text[320];            /* describes the error of that parameter                      */
+    char where[U3D_NAME_CAP];  /* its name                                                   */
 } gradient_sum;
 
 static void gradient_add(gradient_sum *s, const u3d_tensor *got, const double *want)
@@ -258,7 +260,8 @@ static u3d_status wide_compare(verify *v, const char *name, const char *part, co
     return status;
 }
 
-/* The same step on the CPU: both are off by their limits at most. */
+/* Compares with the same step on the CPU backend. Each side may be off by its limit, so twice the limit is
+ * allowed. */
 static u3d_status against_cpu(verify *v, const char *name, const u3d_config *c, uint64_t cap,
                               const machine *m, const inputs *in)
 {
@@ -298,8 +301,8 @@ u3d_status verify_net(verify *v, const char *name, const u3d_config *c)
     m.node.row = (verify_row){.list = "nets", .name = name, .part = "nodes"};
     U3D_GO(args_memory(v->a, &cap));
     U3D_GO(machine_open(v, v->backend, c, cap, &m));
-    U3D_INFO("verify", "%s: %d nodes, twice %.2g GFLOP for the oracle", name, u3d_graph_n_nodes(m.net.graph),
-             u3d_graph_flops(m.net.graph, true) / 1e9);
+    U3D_INFO("verify", "%s: %d nodes; the oracle computes %.2g GFLOP twice", name,
+             u3d_graph_n_nodes(m.net.graph), u3d_graph_flops(m.net.graph, true) / 1e9);
     U3D_GO(inputs_new(v, &m.net, c, &in));
     U3D_GO(machine_run(&m, &in, verify_node_hook, &m.node));
     U3D_GO(verify_report(v, &m.node.row));

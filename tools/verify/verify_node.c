@@ -1,12 +1,13 @@
-/* One node of a graph against the oracle, from within the run.
+/* Compares each node of a graph with the oracle during the run.
  *
- * The oracle is given what the backend itself had in the node's inputs. So errors do not add up from node to
- * node, each is held to the tolerance of its op alone, and the first node that is wrong is the one that
+ * The oracle gets the inputs that the backend itself computed. Errors therefore do not add up from node to
+ * node, each node is held to the tolerance of its own op, and the first node that fails is the one that
  * computes wrongly.
  *
- * Two things are no errors. A sum over all voxels of a gradient cancels behind a norm: it is measured against
- * the size of a sum that does not cancel. And where a value lies on a jump within rounding (two maxima of a
- * window, the kink of an activation), either side is right. */
+ * Two kinds of deviation are not errors. After a norm, the sum of a gradient over all voxels cancels to
+ * almost zero, so its error is measured relative to the size of a sum that does not cancel. And if a value
+ * lies on a jump within rounding (two equal maxima in a window, the kink of an activation), either side is
+ * correct. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -62,9 +63,10 @@ static u3d_status node_before(verify_node *n, u3d_exec *x, const u3d_node *node)
     return U3D_OK;
 }
 
-/* ---- what is no error ---- */
+/* ---- deviations that are not errors ---- */
 
-/* Size of a sum of the gradient over all voxels whose terms do not cancel; 0 for all other outputs. */
+/* For an output that sums a gradient over all voxels: the size of such a sum if its terms did not cancel. 0
+ * for all other outputs. */
 static double least_size(const u3d_op_desc *d, double *const *in, int i)
 {
     const bool dw = d->op == U3D_OP_CONV3D_DW || d->op == U3D_OP_UPCONV3D_DW;
@@ -75,7 +77,7 @@ static double least_size(const u3d_op_desc *d, double *const *in, int i)
     return sqrt((double)(n / dy->dim[4])) * u3d_test_rms(in[dw ? 1 : 0], n);
 }
 
-/* The oracle's indices become the device's where both point to the same maximum within rounding. */
+/* Replaces an index of the oracle by that of the device if both point to the same maximum within rounding. */
 static u3d_status accept_ties(const u3d_op_desc *d, double *const *in, const uint8_t *got, double *want)
 {
     u3d_type t;
@@ -99,8 +101,9 @@ static u3d_status accept_ties(const u3d_op_desc *d, double *const *in, const uin
     return U3D_OK;
 }
 
-/* norm_back with an activation: inputs whose normalised value is 0 within rounding are moved to the other
- * side of the kink where the device's dx says that it saw them there. Returns how many. */
+/* For norm_back with an activation: moves inputs whose normalised value is 0 within rounding to the other
+ * side of the kink if the dx of the device shows that the device had them there. Returns how many were
+ * moved. */
 static int64_t move_over_kink(const u3d_op_desc *d, double *const *in, const float *dx, const double *want)
 {
     const int64_t channels = d->in[1].dim[4], n = u3d_type_elems(&d->in[1]), sets = d->in[4].dim[0];
@@ -139,14 +142,15 @@ static void output_judge(verify_node *n, const u3d_op_desc *d, const char *impl,
                  u3d_test_diff_text(&diff, t, u3d_op_axes(d, i), text, sizeof text), tol, U3D_WORST * tol);
 }
 
-/* The oracle's outputs; once more where the device saw inputs on the other side of a kink. */
+/* Computes the oracle's outputs. If the device had inputs on the other side of a kink, they are computed
+ * again with these inputs moved. */
 static u3d_status oracle_run(verify_node *n, const u3d_op_desc *d, u3d_tensor *const *got)
 {
     const double *const *in = (const double *const *)n->in;
     const bool kink = d->op == U3D_OP_NORM_BACK && d->attr.norm.act;
     double *again[U3D_MAX_OUT] = {NULL};
     u3d_status status = U3D_OK;
-    for (int i = 0; kink && i < d->n_out; i++) { /* what was there, for the second run */
+    for (int i = 0; kink && i < d->n_out; i++) { /* keeps the previous contents for the second run */
         const size_t bytes = (size_t)u3d_type_elems(&d->out[i]) * sizeof(double);
         again[i] = u3d_new_uninit(bytes, 1);
         if (!again[i]) U3D_GO(U3D_E_NOMEM);

@@ -1,8 +1,11 @@
-/* The op table on one backend: every case of tests/support/op_cases.c against the oracle, run as test_ops runs it.
+/* Checks the ops on one backend: runs cases of tests/support/op_cases.c as test_ops does, and compares them
+ * with the oracle.
  *
- * Quick: a dozen or so of each op's cases, spread evenly over its list, without those that are there for their
- * size; the larger ones only with the implementation that would be chosen; outputs apart from inputs and replaced, which leaves a third of the kernels uncompiled
- * (the training step adds and works in place). --full: every case, implementation and way. */
+ * By default the check is quick. It takes at most QUICK_CASES cases of each op, spread evenly over its list,
+ * and leaves out the cases that exist for their size. Cases with more than SMALL elements run only with the
+ * implementation that the backend would choose. Outputs are separate from inputs and are overwritten, so that
+ * a third of the kernels need not be compiled; accumulating and in-place outputs occur in the training step.
+ * With --full, every case runs with every implementation and in every way. */
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +19,7 @@ enum { MAX_IMPLS = 16, MAX_CASES = 512, QUICK_CASES = 16, SMALL = 8192 /* elemen
 typedef struct table { /* one op */
     verify *v;
     verify_row rows[MAX_IMPLS];
-    int n_rows; /* as many as the op has implementations, and one for cases that none accepts */
+    int n_rows; /* one per implementation, and a last one for cases that none supports */
 } table;
 
 static bool case_selected(const verify *v, const u3d_op_case *c)
@@ -27,7 +30,7 @@ static bool case_selected(const verify *v, const u3d_op_case *c)
     return true;
 }
 
-/* The cases of an op that are looked at; returns how many. */
+/* Selects the cases of an op and returns how many there are. */
 static int select_cases(const verify *v, u3d_op op, const u3d_op_case *out[MAX_CASES])
 {
     int n = 0, kept = 0;
@@ -57,8 +60,8 @@ static void finding_note(verify_row *r, const u3d_op_case *c, const u3d_op_way *
     verify_count(r, c->tag, u3d_op_excess(&f->diff, f->tol), error, f->tol);
     if (!f->ok)
         verify_wrong(r, "%s/%s, %s, accumulate %u, %s, workspace %llu: %s", r->name, c->tag, r->part,
-                     way->accumulate, way->in_place ? "in place" : "apart", (unsigned long long)f->work_bytes,
-                     f->text);
+                     way->accumulate, way->in_place ? "in place" : "not in place",
+                     (unsigned long long)f->work_bytes, f->text);
 }
 
 static u3d_status impl_try(const verify *v, const u3d_op_case *c, const u3d_op_data *data, verify_row *r)
@@ -91,8 +94,8 @@ static u3d_status case_try(table *t, const u3d_op_case *c, const u3d_op_data *da
     const u3d_status chosen = u3d_backend_query(v->backend, &data->desc, &need);
     if (chosen != U3D_OK) {
         if (!u3d_op_case_optional(c))
-            verify_wrong(&t->rows[t->n_rows - 1], "%s/%s: no implementation accepts it: %s", t->rows[0].name,
-                         c->tag, u3d_error_text());
+            verify_wrong(&t->rows[t->n_rows - 1], "%s/%s: no implementation supports this case: %s",
+                         t->rows[0].name, c->tag, u3d_error_text());
         return U3D_OK;
     }
     for (int i = 0; i < t->n_rows - 1; i++) {

@@ -1,5 +1,5 @@
-/* The optimizer on one backend against the formulas of engine/run/optim.h in double precision, over the same flat
- * blocks. */
+/* Compares the optimizer on one backend with the formulas of engine/run/optim.h, computed in double precision
+ * over the same flat blocks of parameters. */
 #include <math.h>
 #include <stdio.h>
 
@@ -9,9 +9,9 @@
 #include "tests/support/support_trial.h"
 #include "tools/verify/verify.h"
 
-enum { N_HYPER = 8, N_STEPS = 2 /* the second starts from moments that are not zero */ };
+enum { N_HYPER = 8, N_STEPS = 2 /* the second step starts from moments that are not zero */ };
 
-typedef struct snapshot { /* the blocks of one segment, as doubles and as they were fetched */
+typedef struct snapshot { /* the blocks of one segment, as doubles */
     double *block[U3D_BLOCK_COUNT];
     int64_t n;
 } snapshot;
@@ -58,7 +58,7 @@ static void hyper_fill(const u3d_optim_opts *o, int64_t step, double grad_scale,
     const double sgd[N_HYPER] = {lr, o->momentum, weight_decay, grad_scale, o->nesterov ? 1 : 0};
     const double adam[N_HYPER] = {
         lr, o->beta1, o->beta2, o->eps, weight_decay, grad_scale, 1 - pow(o->beta1, t), 1 - pow(o->beta2, t)};
-    for (int i = 0; i < N_HYPER; i++) /* the device is given floats */
+    for (int i = 0; i < N_HYPER; i++) /* rounded to float, because the device gets floats */
         h[i] = (double)(float)(o->kind == U3D_OPTIM_ADAM ? adam[i] : sgd[i]);
 }
 
@@ -85,7 +85,7 @@ static u3d_status oracle_step(const u3d_optim_opts *o, int64_t step, double grad
     u3d_ref_run(&d, (const double *const[]){s->block[U3D_BLOCK_GRAD], hyper},
                 (double *const[]){s->block[U3D_BLOCK_VALUE], s->block[U3D_BLOCK_M], s->block[U3D_BLOCK_V]});
     if (!(o->average > 0)) return U3D_OK;
-    /* The decay of the average grows towards what is set: (1 + step) / (10 + step). */
+    /* The decay of the average is (1 + step) / (10 + step) until that exceeds the setting. */
     const double decay = fmin(o->average, (1.0 + (double)step) / (10.0 + (double)step));
     U3D_TRY(describe(U3D_OP_LERP, s->n, &d));
     u3d_ref_run(&d, (const double *const[]){s->block[U3D_BLOCK_VALUE], &(double){(double)(float)(1 - decay)}},
@@ -136,7 +136,8 @@ static u3d_status compare(u3d_params *p, int segment, const u3d_optim_opts *o, c
     return U3D_OK;
 }
 
-/* Norm of the gradients as the device told it; returns the oracle's. */
+/* Compares the norm of the gradients that the device reports with that of the oracle, and returns the
+ * latter. */
 static double compare_norm(const snapshot s[2], const u3d_optim_stats *stats, verify_row *row)
 {
     const u3d_op_desc squares = {.op = U3D_OP_SUM_SQUARES};

@@ -1,5 +1,5 @@
-/* A prediction of a whole volume, several tiles large, with the same random weights on the backend and on the
- * CPU: the way that labels take, stitched and all. */
+/* Compares the prediction of a volume of several tiles on the backend with that on the CPU backend, with the
+ * same random weights. This covers the whole way from image to labels, including stitching. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,14 +8,14 @@
 #include "net/predict/predict.h"
 #include "tools/verify/verify.h"
 
-/* Share of voxels whose label may differ: those where two classes are equal within rounding. */
+/* Share of voxels whose label may differ, because two classes have equal probability within rounding. */
 static const double LIMIT_LABELS = 1e-3;
 
 typedef struct prediction {
     u3d_volume *classes, *probabilities;
 } prediction;
 
-/* A model in memory, as if it had been loaded: random weights, one label per class. */
+/* Makes a model in memory as if it had been loaded from a file: random weights, one label value per class. */
 static u3d_status model_make(const verify *v, const u3d_config *c, u3d_model *m)
 {
     u3d_status status = U3D_OK;
@@ -37,7 +37,8 @@ done:
     return status;
 }
 
-/* Half as large again as one tile's output, so that tiles meet and overlap along every axis. */
+/* Makes a volume 1.5 times as large as the output of one tile, so that tiles meet or overlap along every
+ * axis. */
 static u3d_status volume_make(const verify *v, const u3d_config *c, u3d_volume **out)
 {
     int64_t size[3];
@@ -79,7 +80,7 @@ static u3d_status compare(verify *v, const char *name, const prediction *got, co
     double off = 0;
     for (int64_t i = 0; i < n * labels; i++) {
         const double d = fabs((double)p[i] - (double)q[i]);
-        if (!isnan(off) && !(d <= off)) off = d; /* a NaN stays */
+        if (!isnan(off) && !(d <= off)) off = d; /* once NaN, it stays NaN */
     }
     for (int64_t i = n; i-- > 0;)
         if (a[i] != b[i]) n_off++, first = i;
@@ -89,9 +90,9 @@ static u3d_status compare(verify *v, const char *name, const prediction *got, co
     verify_count(&row, where, share / LIMIT_LABELS, share, LIMIT_LABELS);
     if (share > LIMIT_LABELS || isnan(off))
         verify_wrong(&row,
-                     "%lld of %lld voxels have another label than on the CPU, probabilities differ by up to "
-                     "%.2e; first "
-                     "at z,y,x [%lld, %lld, %lld]: got %d, want %d",
+                     "%lld of %lld voxels have another label than on the CPU; "
+                     "probabilities differ by up to %.2e; "
+                     "the first voxel is at z,y,x [%lld, %lld, %lld]: got %d, want %d",
                      (long long)n_off, (long long)n, off, (long long)(first / (size[1] * size[2])),
                      (long long)(first / size[2] % size[1]), (long long)(first % size[2]), a[first],
                      b[first]);
