@@ -22,6 +22,15 @@ uint64_t u3d_test_seed(void)
     return seed;
 }
 
+bool u3d_test_brief(void)
+{
+#ifdef __SANITIZE_ADDRESS__
+    return true;
+#else
+    return false;
+#endif
+}
+
 void u3d_test_status(u3d_status status, u3d_status expected, const char *what, const char *file, int line)
 {
     if (status == expected) return;

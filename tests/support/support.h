@@ -21,6 +21,11 @@
  * be reproduced. */
 uint64_t u3d_test_seed(void);
 
+/* True in programs built with AddressSanitizer, which are slow. They may leave out repetitions that execute the same
+ * lines of code on the same addresses: further random inputs, a second run that must give the same bits, plain loops
+ * compiled for a second instruction set. */
+bool u3d_test_brief(void);
+
 /* Fails the running test with u3d's own message if `status` is not `expected`. */
 void u3d_test_status(u3d_status status, u3d_status expected, const char *what, const char *file, int line);
 #define assert_ok(expr)             u3d_test_status((expr), U3D_OK, #expr, __FILE__, __LINE__)

@@ -301,12 +301,17 @@ static u3d_status watched_new(u3d_backend *b, watched *w, uint64_t bytes, const 
     return U3D_OK;
 }
 
+static bool untouched(const uint8_t *guard, uint64_t bytes)
+{
+    for (uint64_t i = 0; i < bytes; i++)
+        if (guard[i] != 0xFF) return false;
+    return true;
+}
+
 static u3d_status watched_fetch(u3d_backend *b, watched *w, bool *intact)
 {
     U3D_TRY(u3d_backend_download(b, w->host, (u3d_span){w->span.buf, 0}, watched_total(w)));
-    *intact = true;
-    for (uint64_t i = 0; i < watched_total(w); i++)
-        if ((i < w->lead || i >= w->lead + w->bytes) && w->host[i] != 0xFF) *intact = false;
+    *intact = untouched(w->host, w->lead) && untouched(w->host + w->lead + w->bytes, GUARD);
     return U3D_OK;
 }
 
