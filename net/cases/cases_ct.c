@@ -1,13 +1,13 @@
 /* Intensity statistics of computed tomography over the foreground of a training set.
  *
  * At most 10,000 evenly spaced foreground voxels are taken from each case (nnU-Net takes the same number
- * at random). Large cases therefore do not outweigh small ones, and the result depends only on the data.
- * Percentiles are interpolated linearly between the two nearest ranks. */
+ * at random). Large cases therefore do not outweigh small ones, and the result depends only on the data. */
 #include <math.h>
 #include <stdlib.h>
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "engine/base/order.h"
 #include "net/cases/cases_impl.h"
 
 enum { CT_PER_CASE = 10000, CT_TOTAL = 4000000 }; /* CT_TOTAL: about 16 MB per channel */
@@ -42,19 +42,6 @@ void u3d_ct_sample_add(u3d_ct_sample *s, const u3d_volume *image, const u3d_volu
     }
 }
 
-static int ct_compare(const void *a, const void *b)
-{
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
-static double ct_percentile(const float *sorted, int64_t n, double share)
-{
-    double rank = share * (double)(n - 1);
-    int64_t low = (int64_t)rank, high = low + 1 < n ? low + 1 : low;
-    return (double)sorted[low] + (rank - (double)low) * ((double)sorted[high] - (double)sorted[low]);
-}
-
 u3d_status u3d_ct_sample_stats(u3d_ct_sample *s, u3d_intensity_stats *out)
 {
     if (s->n == 0)
@@ -64,14 +51,14 @@ u3d_status u3d_ct_sample_stats(u3d_ct_sample *s, u3d_intensity_stats *out)
     for (int32_t ch = 0; ch < s->channels; ch++) {
         float *value = s->value + ch * s->cap;
         double sum = 0, squares = 0;
-        qsort(value, (size_t)s->n, sizeof *value, ct_compare);
+        qsort(value, (size_t)s->n, sizeof *value, u3d_order_float);
         for (int64_t i = 0; i < s->n; i++) sum += (double)value[i];
         out->mean[ch] = sum / (double)s->n;
         for (int64_t i = 0; i < s->n; i++)
             squares += ((double)value[i] - out->mean[ch]) * ((double)value[i] - out->mean[ch]);
         out->sd[ch] = sqrt(squares / (double)s->n);
-        out->low[ch] = ct_percentile(value, s->n, 0.005);
-        out->high[ch] = ct_percentile(value, s->n, 0.995);
+        out->low[ch] = u3d_percentile_sorted(value, s->n, 0.005);
+        out->high[ch] = u3d_percentile_sorted(value, s->n, 0.995);
         if (value[0] == value[s->n - 1]) {
             U3D_WARN("cases", "channel %d has the same intensity in all foreground voxels", (int)ch);
             out->sd[ch] = 1;

@@ -15,6 +15,7 @@
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "engine/base/order.h"
 #include "net/cases/cases_impl.h"
 
 /* What is needed only while opening. */
@@ -29,7 +30,6 @@ typedef struct open_scan {
     bool must_ask;                          /* neither options nor data set say what is unlabelled */
     bool zero_named;                        /* the data set says what 0 means */
     int64_t unlabeled;                      /* number of unlabelled voxels */
-    int first_orientation[3];
     double *column;                         /* [n] scratch for medians */
 } open_scan;
 
@@ -220,25 +220,13 @@ static u3d_status open_normalise_ct(u3d_cases *c, open_scan *scan)
     return U3D_OK;
 }
 
-static int open_compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double open_median(double *v, int n)
-{
-    qsort(v, (size_t)n, sizeof *v, open_compare);
-    return (v[(n - 1) / 2] + v[n / 2]) / 2;
-}
-
 static void open_facts(u3d_cases *c, double *column)
 {
     for (int a = 0; a < 3; a++) {
         for (int i = 0; i < c->n; i++) column[i] = c->entry[i].spacing[a];
-        c->facts.spacing[a] = c->resampling.on ? c->resampling.spacing[a] : open_median(column, c->n);
+        c->facts.spacing[a] = c->resampling.on ? c->resampling.spacing[a] : u3d_median(column, c->n);
         for (int i = 0; i < c->n; i++) column[i] = (double)c->entry[i].size[a];
-        c->facts.size[a] = open_median(column, c->n);
+        c->facts.size[a] = u3d_median(column, c->n);
     }
     double labelled = 0, voxels = 0;
     for (int i = 0; i < c->n; i++) {

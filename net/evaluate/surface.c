@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/base/order.h"
 #include "engine/base/thread.h"
 
 typedef struct extraction {
@@ -144,52 +145,6 @@ done:
 }
 
 /* ---- measures ---- */
-
-static void swap(double *a, double *b)
-{
-    const double keep = *a;
-    *a = *b;
-    *b = keep;
-}
-
-/* Reorders v so that v[k] is the value that sorting would put there, with nothing larger before it and
- * nothing smaller after it (Hoare 1961, "Algorithm 65: find"). */
-static void select_rank(double *v, int64_t n, int64_t k)
-{
-    int64_t low = 0, high = n - 1;
-    while (low < high) {
-        const int64_t middle = low + (high - low) / 2;
-        /* Median of three as the pivot. */
-        if (v[middle] < v[low]) swap(&v[middle], &v[low]);
-        if (v[high] < v[low]) swap(&v[high], &v[low]);
-        if (v[high] < v[middle]) swap(&v[high], &v[middle]);
-        const double pivot = v[middle];
-        int64_t left = low, right = high;
-        while (left <= right) {
-            while (v[left] < pivot) left++;
-            while (v[right] > pivot) right--;
-            if (left <= right) swap(&v[left++], &v[right--]);
-        }
-        if (k <= right)
-            high = right;
-        else if (k >= left)
-            low = left;
-        else
-            return;
-    }
-}
-
-double u3d_percentile(double *v, int64_t n, double q)
-{
-    U3D_ASSERT(n >= 1 && q >= 0 && q <= 1, "n %lld, q %g", (long long)n, q);
-    const double rank = q * (double)(n - 1);
-    const int64_t below = (int64_t)floor(rank);
-    select_rank(v, n, below);
-    if (below + 1 >= n) return v[below];
-    double next = v[below + 1];
-    for (int64_t i = below + 2; i < n; i++) next = fmin(next, v[i]);
-    return v[below] + (rank - (double)below) * (next - v[below]);
-}
 
 typedef struct directed { /* the distances in one direction */
     double p95, sum;

@@ -8,7 +8,7 @@
  * the spacing of each axis.
  *
  *   HD95   the larger one of the two directed 95th percentiles; a percentile is interpolated linearly between
- *          the two nearest ranks, as numpy does by default: rank 0.95 (n - 1), counted from 0
+ *          the two nearest ranks, as numpy does by default (engine/base/order.h)
  *   ASSD   mean of all distances of both directions: (sum over A + sum over B) / (|A| + |B|)
  *   MASD   mean of the two directed means (MedPy's assd)
  *   NSD    share of the surface voxels of both masks whose distance is at most the tolerance; the tolerance
@@ -42,9 +42,5 @@ void u3d_points_free(u3d_points *p, int n);
 u3d_status u3d_surface_compare(const u3d_points *prediction, const u3d_points *reference,
                                const double spacing[3], double tolerance, int threads,
                                u3d_surface_scores *out);
-
-/* The percentile of v [n] for the share q in [0, 1], interpolated linearly between ranks. n >= 1; v has no
- * NaN and is reordered. */
-double u3d_percentile(double *v, int64_t n, double q);
 
 #endif

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/base/order.h"
 
 /* Spacings that differ by more than this factor count as anisotropic; nnU-Net's ANISO_THRESHOLD. */
 static const double ANISOTROPY = 3.0;
@@ -48,20 +49,6 @@ bool u3d_resample_size(const u3d_resampling *r, const int64_t size[3], const dou
     return memcmp(out, size, 3 * sizeof *out) != 0;
 }
 
-static int double_compare(const void *a, const void *b)
-{
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-/* Interpolates linearly between the two nearest ranks, as numpy.percentile does; `v` is sorted. */
-static double percentile(const double *v, int n, double share)
-{
-    const double rank = share * (double)(n - 1);
-    const int low = (int)rank, high = low + 1 < n ? low + 1 : low;
-    return v[low] + (rank - (double)low) * (v[high] - v[low]);
-}
-
 /* Rounds to the seven digits that a header's single precision holds: 1.2 instead of 1.2000000476837158. */
 static double seven_digits(double v)
 {
@@ -77,11 +64,9 @@ u3d_status u3d_resample_target(const double (*spacing)[3], const int64_t (*size)
     if (!column) return U3D_E_NOMEM;
     for (int a = 0; a < 3; a++) {
         for (int i = 0; i < n; i++) column[i] = (double)size[i][a];
-        qsort(column, (size_t)n, sizeof *column, double_compare);
-        voxels[a] = percentile(column, n, 0.5);
+        voxels[a] = u3d_percentile(column, n, 0.5);
         for (int i = 0; i < n; i++) column[i] = spacing[i][a];
-        qsort(column, (size_t)n, sizeof *column, double_compare);
-        target[a] = percentile(column, n, 0.5);
+        target[a] = u3d_percentile(column, n, 0.5);
     }
     int worst = 0;
     for (int a = 1; a < 3; a++)
@@ -91,8 +76,7 @@ u3d_status u3d_resample_target(const double (*spacing)[3], const int64_t (*size)
     (void)snprintf(why, cap, n == 1 ? "that of the training volume" : "median of %d training cases", n);
     if (target[worst] > ANISOTROPY * others && voxels[worst] * ANISOTROPY < fmin(voxels[b], voxels[c])) {
         for (int i = 0; i < n; i++) column[i] = spacing[i][worst];
-        qsort(column, (size_t)n, sizeof *column, double_compare);
-        target[worst] = fmax(percentile(column, n, 0.1), others);
+        target[worst] = fmax(u3d_percentile(column, n, 0.1), others);
         const size_t used = strlen(why);
         if (n > 1)
             (void)snprintf(why + used, cap - used,

@@ -8,6 +8,7 @@
 #include "engine/run/exec.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "engine/base/order.h"
 #include "engine/base/rng.h"
 #include "net/train/train.h"
 #include "tools/bench/bench.h"
@@ -192,12 +193,6 @@ static void rows_fill(const bench *b, bool first, figures *f)
     }
 }
 
-static int compare_double(const void *x, const void *y)
-{
-    const double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
-
 /* Measures the time of each node on a device that works asynchronously: one more run waits for the device
  * after each node. All times are then scaled down by the same factor, so that they add up to the best run
  * without waiting. */
@@ -228,7 +223,7 @@ static u3d_status pass_time(bench *b, int64_t repeat, figures *f)
             if (!b->asynchronous) kinds_fill(b, seconds[i], f);
         }
     }
-    qsort(seconds, (size_t)repeat, sizeof seconds[0], compare_double);
+    qsort(seconds, (size_t)repeat, sizeof seconds[0], u3d_order_double);
     f->median = seconds[repeat / 2];
     f->gflop = (u3d_graph_flops(b->net.graph, true) - f->again.flops) / 1e9;
     f->parameters = u3d_graph_param_count(b->net.graph);

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "engine/base/order.h"
 #include "io/png.h"
 
 enum { TILE = 320, GAP = 6, PART_GAP = 30, GROUND = 20, NO_IMAGE = 70, OUTLINE = 2, MAX_VALUES = 256 };
@@ -51,12 +52,6 @@ typedef struct picture {
     int width, height;
 } picture;
 
-static int compare_float(const void *a, const void *b)
-{
-    const float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* Sets black and white to the 1st and 99th percentile of at most 100,000 voxels of the first channel. */
 static u3d_status window_choose(part *t)
 {
@@ -67,7 +62,7 @@ static u3d_status window_choose(part *t)
     if (!sample) return U3D_E_NOMEM;
     int64_t count = 0;
     for (int64_t v = 0; v < n; v += step) sample[count++] = ((const float *)image->data)[v * image->channels];
-    qsort(sample, (size_t)count, sizeof *sample, compare_float);
+    qsort(sample, (size_t)count, sizeof *sample, u3d_order_float);
     t->black = sample[count / 100];
     t->white = sample[count - 1 - count / 100];
     if (!(t->white > t->black)) t->white = t->black + 1;
