@@ -39,7 +39,6 @@ typedef struct u3d_training_state {
     int64_t validate_every;   /* as given: 0 default, < 0 never                                     */
     double loss;              /* of the last iteration                                              */
     double val_dice, val_iou; /* of the last validation; NaN if there was none                      */
-    bool hold_slices;         /* validation uses annotated slices of the only volume                */
 } u3d_training_state;
 
 typedef struct u3d_training {

@@ -111,10 +111,7 @@ static u3d_status hold_out(u3d_training *t)
         U3D_INFO("train", "no validation: %s", u3d_error_text());
         return U3D_OK;
     }
-    if (status == U3D_OK) {
-        t->state.hold_slices = true;
-        U3D_INFO("train", "validation on annotated slices that are set aside: %s", text);
-    }
+    if (status == U3D_OK) U3D_INFO("train", "validation on annotated slices that are set aside: %s", text);
     return status;
 }
 
