@@ -22,19 +22,6 @@ static cpu_conv geometry(const u3d_op_desc *d)
     return g;
 }
 
-static uint64_t bias_work(const u3d_op_desc *d)
-{
-    return d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
-}
-
-/* Bytes for the dense input and the engine, or for the bias gradient, which runs after both and reuses their
- * workspace. */
-static uint64_t dw_work(const u3d_op_desc *d, uint64_t engine)
-{
-    const uint64_t w = cpu_conv_input_work(d) + engine, b = bias_work(d);
-    return w > b ? w : b;
-}
-
 /* The vectors of this engine run over the channels of x, which pays off if the output channels do not fill a
  * vector. */
 static const char *blocks_refuses(const u3d_op_desc *d)
@@ -50,7 +37,7 @@ static void blocks_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64
 {
     const cpu_conv g = geometry(d);
     (void)threads;
-    *min = *best = dw_work(d, CPU_NAME(cpu_conv_wgrad_blocks_work)(&g));
+    *min = *best = cpu_conv_dw_work(d, CPU_NAME(cpu_conv_wgrad_blocks_work)(&g));
 }
 
 static const char *few_refuses(const u3d_op_desc *d)
@@ -76,21 +63,13 @@ static double direct_cost(const u3d_op_desc *d)
 static void few_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     const cpu_conv g = geometry(d);
-    *min = *best = dw_work(d, CPU_NAME(cpu_conv_wgrad_few_work)(&g, threads));
+    *min = *best = cpu_conv_dw_work(d, CPU_NAME(cpu_conv_wgrad_few_work)(&g, threads));
 }
 
 static void direct_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     const cpu_conv g = geometry(d);
-    *min = *best = dw_work(d, CPU_NAME(cpu_conv_wgrad_work)(&g, threads));
-}
-
-/* Computes the gradient of the bias. The weights are done by now, so the workspace is free again. */
-static void bias_grad(const cpu_call *c)
-{
-    const bool add = (c->desc->accumulate & 2U) != 0;
-    if (c->desc->n_out < 2) return;
-    CPU_NAME(cpu_conv_bgrad)(&c->desc->in[1], c->in[1], add, c->out[1], c->work, c->threads);
+    *min = *best = cpu_conv_dw_work(d, CPU_NAME(cpu_conv_wgrad_work)(&g, threads));
 }
 
 static void blocks(const cpu_call *c)
@@ -99,7 +78,7 @@ static void blocks(const cpu_call *c)
     const float *x = cpu_conv_input(c, &work);
     const cpu_conv g = geometry(c->desc);
     CPU_NAME(cpu_conv_wgrad_blocks)(&g, x, c->in[1], false, c->out[0], work, c->threads);
-    bias_grad(c);
+    cpu_conv_dw_bias(c);
 }
 
 static void few(const cpu_call *c)
@@ -108,7 +87,7 @@ static void few(const cpu_call *c)
     const float *x = cpu_conv_input(c, &work);
     const cpu_conv g = geometry(c->desc);
     CPU_NAME(cpu_conv_wgrad_few)(&g, x, c->in[1], c->out[0], work, c->threads);
-    bias_grad(c);
+    cpu_conv_dw_bias(c);
 }
 
 static void direct(const cpu_call *c)
@@ -117,13 +96,13 @@ static void direct(const cpu_call *c)
     const float *x = cpu_conv_input(c, &work);
     const cpu_conv g = geometry(c->desc);
     CPU_NAME(cpu_conv_wgrad)(&g, x, c->in[1], false, c->out[0], work, c->threads);
-    bias_grad(c);
+    cpu_conv_dw_bias(c);
 }
 
 static void plain_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     (void)threads;
-    *min = *best = dw_work(d, 0);
+    *min = *best = cpu_conv_dw_work(d, 0);
 }
 
 enum { CHUNK = 32 }; /* output channels that are summed together */
@@ -166,7 +145,7 @@ static void plain(const cpu_call *c)
         for (int64_t co = 0; co < cols; co++)
             dw[co] = (float)(sum[co] + (g.accumulate ? (double)dw[co] : 0.0));
     }
-    bias_grad(c);
+    cpu_conv_dw_bias(c);
 }
 
 const cpu_entry CPU_NAME(cpu_CONV3D_DW)[] = {

@@ -16,6 +16,7 @@
 
 #include "backends/cpu/cpu_impl.h"
 #include "backends/cpu/kernels/cpu_map.h"
+#include "backends/cpu/kernels/cpu_slice.h"
 #include "backends/cpu/kernels/cpu_vec.h"
 
 /* Geometry on the axes z, y, x: input position = output position * stride - pad + k. */
@@ -35,18 +36,6 @@ typedef struct cpu_conv_weights {
     int64_t step[5];
 } cpu_conv_weights;
 
-static inline int64_t cpu_min(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-static inline int64_t cpu_max(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-static inline int64_t cpu_ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
 /* A number of floats, rounded up to whole cache lines of 64 bytes. */
 static inline int64_t cpu_lines(int64_t floats)
 {
@@ -112,6 +101,27 @@ static inline const float *cpu_conv_input(const cpu_call *c, void **work)
     return CPU_NAME(cpu_map_dense)(&m, c->work, c->threads);
 }
 
+/* db[c] = sum over voxels of dy[.., c], summed in double; with `accumulate`, the sum is added to db[c]. */
+uint64_t CPU_NAME(cpu_conv_bgrad_work)(const u3d_type *dy);
+void CPU_NAME(cpu_conv_bgrad)(const u3d_type *type, const float *dy, bool accumulate, float *db, void *work,
+                              int threads);
+
+/* Both weight gradients end with the gradient of the bias. The weights are done by then, so it reuses their
+ * workspace. cpu_conv_dw_work gives the bytes for the dense input and the engine that computes the weights,
+ * or for the gradient of the bias if that needs more. */
+static inline uint64_t cpu_conv_dw_work(const u3d_op_desc *d, uint64_t engine)
+{
+    const uint64_t weights = cpu_conv_input_work(d) + engine;
+    const uint64_t bias = d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
+    return weights > bias ? weights : bias;
+}
+static inline void cpu_conv_dw_bias(const cpu_call *c)
+{
+    const bool add = (c->desc->accumulate & 2U) != 0;
+    if (c->desc->n_out < 2) return;
+    CPU_NAME(cpu_conv_bgrad)(&c->desc->in[1], c->in[1], add, c->out[1], c->work, c->threads);
+}
+
 /* Estimated cycles of one core, for cpu_entry.cost: multiply-adds of whole vectors of output channels, one
  * vector per cycle times `share` of that peak, plus the time to write the map out if it is not plain. */
 static inline double cpu_conv_direct_cost(const cpu_conv *g, const u3d_op_desc *d, double share)
@@ -154,10 +164,5 @@ bool CPU_NAME(cpu_conv_wgrad_blocks_takes)(const cpu_conv *g);
 uint64_t CPU_NAME(cpu_conv_wgrad_blocks_work)(const cpu_conv *g);
 void CPU_NAME(cpu_conv_wgrad_blocks)(const cpu_conv *g, const float *big, const float *small, bool transposed,
                                      float *dw, void *work, int threads);
-
-/* db[c] = sum over voxels of dy[.., c], summed in double; with `accumulate`, the sum is added to db[c]. */
-uint64_t CPU_NAME(cpu_conv_bgrad_work)(const u3d_type *dy);
-void CPU_NAME(cpu_conv_bgrad)(const u3d_type *type, const float *dy, bool accumulate, float *db, void *work,
-                              int threads);
 
 #endif

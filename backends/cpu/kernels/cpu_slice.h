@@ -11,6 +11,19 @@ enum {
     CPU_LINE_ELEMS = 16        /* floats in a cache line */
 };
 
+static inline int64_t cpu_min(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+static inline int64_t cpu_max(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+static inline int64_t cpu_ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
 typedef struct cpu_range {
     int64_t begin, end;
 } cpu_range;
@@ -30,16 +43,6 @@ static inline cpu_range cpu_slice(int64_t items, int64_t slices, int64_t slice, 
     cpu_range r = {items * slice / slices / unit * unit, items};
     if (slice + 1 < slices) r.end = items * (slice + 1) / slices / unit * unit;
     return r;
-}
-
-static inline int64_t cpu_min(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static inline int64_t cpu_max(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
 }
 
 static inline int64_t cpu_channels(const u3d_type *map)

@@ -93,27 +93,6 @@ static void direct_dx(const cpu_call *c)
     CPU_NAME(cpu_conv_rows)(&g, c->in[0], &w, NULL, c->out[0], c->work, c->threads);
 }
 
-static uint64_t bias_work(const u3d_op_desc *d)
-{
-    return d->n_out > 1 ? CPU_NAME(cpu_conv_bgrad_work)(&d->in[1]) : 0;
-}
-
-/* Bytes for the dense input and the engine, or for the bias gradient, which runs after both and reuses their
- * workspace. */
-static uint64_t dw_work(const u3d_op_desc *d, uint64_t engine)
-{
-    const uint64_t w = cpu_conv_input_work(d) + engine, b = bias_work(d);
-    return w > b ? w : b;
-}
-
-/* Computes the gradient of the bias. The weights are done by now, so the workspace is free again. */
-static void bias_grad(const cpu_call *c)
-{
-    const bool add = (c->desc->accumulate & 2U) != 0;
-    if (c->desc->n_out < 2) return;
-    CPU_NAME(cpu_conv_bgrad)(&c->desc->in[1], c->in[1], add, c->out[1], c->work, c->threads);
-}
-
 static const char *blocks_dw_refuses(const u3d_op_desc *d)
 {
     const cpu_conv g = geometry(d, &d->in[0], &d->in[1]);
@@ -124,7 +103,7 @@ static void blocks_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uin
 {
     const cpu_conv g = geometry(d, &d->in[0], &d->in[1]);
     (void)threads;
-    *min = *best = dw_work(d, CPU_NAME(cpu_conv_wgrad_blocks_work)(&g));
+    *min = *best = cpu_conv_dw_work(d, CPU_NAME(cpu_conv_wgrad_blocks_work)(&g));
 }
 
 static void blocks_dw(const cpu_call *c)
@@ -133,13 +112,13 @@ static void blocks_dw(const cpu_call *c)
     const float *x = cpu_conv_input(c, &work);
     const cpu_conv g = geometry(c->desc, &c->desc->in[0], &c->desc->in[1]);
     CPU_NAME(cpu_conv_wgrad_blocks)(&g, c->in[1], x, true, c->out[0], work, c->threads);
-    bias_grad(c);
+    cpu_conv_dw_bias(c);
 }
 
 static void direct_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     const cpu_conv g = geometry(d, &d->in[0], &d->in[1]);
-    *min = *best = dw_work(d, CPU_NAME(cpu_conv_wgrad_work)(&g, threads));
+    *min = *best = cpu_conv_dw_work(d, CPU_NAME(cpu_conv_wgrad_work)(&g, threads));
 }
 
 static void direct_dw(const cpu_call *c)
@@ -148,7 +127,7 @@ static void direct_dw(const cpu_call *c)
     const float *x = cpu_conv_input(c, &work);
     const cpu_conv g = geometry(c->desc, &c->desc->in[0], &c->desc->in[1]);
     CPU_NAME(cpu_conv_wgrad)(&g, c->in[1], x, true, c->out[0], work, c->threads);
-    bias_grad(c);
+    cpu_conv_dw_bias(c);
 }
 
 /* ---- plain ---- */
@@ -221,7 +200,7 @@ static void plain_dx(const cpu_call *c)
 static void plain_dw_work(const u3d_op_desc *d, int threads, uint64_t *min, uint64_t *best)
 {
     (void)threads;
-    *min = *best = dw_work(d, 0);
+    *min = *best = cpu_conv_dw_work(d, 0);
 }
 
 enum { CHUNK = 32 }; /* output channels that are summed together */
@@ -251,7 +230,7 @@ static void plain_dw(const cpu_call *c)
         for (int64_t co = 0; co < cols; co++)
             dw[co] = (float)(sum[co] + (g.accumulate ? (double)dw[co] : 0.0));
     }
-    bias_grad(c);
+    cpu_conv_dw_bias(c);
 }
 
 const cpu_entry CPU_NAME(cpu_UPCONV3D)[] = {{.name = "direct", .work = direct_work, .run = direct},
