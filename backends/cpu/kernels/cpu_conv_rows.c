@@ -140,7 +140,7 @@ static void copy_input(const cpu_conv *g, const plan *p, const float *x, int64_t
 
 /* Sums for np positions by nv vectors. Both numbers are constants in every call, so that all loops over them
  * unroll and `acc` stays in registers. */
-__attribute__((always_inline)) static inline void tile_body(const tile *t, int np, int nv)
+__attribute__((always_inline)) static inline void tile_body(int np, const tile *t, int nv)
 {
     cpu_vec acc[TILE_P][2];
 #pragma GCC unroll 16
@@ -170,24 +170,7 @@ __attribute__((always_inline)) static inline void tile_body(const tile *t, int n
 
 __attribute__((always_inline)) static inline void tile_switch(const tile *t, int64_t np, int nv)
 {
-    switch (np) {
-    case 1: tile_body(t, 1, nv); break;
-    case 2: tile_body(t, 2, nv); break;
-    case 3: tile_body(t, 3, nv); break;
-    case 4: tile_body(t, 4, nv); break;
-    case 5: tile_body(t, 5, nv); break;
-    case 6: tile_body(t, 6, nv); break;
-#if CPU_REGS == 32
-    case 7: tile_body(t, 7, nv); break;
-    case 8: tile_body(t, 8, nv); break;
-    case 9: tile_body(t, 9, nv); break;
-    case 10: tile_body(t, 10, nv); break;
-    case 11: tile_body(t, 11, nv); break;
-    case 12: tile_body(t, 12, nv); break;
-    case 13: tile_body(t, 13, nv); break;
-    default: tile_body(t, 14, nv); break;
-#endif
-    }
+    CPU_SWITCH_ROWS(np, tile_body, t, nv);
 }
 
 static void tile_1(const tile *t, int64_t np)

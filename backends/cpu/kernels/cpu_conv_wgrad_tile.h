@@ -20,7 +20,7 @@ typedef struct cpu_tile {
 } cpu_tile;
 
 /* sum[np][nv vectors] += sum over positions of a[np] * b[nv vectors]; every call has constant np and nv. */
-__attribute__((always_inline)) static inline void cpu_tile_body(const cpu_tile *t, int np, int nv)
+__attribute__((always_inline)) static inline void cpu_tile_body(int np, const cpu_tile *t, int nv)
 {
     cpu_vec acc[CPU_TILE_P][2];
 #pragma GCC unroll 16
@@ -48,24 +48,7 @@ __attribute__((always_inline)) static inline void cpu_tile_body(const cpu_tile *
 
 __attribute__((always_inline)) static inline void cpu_tile_switch(const cpu_tile *t, int64_t np, int nv)
 {
-    switch (np) {
-    case 1: cpu_tile_body(t, 1, nv); break;
-    case 2: cpu_tile_body(t, 2, nv); break;
-    case 3: cpu_tile_body(t, 3, nv); break;
-    case 4: cpu_tile_body(t, 4, nv); break;
-    case 5: cpu_tile_body(t, 5, nv); break;
-    case 6: cpu_tile_body(t, 6, nv); break;
-#if CPU_REGS == 32
-    case 7: cpu_tile_body(t, 7, nv); break;
-    case 8: cpu_tile_body(t, 8, nv); break;
-    case 9: cpu_tile_body(t, 9, nv); break;
-    case 10: cpu_tile_body(t, 10, nv); break;
-    case 11: cpu_tile_body(t, 11, nv); break;
-    case 12: cpu_tile_body(t, 12, nv); break;
-    case 13: cpu_tile_body(t, 13, nv); break;
-    default: cpu_tile_body(t, 14, nv); break;
-#endif
-    }
+    CPU_SWITCH_ROWS(np, cpu_tile_body, t, nv);
 }
 
 /* np is at most CPU_TILE_P. `lanes` are left of b: the tile takes two vectors of them if there are so many,

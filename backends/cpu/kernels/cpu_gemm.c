@@ -5,7 +5,7 @@
 enum { AHEAD = 1024 }; /* prefetch distance in b, in floats */
 
 /* A tile of n rows by nv vectors; n, nv, transposed and add are constants in every call. */
-CPU_INLINE void tile(const cpu_gemm *g, const float *a, const float *b, float *c, int n, int nv,
+CPU_INLINE void tile(int n, const cpu_gemm *g, const float *a, const float *b, float *c, int nv,
                      bool transposed, bool add)
 {
     cpu_vec acc[CPU_TILE_ROWS][2];
@@ -42,24 +42,7 @@ CPU_INLINE void tile(const cpu_gemm *g, const float *a, const float *b, float *c
 CPU_INLINE void rows_switch(const cpu_gemm *g, const float *a, const float *b, float *c, int64_t n, int nv,
                             bool transposed, bool add)
 {
-    switch (n) {
-    case 1: tile(g, a, b, c, 1, nv, transposed, add); break;
-    case 2: tile(g, a, b, c, 2, nv, transposed, add); break;
-    case 3: tile(g, a, b, c, 3, nv, transposed, add); break;
-    case 4: tile(g, a, b, c, 4, nv, transposed, add); break;
-    case 5: tile(g, a, b, c, 5, nv, transposed, add); break;
-    case 6: tile(g, a, b, c, 6, nv, transposed, add); break;
-#if CPU_REGS == 32
-    case 7: tile(g, a, b, c, 7, nv, transposed, add); break;
-    case 8: tile(g, a, b, c, 8, nv, transposed, add); break;
-    case 9: tile(g, a, b, c, 9, nv, transposed, add); break;
-    case 10: tile(g, a, b, c, 10, nv, transposed, add); break;
-    case 11: tile(g, a, b, c, 11, nv, transposed, add); break;
-    case 12: tile(g, a, b, c, 12, nv, transposed, add); break;
-    case 13: tile(g, a, b, c, 13, nv, transposed, add); break;
-    default: tile(g, a, b, c, 14, nv, transposed, add); break;
-#endif
-    }
+    CPU_SWITCH_ROWS(n, tile, g, a, b, c, nv, transposed, add);
 }
 
 /* One panel, in groups of rows of almost equal size, so that none is too small to fill the pipeline. */

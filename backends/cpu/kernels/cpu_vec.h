@@ -41,6 +41,43 @@ enum { CPU_TILE_ROWS = 14 };
 enum { CPU_TILE_ROWS = 6 };
 #endif
 
+/* Calls body(rows, ...) with `rows`, 1 to CPU_TILE_ROWS, as a constant. Loops over the rows of a tile then
+ * unroll, and its sums stay in registers. `body` must be inlined. */
+#define CPU_CASE_ROWS(n, body, ...)                                                                          \
+    case n:                                                                                                  \
+        body(n, __VA_ARGS__);                                                                                \
+        break;
+#define CPU_CASES_TO_6(body, ...)                                                                            \
+    CPU_CASE_ROWS(1, body, __VA_ARGS__)                                                                      \
+    CPU_CASE_ROWS(2, body, __VA_ARGS__)                                                                      \
+    CPU_CASE_ROWS(3, body, __VA_ARGS__)                                                                      \
+    CPU_CASE_ROWS(4, body, __VA_ARGS__)                                                                      \
+    CPU_CASE_ROWS(5, body, __VA_ARGS__)                                                                      \
+    CPU_CASE_ROWS(6, body, __VA_ARGS__)
+#if CPU_REGS == 32
+#define CPU_SWITCH_ROWS(rows, body, ...)                                                                     \
+    do {                                                                                                     \
+        switch (rows) {                                                                                      \
+            CPU_CASES_TO_6(body, __VA_ARGS__)                                                                \
+            CPU_CASE_ROWS(7, body, __VA_ARGS__)                                                              \
+            CPU_CASE_ROWS(8, body, __VA_ARGS__)                                                              \
+            CPU_CASE_ROWS(9, body, __VA_ARGS__)                                                              \
+            CPU_CASE_ROWS(10, body, __VA_ARGS__)                                                             \
+            CPU_CASE_ROWS(11, body, __VA_ARGS__)                                                             \
+            CPU_CASE_ROWS(12, body, __VA_ARGS__)                                                             \
+            CPU_CASE_ROWS(13, body, __VA_ARGS__)                                                             \
+        default: body(14, __VA_ARGS__); break;                                                               \
+        }                                                                                                    \
+    } while (0)
+#else
+#define CPU_SWITCH_ROWS(rows, body, ...)                                                                     \
+    do {                                                                                                     \
+        switch (rows) {                                                                                      \
+            CPU_CASES_TO_6(body, __VA_ARGS__)                                                                \
+        }                                                                                                    \
+    } while (0)
+#endif
+
 typedef float cpu_vec __attribute__((vector_size(CPU_VL * 4)));
 typedef float cpu_vec_u
     __attribute__((vector_size(CPU_VL * 4), aligned(4), may_alias)); /* unaligned access */
