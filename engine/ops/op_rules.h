@@ -85,7 +85,24 @@ int64_t u3d_op_kernel_volume(const u3d_op_desc *d); /* KD * KH * KW */
 int u3d_op_text_window(const u3d_op_desc *d, char *buf, size_t cap);
 int u3d_op_text_conv(const u3d_op_desc *d, char *buf, size_t cap);
 
+/* How conv3d and upconv3d differ. */
+typedef struct u3d_op_conv_rule {
+    u3d_status (*check)(const u3d_op_desc *d); /* checks kernel, stride and padding */
+    u3d_status (*size_of_y)(const u3d_op_desc *d, const int64_t x[3], int64_t y[3]);
+    u3d_status (*size_of_x)(const u3d_op_desc *d, const int64_t y[3], int64_t x[3]);
+    uint32_t fused; /* fused forms of y = op(x, w, bias); dw has the same ones except the moments */
+} u3d_op_conv_rule;
+
+/* Shape rules of y = op(x, w, bias), of its dx, and of its dw and dbias. */
+u3d_status u3d_op_infer_conv(u3d_op_desc *d, const u3d_op_conv_rule *rule);
+u3d_status u3d_op_infer_conv_dx(u3d_op_desc *d, const u3d_op_conv_rule *rule);
+u3d_status u3d_op_infer_conv_dw(u3d_op_desc *d, const u3d_op_conv_rule *rule);
+/* FLOPs of any of the three: a multiplication and an addition for each element of `windows`, which is the map
+ * with one voxel per window, for each channel of the other map and each tap. */
+double u3d_op_flops_conv(const u3d_op_desc *d, const u3d_type *windows, int64_t channels);
 /* Gradient rule of y = op(x, w, bias): appends a node `dx_op` for dx, and a node `dw_op` for dw and dbias. */
 u3d_status u3d_op_grad_conv(u3d_graph *g, const u3d_node *n, u3d_op dx_op, u3d_op dw_op);
+/* Gradient rule of a loss: appends a node `back_op`, which gives the gradient of the logits. */
+u3d_status u3d_op_grad_loss(u3d_graph *g, const u3d_node *n, u3d_op back_op);
 
 #endif

@@ -38,10 +38,15 @@ static u3d_status softmax_xent_back_infer(u3d_op_desc *d)
     return u3d_op_end(d);
 }
 
-static u3d_status softmax_xent_grad(u3d_graph *g, const u3d_node *n)
+u3d_status u3d_op_grad_loss(u3d_graph *g, const u3d_node *n, u3d_op back_op)
 {
     u3d_val in[] = {n->in[0], n->in[1], n->in[2], n->out[1], u3d_graph_value(g, n->out[0])->grad};
-    return u3d_grad_append(g, n, "back", U3D_OP_SOFTMAX_XENT_BACK, &n->attr, in, 5, n->in, 1);
+    return u3d_grad_append(g, n, "back", back_op, &n->attr, in, 5, n->in, 1);
+}
+
+static u3d_status softmax_xent_grad(u3d_graph *g, const u3d_node *n)
+{
+    return u3d_op_grad_loss(g, n, U3D_OP_SOFTMAX_XENT_BACK);
 }
 
 static int softmax_xent_text(const u3d_op_desc *d, char *buf, size_t cap)
