@@ -116,49 +116,46 @@ static u3d_val over_xent(u3d_graph *g, u3d_val y)
     return loss_over(g, y, loss_attr, false);
 }
 
+static u3d_val over_conv(u3d_graph *g, u3d_val x, u3d_conv_attr a, int32_t channels_out, bool bias)
+{
+    u3d_layer_conv l = {.attr = a, .channels_out = channels_out, .bias = bias, .init_gain = 1};
+    return over_xent(g, u3d_layer_conv3d(g, "conv", x, &l));
+}
+
+static u3d_val over_upconv(u3d_graph *g, u3d_val x, u3d_conv_attr a, int32_t channels_out, bool bias)
+{
+    u3d_layer_conv l = {.attr = a, .channels_out = channels_out, .bias = bias, .init_gain = 1};
+    return over_xent(g, u3d_layer_upconv3d(g, "up", x, &l));
+}
+
 static u3d_val case_conv(u3d_graph *g)
 {
-    u3d_layer_conv l = {.attr = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {0, 0, 0}},
-                        .channels_out = 3,
-                        .bias = true,
-                        .init_gain = 1};
-    return over_xent(g, u3d_layer_conv3d(g, "conv", param_map(g, "x", 1, 4, 5, 4, 2), &l));
+    const u3d_conv_attr a = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}, .pad = {0, 0, 0}};
+    return over_conv(g, param_map(g, "x", 1, 4, 5, 4, 2), a, 3, true);
 }
 
 static u3d_val case_conv_same(u3d_graph *g)
 {
-    u3d_layer_conv l = {.attr = {.kernel = {3, 1, 5}, .stride = {1, 1, 1}, .pad = {1, 0, 2}},
-                        .channels_out = 2,
-                        .bias = false,
-                        .init_gain = 1};
-    return over_xent(g, u3d_layer_conv3d(g, "conv", param_map(g, "x", 2, 3, 2, 4, 3), &l));
+    const u3d_conv_attr a = {.kernel = {3, 1, 5}, .stride = {1, 1, 1}, .pad = {1, 0, 2}};
+    return over_conv(g, param_map(g, "x", 2, 3, 2, 4, 3), a, 2, false);
 }
 
 static u3d_val case_conv_stride(u3d_graph *g)
 {
-    u3d_layer_conv l = {.attr = {.kernel = {3, 3, 2}, .stride = {2, 1, 2}, .pad = {1, 1, 0}},
-                        .channels_out = 2,
-                        .bias = true,
-                        .init_gain = 1};
-    return over_xent(g, u3d_layer_conv3d(g, "conv", param_map(g, "x", 1, 5, 3, 4, 2), &l));
+    const u3d_conv_attr a = {.kernel = {3, 3, 2}, .stride = {2, 1, 2}, .pad = {1, 1, 0}};
+    return over_conv(g, param_map(g, "x", 1, 5, 3, 4, 2), a, 2, true);
 }
 
 static u3d_val case_upconv(u3d_graph *g)
 {
-    u3d_layer_conv l = {.attr = {.kernel = {2, 2, 2}, .stride = {2, 2, 2}, .pad = {0, 0, 0}},
-                        .channels_out = 2,
-                        .bias = true,
-                        .init_gain = 1};
-    return over_xent(g, u3d_layer_upconv3d(g, "up", param_map(g, "x", 2, 2, 1, 2, 3), &l));
+    const u3d_conv_attr a = {.kernel = {2, 2, 2}, .stride = {2, 2, 2}, .pad = {0, 0, 0}};
+    return over_upconv(g, param_map(g, "x", 2, 2, 1, 2, 3), a, 2, true);
 }
 
 static u3d_val case_upconv_flat(u3d_graph *g)
 {
-    u3d_layer_conv l = {.attr = {.kernel = {1, 2, 3}, .stride = {1, 2, 3}, .pad = {0, 0, 0}},
-                        .channels_out = 3,
-                        .bias = false,
-                        .init_gain = 1};
-    return over_xent(g, u3d_layer_upconv3d(g, "up", param_map(g, "x", 1, 2, 2, 1, 2), &l));
+    const u3d_conv_attr a = {.kernel = {1, 2, 3}, .stride = {1, 2, 3}, .pad = {0, 0, 0}};
+    return over_upconv(g, param_map(g, "x", 1, 2, 2, 1, 2), a, 3, false);
 }
 
 static u3d_val case_maxpool(u3d_graph *g)

@@ -2,7 +2,7 @@
  * must have the properties that it promises: curves rise, noise has the right moments, gamma keeps the range
  * or the mean and standard deviation, contrast is clipped, a blurred impulse is a Gaussian, and low
  * resolution interpolates between coarse voxels. Together they must never give NaN or infinity. */
-#include "tests/support/support.h"
+#include "tests/support/support_cases.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -39,11 +39,6 @@ static void moments(const float *v, int64_t n, double *mean, double *sd, float *
     }
     *mean = sum / (double)n;
     *sd = sqrt(squares / (double)n - *mean * *mean);
-}
-
-static void near(double got, double expected, double tolerance)
-{
-    if (!(fabs(got - expected) <= tolerance)) fail_msg("got %.9g, expected %.9g", got, expected);
 }
 
 /* The ends and slopes of curves must be within their ranges, curves must rise, and no two may be equal. */
@@ -93,16 +88,16 @@ static void test_noise(void **state)
     for (int i = 0; i < M; i++) v[i] = 3;
     u3d_grey_noise(&r, 0.25, v, M);
     moments(v, M, &mean, &sd, &low, &high);
-    near(mean, 3, 5 * 0.25 / sqrt(M));
-    near(sd, 0.25, 5 * 0.25 / sqrt(2.0 * M));
+    u3d_test_close(mean, 3, 5 * 0.25 / sqrt(M));
+    u3d_test_close(sd, 0.25, 5 * 0.25 / sqrt(2.0 * M));
     for (int i = 0; i < M; i++) {
         third += pow(((double)v[i] - mean) / sd, 3) / M;
         fourth += pow(((double)v[i] - mean) / sd, 4) / M;
         if (i) pairs += ((double)v[i] - mean) * ((double)v[i - 1] - mean) / (sd * sd) / M;
     }
-    near(third, 0, 5 * sqrt(6.0 / M));
-    near(fourth, 3, 5 * sqrt(24.0 / M));
-    near(pairs, 0, 5 / sqrt(M));
+    u3d_test_close(third, 0, 5 * sqrt(6.0 / M));
+    u3d_test_close(fourth, 3, 5 * sqrt(24.0 / M));
+    u3d_test_close(pairs, 0, 5 / sqrt(M));
 }
 
 static void test_gamma(void **state)
@@ -121,19 +116,20 @@ static void test_gamma(void **state)
             u3d_grey_gamma(gamma, inverted, false, v, N);
             u3d_grey_gamma(gamma, inverted, true, kept, N);
             moments(v, N, &new_mean, &new_sd, &new_low, &new_high);
-            near((double)new_low, (double)low, 1e-5);
-            near((double)new_high, (double)high, 1e-5);
+            u3d_test_close((double)new_low, (double)low, 1e-5);
+            u3d_test_close((double)new_high, (double)high, 1e-5);
             for (int i = 0; i < N; i++) {
                 const double range = (double)(high - low);
                 const double t =
                     inverted ? (double)(high - original[i]) / range : (double)(original[i] - low) / range;
-                near((double)v[i],
-                     inverted ? (double)high - range * pow(t, gamma) : (double)low + range * pow(t, gamma),
-                     1e-4);
+                u3d_test_close((double)v[i],
+                               inverted ? (double)high - range * pow(t, gamma)
+                                        : (double)low + range * pow(t, gamma),
+                               1e-4);
             }
             moments(kept, N, &new_mean, &new_sd, &new_low, &new_high);
-            near(new_mean, mean, 1e-4);
-            near(new_sd, sd, 1e-4);
+            u3d_test_close(new_mean, mean, 1e-4);
+            u3d_test_close(new_sd, sd, 1e-4);
         }
 }
 
@@ -151,7 +147,7 @@ static void test_contrast(void **state)
         u3d_grey_contrast(factor, v, N);
         for (int k = 0; k < N; k++) {
             const double expected = ((double)original[k] - mean) * factor + mean;
-            near((double)v[k], fmin(fmax(expected, (double)low), (double)high), 1e-5);
+            u3d_test_close((double)v[k], fmin(fmax(expected, (double)low), (double)high), 1e-5);
         }
     }
 }
@@ -182,16 +178,16 @@ static void test_blur(void **state)
                     expected *= reached ? exp(-0.5 * d[a] * d[a] / (sd[a] * sd[a])) / norm[a] : 0;
                     squares[a] += d[a] * d[a] * got;
                 }
-                near(got, expected, 1e-6);
+                u3d_test_close(got, expected, 1e-6);
                 sum += got;
             }
-    near(sum, 1, 1e-5);
-    for (int a = 1; a < 3; a++) near(squares[a], sd[a] * sd[a], 0.01);
+    u3d_test_close(sum, 1, 1e-5);
+    for (int a = 1; a < 3; a++) u3d_test_close(squares[a], sd[a] * sd[a], 0.01);
 
     float small[4 * 1 * 3], rest[12 + 4 + 64]; /* every axis is shorter than the kernel */
     for (int i = 0; i < 12; i++) small[i] = 2.5F;
     u3d_grey_blur((const double[]){8, 8, 8}, (const int64_t[]){4, 1, 3}, small, rest);
-    for (int i = 0; i < 12; i++) near((double)small[i], 2.5, 1e-5);
+    for (int i = 0; i < 12; i++) u3d_test_close((double)small[i], 2.5, 1e-5);
 }
 
 /* Compares with the definition: a coarse voxel has the value of the voxel at its middle, and values between
@@ -221,8 +217,8 @@ static void test_low_resolution(void **state)
             moments(v, N, &mean, &sd, &low, &high);
             u3d_grey_low_resolution((const double[]){scale, scale, scale}, size, v, work);
             moments(v, N, &new_mean, &new_sd, &low, &high);
-            near(new_mean, mean, 0.5);
-            near(new_sd, sd, 0.4);
+            u3d_test_close(new_mean, mean, 0.5);
+            u3d_test_close(new_sd, sd, 0.4);
             assert_true(low >= 0 && high <= size[axis] - 1);
         }
 
@@ -237,7 +233,7 @@ static void test_low_resolution(void **state)
             const int lower = (int)at, upper = lower < 5 ? lower + 1 : 5;
             const double a = (double)original[row * W + nearest[lower]],
                          b = (double)original[row * W + nearest[upper]];
-            near((double)v[row * W + x], a + (at - lower) * (b - a), 1e-5);
+            u3d_test_close((double)v[row * W + x], a + (at - lower) * (b - a), 1e-5);
         }
 }
 
@@ -262,7 +258,7 @@ static void test_together(void **state)
     /* The probability that no change is made: (1 - 0.1)(1 - 0.2 * 7/8)(1 - 0.15)^2 (1 - 0.25 * 7/8)(1 - 0.1)
      * (1 - 0.3). The 7/8 is the probability that at least one of the three channels is changed. */
     const double expected = 0.9 * 0.825 * 0.85 * 0.85 * 0.78125 * 0.9 * 0.7;
-    near(unchanged / 400.0, expected, 5 * sqrt(expected / 400));
+    u3d_test_close(unchanged / 400.0, expected, 5 * sqrt(expected / 400));
 
     a.set.p_curve = a.set.p_noise = a.set.p_blur = a.set.p_brightness = a.set.p_shift = a.set.p_contrast =
         a.set.p_low_resolution = a.set.p_gamma_inverted = a.set.p_gamma = a.set.p_channel = 1;
@@ -274,7 +270,8 @@ static void test_together(void **state)
         a.set.p_noise = 0;
         u3d_grey_apply(&a, 1, k, size, 3, v, work);
         a.set.p_noise = 1;
-        for (int i = 0; i < 3 * N; i++) near((double)v[i], (double)v[i % 3], 1e-4); /* still constant */
+        /* The channels are still constant. */
+        for (int i = 0; i < 3 * N; i++) u3d_test_close((double)v[i], (double)v[i % 3], 1e-4);
         assert_true(v[0] != v[1] && v[1] != v[2]);
         one[0] = one[1] = one[2] = 1;
         u3d_grey_apply(&a, 1, k, (const int64_t[]){1, 1, 1}, 3, one, work);

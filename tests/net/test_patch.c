@@ -145,19 +145,29 @@ static double chi_square_sigmas(const int64_t *count, const bool *counts, int64_
 
 enum { CHOOSE_SAMPLES = 60000 };
 
+static const int64_t CASE_SIZE[3] = {6, 7, 5};
+
+/* Opens n cases "a", "b", ... of CASE_SIZE voxels, which have these labels. The caller frees the cases and
+ * the set. */
+static u3d_cases *choose_open(u3d_test_set *s, const u3d_test_voxel *labels, int n)
+{
+    u3d_cases *c = NULL;
+    u3d_test_set_new(s);
+    for (int i = 0; i < n; i++)
+        u3d_test_set_add(s, (const char[]){(char)('a' + i), 0}, CASE_SIZE, 1, voxel_number, labels[i], NULL);
+    assert_ok(u3d_test_set_open(s, U3D_INTENSITY_NONE, &blank_is_9, &c));
+    return c;
+}
+
 /* Cases with labelled voxels must be equally likely, and so must the labelled voxels of a case, whatever
  * their class. */
 static void test_choose_uniform(void **state)
 {
     (void)state;
-    const int64_t size[3] = {6, 7, 5};
+    /* Case "c" is never chosen, because it has no labels. */
+    const u3d_test_voxel labels[] = {voxel_classes, voxel_background, voxel_blank};
     u3d_test_set s;
-    u3d_cases *c = NULL;
-    u3d_test_set_new(&s);
-    u3d_test_set_add(&s, "a", size, 1, voxel_number, voxel_classes, NULL);
-    u3d_test_set_add(&s, "b", size, 1, voxel_number, voxel_background, NULL);
-    u3d_test_set_add(&s, "c", size, 1, voxel_number, voxel_blank, NULL); /* never chosen: no labels */
-    assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_NONE, &blank_is_9, &c));
+    u3d_cases *c = choose_open(&s, labels, 3);
     const u3d_patch_opts o = {.in = {12, 12, 12}, .out = {4, 4, 4}, .border = U3D_BORDER_MIRROR};
     int64_t count[210] = {0}, of_case[3] = {0};
     bool counts[210];
@@ -170,8 +180,8 @@ static void test_choose_uniform(void **state)
         int64_t v = 0;
         for (int a = 0; a < 3; a++) {
             int64_t centre = box.start[a] + 6;
-            assert_true(centre >= 0 && centre < size[a]);
-            v = v * size[a] + centre;
+            assert_true(centre >= 0 && centre < CASE_SIZE[a]);
+            v = v * CASE_SIZE[a] + centre;
         }
         count[v]++;
     }
@@ -191,13 +201,9 @@ static void test_choose_uniform(void **state)
 static void test_choose_foreground(void **state)
 {
     (void)state;
-    const int64_t size[3] = {6, 7, 5};
+    const u3d_test_voxel labels[] = {voxel_classes, voxel_background};
     u3d_test_set s;
-    u3d_cases *c = NULL;
-    u3d_test_set_new(&s);
-    u3d_test_set_add(&s, "a", size, 1, voxel_number, voxel_classes, NULL);
-    u3d_test_set_add(&s, "b", size, 1, voxel_number, voxel_background, NULL);
-    assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_NONE, &blank_is_9, &c));
+    u3d_cases *c = choose_open(&s, labels, 2);
     const u3d_patch_opts o = {
         .in = {3, 3, 3}, .out = {3, 3, 3}, .foreground_share = 0.4, .border = U3D_BORDER_MIRROR};
     double of_class[3] = {0}, in_a = 0;
@@ -223,12 +229,9 @@ static void test_choose_foreground(void **state)
 static void test_choose_inside(void **state)
 {
     (void)state;
-    const int64_t size[3] = {6, 7, 5};
+    const u3d_test_voxel labels[] = {voxel_classes};
     u3d_test_set s;
-    u3d_cases *c = NULL;
-    u3d_test_set_new(&s);
-    u3d_test_set_add(&s, "a", size, 1, voxel_number, voxel_classes, NULL);
-    assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_NONE, &blank_is_9, &c));
+    u3d_cases *c = choose_open(&s, labels, 1);
     const u3d_patch_opts o = {
         .in = {4, 7, 8}, .out = {4, 7, 8}, .foreground_share = 0.5, .border = U3D_BORDER_ZERO};
     bool seen[3] = {false};
@@ -251,12 +254,9 @@ static void test_choose_inside(void **state)
 static void test_choose_roaming(void **state)
 {
     (void)state;
-    const int64_t size[3] = {6, 7, 5};
+    const u3d_test_voxel labels[] = {voxel_classes};
     u3d_test_set s;
-    u3d_cases *c = NULL;
-    u3d_test_set_new(&s);
-    u3d_test_set_add(&s, "a", size, 1, voxel_number, voxel_classes, NULL);
-    assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_NONE, &blank_is_9, &c));
+    u3d_cases *c = choose_open(&s, labels, 1);
     const u3d_patch_opts o = {.in = {4, 7, 8}, .out = {4, 7, 8}, .border = U3D_BORDER_ZERO, .roam = true};
     const int64_t low[3] = {0, 0, -3}, high[3] = {2, 0, 0};
     int seen[3][16] = {{0}};

@@ -2,6 +2,7 @@
  * gives the same weighted means as a naive sum, tiles of a valid network join without seams, mirrored copies
  * are averaged, and stops and failing allocations leak no memory. */
 #include "tests/support/support.h"
+#include "tests/support/support_machine.h"
 
 #include "engine/base/mem.h"
 #include "net/predict/predict.h"
@@ -188,11 +189,7 @@ static void damaged_probabilities_are_noticed(void **state)
 typedef struct fixture {
     u3d_backend *backend;
     u3d_model model;
-    u3d_unet3d net;
-    u3d_plan *plan;
-    u3d_params *params;
-    u3d_arena *arena;
-    u3d_exec *exec;
+    u3d_test_machine machine;
     u3d_predictor *predictor;
 } fixture;
 
@@ -205,22 +202,15 @@ static void fixture_open(fixture *f, const char *const *set, int n_set, bool tta
     u3d_config_default(&f->model.config);
     for (int i = 0; i < n_set; i++) assert_ok(u3d_config_set(&f->model.config, set[i]));
     const u3d_config *c = &f->model.config;
-    assert_ok(u3d_unet3d_build(c, NULL, U3D_MODE_INFER, 1, c->patch, true, &f->net));
-    assert_ok(u3d_plan_new(f->backend, f->net.graph, &po, &f->plan));
-    assert_ok(u3d_params_new(f->backend, f->net.graph, 1u << U3D_BLOCK_VALUE, 7, &f->params));
-    assert_ok(u3d_arena_new(f->backend, &f->plan, 1, &f->arena));
-    assert_ok(u3d_exec_new(f->plan, f->params, f->arena, &f->exec));
-    assert_ok(u3d_predictor_borrow(f->exec, &f->net, &f->model, &o, &f->predictor));
+    assert_ok(u3d_unet3d_build(c, NULL, U3D_MODE_INFER, 1, c->patch, true, &f->machine.net));
+    u3d_test_machine_open(f->backend, &po, 1u << U3D_BLOCK_VALUE, 7, &f->machine);
+    assert_ok(u3d_predictor_borrow(f->machine.exec, &f->machine.net, &f->model, &o, &f->predictor));
 }
 
 static void fixture_close(fixture *f)
 {
     u3d_predictor_free(f->predictor);
-    u3d_exec_free(f->exec);
-    u3d_arena_free(f->arena);
-    u3d_params_free(f->params);
-    u3d_plan_free(f->plan);
-    u3d_unet3d_done(&f->net);
+    u3d_test_machine_close(&f->machine);
     u3d_backend_close(f->backend);
 }
 
@@ -251,7 +241,7 @@ static void valid_networks_are_seamless(void **state)
     u3d_volume *image = random_volume((int64_t[]){20, 23, 26}), *c1, *c2, *p1, *p2;
     fixture_open(&small, SMALL, 7, false);
     fixture_open(&large, LARGE, 7, false);
-    assert_true(small.net.out[2] < 26 && large.net.out[0] >= 26);
+    assert_true(small.machine.net.out[2] < 26 && large.machine.net.out[0] >= 26);
     assert_ok(u3d_predict_volume(small.predictor, image, &c1, &p1));
     assert_ok(u3d_predict_volume(large.predictor, image, &c2, &p2));
     volumes_near(p1, p2);
@@ -304,7 +294,7 @@ static void a_stop_is_obeyed_and_leaks_nothing(void **state)
     fixture_open(&f, SET, 5, false);
     u3d_predictor_free(f.predictor);
     const u3d_predict_opts o = {.step = 0.5, .stop = &stop};
-    assert_ok(u3d_predictor_borrow(f.exec, &f.net, &f.model, &o, &f.predictor));
+    assert_ok(u3d_predictor_borrow(f.machine.exec, &f.machine.net, &f.model, &o, &f.predictor));
     const int64_t live = u3d_mem_live();
     assert_status(u3d_predict_volume(f.predictor, image, &classes, NULL), U3D_E_CANCELLED);
     assert_null(classes);
