@@ -324,7 +324,6 @@ static bool is_cheaper(const cpu_entry *e, const cpu_entry *found, const u3d_op_
 static u3d_status pick_entry(const cpu_backend *b, const u3d_op_desc *d, const cpu_entry **out)
 {
     const char *reason = "no implementation";
-    const char *op = u3d_op_info_get(d->op)->name;
     bool named = false;
     *out = NULL;
     for (const cpu_entry *e = b->isa->list[d->op]; e->name; e++) {
@@ -336,13 +335,7 @@ static u3d_status pick_entry(const cpu_backend *b, const u3d_op_desc *d, const c
         else if (is_cheaper(e, *out, d))
             *out = e;
     }
-    if (*out) return U3D_OK;
-    if (d->impl && !named)
-        return u3d_fail(U3D_E_UNSUPPORTED,
-                        "cpu: %s has no implementation '%s'; `u3d devices --ops` lists them", op, d->impl);
-    char text[256];
-    return u3d_fail(U3D_E_UNSUPPORTED, "cpu: cannot run %s: %s", u3d_op_desc_text(d, text, sizeof text),
-                    reason);
+    return *out ? U3D_OK : u3d_backend_refuse("cpu", d, !d->impl || named, reason);
 }
 
 static void ask_work(const cpu_backend *b, const cpu_entry *e, const u3d_op_desc *d, uint64_t *min,
@@ -369,12 +362,7 @@ static u3d_status cpu_prepare(u3d_backend *b, const u3d_op_desc *d, uint64_t wor
     uint64_t min, best;
     U3D_TRY(pick_entry(self(b), d, &e));
     ask_work(self(b), e, d, &min, &best);
-    if (work_bytes < min) {
-        char text[256];
-        return u3d_fail(U3D_E_NOMEM, "cpu: %s with '%s' needs %llu bytes of workspace but got %llu",
-                        u3d_op_desc_text(d, text, sizeof text), e->name, (unsigned long long)min,
-                        (unsigned long long)work_bytes);
-    }
+    U3D_TRY(u3d_backend_check_work("cpu", d, e->name, min, work_bytes));
     u3d_kernel *k = u3d_new(1, sizeof *k);
     if (!k) return U3D_E_NOMEM;
     k->desc = *d;

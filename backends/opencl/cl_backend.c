@@ -195,12 +195,9 @@ static bool is_countable(const u3d_op_desc *d)
 /* The first entry that accepts `d`, or the one that d->impl names. */
 static u3d_status pick_entry(const cl_device *dev, const u3d_op_desc *d, const cl_entry **out)
 {
-    const char *reason = "no implementation", *op = u3d_op_info_get(d->op)->name;
-    char text[256];
+    const char *reason = "no implementation";
     bool named = false;
-    if (!is_countable(d))
-        return u3d_fail(U3D_E_UNSUPPORTED, "opencl: cannot run %s: an array has 2^31 elements or more",
-                        u3d_op_desc_text(d, text, sizeof text));
+    if (!is_countable(d)) return u3d_backend_refuse("opencl", d, true, "an array has 2^31 elements or more");
     for (const cl_entry *const *e = cl_list[d->op]; *e; e++) {
         if (d->impl && strcmp(d->impl, (*e)->name) != 0) continue;
         named = true;
@@ -211,11 +208,7 @@ static u3d_status pick_entry(const cl_device *dev, const u3d_op_desc *d, const c
         }
         reason = refusal;
     }
-    if (d->impl && !named)
-        return u3d_fail(U3D_E_UNSUPPORTED,
-                        "opencl: %s has no implementation '%s'; `u3d devices --ops` lists them", op, d->impl);
-    return u3d_fail(U3D_E_UNSUPPORTED, "opencl: cannot run %s: %s", u3d_op_desc_text(d, text, sizeof text),
-                    reason);
+    return u3d_backend_refuse("opencl", d, !d->impl || named, reason);
 }
 
 static void ask_work(const cl_device *dev, const cl_entry *e, const u3d_op_desc *d, uint64_t *min,
@@ -242,12 +235,7 @@ static u3d_status cl_prepare(u3d_backend *b, const u3d_op_desc *d, uint64_t work
     uint64_t min, best;
     U3D_TRY(pick_entry(device_of(b), d, &e));
     ask_work(device_of(b), e, d, &min, &best);
-    if (work_bytes < min) {
-        char text[256];
-        return u3d_fail(U3D_E_NOMEM, "opencl: %s by '%s' needs %llu bytes of workspace, got %llu",
-                        u3d_op_desc_text(d, text, sizeof text), e->name, (unsigned long long)min,
-                        (unsigned long long)work_bytes);
-    }
+    U3D_TRY(u3d_backend_check_work("opencl", d, e->name, min, work_bytes));
     return cl_kernel_new(&self(b)->host, e, d, work_bytes < best ? work_bytes : best, out);
 }
 

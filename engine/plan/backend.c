@@ -132,6 +132,27 @@ static u3d_status backend_force(const u3d_backend *b, const u3d_op_desc *d, u3d_
     return U3D_OK;
 }
 
+u3d_status u3d_backend_refuse(const char *backend, const u3d_op_desc *d, bool known, const char *reason)
+{
+    char text[TEXT_CAP];
+    if (!known)
+        return u3d_fail(U3D_E_UNSUPPORTED,
+                        "%s: %s has no implementation '%s'; `u3d devices --ops` lists them", backend,
+                        u3d_op_info_get(d->op)->name, d->impl);
+    return u3d_fail(U3D_E_UNSUPPORTED, "%s: cannot run %s: %s", backend,
+                    u3d_op_desc_text(d, text, sizeof text), reason);
+}
+
+u3d_status u3d_backend_check_work(const char *backend, const u3d_op_desc *d, const char *impl, uint64_t needs,
+                                  uint64_t got)
+{
+    char text[TEXT_CAP];
+    if (got >= needs) return U3D_OK;
+    return u3d_fail(U3D_E_NOMEM, "%s: %s with '%s' needs %llu bytes of workspace but got %llu", backend,
+                    u3d_op_desc_text(d, text, sizeof text), impl, (unsigned long long)needs,
+                    (unsigned long long)got);
+}
+
 void u3d_backend_close(u3d_backend *b)
 {
     if (b) b->vt->close(b);

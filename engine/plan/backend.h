@@ -102,6 +102,13 @@ struct u3d_backend {
     const u3d_backend_vt *vt;
 };
 
+/* Two answers that all backends give in the same words; `backend` is u3d_backend_vt.name. refuse fails with
+ * U3D_E_UNSUPPORTED: no implementation accepts d, because of `reason`, or none has the name d->impl if `known`
+ * is false. check_work fails with U3D_E_NOMEM if `impl` needs more bytes of workspace than it got. */
+u3d_status u3d_backend_refuse(const char *backend, const u3d_op_desc *d, bool known, const char *reason);
+u3d_status u3d_backend_check_work(const char *backend, const u3d_op_desc *d, const char *impl, uint64_t needs,
+                                  uint64_t got);
+
 void u3d_backend_close(u3d_backend *b); /* NULL is legal */
 void u3d_backend_caps(const u3d_backend *b, u3d_caps *out);
 u3d_status u3d_backend_alloc(u3d_backend *b, uint64_t bytes, u3d_buffer **out);
