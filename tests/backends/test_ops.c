@@ -20,7 +20,7 @@
 #include "tests/ref/ref.h"
 #include "tests/support/support_trial.h"
 
-enum { MIN_CASES = 5, MAX_DEVICES = 16, MAX_REPORTS = 8, TWINS = 2 };
+enum { MIN_CASES = 5, MAX_DEVICES = 16, MAX_IMPLS = 16, MAX_REPORTS = 8, TWINS = 2 };
 
 static const int thread_counts[TWINS] = {1, 3};
 
@@ -29,6 +29,7 @@ static const int thread_counts[TWINS] = {1, 3};
 typedef struct device {
     const char *name, *isa;
     u3d_backend *twin[TWINS];
+    int n_cases[MAX_IMPLS]; /* cases of the op under test that each implementation has run */
 } device;
 
 static device devices[MAX_DEVICES];
@@ -116,6 +117,13 @@ static bool device_selected(const device *dev)
     return !only_isa || strcmp(only_isa, dev->isa) == 0 || strcmp(only_isa, dev->name) == 0;
 }
 
+/* The plain loops would take seconds. */
+static bool is_long(const u3d_op_desc *d)
+{
+    const u3d_op_info *info = u3d_op_info_get(d->op);
+    return info->flops && info->flops(d) > 1e8;
+}
+
 /* The plain loops of the first instruction set, compiled for another one. */
 static bool same_loops(const device *dev, const char *impl)
 {
@@ -123,7 +131,7 @@ static bool same_loops(const device *dev, const char *impl)
 }
 
 /* Tries all implementations that accept the case. At least one must, unless the case is optional. */
-static void case_on_device(const u3d_op_case *c, const u3d_op_data *data, const device *dev)
+static void case_on_device(const u3d_op_case *c, const u3d_op_data *data, device *dev)
 {
     int n_accept = 0;
     const char *impl;
@@ -138,20 +146,37 @@ static void case_on_device(const u3d_op_case *c, const u3d_op_data *data, const 
         }
         n_accept++;
         if (only_impl && strcmp(only_impl, impl) != 0) continue;
-        if (u3d_test_brief() && same_loops(dev, impl)) continue;
+        if ((u3d_test_brief() || is_long(&desc)) && same_loops(dev, impl)) continue;
+        assert_true(i < MAX_IMPLS);
+        dev->n_cases[i]++;
         trial_all(&r);
     }
     if (n_accept == 0 && !u3d_op_case_optional(c))
         trial_fail(&r, &(u3d_op_way){0}, 0, 0, "no implementation accepts the case");
 }
 
+/* Every implementation that a device lists for the op must have run at least one case. */
+static void check_executed(u3d_op op)
+{
+    const char *impl;
+    for (const device *dev = devices; dev < devices + n_devices; dev++)
+        for (int i = 0; (impl = u3d_backend_impl(dev->twin[0], op, i)) != NULL; i++)
+            if (device_selected(dev) && dev->n_cases[i] == 0 && !(u3d_test_brief() && same_loops(dev, impl)))
+                fail_msg("%s: no case reaches the implementation %s on %s %s", u3d_op_info_get(op)->name, impl,
+                         dev->name, dev->isa);
+}
+
 static void test_op(void **state)
 {
     u3d_op op = (u3d_op) * (int *)*state;
+    bool every_case = true;
     n_failures = 0;
+    for (int v = 0; v < n_devices; v++) memset(devices[v].n_cases, 0, sizeof devices[v].n_cases);
     for (int i = 0; i < u3d_op_case_count; i++) {
         const u3d_op_case *c = &u3d_op_cases[i];
-        if (c->op != op || !case_selected(c)) continue;
+        if (c->op != op) continue;
+        every_case = every_case && case_selected(c);
+        if (!case_selected(c)) continue;
         u3d_op_data *data;
         assert_ok(u3d_op_data_new(c, u3d_test_seed(), &data));
         for (int v = 0; v < n_devices; v++)
@@ -159,6 +184,7 @@ static void test_op(void **state)
         u3d_op_data_free(data);
     }
     if (n_failures) fail_msg("%s: %d comparisons failed", u3d_op_info_get(op)->name, n_failures);
+    if (every_case && !only_impl) check_executed(op);
 }
 
 static void test_coverage(void **state)

@@ -222,6 +222,12 @@ const u3d_op_case u3d_op_cases[] = {
     CONV("unet_same", 1,  9, 11, 13, 16, 32, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1),
     CONV("large",     1, 14, 18, 22, 24, 40, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1),
     CONV("large_n2",  2, 11, 20, 34,  9, 16, 3, 3, 3, 1, 1, 1, 0, 0, 0, 1),
+    /* The paths of the deep levels of the paper's network: Winograd with all threads on one chunk, in groups of output
+     * channels (large_deep), and sums of the weight gradient in groups of input channels (large_deepest). */
+    CONV("large_deep",    1, 6,  6,  6, 128, 128, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1),
+    CONV("large_deepest", 1, 4,  4,  4, 256, 256, 3, 3, 3, 1, 1, 1, 1, 1, 1, 0),
+    /* The output has 16 MB, from which size on it is written around the caches. */
+    CONV("large_stream",  1, 64, 64, 64,  1,  16, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1),
 
     /*     tag              N   D   H   W  CI  CO  kernel   pad */
     STRICT("strict_tiny",   1,  4,  5,  6,  1,  2, 3, 3, 3, 0, 0, 0),
