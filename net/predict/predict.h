@@ -14,7 +14,7 @@ typedef struct u3d_predict_opts {
     uint64_t memory_cap; /* bytes; 0: limited only by the device's memory                                */
     bool bar;            /* progress as a bar, because stderr is a terminal                              */
     bool quiet;          /* no progress of single volumes (validation during training)                   */
-    volatile int *stop;  /* NULL; or, once a signal handler sets it to 1, prediction is cancelled        */
+    volatile int *stop;  /* may be NULL; prediction is cancelled when a signal handler sets it to 1      */
 } u3d_predict_opts;
 
 /* One or more models that are averaged, ready to run. They must have the same labels, channels, patch,
@@ -41,7 +41,7 @@ u3d_status u3d_predict_volume_to(u3d_predictor *p, const u3d_volume *image, cons
                                  u3d_volume **classes, u3d_volume **probabilities);
 
 /* From the files of a case to the file `out`, and to `probabilities_out` unless that is NULL. The steps are:
- * read, check against the model (another number of channels is refused; spacing and orientation are warned
+ * read, check against the model (a different number of channels is refused; spacing and orientation are warned
  * about), normalise, resample to the model's spacing if it was trained with resampling, predict; then, on the
  * input's own grid, keep the largest components of the classes that the model names, restore the label
  * values, and write. */

@@ -128,7 +128,7 @@ u3d_status u3d_training_validate(u3d_training *t)
     u3d_params_swap_average(t->params);
     means_of(t, sums, &t->scores);
     u3d_free(sums);
-    if (status == U3D_E_CANCELLED) { /* The loop notices the wish to stop and writes a checkpoint first. */
+    if (status == U3D_E_CANCELLED) { /* The loop notices the request to stop and writes a checkpoint first. */
         for (int k = 0; k < t->model.labels.n; k++) t->scores.dice[k] = t->scores.iou[k] = NAN;
         return U3D_OK;
     }

@@ -174,7 +174,7 @@ static void test_channels(void **state)
     u3d_test_says("'one'");
     u3d_test_set_done(&s);
 
-    /* The label, then the second channel of case "a" has another size than the image. */
+    /* The label, then the second channel of case "a" differs from the image in size. */
     u3d_test_set_new(&s);
     u3d_test_set_add(&s, "a", size, 2, u3d_test_voxel_mix, u3d_test_voxel_of_list, &list);
     u3d_test_set_add(&s, "b", other, 2, u3d_test_voxel_mix, u3d_test_voxel_of_list, &list);

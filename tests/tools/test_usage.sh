@@ -21,7 +21,7 @@ expect 2 'expected --net or --model' "$u3d" info
 expect 2 '\-\-out RUN is missing' "$u3d" train --data .
 expect 2 'expected --data DIR' "$u3d" train --out run
 expect 2 'exclude each other' "$u3d" train --out run --data . --image a --label b
-expect 2 'go together' "$u3d" train --out run --data . --fold 1
+expect 2 'need each other' "$u3d" train --out run --data . --fold 1
 expect 2 'not both' "$u3d" train --out run --data . --time 5m --iterations 3
 expect 2 "found '5 parsecs'" "$u3d" train --out run --data . --time '5 parsecs'
 expect 2 "found 'zero'" "$u3d" train --out run --data . --iterations zero
