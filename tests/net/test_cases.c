@@ -276,7 +276,7 @@ static void test_warnings(void **state)
     a.o = &dense;
     text = u3d_test_stderr_of(open_and_close, &a);
     assert_int_equal(a.status, U3D_OK);
-    assert_int_equal(u3d_test_count_text(text, "apart by more than 0.01 voxel in 2 of 2 cases, most in 'b'"),
+    assert_int_equal(u3d_test_count_text(text, "differ by more than 0.01 voxel in 2 of 2 cases, most in 'b'"),
                      1);
     u3d_free(text);
     u3d_test_set_done(&s);

@@ -1,4 +1,5 @@
-# Usage: help, version, unknown things, missing and contradicting options. Exit code 2, one sentence, nothing written.
+# Tests of usage: help, version, unknown commands and options, missing and contradicting options. An error must give
+# exit code 2 and one sentence, and nothing may be written.
 . "$(dirname "$0")/common.sh"
 
 expect 0 'usage: u3d COMMAND' "$u3d" --help
