@@ -1,4 +1,4 @@
-/* Stations 6 and 7 of training, station 4 of prediction; before: host tensors; after: all nodes have run in
+/* Stations 6 to 8 of training, station 4 of prediction; before: host tensors; after: all nodes have run in
  * order, and outputs can be copied to the host.
  *
  * u3d_exec_new prepares everything: the kernels, the place of every value, and the parameters, matched by

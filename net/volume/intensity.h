@@ -1,4 +1,4 @@
-/* Station 2 of training, part of station 1 of prediction: normalises the intensities of a volume, per
+/* Station 2 of training, station 1b of prediction: normalises the intensities of a volume, per
  * channel. */
 #ifndef U3D_NET_INTENSITY_H
 #define U3D_NET_INTENSITY_H
