@@ -22,8 +22,8 @@ typedef struct u3d_predict_opts {
 typedef struct u3d_predictor u3d_predictor;
 u3d_status u3d_predictor_open(u3d_backend *b, const u3d_model *const *models, int n_models,
                               const u3d_predict_opts *o, u3d_predictor **out);
-/* The same for parameters that are already on the device (validation during training). `x` runs the inference
- * graph `net` and is borrowed. */
+/* Makes a predictor from parameters that are already on the device (validation during training). `x` runs the
+ * inference graph `net` and is borrowed. */
 u3d_status u3d_predictor_borrow(u3d_exec *x, const u3d_unet3d *net, const u3d_model *m,
                                 const u3d_predict_opts *o, u3d_predictor **out);
 void u3d_predictor_free(u3d_predictor *p);
@@ -35,7 +35,7 @@ uint64_t u3d_predictor_bytes(const u3d_predictor *p);       /* planned peak with
 u3d_status u3d_predict_volume(u3d_predictor *p, const u3d_volume *image, u3d_volume **classes,
                               u3d_volume **probabilities);
 
-/* The same for an image that was resampled. Results are on the grid of `own`, whose data are not used;
+/* Does the same for an image that was resampled. Results are on the grid of `own`, whose data are not used;
  * probabilities are resampled linearly to that grid before the arg max. */
 u3d_status u3d_predict_volume_to(u3d_predictor *p, const u3d_volume *image, const u3d_volume *own,
                                  u3d_volume **classes, u3d_volume **probabilities);

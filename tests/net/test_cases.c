@@ -1,6 +1,6 @@
 /* Tests of opening training cases (net/cases/cases.h): the table of labels, channels, the index that finds
  * the voxels of a class, warnings, single annotated slices, slices across one axis for 2D networks, and
- * labels of which nothing says whether 0 means background or unlabelled.
+ * labels for which nothing says whether 0 means background or unlabelled.
  *
  * test_cases_data tests what happens to the cases afterwards: intensities, memory, held-out slices. */
 #include "tests/support/support_cases.h"
