@@ -1,7 +1,7 @@
 /* Scores of predictions during training and at its end: Dice and IoU.
  *
  * Predictions always use the averaged weights, because these are the weights of the written model. Held-out
- * data is set aside from the training cases. The validation cases of the fold are another set: they are
+ * data are set aside from the training cases. The validation cases of the fold are another set: they are
  * predicted once, after the model is written, and only reported. */
 #include "net/train/train_impl.h"
 
