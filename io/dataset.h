@@ -31,7 +31,7 @@ typedef struct u3d_dataset {
     int n_cases;
     char **channel_names;     /* may be NULL                                                */
     int n_channel_names;
-    u3d_label_name *labels;   /* sorted by value, without that for unlabeled; may be empty  */
+    u3d_label_name *labels;   /* sorted by value, without `unlabeled`; may be empty         */
     int n_labels;
     bool has_unlabeled;       /* dataset.json has a label "ignore" or "unlabeled"           */
     int32_t unlabeled;

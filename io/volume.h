@@ -74,7 +74,8 @@ u3d_status u3d_nifti_write(const char *path, const u3d_volume *v);
 
 /* Whether a name ends in .nii, .nii.gz, .hdr, .img or .img.gz. *stem is the length without that ending. */
 bool u3d_nifti_is_name(const char *path, size_t *stem);
-/* The same for listing a folder, where only the header of a pair counts. */
+/* Does the same for names in the listing of a folder. Of a pair only the header counts there, so false for
+ * .img and .img.gz. */
 bool u3d_nifti_is_listed(const char *path, size_t *stem);
 
 #endif

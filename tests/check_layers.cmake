@@ -89,7 +89,7 @@ function(room_of file out)
   set(${out} ${folder} PARENT_SCOPE)
 endfunction()
 
-# Gives the part of the tree in which a private header may be used.
+# Gives the part of the tree in which a private header may be used: the file's room, or all of engine/.
 function(home_of file out)
   room_of(${file} folder)
   string(REGEX REPLACE "^engine/.*" "engine" folder ${folder})

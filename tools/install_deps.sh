@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what building and running u3d needs, on Debian and Ubuntu, as root; further packages of these systems may be
-# named as arguments. On other systems, or without root, prints the names of the packages and ends with exit code 2.
+# Installs what building and running u3d needs on Debian and Ubuntu, as root. Arguments name further packages to
+# install. On other systems, or without root, prints the names of the packages and ends with exit code 2.
 set -eu
 packages="gcc libc6-dev cmake ninja-build pkg-config git ca-certificates
   libnifti-dev zlib1g-dev libcjson-dev libpng-dev libpopt-dev libxxhash-dev libclblast-dev"

@@ -98,9 +98,9 @@ static bool huge_pages_known(void)
     return known;
 }
 
-/* Does Linux grant the huge pages that map_huge asks for? Source: Linux,
- * Documentation/admin-guide/mm/transhuge.rst. Some containers hide the switch; then support for huge pages
- * is taken as a yes, because the setting "never" is rare. */
+/* Whether Linux grants the huge pages that map_huge asks for. Source: Linux,
+ * Documentation/admin-guide/mm/transhuge.rst. Some containers hide the switch. The answer is then whether
+ * Linux supports huge pages at all, because the setting "never" is rare. */
 static bool huge_pages_granted(void)
 {
     char line[64] = "";
@@ -312,8 +312,8 @@ static const char *cpu_impl_name(const u3d_backend *b, u3d_op op, int i)
     return NULL;
 }
 
-/* Should `e` replace the entry found so far? Yes if there is none, or if both have a cost and that of `e` is
- * lower. */
+/* Whether `e` replaces the entry found so far: it does if none has been found, or if both have a cost and
+ * that of `e` is lower. */
 static bool is_cheaper(const cpu_entry *e, const cpu_entry *found, const u3d_op_desc *d)
 {
     return !found || (e->cost && found->cost && e->cost(d) < found->cost(d));

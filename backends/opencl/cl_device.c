@@ -102,7 +102,7 @@ void cl_device_caps(const cl_device *dev, u3d_caps *out)
         (void)snprintf(out->note, sizeof out->note, "u3d's own kernels, and CLBlast for matrix products");
 }
 
-/* ---- all of them ---- */
+/* ---- listing devices ---- */
 
 static u3d_status no_platform(cl_int code)
 {

@@ -32,8 +32,8 @@ static cl_defines norm_defines(const u3d_op_desc *d, int64_t vec)
     return defines;
 }
 
-/* Adds the running statistics, the momentum, and the factor that makes a variance of so many voxels
- * unbiased. */
+/* Adds the running statistics, the momentum, and the factor that makes a variance over this
+ * number of voxels unbiased. */
 static void add_running(cl_job *j, int64_t voxels)
 {
     if (!j->desc->attr.norm.keep_running) return;

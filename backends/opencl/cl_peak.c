@@ -21,7 +21,7 @@ static cl_int set_array(cl_kernel k, cl_uint arg, cl_mem mem)
     return code == CL_SUCCESS ? cl.SetKernelArg(k, arg + 1, sizeof at, &at) : code;
 }
 
-/* The seconds that so many runs take, one after the other. */
+/* The seconds that this number of runs takes, one after the other. */
 static u3d_status time_runs(const bench *b, int runs, double *seconds)
 {
     const size_t local = GROUP;
@@ -34,7 +34,7 @@ static u3d_status time_runs(const bench *b, int runs, double *seconds)
     return code == CL_SUCCESS ? U3D_OK : cl_fail(code, "measure the peak of %s", b->h->dev.name);
 }
 
-/* The best time of one run, in seconds. Each timing covers so many runs that it lasts LEAST_S. */
+/* The best time of one run, in seconds. Each timing covers enough runs to last LEAST_S. */
 static u3d_status time_best(const bench *b, double *best)
 {
     int runs = 1;

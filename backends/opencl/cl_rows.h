@@ -33,7 +33,7 @@ void cl_rows_arguments(cl_job *j, const cl_rows *r, const cl_spans *s);
 /* Splits n elements for sums: the span is a multiple of `unit`, and there are at most `most` groups. */
 cl_spans cl_spans_of(int64_t n, int64_t unit, int64_t most);
 
-/* The work-items of a second stage over so many columns of pieces (kernels/reduce.clh). */
+/* The work-items of a second stage over this number of columns of pieces (kernels/reduce.clh). */
 cl_range cl_reduce_range(int64_t columns, int64_t sets);
 
 /* Adds the step out[c] = sum over rows r of part[r][c] (with `add`: +=), where part is [rows][columns]. */

@@ -13,7 +13,7 @@ u3d_status cl_transfers_new(cl_host *h, cl_transfers **out);
 void cl_transfers_free(cl_transfers *t); /* waits for the transfers that are under way */
 
 /* Uploads take effect in the order of the compute queue: kernels enqueued before see the old bytes, kernels
- * enqueued after see the new ones. `src` may be reused on return. Large uploads travel on a queue of their
+ * enqueued after see the new ones. `src` may be reused on return. Large uploads go through a queue of their
  * own to a staging buffer while earlier kernels still run; only a copy within the device waits for its
  * turn. */
 u3d_status cl_upload(cl_transfers *t, u3d_span dst, const void *src, uint64_t bytes);

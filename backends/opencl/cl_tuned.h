@@ -23,7 +23,7 @@ typedef struct cl_tuned {
     cl_params params[CL_TUNABLES];
 } cl_tuned;
 
-/* Makes CLBlast use these parameters from now on in this process; it compiles its kernels anew at their next
+/* Makes CLBlast use these parameters from now on in this process; it compiles its kernels again at their next
  * use. */
 CLBlastStatusCode cl_tuned_set(const cl_device *dev, cl_tunable t, const cl_params *p);
 

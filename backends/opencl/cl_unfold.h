@@ -32,8 +32,8 @@ cl_place cl_windows_slab(cl_job *j, const cl_windows *w, int64_t row0, int64_t r
 
 /* ---- slabs ---- */
 
-/* Describes how a matrix can be cut into slabs. `need` returns the bytes of workspace for a slab of so many
- * rows. */
+/* Describes how a matrix can be cut into slabs. `need` returns the bytes of workspace for a slab with
+ * that number of rows. */
 typedef struct cl_slabs {
     const cl_device *dev;
     int64_t total;    /* rows of the whole matrix   */

@@ -16,7 +16,7 @@ typedef enum u3d_status {
     U3D_E_FORMAT = -5,      /* readable, but not what the file claims to be          exit 3 */
     U3D_E_UNSUPPORTED = -6, /* valid request that this backend or build cannot serve exit 2 */
     U3D_E_DEVICE = -7,      /* driver, kernel compiler or queue reported a failure   exit 4 */
-    U3D_E_NUMERIC = -8,     /* NaN or infinity where there must be none              exit 7 */
+    U3D_E_NUMERIC = -8,     /* NaN or infinity in numbers that must be finite        exit 7 */
     U3D_E_CANCELLED = -9,   /* stop requested by a signal                            exit 130 */
     U3D_E_OUTPUT = -10,     /* an output could not be written                        exit 6 */
     U3D_E_CHECK = -11       /* a check that the user asked for has failed            exit 1 */

@@ -33,7 +33,7 @@ bool u3d_type_equal(const u3d_type *a, const u3d_type *b);
 /* Sets the number of elements and bytes. U3D_E_SHAPE if the element type or rank is invalid, a dimension is <
  * 1, or the product overflows. */
 u3d_status u3d_type_count(const u3d_type *t, int64_t *elements, uint64_t *bytes);
-/* The same for a type that is known to be valid; an invalid one is a bug and aborts. */
+/* The number of elements or bytes of a type that is known to be valid; an invalid one is a bug and aborts. */
 int64_t u3d_type_elems(const u3d_type *t);
 uint64_t u3d_type_bytes(const u3d_type *t);
 

@@ -1,5 +1,5 @@
-/* Reverse-mode differentiation: visits the nodes from last to first, and lets the gradient rule of each op
- * (engine/ops) append the nodes that compute the gradients of its inputs.
+/* Reverse-mode differentiation, station 9 of training: visits the nodes from last to first, and lets the
+ * gradient rule of each op (engine/ops) append the nodes that compute the gradients of its inputs.
  *
  * The gradient of a value with several readers is a sum. The reader that is visited first writes it with =
  * and later ones add with +=, so that nothing needs zeroing. An op that cannot add (u3d_op_info.accumulates)

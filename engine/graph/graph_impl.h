@@ -31,14 +31,14 @@ u3d_status u3d_graph_fail(u3d_graph *g, u3d_status status);
 /* Writes scope.name into `out`. If it is too long, this becomes the graph's failure. */
 u3d_status u3d_graph_join(u3d_graph *g, const char *name, char out[U3D_NAME_CAP]);
 
-/* The same for base.suffix; no dot if one of them is empty. */
+/* Writes base.suffix into `out` in the same way, without the dot if one of the two is empty. */
 u3d_status u3d_graph_suffix(u3d_graph *g, const char *base, const char *suffix, char out[U3D_NAME_CAP]);
 
 /* Adds a value with a full name. Its type must be legal and its name new. Returns U3D_NONE after a
  * failure. */
 u3d_val u3d_graph_add_value(u3d_graph *g, const char *name, u3d_type t, u3d_role role);
 
-/* The same as u3d_graph_append, with a full name. */
+/* Does the same as u3d_graph_append, but gets a full name. */
 int32_t u3d_graph_append_full(u3d_graph *g, const char *name, u3d_op op, const u3d_attr *attr,
                               const u3d_val *in, int n_in, int n_out, const u3d_val *into,
                               uint32_t accumulate);

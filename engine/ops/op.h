@@ -83,7 +83,7 @@ typedef struct u3d_conv_attr { /* convolution, up-convolution, pooling; z, y, x 
     bool lazy[2];      /* fused: [0]: x (or up) is a lazy map; [1]: skip is one                */
     bool moments;      /* fused: conv3d has a second output, the moments of y                  */
     bool per_instance; /* S of the moments: N if true, otherwise 1. S of a table is its dim[0] */
-    float slope;       /* of act of the lazy maps                                              */
+    float slope;       /* of the activation act of lazy maps                                   */
 } u3d_conv_attr;
 
 typedef struct u3d_norm_attr {

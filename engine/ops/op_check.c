@@ -26,8 +26,8 @@ static u3d_status op_check_count(const u3d_op_desc *d, const char *what, int32_t
                     min, max);
 }
 
-/* Copies the fields of a convolution. per_instance without moments and slope without a lazy map have no
- * effect, so they stay 0: descriptions that mean the same are then equal bytes. */
+/* Copies the fields of a convolution. per_instance has no effect without moments, and slope has none without
+ * a lazy map. In these cases they stay 0, so that descriptions that mean the same are equal bytes. */
 static void op_clean_conv(u3d_conv_attr *out, const u3d_conv_attr *a)
 {
     memcpy(out->kernel, a->kernel, sizeof out->kernel);

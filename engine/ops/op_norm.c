@@ -38,7 +38,7 @@ static u3d_status norm_check_attr(const u3d_op_desc *d)
         return u3d_fail(U3D_E_ARG, "%s: momentum is %g, expected 0 to 1", name, (double)a->momentum);
     }
     if (a->act && d->op != U3D_OP_NORM_BACK) {
-        return u3d_fail(U3D_E_ARG, "%s: only norm_back takes an activation, which here has slope %g", name,
+        return u3d_fail(U3D_E_ARG, "%s: only norm_back accepts an activation, which here has slope %g", name,
                         (double)a->slope);
     }
     return U3D_OK;

@@ -1,4 +1,4 @@
-/* Stations 6 and 7 of training, station 4 of prediction; before: host tensors; after: all nodes have run in
+/* Stations 6 to 8 of training, station 4 of prediction; before: host tensors; after: all nodes have run in
  * order, and outputs can be copied to the host.
  *
  * u3d_exec_new prepares everything: the kernels, the place of every value, and the parameters, matched by
@@ -55,14 +55,15 @@ static const char *exec_bind(u3d_exec *x, u3d_val v)
     const u3d_param_info *info = u3d_params_info(x->params, param);
     if (info->state != (value->role == U3D_ROLE_STATE))
         return info->state ? "stored as a state" : "stored as a parameter";
-    if (!u3d_type_equal(&info->type, &value->type)) return "of another shape in the parameters";
+    if (!u3d_type_equal(&info->type, &value->type)) return "of a different shape in the parameters";
     u3d_block block = grad ? U3D_BLOCK_GRAD : U3D_BLOCK_VALUE;
     if (!u3d_params_has(x->params, block)) return "stored without a gradient block";
     x->bound[x->n_bound++] = (exec_bound){.value = v, .block = block, .param = param};
     return NULL;
 }
 
-/* Binds all of them; the message lists every one that cannot be bound, as far as there is room. */
+/* Binds all parameters, gradients and states of the graph. On failure, the message lists those that cannot be
+ * bound, or as many of them as there is room for. */
 static u3d_status exec_bind_all(u3d_exec *x)
 {
     char list[LIST_CAP] = "", text[TYPE_CAP];

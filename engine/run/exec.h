@@ -31,7 +31,7 @@ u3d_status u3d_exec_run(u3d_exec *x);
  * until something is fed; an input from feeding to its last use; any other value only from a hook,
  * while it is in use. U3D_E_ARG if the value is not in memory. */
 u3d_status u3d_exec_fetch(u3d_exec *x, u3d_val v, u3d_tensor *host);
-/* The same without waiting, for at most U3D_POST_BYTES, such as losses: the value as it is now goes into
+/* Copies a value of at most U3D_POST_BYTES, such as a loss, without waiting: the value as it is now goes into
  * `slot` of the backend, from which u3d_backend_collect gets it. What is fed or run after this call does not
  * change it. */
 u3d_status u3d_exec_post(u3d_exec *x, u3d_val v, int slot);

@@ -1,4 +1,5 @@
-/* One optimization step over the flat blocks. It runs up to four prepared kernels and uploads a few numbers:
+/* One optimization step over the flat blocks, station 10 of training; before: gradients; after: new weights.
+ * It runs up to four prepared kernels and uploads a few numbers:
  *
  *   norm = sqrt(sum_squares(gradients))     if not finite, the step is skipped but counted
  *   grad_scale = clip / max(norm, clip)     1 without clipping

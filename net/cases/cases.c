@@ -1,7 +1,7 @@
 /* The training cases in use: asking about them, borrowing them, finding their labelled voxels.
  *
- * Stations 1 and 2 of training; before: opened cases (cases_open.c); after: normalised image and classes of
- * one case.
+ * Stations 1 to 2b of training for cases that are read again; before: opened cases (cases_open.c); after:
+ * normalised and resampled image and classes of one case.
  *
  * A case is absent, being loaded by one thread, or ready. One lock guards this state. Files are read
  * without holding the lock, so that workers can load different cases at the same time. When the memory
@@ -43,7 +43,7 @@ const double *u3d_cases_spacing(const u3d_cases *c, int i)
 }
 uint64_t u3d_cases_resident_bytes(const u3d_cases *c)
 {
-    uint64_t most = c->cap; /* a single case that is larger than the budget is kept all the same */
+    uint64_t most = c->cap; /* a single case that is larger than the budget is kept nevertheless */
     for (int i = 0; i < c->n_all; i++)
         if (c->entry[i].bytes > most) most = c->entry[i].bytes;
     return c->total < most ? c->total : most;

@@ -73,7 +73,8 @@ void u3d_case_hide_held(const u3d_case_entry *e, u3d_volume *classes);
 
 /* ---- cases_resample.c ---- */
 
-/* Settles the target spacing of c: from `wanted`, or else from the headers of all cases. */
+/* Settles the target spacing of c: from `wanted`, or from the headers of all cases if `wanted` leaves it
+ * open. */
 u3d_status u3d_case_settle_spacing(u3d_cases *c, const u3d_resampling *wanted);
 /* Stores the sizes and spacings of a case, those of its files and those after resampling. */
 void u3d_case_place(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *image);

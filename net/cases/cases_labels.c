@@ -75,7 +75,7 @@ static void labels_warn(const u3d_dataset *d, const u3d_labels *found, const u3d
 {
     char list[128];
     if (d->n_labels > 0 && labels_list(table, labels_nameless, list, sizeof list) > 0)
-        U3D_WARN("cases", "label values without a name in dataset.json are used all the same: %s", list);
+        U3D_WARN("cases", "label values without a name in dataset.json are used nevertheless: %s", list);
     labels_list(table, labels_any, list, sizeof list);
     if (found->has_unlabeled && found->unlabeled == 0)
         U3D_WARN("cases",

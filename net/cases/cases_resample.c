@@ -1,5 +1,5 @@
-/* Brings all training cases to one voxel spacing: chooses the spacing, checks that the result fits into
- * memory, and warns if annotations suffer. The resampling itself is in net/volume/resample.h.
+/* Station 2b of training: brings all cases to one voxel spacing. Chooses the spacing, checks that the result
+ * fits into memory, and warns if annotations suffer. The resampling itself is in net/volume/resample.c.
  *
  * The target spacing is found from the headers before any voxel is read. Each case can therefore be
  * resampled as soon as it is read, and its original voxels need not be kept. */

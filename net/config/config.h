@@ -110,14 +110,14 @@ typedef struct u3d_config {
     u3d_switch fuse;
 } u3d_config;
 
-/* One row of the table, for help, completion and programs that ask. All texts are static. */
+/* One row of the table, for help, completion and `u3d settings`. All texts are static. */
 typedef struct u3d_setting {
     const char *key, *group, *help;
     const char *type;         /* integer, number, range, angles, boolean, word, text, size or axes */
     const char *value;        /* default, as u3d_config_set reads it                               */
     bool ranged;              /* `low` and `high` hold the smallest and the largest legal number   */
     double low, high;
-    const char *const *words; /* all legal values, then NULL; NULL for a setting that is no word   */
+    const char *const *words; /* all legal values, then NULL; NULL if the setting is not a word    */
 } u3d_setting;
 
 /* The setting in row i of the table; false if there are no more than i rows. */

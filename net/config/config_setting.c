@@ -1,4 +1,4 @@
-/* The rows of the settings table for readers outside of this room: help, completion, programs that ask. */
+/* The rows of the settings table for code outside of this room: help, completion and `u3d settings`. */
 #include "net/config/config_impl.h"
 
 static const char *const TYPE_NAMES[] = {

@@ -12,9 +12,9 @@
  * points, so even this is no more work than transforming the whole box.
  *
  * Values row[y,x] are found in the same way, by looking at x' outwards from x until the best value so far
- * rules out the rest. The whole row is computed only after the looks have cost as much as computing it.
- * Both ways give the same minimum up to rounding, and which one is used depends only on the points of the
- * plane. */
+ * rules out the rest. The whole row is computed only after these searches in it have cost as much as
+ * computing it. Both ways give the same minimum up to rounding, and which one is used depends only on the
+ * points of the plane. */
 #include "net/evaluate/distance.h"
 
 #include <math.h>

@@ -30,9 +30,9 @@
 static const int64_t MAX_VOXELS_CPU = 64 * 64 * 64, MAX_VOXELS_GPU = 128 * 128 * 128; /* of a patch */
 enum { MIN_EDGE = 4, MAX_POOLS = 5 };
 static const int64_t WIDTHS[] = {32, 24, 16};
-/* Measured on 32 training cases of hippocampus set apart, at equal time: mean Dice was 0.884 with base 16
- * after 8564 iterations and 0.882 with base 32 after 2813; it was 0.879 both after 4379 iterations of two
- * patches and after 4321 of one. */
+/* Measured on 32 training cases of hippocampus that were set apart, at equal time: mean Dice was 0.884
+ * with base 16 after 8564 iterations and 0.882 with base 32 after 2813; it was 0.879 both after 4379
+ * iterations of two patches and after 4321 of one. */
 static const double WANTED_ITERATIONS = 5000;
 /* If fewer iterations than this fit, the narrowest network gets better with smaller patches and more
  * updates. */
@@ -42,9 +42,9 @@ static const double LEAST_ITERATIONS = 1200;
 static const double SPARSE_SHARE = 0.6;
 /* Share of the patches that are centred on foreground if labels are sparse. Annotated slices go through the
  * structures, so labelled background away from the structures is rare already. Measured on 32 training cases
- * of hippocampus set apart, with one slice per orientation, four minutes of one core and one seed: mean Dice
- * 0.850 and HD95 2.7 mm with a share of 0.33 (0.854 and 2.7 mm with 0.1), but 0.839 and 6.0 mm with the 0.67
- * that is used for dense labels. */
+ * of hippocampus that were set apart, with one slice per orientation, four minutes of one core and one seed:
+ * mean Dice 0.850 and HD95 2.7 mm with a share of 0.33 (0.854 and 2.7 mm with 0.1), but 0.839 and 6.0 mm with
+ * the 0.67 that is used for dense labels. */
 static const double SPARSE_FOREGROUND_SHARE = 0.33;
 static const int64_t LEAST_VOXELS = 32 * 32 * 32; /* the time never makes a patch smaller than about this */
 static const double TIME_WITHOUT_LIMIT_S = 3600;
@@ -97,7 +97,7 @@ static bool next_pool(const int64_t size[3], const double spacing[3], bool pool[
         pool[a] = pool[a] && spacing[a] < 2.0 * finest;
         n += pool[a];
     }
-    for (int a = 0; a < 3; a++) /* a single axis is pooled only while it is long */
+    for (int a = 0; a < 3; a++) /* one axis alone is pooled only if 3 * MIN_EDGE voxels or more remain */
         if (n == 1 && pool[a] && size[a] < 3 * MIN_EDGE) n = 0;
     return n > 0;
 }

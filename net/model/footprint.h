@@ -34,8 +34,8 @@ uint64_t u3d_footprint_tensors(const u3d_backend *b, const u3d_graph *g);
 u3d_status u3d_net_plan(const u3d_unet3d *net, u3d_backend *b, uint64_t arena_cap, u3d_plan **plan,
                         u3d_recomputed *again);
 
-/* The same for a program that only runs this network with these parameter blocks. memory_cap: bytes for the
- * whole program, 0: no limit. *out: what each part takes. */
+/* Makes such a plan for a program that only runs this network with these parameter blocks. memory_cap: bytes
+ * for the whole program, 0: no limit. *out: what each part takes. */
 u3d_status u3d_footprint_plan(const u3d_unet3d *net, u3d_backend *b, uint32_t blocks, uint64_t memory_cap,
                               u3d_plan **plan, u3d_recomputed *again, u3d_footprint *out);
 

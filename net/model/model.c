@@ -98,7 +98,7 @@ u3d_status u3d_params_to_checkpoint(u3d_params *p, u3d_block block, const char *
     return U3D_OK;
 }
 
-/* A growing list of complaints. What does not fit into the buffer is cut off. */
+/* A growing list of what is wrong. What does not fit into the buffer is cut off. */
 typedef struct text {
     char buf[1200];
     size_t used;

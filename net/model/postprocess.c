@@ -1,5 +1,5 @@
-/* Keeps the largest components of the classes that a model names, and says so in the log. The components
- * themselves are found by net/volume/components.c. */
+/* Station 6b of prediction: keeps the largest components of the classes that a model names, and logs that.
+ * The components themselves are found by net/volume/components.c. */
 #include "net/model/postprocess.h"
 
 #include <stdio.h>

@@ -16,7 +16,7 @@
 #include "net/predict/progress.h"
 
 /* A spacing that differs from the training data's by more than this factor is warned about, because the
- * network then looks for shapes at another scale than it learned them. */
+ * network then looks for shapes at a scale that differs from the one at which it learned them. */
 static const double SPACING_FACTOR = 1.25;
 
 /* Runs the network on every tile and adds the results to the stitch. */

@@ -14,7 +14,7 @@ typedef struct u3d_predict_opts {
     uint64_t memory_cap; /* bytes; 0: limited only by the device's memory                                */
     bool bar;            /* progress as a bar, because stderr is a terminal                              */
     bool quiet;          /* no progress of single volumes (validation during training)                   */
-    volatile int *stop;  /* NULL; or, once a signal handler sets it to 1, prediction is cancelled        */
+    volatile int *stop;  /* may be NULL; prediction is cancelled when a signal handler sets it to 1      */
 } u3d_predict_opts;
 
 /* One or more models that are averaged, ready to run. They must have the same labels, channels, patch,
@@ -22,8 +22,8 @@ typedef struct u3d_predict_opts {
 typedef struct u3d_predictor u3d_predictor;
 u3d_status u3d_predictor_open(u3d_backend *b, const u3d_model *const *models, int n_models,
                               const u3d_predict_opts *o, u3d_predictor **out);
-/* The same for parameters that are already on the device (validation during training). `x` runs the inference
- * graph `net` and is borrowed. */
+/* Makes a predictor from parameters that are already on the device (validation during training). `x` runs the
+ * inference graph `net` and is borrowed. */
 u3d_status u3d_predictor_borrow(u3d_exec *x, const u3d_unet3d *net, const u3d_model *m,
                                 const u3d_predict_opts *o, u3d_predictor **out);
 void u3d_predictor_free(u3d_predictor *p);
@@ -35,16 +35,16 @@ uint64_t u3d_predictor_bytes(const u3d_predictor *p);       /* planned peak with
 u3d_status u3d_predict_volume(u3d_predictor *p, const u3d_volume *image, u3d_volume **classes,
                               u3d_volume **probabilities);
 
-/* The same for an image that was resampled. Results are on the grid of `own`, whose data are not used;
+/* Does the same for an image that was resampled. Results are on the grid of `own`, whose data are not used;
  * probabilities are resampled linearly to that grid before the arg max. */
 u3d_status u3d_predict_volume_to(u3d_predictor *p, const u3d_volume *image, const u3d_volume *own,
                                  u3d_volume **classes, u3d_volume **probabilities);
 
 /* From the files of a case to the file `out`, and to `probabilities_out` unless that is NULL. The steps are:
- * read, check against the model (another number of channels is refused; spacing and orientation are warned
- * about), normalise, resample to the model's spacing if it was trained with resampling, predict; then, on the
- * input's own grid, keep the largest components of the classes that the model names, restore the label
- * values, and write. */
+ * read, check against the model (a different number of channels is refused; a different spacing or
+ * orientation causes a warning), normalise, resample to the model's spacing if it was trained with
+ * resampling, predict; then, on the input's own grid, keep the largest components of the classes that the
+ * model names, restore the label values, and write. */
 u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case *input, const char *out,
                             const char *probabilities_out);
 

@@ -86,7 +86,7 @@ static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
     if (la->n != lb->n || memcmp(la->value, lb->value, (size_t)la->n * sizeof la->value[0]) != 0)
         return u3d_fail(
             U3D_E_ARG,
-            "averaging models: model %d has other labels than the first; average models of one data set",
+            "averaging models: the labels of model %d differ from those of the first; average models of one data set",
             i + 1);
     if (a->config.channels != b->config.channels)
         return u3d_fail(U3D_E_ARG, "averaging models: model %d needs %lld channels, the first one %lld",
@@ -102,7 +102,7 @@ static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
             (long long)a->config.patch[0]);
     if (memcmp(a->keep_largest, b->keep_largest, sizeof a->keep_largest) != 0)
         U3D_WARN("predict",
-                 "averaging models: model %d keeps the largest components of other labels than the first; "
+                 "averaging models: model %d keeps the largest components of different labels from the first; "
                  "the first model's choice is used",
                  i + 1);
     if (!resampled_alike(&a->config, &b->config))
@@ -114,7 +114,7 @@ static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
     return U3D_OK;
 }
 
-/* Graph and weights of every network. */
+/* Builds the graph and loads the weights of every network. */
 static u3d_status nets_build(u3d_predictor *p, u3d_backend *b, const u3d_model *const *models)
 {
     for (int i = 0; i < p->n_nets; i++) {

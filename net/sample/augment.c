@@ -1,4 +1,4 @@
-/* Station 4b of training; before: a cut patch; after: the patch flipped and turned, image and label alike.
+/* Station 4b of training; before: a cut patch; after: the patch flipped and turned, both image and label.
  * Also decides which changes of patches are allowed.
  *
  * Flips and 90 degree turns are exact, because no voxel is interpolated. All flips and turns of a sample

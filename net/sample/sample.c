@@ -76,8 +76,8 @@ void u3d_sampler_free(u3d_sampler *s)
     u3d_free(s);
 }
 
-/* Station 4, with the flips and turns of station 4b. Whatever was drawn, the volume is read in a single
- * pass. */
+/* Station 4, with the flips and turns of station 4b. The volume is read in a single pass, no matter which
+ * changes were drawn. */
 static void sample_read(u3d_sampler *s, const u3d_case_data *data, const double spacing[3], uint64_t seed,
                         int64_t k, const int64_t voxel[3], u3d_box *in, float *image, uint8_t *label)
 {

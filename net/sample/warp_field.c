@@ -91,7 +91,7 @@ static void field_interpolate_line(float *c, int64_t step, int64_t n)
     }
 }
 
-/* The same along x, y and z of an array [n]. */
+/* Does so along x, y and z of an array [n]. */
 static void field_interpolate(float *c, const int64_t n[3])
 {
     for (int64_t z = 0; z < n[0]; z++)

@@ -46,8 +46,8 @@ static inline int64_t warp_border_index(const warp_source *s, int axis, int64_t 
     return once >= 0 && once < n ? once : u3d_mirror_index(i, n);
 }
 
-/* The same for voxel i, in *first. Returns the distance from there to the index of voxel i + 1, or 0 if that
- * voxel has no weight and need not exist. */
+/* Sets *first to the index from which voxel i is read. Returns the distance from there to the index for voxel
+ * i + 1, or 0 if voxel i + 1 has no weight and therefore need not exist. */
 static inline int64_t warp_border_step(const warp_source *s, int axis, int64_t i, float weight,
                                        int64_t *first)
 {

@@ -47,7 +47,7 @@ u3d_optim_opts u3d_train_optim_opts(const u3d_config *c, int64_t total);
 /* The parameter blocks that this optimizer needs, as bits for u3d_params_new. */
 uint32_t u3d_train_blocks(const u3d_config *c);
 
-/* Trains and writes the model. Errors: U3D_E_CANCELLED after a wish to stop (a checkpoint was written),
+/* Trains and writes the model. Errors: U3D_E_CANCELLED after a request to stop (a checkpoint was written),
  * U3D_E_NOMEM if the planned peak exceeds the limit, U3D_E_NUMERIC if the gradient is not finite in many
  * iterations in a row. */
 u3d_status u3d_train(u3d_backend *b, const u3d_train_opts *o, u3d_train_result *out);

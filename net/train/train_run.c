@@ -1,4 +1,4 @@
-/* The RUN folder of a training run:
+/* The RUN folder of a training run, station 12 of training:
  *
  *   config.json             settings, data source, seed, iterations, for `train --resume` and for people
  *   checkpoint.safetensors  everything needed to continue: values, moments, averages (prefixes "", "m/",

@@ -1,7 +1,7 @@
 /* Scores of predictions during training and at its end: Dice and IoU.
  *
  * Predictions always use the averaged weights, because these are the weights of the written model. Held-out
- * data is set aside from the training cases. The validation cases of the fold are another set: they are
+ * data are set aside from the training cases. The validation cases of the fold are another set: they are
  * predicted once, after the model is written, and only reported. */
 #include "net/train/train_impl.h"
 
@@ -128,7 +128,7 @@ u3d_status u3d_training_validate(u3d_training *t)
     u3d_params_swap_average(t->params);
     means_of(t, sums, &t->scores);
     u3d_free(sums);
-    if (status == U3D_E_CANCELLED) { /* The loop notices the wish to stop and writes a checkpoint first. */
+    if (status == U3D_E_CANCELLED) { /* The loop notices the request to stop and writes a checkpoint first. */
         for (int k = 0; k < t->model.labels.n; k++) t->scores.dice[k] = t->scores.iou[k] = NAN;
         return U3D_OK;
     }

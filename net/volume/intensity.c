@@ -1,4 +1,4 @@
-/* Station 2 of training, part of station 1 of prediction; before: intensities as in the file; after:
+/* Station 2 of training, station 1b of prediction; before: intensities as in the file; after:
  * intensities that are comparable between volumes.
  *
  * zscore treats every channel of every volume on its own, because scanners and exporters choose scales freely

@@ -1,4 +1,4 @@
-/* Station 2 of training, part of station 1 of prediction: normalises the intensities of a volume, per
+/* Station 2 of training, station 1b of prediction: normalises the intensities of a volume, per
  * channel. */
 #ifndef U3D_NET_INTENSITY_H
 #define U3D_NET_INTENSITY_H
@@ -23,7 +23,7 @@ typedef struct u3d_intensity_stats {
  *   ct       clip to low..high, then (v - mean) / sd
  *   none     unchanged
  *
- * U3D_E_FORMAT: the image has another number of channels than `s`. */
+ * U3D_E_FORMAT: the image and `s` differ in the number of channels. */
 u3d_status u3d_intensity_normalise(u3d_volume *image, const u3d_intensity_stats *s);
 
 /* The form that is stored in the model, and back. `where` names the source in error messages.

@@ -1,4 +1,5 @@
-/* The label table: label values of files <-> classes 0..n-1 of the network.
+/* The label table: label values of files <-> classes 0..n-1 of the network. Station 1b of training, station
+ * 6c of prediction.
  *
  * A voxel is unlabelled if nobody said what it is. Unlabelled voxels have the class U3D_UNLABELED; they
  * take no part in losses and scores. Labels are sparse if a large part of a volume is unlabelled, for

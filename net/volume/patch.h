@@ -18,8 +18,8 @@ int64_t u3d_mirror_index(int64_t i, int64_t n);
 /* Cuts `box` out of an f32 image [z,y,x,c] into out [D,H,W,C] (contiguous). Voxels outside of the volume are
  * mirrored or 0, as `border` says. */
 void u3d_patch_cut_image(const u3d_volume *image, const u3d_box *box, u3d_border border, float *out);
-/* The same for u8 classes with one channel. U3D_BORDER_ZERO makes voxels outside of the volume
- * U3D_UNLABELED. */
+/* Cuts `box` out of u8 classes with one channel in the same way, except that U3D_BORDER_ZERO makes voxels
+ * outside of the volume U3D_UNLABELED. */
 void u3d_patch_cut_label(const u3d_volume *label, const u3d_box *box, u3d_border border, uint8_t *out);
 
 #endif

@@ -77,7 +77,7 @@ uint64_t u3d_resample_image_bytes(const int64_t size[3], const int64_t out[3], i
  * around it. The weights fall linearly from its centre to 0 at a distance of max(1, (1 + n_in/n_out) / 2)
  * input voxels along each axis. If voxels shrink, this is nnU-Net's order 1 with arg max; if they grow, it
  * is a weighted majority of the voxels inside. Of classes with equal sums, that of the nearest input voxel
- * is taken if it is one of them, otherwise the lowest. On balls, a third to two thirds as many voxels are
+ * is taken if it is one of them, otherwise the lowest. For balls, a third to two thirds as many voxels are
  * wrong as with the class of the nearest voxel (tests/net/test_resample.c). */
 u3d_status u3d_resample_labels_to(u3d_volume *v, const int64_t out[3]);
 

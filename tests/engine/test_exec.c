@@ -521,7 +521,7 @@ static void missing_parameters_are_named(void **state)
     assert_status(u3d_exec_new(r.plan, params, r.arena, &x), U3D_E_SHAPE);
     assert_null(x);
     assert_non_null(strstr(u3d_error_text(), "'enc0.conv.weight' f32 [3, 3, 3, 2, 4] is missing"));
-    assert_non_null(strstr(u3d_error_text(), "'head.bias' f32 [3] is of another shape"));
+    assert_non_null(strstr(u3d_error_text(), "'head.bias' f32 [3] is of a different shape"));
     u3d_params_free(params);
     u3d_graph_free(other);
     ready_done(&r);

@@ -319,7 +319,7 @@ static const shape_case fused_cases[] = {
     {U3D_OP_MAXPOOL3D, FUSED(2, 2, LAZY(true)), 2, 2, {{2, 4, 6, 8, 3}, {2, 2, 3}}, U3D_OK, "f32 [2, 2, 3, 4, 3]"},
     {U3D_OP_MAXPOOL3D, FUSED(2, 2, LAZY(true)), 1, 2, {{2, 4, 6, 8, 3}}, U3D_E_ARG, "1 inputs, expected 2 to 2"},
     {U3D_OP_MAXPOOL3D, FUSED(2, 2, .joined = true), 2, 2, {{2, 4, 6, 8, 3}, {2, 4, 6, 8, 3}}, U3D_E_ARG, "not a joined one of 2"},
-    {U3D_OP_NORM, {.norm = {.eps = 1, .act = true}}, 3, 2, {X, {3}, {3}}, U3D_E_ARG, "only norm_back takes an activation"},
+    {U3D_OP_NORM, {.norm = {.eps = 1, .act = true}}, 3, 2, {X, {3}, {3}}, U3D_E_ARG, "only norm_back accepts an activation"},
     {U3D_OP_NORM_BACK, {.norm = {.eps = 1, .act = true}}, 5, 3, {X, X, {3}, {1, 2, 3}, {1, 2, 3}}, U3D_OK, "f32 [2, 5, 6, 7, 3]"},
     {U3D_OP_NORM_BACK, {.norm = {.eps = 1, .act = true}}, 4, 3, {X, X, {3}, {1, 2, 3}}, U3D_E_ARG, "4 inputs, expected 5 to 5"},
     {U3D_OP_NORM_BACK, {.norm = {.eps = 1}}, 5, 3, {X, X, {3}, {1, 2, 3}, {1, 2, 3}}, U3D_E_ARG, "5 inputs, expected 4 to 4"},

@@ -1,6 +1,6 @@
 /* Tests of opening training cases (net/cases/cases.h): the table of labels, channels, the index that finds
  * the voxels of a class, warnings, single annotated slices, slices across one axis for 2D networks, and
- * labels of which nothing says whether 0 means background or unlabelled.
+ * labels for which nothing says whether 0 means background or unlabelled.
  *
  * test_cases_data tests what happens to the cases afterwards: intensities, memory, held-out slices. */
 #include "tests/support/support_cases.h"
@@ -174,7 +174,7 @@ static void test_channels(void **state)
     u3d_test_says("'one'");
     u3d_test_set_done(&s);
 
-    /* The label, then the second channel of case "a" has another size than the image. */
+    /* The label, then the second channel of case "a" differs from the image in size. */
     u3d_test_set_new(&s);
     u3d_test_set_add(&s, "a", size, 2, u3d_test_voxel_mix, u3d_test_voxel_of_list, &list);
     u3d_test_set_add(&s, "b", other, 2, u3d_test_voxel_mix, u3d_test_voxel_of_list, &list);
@@ -276,7 +276,7 @@ static void test_warnings(void **state)
     a.o = &dense;
     text = u3d_test_stderr_of(open_and_close, &a);
     assert_int_equal(a.status, U3D_OK);
-    assert_int_equal(u3d_test_count_text(text, "apart by more than 0.01 voxel in 2 of 2 cases, most in 'b'"),
+    assert_int_equal(u3d_test_count_text(text, "differ by more than 0.01 voxel in 2 of 2 cases, most in 'b'"),
                      1);
     u3d_free(text);
     u3d_test_set_done(&s);

@@ -1,6 +1,6 @@
 /* Tests of resampling in training and prediction: cases of different spacings, their memory and held-out
  * slices, and the model's metadata. The last test checks the purpose of resampling: a network must tell small
- * balls from large ones although a voxel has another size in each volume.
+ * balls from large ones although the size of a voxel differs between volumes.
  *
  * A volume is a box of 32 x 32 x 32 mm with four equally bright balls in noise: two with a radius of 3.2 mm
  * (label 1) and two with a radius of 6 mm (label 2). */

@@ -46,8 +46,8 @@ static void fill_labels(u3d_rng *r, u3d_op_fill kind, const u3d_op_desc *d, uint
     }
 }
 
-/* Labels of seven classes, of which so many are ignored that some windows are labelled completely, some
- * partly and some not at all. */
+/* Labels of seven classes. Enough of them are ignored that some windows are labelled completely, some partly
+ * and some not at all. */
 static void fill_label_map(u3d_rng *r, u3d_op_fill kind, const u3d_op_desc *d, uint8_t *p)
 {
     const int64_t ignored_of_ten = kind == U3D_FILL_IGNORED ? 10 : kind == U3D_FILL_SPARSE ? 9 : 2;

@@ -10,7 +10,7 @@ enum { U3D_TEST_BALL_SIZE = 20, U3D_TEST_BALLS_MAX = 25 };
 
 /* Labels: 1 inside the ball, 0 outside. */
 double u3d_test_ball(int64_t z, int64_t y, int64_t x, const void *ball);
-/* As above on three slices of each orientation; 255 (unlabelled) in all other voxels. */
+/* As u3d_test_ball on three slices of each orientation; 255 (unlabelled) in all other voxels. */
 double u3d_test_ball_sparse(int64_t z, int64_t y, int64_t x, const void *ball);
 /* As u3d_test_ball, and 1 in a separate box (the satellite), which is as bright as the ball in the image. */
 double u3d_test_ball_satellite(int64_t z, int64_t y, int64_t x, const void *ball);

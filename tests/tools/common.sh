@@ -1,4 +1,5 @@
-# Shared by the command-line tests: a scratch folder, the binary, and what a command is expected to do.
+# Shared by the tests of the command line: a temporary folder, the path of the program, and functions that run a command
+# and check what it does.
 set -u
 u3d=$(realpath "$1")
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -8,7 +9,8 @@ cd "$work" || exit 1
 failures=0
 passed=0
 
-# expect CODE PATTERN COMMAND...: exit code, and a pattern (grep -E) in what it prints ("" for none). An error must be one line.
+# expect CODE PATTERN COMMAND...: runs the command and checks its exit code, and that a line of its output matches the
+# pattern (grep -E; "" for none). An error must be one line.
 expect() {
   local code=$1 pattern=$2 got
   shift 2
@@ -25,7 +27,7 @@ expect() {
   fi
 }
 
-# check DESCRIPTION COMMAND...: the command succeeds.
+# check DESCRIPTION COMMAND...: checks that the command succeeds.
 check() {
   local what=$1
   shift

@@ -1,5 +1,6 @@
-# Completion: the scripts of `u3d completion` answer as the tables say. The functions of the bash script are called as bash
-# calls them, with the words as readline splits the line. Of the zsh script only the syntax is checked, if there is a zsh.
+# Tests of completion: the scripts of `u3d completion` must offer what the tables say. The functions of the bash script
+# are called as bash calls them, with the words as readline splits the line. Of the zsh script only the syntax is
+# checked, if zsh is installed.
 . "$(dirname "$0")/common.sh"
 
 expect 0 'complete -F _u3d u3d' "$u3d" completion bash
@@ -16,8 +17,8 @@ else
 fi
 mkdir -p 'my data/images' data && touch image.nii.gz 'my data/x.json'
 
-# offers EXPECTED WORD...: the replies to a line u3d WORD... whose last word is being typed; EXPECTED ends each with ";".
-# In EXPECTED, "a;...;" means that a is the first of several.
+# offers EXPECTED WORD...: checks the replies to a line u3d WORD... whose last word is being typed. In EXPECTED, each
+# reply ends with ";", and "a;...;" means that a is the first of several.
 cat >ask.bash <<'ASK'
 . ./u3d.bash
 COMP_WORDS=(u3d "$@")

@@ -1,7 +1,7 @@
-# Help: short by default, complete on demand, and true: what it lists exists.
+# Tests of help: it is short by default and complete on demand, and everything that it lists exists.
 . "$(dirname "$0")/common.sh"
 
-# at_most N FILE: no more than N lines, none wider than 80 columns.
+# at_most N FILE: succeeds if FILE has at most N lines, none of them wider than 80 columns.
 at_most() {
   [ "$(wc -l <"$2")" -le "$1" ] && [ "$(wc -L <"$2")" -le 80 ]
 }

@@ -1,5 +1,6 @@
-# Manual pages: one per command, with the summary and exactly the options that the program's tables have; u3d(1) has the list of
-# commands and the options of every command. Pages are read as written by hand: an option is a line .B or .BI after .TP.
+# Tests of the manual pages: there must be one per command, with the summary and exactly the options of the program's
+# tables; u3d(1) must have the list of commands and the options of every command. An option of a page is a line that
+# begins with .B or .BI and follows .TP.
 . "$(dirname "$0")/common.sh"
 man=$root/tools/man
 
@@ -9,7 +10,7 @@ page_options() {
     sed 's/^\.BI* //; s/\\-/-/g; s/^-[a-z], //' | tr -d ' []'
 }
 
-# same WHAT FILE FILE: no line is in one of them alone.
+# same WHAT FILE FILE: succeeds if both files have the same lines, in any order.
 same() {
   if diff <(sort "$2") <(sort "$3") >out.txt 2>err.txt; then passed=$((passed + 1)); else fail "$1" diff "$2" "$3"; fi
 }

@@ -1,4 +1,5 @@
-# Usage: help, version, unknown things, missing and contradicting options. Exit code 2, one sentence, nothing written.
+# Tests of usage: help, version, unknown commands and options, missing and contradicting options. An error must give
+# exit code 2 and one sentence, and nothing may be written.
 . "$(dirname "$0")/common.sh"
 
 expect 0 'usage: u3d COMMAND' "$u3d" --help
@@ -21,7 +22,7 @@ expect 2 'expected --net or --model' "$u3d" info
 expect 2 '\-\-out RUN is missing' "$u3d" train --data .
 expect 2 'expected --data DIR' "$u3d" train --out run
 expect 2 'exclude each other' "$u3d" train --out run --data . --image a --label b
-expect 2 'go together' "$u3d" train --out run --data . --fold 1
+expect 2 'need each other' "$u3d" train --out run --data . --fold 1
 expect 2 'not both' "$u3d" train --out run --data . --time 5m --iterations 3
 expect 2 "found '5 parsecs'" "$u3d" train --out run --data . --time '5 parsecs'
 expect 2 "found 'zero'" "$u3d" train --out run --data . --iterations zero

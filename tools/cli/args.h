@@ -51,9 +51,10 @@ u3d_status args_seconds(const char *option, const char *text, double *out); /* 9
 /* U3D_E_ARG if `value` is NULL: "u3d train: --out RUN is missing". */
 u3d_status args_need(const char *command_name, const char *option, const char *value);
 
-/* --backend, --device, --threads. */
+/* Opens the backend that --backend, --device and --threads describe. */
 u3d_status args_open_backend(const args *a, u3d_backend **out);
-/* --threads, otherwise U3D_THREADS, otherwise all processors: for work outside of a backend. */
+/* The number of threads for work outside of a backend: --threads, otherwise U3D_THREADS, otherwise all
+ * processors. */
 u3d_status args_threads(const args *a, int *threads);
 u3d_status args_memory(const args *a, uint64_t *bytes); /* 0 if not given */
 int args_set_count(const args *a);

@@ -30,7 +30,7 @@ u3d_status args_cases_open(const args *a, const char *command_name, bool labels_
         return u3d_fail(U3D_E_ARG, "u3d %s: expected --data DIR, or --image FILE with --label FILE",
                         command_name);
     if (!a->split != !a->fold)
-        return u3d_fail(U3D_E_ARG, "u3d %s: --split and --fold go together", command_name);
+        return u3d_fail(U3D_E_ARG, "u3d %s: --split and --fold need each other", command_name);
     if (a->split && !a->data) return u3d_fail(U3D_E_ARG, "u3d %s: --split needs --data", command_name);
     if (a->data)
         U3D_TRY(u3d_dataset_open(a->data, labels_needed, &out->data));

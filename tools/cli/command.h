@@ -54,13 +54,13 @@ typedef struct command {
 
 extern const command commands[]; /* ends with a NULL name */
 
-/* U3D_E_ARG names the nearest command. */
+/* Finds a command by name. U3D_E_ARG: there is none; the message names the nearest command. */
 u3d_status command_find(const char *name, const command **out);
 
 /* Option i of a command: its own options come first, then those of every command. With c NULL there are only
  * the latter. NULL if there are no more than i. */
 const option *option_at(const command *c, int i);
-/* NULL if the command does not accept an option of that name; `length` letters of `name` count. */
+/* Finds an option by the first `length` letters of `name`; NULL if the command does not accept it. */
 const option *option_find(const command *c, const char *name, size_t length);
 /* Name of the option of the command that is spelled most like `name`. */
 const char *option_nearest(const command *c, const char *name);

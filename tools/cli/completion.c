@@ -54,7 +54,7 @@ static const char *expected_text(const char *argument, char buf[EXPECTED_CAP])
     return buf;
 }
 
-/* Inside single quotes of a shell. */
+/* Prints text so that a shell reads it unchanged between single quotes. */
 static void print_quoted(const char *text)
 {
     for (; *text; text++)
@@ -106,8 +106,8 @@ static void bash_print_options(const option *o)
     for (int i = 0; o && o[i].name; i++) printf("%s--%s", i ? " " : "", o[i].name);
 }
 
-/* The pattern is what stands before a value: `train:--net`, or `*:--help=` if the value cannot be a word of
- * its own. */
+/* Prints what is expected after an option. The pattern is the text before the value: `train:--net`, or
+ * `*:--help=` if the value must be in the same word as the option. */
 static void bash_print_expected(const char *command_name, const option *o)
 {
     char buf[EXPECTED_CAP];
@@ -127,7 +127,7 @@ static void bash_print(void)
     printf("'\n");
     print_setting_names();
     print_setting_words();
-    printf("# The options of command $1 alone; those of every command are in _u3d_every.\n"
+    printf("# Only the options of command $1; those of every command are in _u3d_every.\n"
            "_u3d_own() {\n  case $1 in\n");
     for (const command *c = commands; c->name; c++) {
         printf("    %s) echo '", c->name);
@@ -147,8 +147,8 @@ static void bash_print(void)
 
 /* ---- zsh ---- */
 
-/* Specifications of _arguments: '--net=[help]:net: _u3d_value paper auto FILE', and '-q[help]' for a short
- * form. */
+/* Prints an option as zsh's function _arguments expects it: '--net=[help]:net: _u3d_value paper auto FILE',
+ * and '-q[help]' for a short form. */
 static void zsh_print_option(const option *o)
 {
     char buf[EXPECTED_CAP];

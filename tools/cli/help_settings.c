@@ -8,7 +8,7 @@
 #include "net/config/config.h"
 #include "tools/cli/help.h"
 
-/* What is legal: "[integer 1..7]", "[ce | dice | ce+dice]". */
+/* Writes what is legal: "[integer 1..7]", "[ce | dice | ce+dice]". */
 static void legal_text(const u3d_setting *s, char *buf, size_t cap)
 {
     size_t used = 0;
@@ -34,7 +34,8 @@ static void print_setting(const u3d_setting *s)
     help_entry(left, text);
 }
 
-/* The default as a number or a boolean if it is one; bounds of what has none are null. */
+/* Adds the default, as a number or a boolean if the setting is one, and the bounds, which are null if the
+ * setting has none. */
 static bool add_values(cJSON *row, const u3d_setting *s)
 {
     const bool plain =

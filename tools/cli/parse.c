@@ -35,7 +35,7 @@ static int command_index(int argc, const char **argv)
     return 0;
 }
 
-/* "u3d" or "u3d train", for messages. Owned by the caller. */
+/* "u3d" or "u3d train", for messages. The caller frees it. */
 static char *program_name(const command *c)
 {
     return u3d_format("u3d%s%s", c ? " " : "", c ? c->name : "");
@@ -110,7 +110,7 @@ static u3d_status popt_failure(const command *c, poptContext context, int code)
     return status;
 }
 
-/* Words after the options, copied: popt's own end with its context. */
+/* Copies the words after the options, because popt frees its own copies with its context. */
 static u3d_status rest_take(const command *c, const char *const *words, args *a)
 {
     int n = 0;
@@ -171,8 +171,8 @@ u3d_status args_parse(int argc, const char **argv, args *a, const command **whic
     return U3D_OK;
 }
 
-/* Texts of options are popt's, from malloc. Commands share members of `args`, so each is emptied when it is
- * freed. */
+/* Frees the value of an option; popt has allocated it with malloc. Commands share members of `args`, so each
+ * is set to NULL when it is freed. */
 static void option_done(const option *o, args *a)
 {
     void *at = (char *)a + o->offset;

@@ -4,9 +4,9 @@
 
 #include "tools/cli/command.h"
 
-/* Finds the command and fills *a, which must be empty; args_done is due also after a failure. *which stays
- * NULL with U3D_OK if the line asked for help or the version, which is printed then. U3D_E_ARG: the line
- * cannot be understood; the sentence names the nearest command or option. */
+/* Finds the command and fills *a, which must be empty. args_done must be called afterwards, even after a
+ * failure. If the line asks for help or the version, this is printed, *which stays NULL, and U3D_OK is
+ * returned. U3D_E_ARG: the line cannot be understood; the sentence names the nearest command or option. */
 u3d_status args_parse(int argc, const char **argv, args *a, const command **which);
 void args_done(args *a);
 

@@ -82,7 +82,7 @@ static const option evaluate_options[] = {
 static const option crossval_options[] = {
     {TEXT(data), OFTEN, "DIR", "data set: Decathlon, nnU-Net v2 raw, or a folder with images/ and labels/"},
     {TEXT(image), OFTEN, "FILE",
-     "instead of --data: one image, with --label; its annotated slices are dealt out to the folds"},
+     "instead of --data: one image, with --label; its annotated slices are divided among the folds"},
     {TEXT(label), OFTEN, "FILE", "labels of --image"},
     {TEXT(out), OFTEN, "DIR",
      "folder to make: run, predictions and scores of each fold; the same call continues it"},
@@ -142,7 +142,7 @@ static const option bench_options[] = {
 
 static const option verify_options[] = {
     {FLAG(full), OFTEN, NULL,
-     "every case of the table of operations, every implementation, every way of asking"},
+     "every case of the table of operations, with every implementation and in every way"},
     {TEXT(net), OFTEN, NET, "this network instead of three small ones: a preset, or a JSON file of settings"},
     {TEXT(input), OFTEN, "44x44x44", "with --net: input size in voxels, x by y by z (default: the smallest)"},
     BATCH("with --net: samples per iteration"),
@@ -192,7 +192,7 @@ static const option augment_options[] = {
     {TEXT(count), OFTEN, "N", "number of patches (default 4)"},
     TRAINED_NET,
     ANNOTATION(OFTEN),
-    SPLIT("nnU-Net's splits_final.json: take the training cases of --fold"),
+    SPLIT("nnU-Net's splits_final.json: use the training cases of --fold"),
     OPTIONS_END};
 
 const command commands[] = {
@@ -222,7 +222,7 @@ const command commands[] = {
      "(--net NAME|FILE | --model RUN|FILE) [options]", cmd_info, info_options, NULL,
      {"u3d info --net paper --plan train",
       "u3d info --model run --json"}},
-    {NULL, "devices", "list what can compute",
+    {NULL, "devices", "list the devices that can compute",
      "[options]", cmd_devices, devices_options, NULL,
      {"u3d devices",
       "u3d devices --ops --backend=cpu"}},

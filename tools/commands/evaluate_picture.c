@@ -53,7 +53,7 @@ static void volumes_free(volumes *v)
     u3d_volume_free(v->prediction);
 }
 
-/* Reads the image. If it cannot be read or has another grid, the picture is drawn without it. */
+/* Reads the image. If it cannot be read or its grid differs, the picture is drawn without it. */
 static void image_read(const char *path, const u3d_volume *reference, volumes *v)
 {
     double off_by;

@@ -90,7 +90,7 @@ static u3d_status compare(verify *v, const char *name, const prediction *got, co
     verify_count(&row, where, share / LIMIT_LABELS, share, LIMIT_LABELS);
     if (share > LIMIT_LABELS || isnan(off))
         verify_wrong(&row,
-                     "%lld of %lld voxels have another label than on the CPU; "
+                     "%lld of %lld voxels have a different label from the CPU's; "
                      "probabilities differ by up to %.2e; "
                      "the first voxel is at z,y,x [%lld, %lld, %lld]: got %d, want %d",
                      (long long)n_off, (long long)n, off, (long long)(first / (size[1] * size[2])),

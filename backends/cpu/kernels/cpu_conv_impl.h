@@ -151,14 +151,14 @@ uint64_t CPU_NAME(cpu_conv_wgrad_work)(const cpu_conv *g, int threads);
 void CPU_NAME(cpu_conv_wgrad)(const cpu_conv *g, const float *big, const float *small, bool transposed,
                               float *dw, void *work, int threads);
 
-/* The same for windows with few floats per row (KW * in_c) and for channels of small that fill vectors.
+/* Computes dw for windows with few floats per row (KW * in_c) and for channels of small that fill vectors.
  * cpu_conv_wgrad_few_takes tells whether `g` is such a case. */
 bool CPU_NAME(cpu_conv_wgrad_few_takes)(const cpu_conv *g);
 uint64_t CPU_NAME(cpu_conv_wgrad_few_work)(const cpu_conv *g, int threads);
 void CPU_NAME(cpu_conv_wgrad_few)(const cpu_conv *g, const float *big, const float *small, float *dw,
                                   void *work, int threads);
 
-/* The same for windows that tile big: kernel == stride, no padding, and KW * in_c floats that fill vectors.
+/* Computes dw for windows that tile big: kernel == stride, no padding, KW * in_c floats that fill vectors.
  * cpu_conv_wgrad_blocks_takes tells whether `g` is such a case. */
 bool CPU_NAME(cpu_conv_wgrad_blocks_takes)(const cpu_conv *g);
 uint64_t CPU_NAME(cpu_conv_wgrad_blocks_work)(const cpu_conv *g);

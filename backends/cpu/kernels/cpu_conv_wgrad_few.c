@@ -16,7 +16,7 @@
 #include "backends/cpu/kernels/cpu_conv_wgrad_tile.h"
 
 enum {
-    MANY = 16,                       /* from so many m on, packing pays (cpu_conv_wgrad.c)    */
+    MANY = 16,                       /* for this many m or more, cpu_conv_wgrad.c is faster   */
     PIECE_FLOATS = 6144,             /* floats in a piece of small: 24 KB                     */
     SLICES_FLOATS = 2 * 1024 * 1024, /* sums of all slices: 8 MB, unless one slice needs more */
     SLICES_WANTED = 64

@@ -51,8 +51,8 @@ __attribute__((always_inline)) static inline void cpu_tile_switch(const cpu_tile
     CPU_SWITCH_ROWS(np, cpu_tile_body, t, nv);
 }
 
-/* np is at most CPU_TILE_P. `lanes` are left of b: the tile takes two vectors of them if there are so many,
- * otherwise one. */
+/* np is at most CPU_TILE_P. `lanes` lanes of b are left: the tile uses two vectors of them if there are that
+ * many, otherwise one. */
 static inline void cpu_tile_run(const cpu_tile *t, int64_t np, int64_t lanes)
 {
     if (lanes >= CPU_TILE_PANEL)

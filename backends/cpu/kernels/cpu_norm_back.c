@@ -5,7 +5,7 @@
  *   dx = gain * inv * (dy - s1 / m - xhat * s2 / m)
  *
  * With an activation, dy above stands for the gradient before the activation: dy where the activation's
- * argument is positive, slope * dy elsewhere. Both passes compute it anew from x and the table, which costs
+ * argument is positive, slope * dy elsewhere. Both passes compute it again from x and the table, which costs
  * no memory.
  *
  * The first pass computes s1 and s2, per column and block in float, then in double. The second pass computes

@@ -1,4 +1,4 @@
-/* Optimiser updates over flat blocks of parameters, and the sum of squares from which the norm of the
+/* Optimizer updates over flat blocks of parameters, and the sum of squares from which the norm of the
  * gradient is computed. The formulas are in engine/run/optim.h. Bound by memory: one pass over each block. */
 #include "backends/cpu/kernels/cpu_slice.h"
 

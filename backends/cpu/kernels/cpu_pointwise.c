@@ -43,7 +43,7 @@ static void run_relu_back(const cpu_call *c)
     }
 }
 
-/* So far y is always a scalar, but any size works. */
+/* The op gives only scalars today, but this works for any size. */
 static void run_fill(const cpu_call *c)
 {
     float *y = c->out[0];

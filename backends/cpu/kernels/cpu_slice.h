@@ -50,7 +50,7 @@ static inline int64_t cpu_channels(const u3d_type *map)
     return map->rank > 0 ? map->dim[map->rank - 1] : 1;
 }
 
-/* For ops whose outputs cannot be added to. */
+/* For ops that can only replace their outputs: the refusal if `d` asks to add to one, otherwise NULL. */
 static inline const char *cpu_refuse_accumulate(const u3d_op_desc *d)
 {
     return d->accumulate ? "its result cannot be accumulated" : NULL;

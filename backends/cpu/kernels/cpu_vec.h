@@ -102,8 +102,8 @@ static inline cpu_vec cpu_act(cpu_vec x, float slope)
     return (cpu_vec)CPU_MAX_PS(x, zero) + slope * (cpu_vec)CPU_MIN_PS(x, zero);
 }
 
-/* Vectors of as many integers. Comparing two vectors gives a mask: -1 in lanes where the comparison holds,
- * 0 in the others. */
+/* Vectors with the same number of integers. Comparing two vectors gives a mask: -1 in lanes where the
+ * comparison holds, 0 in the others. */
 typedef int32_t cpu_ivec __attribute__((vector_size(CPU_VL * 4)));
 
 static inline cpu_ivec cpu_iset1(int32_t x)

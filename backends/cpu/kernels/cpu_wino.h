@@ -121,7 +121,7 @@ static inline cpu_planes cpu_wino_planes(float *data, int64_t strips, int64_t co
 void CPU_NAME(cpu_wino_load)(const cpu_wino *w, const cpu_map *map, const int64_t pad[3], int64_t strip,
                              int64_t at, const cpu_planes *p);
 
-/* The same for gradients of outputs, dense [N, size, c], which are transformed by A along z and y.
+/* Loads gradients of outputs instead, dense [N, size, c], which are transformed by A along z and y.
  * sum[0..p->c) becomes their sum over the strip's voxels. */
 void CPU_NAME(cpu_wino_load_grad)(const cpu_wino *w, const float *dy, int64_t c, int64_t strip, int64_t at,
                                   const cpu_planes *p, float *sum);

@@ -82,7 +82,8 @@ static plan plan_of(const cpu_wino_conv *c, int threads)
     p.in_c = cpu_wino_map_channels(&c->map);
     p.depth = p.in_c - cpu_wino_channels(last->c) + last->c;
     plan_chunks(&p, co);
-    /* Only if a vector is a whole cache line: otherwise the pieces of a line leave at different times. */
+    /* Outputs are stored past the caches only if a vector is a whole cache line. Otherwise the pieces of a
+     * line would be written to memory at different times. */
     p.stream = cpu_stream_pays((uint64_t)outputs * sizeof(float)) && CPU_VL == 16 && c->co % 16 == 0 &&
                !c->accumulate;
     p.in_cols = cpu_wino_in_cols(&p.w);
