@@ -179,7 +179,7 @@ static const u3d_op_case thread_cases[] = {
 
 /* ---- threads ---- */
 
-enum { N_THREADS = 5 };
+enum { N_THREADS = 5, N_BRIEF = 3 };
 static const int thread_counts[N_THREADS] = {1, 2, 3, 5, 16};
 
 static void outputs_new(const u3d_op_desc *d, void *out[U3D_MAX_OUT])
@@ -220,7 +220,7 @@ static void check_threads(const char *isa, const u3d_op_case *c)
     outputs_new(&data->desc, one);
     outputs_new(&data->desc, many);
     const double tol = run_threads(isa, 1, c, data, one);
-    for (int t = 1; t < N_THREADS; t++) {
+    for (int t = 1; t < (u3d_test_brief() ? N_BRIEF : N_THREADS); t++) {
         run_threads(isa, thread_counts[t], c, data, many);
         for (int i = 0; i < data->desc.n_out; i++)
             if (memcmp(one[i], many[i], (size_t)u3d_type_bytes(&data->desc.out[i])) != 0)

@@ -24,7 +24,7 @@ uint64_t u3d_test_seed(void)
 
 bool u3d_test_brief(void)
 {
-#ifdef __SANITIZE_ADDRESS__
+#if defined __SANITIZE_ADDRESS__ || defined U3D_TESTS_EMULATED
     return true;
 #else
     return false;
@@ -100,7 +100,7 @@ static void skip_without_isa(void)
 u3d_backend *u3d_test_cpu(void)
 {
     skip_without_isa();
-    return u3d_test_backend("cpu", NULL, 2);
+    return u3d_test_backend("cpu", NULL, u3d_test_brief() ? 1 : 2);
 }
 
 void u3d_test_need_device(const char *name)
