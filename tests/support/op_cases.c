@@ -227,7 +227,8 @@ const u3d_op_case u3d_op_cases[] = {
     CONV("large_deep",    1, 6,  6,  6, 128, 128, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1),
     CONV("large_deepest", 1, 4,  4,  4, 256, 256, 3, 3, 3, 1, 1, 1, 1, 1, 1, 0),
     /* The output has 16 MB, from which size on it is written around the caches. */
-    CONV("large_stream",  1, 64, 64, 64,  1,  16, 3, 3, 3, 1, 1, 1, 1, 1, 1, 1),
+    {"large_stream", U3D_OP_CONV3D, {.conv = {WINDOW(3, 3, 3, 1, 1, 1, 1, 1, 1)}}, 3, 1,
+     {MAP(1, 64, 64, 64, 1), MAP(3, 3, 3, 1, 16), FLAT(16)}, {0}, 3e-6, U3D_FILL_DEFAULT},
 
     /*     tag              N   D   H   W  CI  CO  kernel   pad */
     STRICT("strict_tiny",   1,  4,  5,  6,  1,  2, 3, 3, 3, 0, 0, 0),
