@@ -11,7 +11,7 @@ report=${2:+$(realpath -m "$2")}
 LEAST=80
 cd "$(dirname "$0")/.."
 lines=$build/coverage.json
-gcovr --root . --object-directory "$build" --gcov-ignore-parse-errors --exclude-throw-branches \
+gcovr --root . --object-directory "$build" --gcov-ignore-parse-errors \
   --filter '(engine|backends|io|net|tools)/' --json "$lines" "$build" 2>"$build/gcovr.log" ||
   { tail -3 "$build/gcovr.log" >&2; exit 1; }
 [ -z "$report" ] || gcovr --root . --add-tracefile "$lines" --html-details "$report"

@@ -112,11 +112,6 @@ static bool case_selected(const u3d_op_case *c)
     return !only_case || strstr(name, only_case);
 }
 
-static bool device_selected(const device *dev)
-{
-    return !only_isa || strcmp(only_isa, dev->isa) == 0 || strcmp(only_isa, dev->name) == 0;
-}
-
 /* The plain loops would take seconds. */
 static bool is_long(const u3d_op_desc *d)
 {
@@ -162,7 +157,7 @@ static void check_executed(u3d_op op)
     const char *impl;
     for (const device *dev = devices; dev < devices + n_devices; dev++)
         for (int i = 0; (impl = u3d_backend_impl(dev->twin[0], op, i)) != NULL; i++)
-            if (device_selected(dev) && dev->n_cases[i] == 0 && !(u3d_test_brief() && same_loops(dev, impl)))
+            if (dev->n_cases[i] == 0 && !(u3d_test_brief() && same_loops(dev, impl)))
                 fail_msg("%s: no case reaches the implementation %s on %s %s", u3d_op_info_get(op)->name, impl,
                          dev->name, dev->isa);
 }
@@ -181,7 +176,7 @@ static void test_op(void **state)
         u3d_op_data *data;
         assert_ok(u3d_op_data_new(c, u3d_test_seed(), &data));
         for (int v = 0; v < n_devices; v++)
-            if (device_selected(&devices[v])) case_on_device(c, data, &devices[v]);
+            case_on_device(c, data, &devices[v]);
         u3d_op_data_free(data);
     }
     if (n_failures) fail_msg("%s: %d comparisons failed", u3d_op_info_get(op)->name, n_failures);
@@ -208,6 +203,11 @@ static void test_coverage(void **state)
         n_missing++;
     }
     assert_int_equal(n_missing, 0);
+}
+
+static bool selected(const char *name, const char *isa)
+{
+    return !only_isa || strcmp(only_isa, isa) == 0 || strcmp(only_isa, name) == 0;
 }
 
 static device *device_new(const char *name, const char *isa)
@@ -245,17 +245,25 @@ static int open_devices(void **state)
         if (strcmp(vt->name, "cpu") == 0) {
             const cpu_isa *isa;
             for (int k = 0; (isa = cpu_isa_at(k)) != NULL; k++)
-                if (isa->usable())
+                if (!selected("cpu", isa->name))
+                    continue;
+                else if (isa->usable())
                     cpu_add(isa->name);
                 else
                     print_message("skipped: this machine does not support %s\n", isa->name);
+        } else if (!selected(vt->name, vt->name)) {
+            continue;
         } else if (vt->list(&caps, 1, &n) == U3D_OK && n > 0) {
             other_add(vt->name);
         } else {
             print_message("skipped: no device for backend %s\n", vt->name);
         }
     }
-    return n_devices ? 0 : -1;
+    if (n_devices == 0) {
+        print_message("skipped: no device for %s\n", only_isa ? only_isa : "any backend");
+        exit(77); /* as ctest counts skipped */
+    }
+    return 0;
 }
 
 static int close_devices(void **state)
