@@ -1,18 +1,20 @@
 /* Reads NIfTI volumes. Station 1 of training and prediction; before: a path, after: a u3d_volume with axes z,
- * y, x, channel, with scaled values and its place in space.
+ * y, x, channel, with scaled values and its place in space, turned to the orientation closest to RAS+.
  *
  * nifti_header.c has checked the header against the file before voxels are read. They are read in blocks of
  * BLOCK_VOXELS: stored bytes -> this machine's byte order -> double -> scaled -> float or int32 in its place.
- * In the file x is fastest and channels are outermost; in memory channels are innermost. So a 3D file keeps
- * its order, and a 4D file is spread out channel by channel. zlib also reads files that are not
- * compressed. */
+ * In the file x is fastest and channels are outermost; in memory channels are innermost. Each row of the file
+ * goes directly to its place in memory, which may be spread out and reversed, so no second copy is needed. zlib
+ * also reads files that are not compressed. */
 #include "io/nifti_impl.h"
 
+#include "engine/base/log.h"
 #include "engine/base/mem.h"
 
 #include <errno.h>
 #include <math.h>
 #include <nifti2_io.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -37,6 +39,7 @@ typedef struct reader {
     void *stored;   /* BLOCK_VOXELS values as stored in the file */
     double *values; /* the same values as doubles, then scaled   */
     u3d_volume *volume;
+    u3d_voxel_order order; /* of the file's voxels in the volume */
     read_faults faults;
 } reader;
 
@@ -111,24 +114,35 @@ static void read_fault(read_faults *faults, int64_t position, double value)
     faults->value = value;
 }
 
-/* Checks n values of one channel and puts them into the volume, beginning at voxel `first`. */
-static void read_place(reader *r, int64_t first, int32_t channel, size_t n)
+/* Checks n values and puts them into the volume. Its elements for them begin at `at` and are `step` apart;
+ * in_file is the position of the first value in the file. */
+static void read_place_row(reader *r, const double *values, int64_t n, int64_t at, int64_t step,
+                           int64_t in_file)
 {
-    const int64_t channels = r->info->channels, voxels = u3d_volume_voxels(r->volume);
-    for (size_t i = 0; i < n; i++) {
-        double value = r->values[i];
-        int64_t at = (first + (int64_t)i) * channels + channel,
-                in_file = channel * voxels + first + (int64_t)i;
+    for (int64_t i = 0; i < n; i++, at += step) {
+        double value = values[i];
         if (r->kind == U3D_VOLUME_IMAGE) {
             float narrow = (float)value;
             ((float *)r->volume->data)[at] = narrow;
-            if (!isfinite(narrow)) read_fault(&r->faults, in_file, value);
+            if (!isfinite(narrow)) read_fault(&r->faults, in_file + i, value);
         } else {
             double whole = nearbyint(value);
             bool good = fabs(value - whole) <= label_tolerance && whole >= INT32_MIN && whole <= INT32_MAX;
             ((int32_t *)r->volume->data)[at] = good ? (int32_t)whole : 0;
-            if (!good) read_fault(&r->faults, in_file, value);
+            if (!good) read_fault(&r->faults, in_file + i, value);
         }
+    }
+}
+
+/* Does the same for n values of one channel, beginning at voxel `first` of the file, row by row. */
+static void read_place(reader *r, int64_t first, int32_t channel, int64_t n)
+{
+    const int64_t channels = r->info->channels, voxels = u3d_volume_voxels(r->volume);
+    for (int64_t i = 0, many; i < n; i += many) {
+        const int64_t at = u3d_voxel_order_row(&r->order, first + i, &many);
+        if (many > n - i) many = n - i;
+        read_place_row(r, r->values + i, many, at * channels + channel, r->order.step[0] * channels,
+                       channel * voxels + first + i);
     }
 }
 
@@ -147,7 +161,7 @@ static u3d_status read_voxels(reader *r)
             read_widen(info->datatype, r->stored, n, r->values);
             if (info->slope != 1 || info->inter != 0)
                 for (size_t i = 0; i < n; i++) r->values[i] = r->values[i] * info->slope + info->inter;
-            read_place(r, first, channel, n);
+            read_place(r, first, channel, (int64_t)n);
         }
     /* A gzip stream ends with a checksum, which zlib compares when more bytes are requested than there are.
      * If the stream stops before the checksum, gzread reports no error; only gzerror does. */
@@ -180,15 +194,35 @@ static u3d_status read_report(const reader *r)
         r->info->slope != 1 || r->info->inter != 0 ? " after scaling by the header's scl_slope" : "");
 }
 
-/* Sets all members of a volume except its data. */
-static void volume_describe(const u3d_nifti_info *info, u3d_dtype dtype, u3d_volume *v)
+/* Says once per run that volumes without a place in space are taken as they are. */
+static void volume_warn_unplaced(const char *path)
 {
+    static atomic_flag said = ATOMIC_FLAG_INIT;
+    if (atomic_flag_test_and_set(&said)) return;
+    U3D_WARN("io",
+             "'%s': its header does not say where it lies in space (sform_code and qform_code are 0, or neither "
+             "is valid), so its axes are used as stored; other such volumes are not mentioned",
+             path);
+}
+
+/* Sets all members of a volume except its data. */
+static void volume_describe(const char *path, const u3d_nifti_info *info, u3d_dtype dtype, u3d_volume *v)
+{
+    static const int as_stored[3] = {1, 2, 3};
+    int axis[3];
     v->dtype = dtype;
     v->channels = info->channels;
     memcpy(v->size, info->size, sizeof v->size);
     memcpy(v->spacing, info->spacing, sizeof v->spacing);
     memcpy(v->voxel_to_world, info->voxel_to_world, sizeof v->voxel_to_world);
     v->grid = info->grid;
+    if (!info->placed) {
+        volume_warn_unplaced(path);
+        return;
+    }
+    memcpy(v->stored, as_stored, sizeof v->stored);
+    u3d_orientation_of((const double(*)[4])info->voxel_to_world, axis);
+    u3d_volume_turn_header(v, axis);
 }
 
 /* Allocates memory for the voxels. Untouched pages cost nothing, so a gzip stream that ends early fails
@@ -234,7 +268,8 @@ u3d_status u3d_nifti_read(const char *path, u3d_volume_kind kind, u3d_volume **o
             u3d_fail(U3D_E_FORMAT, "'%s': %d channels, expected one label per voxel", path, info.channels));
     r.volume = u3d_new(1, sizeof *r.volume);
     if (!r.volume) U3D_GO(U3D_E_NOMEM);
-    volume_describe(&info, kind == U3D_VOLUME_IMAGE ? U3D_F32 : U3D_I32, r.volume);
+    volume_describe(path, &info, kind == U3D_VOLUME_IMAGE ? U3D_F32 : U3D_I32, r.volume);
+    r.order = u3d_volume_file_order(r.volume);
     U3D_GO(reader_alloc(&r));
     U3D_GO(reader_open(&r));
     U3D_GO(read_voxels(&r));
@@ -258,7 +293,7 @@ u3d_status u3d_nifti_probe(const char *path, u3d_volume **out)
     U3D_GO(u3d_nifti_info_read(path, &info));
     u3d_volume *v = u3d_new(1, sizeof *v);
     if (!v) U3D_GO(U3D_E_NOMEM);
-    volume_describe(&info, U3D_F32, v);
+    volume_describe(path, &info, U3D_F32, v);
     *out = v;
 done:
     u3d_nifti_info_done(&info);

@@ -12,10 +12,11 @@ typedef struct u3d_nifti_info {
     uint64_t offset;     /* of the first voxel in data_path, bytes after decompression          */
     uint64_t data_bytes; /* of all stored values                                                */
     double slope, inter; /* value = stored * slope + inter; 1 and 0 if the file is not scaled   */
-    int64_t size[3];     /* z, y, x                                                             */
+    int64_t size[3];     /* z, y, x of the file                                                 */
     int32_t channels;
-    double spacing[3]; /* z, y, x                                                             */
+    double spacing[3]; /* z, y, x of the file, mm                                             */
     double voxel_to_world[3][4];
+    bool placed;       /* voxel_to_world comes from the sform or the qform                    */
     u3d_grid grid;
 } u3d_nifti_info;
 
@@ -24,9 +25,9 @@ typedef struct u3d_nifti_info {
 u3d_status u3d_nifti_info_read(const char *path, u3d_nifti_info *info);
 void u3d_nifti_info_done(u3d_nifti_info *info);
 
-/* Sets info->voxel_to_world and info->spacing from info->grid and info->size: from the sform if it has a code
- * and spans three dimensions, otherwise from the qform on the same conditions, otherwise from pixdim. Repairs
- * and contradictions are logged with `path`. */
+/* Sets info->voxel_to_world, info->spacing and info->placed from info->grid and info->size: from the sform if it
+ * has a code and spans three dimensions, otherwise from the qform on the same conditions, otherwise from pixdim.
+ * Metres and micrometres become millimetres. Repairs and contradictions are logged with `path`. */
 void u3d_nifti_place(const char *path, u3d_nifti_info *info);
 
 #endif

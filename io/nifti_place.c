@@ -3,7 +3,8 @@
  * The order of precedence is that of nibabel and nifti1.h ("3D IMAGE ORIENTATION AND LOCATION IN SPACE"): the
  * sform if its code is above 0, otherwise the qform if its code is above 0, otherwise only the spacing. A
  * transform that contains NaN or maps space to a plane is ignored with a warning, because the voxels are
- * still good. The header is written back as it was. */
+ * still good. Lengths in metres and micrometres become millimetres, as in ITK; an unknown unit counts as
+ * millimetres. The header is written back as it was. */
 #include "io/nifti_impl.h"
 
 #include "engine/base/log.h"
@@ -15,6 +16,8 @@
 /* Differences between sform and qform up to this fraction of a voxel are due to rounding (headers are
  * float32); larger ones are mistakes. */
 static const double place_disagree_voxels = 0.01;
+
+static const double most_plausible_mm = 100;
 
 /* Whether every entry is finite and the three axes span three dimensions (relative to their lengths). */
 static bool place_valid(const double m[3][4])
@@ -79,6 +82,27 @@ static double place_difference(const u3d_nifti_info *info, const double a[3][4],
     return worst;
 }
 
+/* Millimetres per unit of the header's lengths. */
+static double place_unit(const u3d_grid *g)
+{
+    switch (g->xyzt_units & U3D_UNITS_SPACE) {
+    case NIFTI_UNITS_METER: return 1e3;
+    case NIFTI_UNITS_MICRON: return 1e-3;
+    default: return 1;
+    }
+}
+
+/* A header whose unit is metres and whose voxels are larger than any scanner's probably has the wrong unit. */
+static void place_check_unit(const char *path, const u3d_nifti_info *info)
+{
+    const double finest = fmin(info->spacing[0], fmin(info->spacing[1], info->spacing[2]));
+    if ((info->grid.xyzt_units & U3D_UNITS_SPACE) == NIFTI_UNITS_METER && finest > most_plausible_mm)
+        U3D_WARN("io",
+                 "'%s': its unit is metres (xyzt_units %d), so its voxels measure %.4gx%.4gx%.4g mm; if that is "
+                 "wrong, correct xyzt_units",
+                 path, (int)info->grid.xyzt_units, info->spacing[2], info->spacing[1], info->spacing[0]);
+}
+
 void u3d_nifti_place(const char *path, u3d_nifti_info *info)
 {
     const u3d_grid *g = &info->grid;
@@ -98,10 +122,14 @@ void u3d_nifti_place(const char *path, u3d_nifti_info *info)
         memcpy(info->voxel_to_world, qform, sizeof qform);
     else
         for (int axis = 0; axis < 3; axis++) info->voxel_to_world[axis][axis] = pixdim[axis];
+    info->placed = use_sform || use_qform;
+    for (int row = 0; row < 3; row++)
+        for (int column = 0; column < 4; column++) info->voxel_to_world[row][column] *= place_unit(g);
     for (int axis = 0; axis < 3; axis++) {
         const double(*m)[4] = (const double(*)[4])info->voxel_to_world;
         info->spacing[2 - axis] = hypot(hypot(m[0][axis], m[1][axis]), m[2][axis]);
     }
+    place_check_unit(path, info);
     if (use_sform && use_qform) {
         double off_by = place_difference(info, g->sform, (const double(*)[4])qform);
         if (off_by > place_disagree_voxels)

@@ -4,8 +4,8 @@
  * The header is built in NIfTI-2 form with every field of u3d_grid as it was read. It is then narrowed to
  * NIfTI-1, unless the input was NIfTI-2 or a size needs NIfTI-2. The library's writer would derive the qform
  * from its own matrices, choose file names itself and report failures to stderr. So the struct is written
- * directly, for .nii.gz through zlib at level 6, its default. Values are written block by block in the file's
- * order: x fastest, channels outermost. */
+ * directly, for .nii.gz through zlib at level 6, its default. Values are gathered block by block in the file's
+ * order: x fastest, channels outermost, and axes as the file that the volume came from has them. */
 #include "io/volume.h"
 
 #include "engine/base/mem.h"
@@ -62,7 +62,7 @@ static void write_header2(const u3d_volume *v, int datatype, nifti_2_header *h)
     h->bitpix = (int16_t)(8 * bytes);
     h->dim[0] = v->channels > 1 ? 4 : 3;
     for (int i = 1; i < 8; i++) h->dim[i] = 1;
-    for (int axis = 0; axis < 3; axis++) h->dim[axis + 1] = v->size[2 - axis];
+    for (int axis = 0; axis < 3; axis++) h->dim[axis + 1] = u3d_volume_file_order(v).size[axis];
     h->dim[4] = v->channels;
     for (int i = 4; i < 8; i++) h->pixdim[i] = 1;
     for (int axis = 0; axis < 3; axis++) h->pixdim[axis + 1] = g->pixdim[axis];
@@ -138,28 +138,39 @@ static u3d_status write_header(writer *w, const u3d_volume *v, int datatype)
     return write_bytes(w, no_extension, sizeof no_extension);
 }
 
-/* Gathers n values of one channel, beginning at voxel `first`, and converts them to the stored type. */
-static void write_gather(const u3d_volume *v, int datatype, int64_t first, int32_t channel, size_t n,
-                         void *out)
+/* Gathers n values that begin at element `at` of the volume and are `step` apart, and converts them to the stored
+ * type. */
+static void write_gather_row(const u3d_volume *v, int datatype, int64_t at, int64_t step, int64_t n, void *out)
 {
-    const int64_t stride = v->channels;
-    int64_t at = first * stride + channel;
     const int32_t *label = v->data;
     if (v->dtype == U3D_F32)
-        for (size_t i = 0; i < n; i++, at += stride) ((float *)out)[i] = ((const float *)v->data)[at];
+        for (int64_t i = 0; i < n; i++, at += step) ((float *)out)[i] = ((const float *)v->data)[at];
     else if (v->dtype == U3D_U8)
-        for (size_t i = 0; i < n; i++, at += stride) ((uint8_t *)out)[i] = ((const uint8_t *)v->data)[at];
+        for (int64_t i = 0; i < n; i++, at += step) ((uint8_t *)out)[i] = ((const uint8_t *)v->data)[at];
     else if (datatype == DT_UINT8)
-        for (size_t i = 0; i < n; i++, at += stride) ((uint8_t *)out)[i] = (uint8_t)label[at];
+        for (int64_t i = 0; i < n; i++, at += step) ((uint8_t *)out)[i] = (uint8_t)label[at];
     else if (datatype == DT_UINT16)
-        for (size_t i = 0; i < n; i++, at += stride) ((uint16_t *)out)[i] = (uint16_t)label[at];
+        for (int64_t i = 0; i < n; i++, at += step) ((uint16_t *)out)[i] = (uint16_t)label[at];
     else
-        for (size_t i = 0; i < n; i++, at += stride) ((int32_t *)out)[i] = label[at];
+        for (int64_t i = 0; i < n; i++, at += step) ((int32_t *)out)[i] = label[at];
+}
+
+/* Gathers n values of one channel, beginning at voxel `first` of the file, row by row. */
+static void write_gather(const u3d_volume *v, const u3d_voxel_order *order, int datatype, int64_t first,
+                         int32_t channel, int64_t n, char *out, int bytes)
+{
+    for (int64_t i = 0, many; i < n; i += many) {
+        const int64_t at = u3d_voxel_order_row(order, first + i, &many);
+        if (many > n - i) many = n - i;
+        write_gather_row(v, datatype, at * v->channels + channel, order->step[0] * v->channels, many,
+                         out + i * bytes);
+    }
 }
 
 static u3d_status write_volume(writer *w, const u3d_volume *v)
 {
     const int64_t voxels = u3d_volume_voxels(v);
+    const u3d_voxel_order order = u3d_volume_file_order(v);
     const int datatype = write_datatype(v);
     int bytes = 0, swap_unit = 0;
     nifti_datatype_sizes(datatype, &bytes, &swap_unit);
@@ -170,7 +181,7 @@ static u3d_status write_volume(writer *w, const u3d_volume *v)
     for (int32_t channel = 0; channel < v->channels; channel++)
         for (int64_t first = 0; first < voxels; first += BLOCK_VOXELS) {
             size_t n = (size_t)(voxels - first < BLOCK_VOXELS ? voxels - first : BLOCK_VOXELS);
-            write_gather(v, datatype, first, channel, n, block);
+            write_gather(v, &order, datatype, first, channel, (int64_t)n, block, bytes);
             U3D_GO(write_bytes(w, block, n * (size_t)bytes));
         }
 done:

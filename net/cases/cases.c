@@ -79,9 +79,9 @@ uint64_t u3d_cases_opening_bytes(const u3d_cases *c)
     }
     return most;
 }
-bool u3d_cases_one_orientation(const u3d_cases *c)
+bool u3d_cases_placed(const u3d_cases *c)
 {
-    return c->one_orientation;
+    return c->placed;
 }
 
 static void cases_drop_data(u3d_case_data *data)
@@ -145,20 +145,18 @@ static u3d_status check_unchanged(const u3d_case_entry *e, const u3d_volume *v)
 /* Reads a case again and brings it into the state that it had after opening. */
 static u3d_status cases_load(const u3d_cases *c, const u3d_case_entry *e, u3d_case_data *out)
 {
-    u3d_volume *label = NULL;
     u3d_status status;
     *out = (u3d_case_data){0};
-    U3D_GO(u3d_case_read(&e->files, NULL, &out->image, &label));
+    U3D_GO(u3d_case_read_image(&e->files, &out->image));
     U3D_GO(check_unchanged(e, out->image));
-    if (label) U3D_GO(u3d_labels_to_classes(&c->labels, label, e->files.label, &out->label));
-    if (label) u3d_case_keep_slices(c, e, out->label);
-    if (label) u3d_case_hide_held(e, out->label);
-    u3d_volume_free(label);
-    label = NULL;
+    if (e->files.label) {
+        U3D_GO(u3d_cases_read_classes(c, &e->files, out->image, &out->label));
+        u3d_case_keep_slices(c, e, out->label);
+        u3d_case_hide_held(e, out->label);
+    }
     U3D_GO(u3d_intensity_normalise(out->image, &c->intensity));
     U3D_GO(u3d_case_resample(c, e, out->image, out->label));
 done:
-    u3d_volume_free(label);
     if (status != U3D_OK) cases_drop_data(out);
     return status;
 }
@@ -166,13 +164,13 @@ done:
 u3d_status u3d_cases_read_own(const u3d_cases *c, int i, u3d_volume **classes)
 {
     const u3d_case_entry *e = &c->entry[i];
-    u3d_volume *label;
+    u3d_volume *image;
     *classes = NULL;
     if (!e->files.label) return u3d_fail(U3D_E_ARG, "case '%s' has no labels", e->files.id);
-    U3D_TRY(u3d_nifti_read(e->files.label, U3D_VOLUME_LABEL, &label));
-    u3d_status status = check_unchanged(e, label);
-    if (status == U3D_OK) status = u3d_labels_to_classes(&c->labels, label, e->files.label, classes);
-    u3d_volume_free(label);
+    U3D_TRY(u3d_nifti_probe(e->files.image[0], &image));
+    u3d_status status = check_unchanged(e, image);
+    if (status == U3D_OK) status = u3d_cases_read_classes(c, &e->files, image, classes);
+    u3d_volume_free(image);
     return status;
 }
 

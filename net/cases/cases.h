@@ -15,6 +15,7 @@ typedef struct u3d_cases_opts {
     bool unlabeled_given;
     int32_t unlabeled;         /* --unlabeled V: label value of voxels that nobody labelled */
     bool dense;                /* --dense: every voxel is labelled, and no label value is suspected */
+    bool resample_labels;      /* --resample-labels: labels on another grid get the nearest voxel's value */
     bool slices_only;          /* of sparse labels, only the annotated slices across axis `across` count */
     int across;                /* 0 z, 1 y, 2 x */
     uint64_t memory_cap;       /* bytes for volumes that stay in memory; 0: half of the machine's memory */
@@ -31,6 +32,9 @@ typedef struct u3d_cases u3d_cases;
 
 /* Reads each of the n cases `which` (indices into d) once. Checks grids, channels and values, settles which
  * voxels are unlabelled, and collects label table, class counts, facts and intensity statistics.
+ *
+ * Labels that cover only a part of their image are placed in it; outside of them voxels are unlabelled, or 0 if
+ * o->dense. Labels on another grid are refused unless o->resample_labels.
  *
  * Warns about what is legal but unlikely to be meant, such as label values without a name, no annotated
  * background, or grids of image and label that differ by more than 0.01 voxel.
@@ -67,16 +71,20 @@ uint64_t u3d_cases_opening_bytes(const u3d_cases *c);
 /* Reads the channels of one case from one 4D file, or from one file per channel on the same grid, as f32
  * [z,y,x,c], not normalised. */
 u3d_status u3d_case_read_image(const u3d_case *c, u3d_volume **out);
+/* Reads the labels of any case as classes (u8) of the table of c, on the grid of its image (data are not needed).
+ * They are brought there as those of the training cases. */
+u3d_status u3d_cases_read_classes(const u3d_cases *c, const u3d_case *files, const u3d_volume *image,
+                                  u3d_volume **classes);
 
-/* Whether all files store their anatomical axes in the same order. */
-bool u3d_cases_one_orientation(const u3d_cases *c);
+/* Whether all images say where they lie in space, so that their axes x, y, z run to the right, front and top. */
+bool u3d_cases_placed(const u3d_cases *c);
 
 /* Borrows case i, reading it if necessary. Every successful call is paired with u3d_cases_release; until
  * then the data stay in memory and unchanged. */
 u3d_status u3d_cases_acquire(u3d_cases *c, int i, const u3d_case_data **out);
 void u3d_cases_release(u3d_cases *c, int i);
 
-/* Reads the classes (u8) of case i again, on the grid of its files and with their header. Labels that were
+/* Reads the classes (u8) of case i again, on the grid of its image file and with its header. Labels that were
  * held out of training are included. The volume belongs to the caller. U3D_E_ARG: the case has no labels. */
 u3d_status u3d_cases_read_own(const u3d_cases *c, int i, u3d_volume **classes);
 

@@ -112,15 +112,21 @@ static void hold_take_slab(hold_axis *a, double share)
 }
 
 /* Chooses the planes to hold out and fills the axes' `held`. `text` says what was taken. */
-static u3d_status hold_choose(hold_axis axis[3], double share, int n_classes, const int64_t *total,
-                              int64_t *lost, char *text, size_t cap)
+static u3d_status hold_choose(const u3d_volume *classes, hold_axis axis[3], double share, int n_classes,
+                              const int64_t *total, int64_t *lost, char *text, size_t cap)
 {
-    for (int a = 0; a < 3; a++) hold_find(&axis[a]);
+    char letter[3];
+    const hold_axis *of_file[3]; /* x, y, z of the file, which is what the text is about */
+    for (int a = 0; a < 3; a++) {
+        hold_find(&axis[a]);
+        (void)u3d_volume_file_plane(classes, a, 0, &letter[a]);
+        of_file[letter[a] - 'x'] = &axis[a];
+    }
     if (axis[0].annotated + axis[1].annotated + axis[2].annotated == 0) {
         int a = axis[0].n >= 4 ? 0 : axis[1].n >= axis[2].n ? 1 : 2;
         hold_take_slab(&axis[a], share);
         (void)snprintf(text, cap, "a slab of %lld of %lld %c slices", (long long)axis[a].taken,
-                       (long long)axis[a].n, "zyx"[a]);
+                       (long long)axis[a].n, letter[a]);
         return U3D_OK;
     }
     for (int a = 0; a < 3; a++) hold_take_slices(&axis[a], share, n_classes, total, lost);
@@ -129,12 +135,13 @@ static u3d_status hold_choose(hold_axis axis[3], double share, int n_classes, co
                         "there are too few annotated slices to hold some out: %lld across x, %lld across y, "
                         "%lld across z; one orientation needs at least 3, and training must keep enough of "
                         "each label",
-                        (long long)axis[2].annotated, (long long)axis[1].annotated,
-                        (long long)axis[0].annotated);
+                        (long long)of_file[0]->annotated, (long long)of_file[1]->annotated,
+                        (long long)of_file[2]->annotated);
     (void)snprintf(text, cap,
                    "%lld of %lld annotated slices across x, %lld of %lld across y, %lld of %lld across z",
-                   (long long)axis[2].taken, (long long)axis[2].annotated, (long long)axis[1].taken,
-                   (long long)axis[1].annotated, (long long)axis[0].taken, (long long)axis[0].annotated);
+                   (long long)of_file[0]->taken, (long long)of_file[0]->annotated, (long long)of_file[1]->taken,
+                   (long long)of_file[1]->annotated, (long long)of_file[2]->taken,
+                   (long long)of_file[2]->annotated);
     return U3D_OK;
 }
 
@@ -228,7 +235,7 @@ u3d_status u3d_cases_hold_slices(u3d_cases *c, double share, u3d_volume **held, 
     if (own) u3d_case_keep_slices(c, e, own);
     const u3d_volume *classes = own ? own : data->label;
     hold_count(classes, n_classes, axis, total);
-    U3D_GO(hold_choose(axis, share, n_classes, total, lost, text, cap));
+    U3D_GO(hold_choose(classes, axis, share, n_classes, total, lost, text, cap));
     U3D_GO(hold_apply(c, e, classes, axis, held, &taken));
     planes = NULL; /* the case keeps them */
     size_t used = strlen(text);

@@ -42,8 +42,9 @@ struct u3d_cases {
     u3d_resampling resampling;
     u3d_data_facts facts;
     u3d_intensity_stats intensity;
-    bool one_orientation;
-    bool slices_only;              /* as in u3d_cases_opts                                        */
+    bool placed;                   /* all images say where they lie in space                      */
+    bool dense, resample_labels;   /* as in u3d_cases_opts                                        */
+    bool slices_only;              /* the same                                                    */
     int across;
     uint64_t limit;                /* bytes that resampling one case may take                     */
     uint64_t cap, resident, total; /* bytes: allowed, in memory or reserved now, of all cases     */
@@ -54,17 +55,29 @@ struct u3d_cases {
 
 /* ---- cases_read.c ---- */
 
-/* How much the grids of image and label differ, over all cases. */
+enum { U3D_MATCHES = U3D_MATCH_NEAREST + 1 };
+
+/* How the labels fit on the grids of their images, over all cases. */
 typedef struct u3d_grid_report {
     int apart;    /* number of cases with more than 0.01 voxel */
     double worst; /* largest distance, voxels                  */
     const char *worst_id;
+    int n[U3D_MATCHES]; /* number of cases; for U3D_MATCH_PART only those with an outside */
+    const char *first[U3D_MATCHES];
 } u3d_grid_report;
 
-/* Reads the files of one case: image f32 [z,y,x,channels] (single-channel files are interleaved) and label
- * i32 on the same grid (NULL if the case has none). `grids` may be NULL. */
-u3d_status u3d_case_read(const u3d_case *files, u3d_grid_report *grids, u3d_volume **image,
-                         u3d_volume **label);
+/* Reads the labels of a case (i32, on a grid of their own) and finds out how they fit on that of its image (no data
+ * needed). */
+u3d_status u3d_case_read_label(const u3d_cases *c, const u3d_case *files, const u3d_volume *image,
+                               u3d_volume **label, u3d_match *m);
+/* Turns these labels into classes (u8) of a table and brings them onto the grid of the image. */
+u3d_status u3d_case_classes(const u3d_cases *c, const u3d_labels *table, const u3d_case *files,
+                            const u3d_volume *image, const u3d_volume *label, const u3d_match *m,
+                            u3d_volume **classes);
+/* Whether the image has voxels that the labels do not cover. */
+bool u3d_match_has_outside(const u3d_match *m);
+void u3d_grid_report_add(u3d_grid_report *r, const u3d_match *m, const char *id);
+void u3d_grid_report_tell(const u3d_grid_report *r, const u3d_cases *c);
 /* Counts the classes of a u8 volume and replaces the contents of the index. On failure the index is
  * unchanged. */
 u3d_status u3d_case_index_make(const u3d_volume *classes, u3d_case_index *index);
@@ -119,8 +132,8 @@ int64_t u3d_case_annotated(const int64_t *count, int64_t n, int64_t *at);
 /* The only plane of a volume in which a class occurs. axis -1: the class occurs in several planes or in
  * none, or the volume has a single plane. */
 typedef struct u3d_only_plane {
-    int axis;
-    int64_t at;
+    int axis;    /* 0 z, 1 y, 2 x of the file */
+    int64_t at;  /* in the file               */
 } u3d_only_plane;
 void u3d_case_only_planes(const u3d_volume *classes, int n, u3d_only_plane *only);
 
@@ -135,6 +148,8 @@ void u3d_case_keep_slices(const u3d_cases *c, const u3d_case_entry *e, u3d_volum
 /* Adds to `found` every value of a label volume, except found->unlabeled. U3D_E_FORMAT: there are more than
  * U3D_MAX_LABELS values. */
 u3d_status u3d_case_values(const u3d_volume *label, u3d_labels *found);
+/* Adds one value. */
+u3d_status u3d_case_add_value(u3d_labels *found, int32_t value);
 /* Makes the label table of the values that were found and those that the data set names. Warns about anything
  * unusual in it. */
 u3d_status u3d_case_table(const u3d_dataset *d, const u3d_labels *found, u3d_labels *table);

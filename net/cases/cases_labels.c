@@ -40,6 +40,12 @@ u3d_status u3d_case_values(const u3d_volume *label, u3d_labels *found)
     return U3D_OK;
 }
 
+u3d_status u3d_case_add_value(u3d_labels *found, int32_t value)
+{
+    int at;
+    return labels_insert(found, value, &at);
+}
+
 static bool labels_has(const u3d_labels *l, int32_t value)
 {
     for (int i = 0; i < l->n; i++)

@@ -30,6 +30,7 @@ typedef struct open_scan {
     bool must_ask;                          /* neither options nor data set say what is unlabelled */
     bool zero_named;                        /* the data set says what 0 means */
     int64_t unlabeled;                      /* number of unlabelled voxels */
+    int unplaced;                           /* number of images that do not say where they lie in space */
     double *column;                         /* [n] scratch for medians */
 } open_scan;
 
@@ -88,27 +89,32 @@ static u3d_status open_check_channels(u3d_cases *c, int i, const u3d_volume *ima
     return U3D_OK;
 }
 
-static void open_note_orientation(u3d_cases *c, int i, const u3d_volume *image)
+/* Images with a place in space have been turned to RAS+; the others are as stored. */
+static void open_note_orientation(u3d_cases *c, const u3d_volume *image, open_scan *scan)
 {
-    int axis[3];
-    u3d_volume_orientation(image, axis);
-    if (i == 0) memcpy(c->facts.orientation, axis, sizeof axis);
-    for (int w = 0; w < 3; w++)
-        c->one_orientation = c->one_orientation && abs(axis[w]) == abs(c->facts.orientation[w]);
+    static const int right_front_top[3] = {1, 2, 3};
+    if (u3d_volume_has_place(image))
+        memcpy(c->facts.orientation, right_front_top, sizeof right_front_top);
+    else
+        scan->unplaced++;
 }
 
-/* Turns the labels (i32) of case i into classes (u8) with preliminary numbers: positions in
+/* Turns the labels (i32) of case i into classes (u8) on the grid of the image with preliminary numbers: positions in
  * scan->values[i]. */
-static u3d_status open_scan_labels(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *label,
-                                   open_scan *scan, int i, u3d_volume **classes)
+static u3d_status open_scan_labels(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *image,
+                                   const u3d_volume *label, const u3d_match *m, open_scan *scan, int i,
+                                   u3d_volume **classes)
 {
+    const bool background = c->dense && u3d_match_has_outside(m);
     u3d_labels own = {.has_unlabeled = scan->found.has_unlabeled, .unlabeled = scan->found.unlabeled};
     if (scan->must_ask) U3D_TRY(u3d_case_sparse_check(&e->files, label, scan->zero_named));
     U3D_TRY(u3d_case_values(label, &own));
     U3D_TRY(u3d_case_values(label, &scan->found));
+    if (background) U3D_TRY(u3d_case_add_value(&own, 0));
+    if (background) U3D_TRY(u3d_case_add_value(&scan->found, 0));
     memcpy(scan->values[i], own.value, sizeof own.value);
     scan->n_values[i] = own.n;
-    U3D_TRY(u3d_labels_to_classes(&own, label, e->files.label, classes));
+    U3D_TRY(u3d_case_classes(c, &own, &e->files, image, label, m, classes));
     if (own.has_unlabeled) u3d_case_only_planes(*classes, own.n, scan->only[i]);
     U3D_TRY(u3d_case_find_slices(c, *classes, e));
     u3d_case_keep_slices(c, e, *classes);
@@ -156,17 +162,20 @@ static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
     u3d_case_entry *e = &c->entry[i];
     const bool ct = c->intensity.kind == U3D_INTENSITY_CT;
     u3d_volume *image = NULL, *label = NULL, *classes = NULL;
+    u3d_match match;
     u3d_status status;
-    U3D_GO(u3d_case_read(&e->files, &scan->grids, &image, &label));
+    U3D_GO(u3d_case_read_image(&e->files, &image));
+    if (e->files.label) U3D_GO(u3d_case_read_label(c, &e->files, image, &label, &match));
     U3D_GO(open_check_channels(c, i, image));
-    open_note_orientation(c, i, image);
+    open_note_orientation(c, image, scan);
     u3d_case_place(c, e, image);
     U3D_GO(u3d_case_check_resampled(c, e, image->channels));
     e->bytes =
         (uint64_t)(e->size[0] * e->size[1] * e->size[2]) * (4 * (uint64_t)image->channels + (label ? 1 : 0));
     c->total += e->bytes;
     if (label) {
-        status = open_scan_labels(c, e, label, scan, i, &classes);
+        u3d_grid_report_add(&scan->grids, &match, e->files.id);
+        status = open_scan_labels(c, e, image, label, &match, scan, i, &classes);
         if (status == U3D_E_FORMAT) u3d_wrap(status, "case '%s', labels '%s'", e->files.id, e->files.label);
         if (status != U3D_OK) goto done;
         scan->unlabeled += unlabelled(classes);
@@ -263,19 +272,17 @@ static void open_warn_single(const u3d_cases *c, const open_scan *scan)
 
 static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cases_opts *o)
 {
-    if (scan->grids.apart > 0)
-        U3D_WARN("cases",
-                 "the grids of image and label differ by more than 0.01 voxel in %d of %d cases, most in '%s' "
-                 "(%.3g voxel); voxels are matched by index",
-                 scan->grids.apart, c->n, scan->grids.worst_id, scan->grids.worst);
+    u3d_grid_report_tell(&scan->grids, c);
     if (o->unlabeled_given && scan->unlabeled == 0)
         U3D_WARN("cases",
                  "--unlabeled %d was given, but no voxel has that value, so every voxel counts as labelled",
                  (int)o->unlabeled);
     if (scan->unlabeled > 0) open_warn_single(c, scan);
-    if (!c->one_orientation)
+    if (scan->unplaced > 0 && scan->unplaced < c->n)
         U3D_WARN("cases",
-                 "the files store their axes in different anatomical orders; voxels are used as stored");
+                 "%d of %d images do not say where they lie in space; their axes are used as stored, those of the "
+                 "others run to the right, front and top",
+                 scan->unplaced, c->n);
     U3D_INFO("cases", "cases %d, channels %d, labels %d; %.3g GB, of which %.3g GB stay in memory", c->n,
              (int)c->facts.channels, (int)c->labels.n, (double)c->total * 1e-9,
              (double)u3d_cases_resident_bytes(c) * 1e-9);
@@ -289,7 +296,8 @@ static u3d_status open_new(const u3d_dataset *d, const int *which, int n, const 
     if (!c) return U3D_E_NOMEM;
     pthread_mutex_init(&c->lock, NULL);
     pthread_cond_init(&c->loaded, NULL);
-    c->one_orientation = true;
+    c->dense = o->dense;
+    c->resample_labels = o->resample_labels;
     c->slices_only = o->slices_only;
     c->across = o->across;
     c->cap = o->memory_cap ? o->memory_cap : u3d_mem_machine() / 2;
@@ -314,6 +322,7 @@ static u3d_status open_scan_all(u3d_cases *c, const u3d_cases_opts *o, open_scan
     for (int i = 0; i < c->n; i++)
         open_renumber(&c->entry[i], scan->values[i], scan->n_values[i], &c->labels);
     if (c->intensity.kind == U3D_INTENSITY_CT) U3D_TRY(open_normalise_ct(c, scan));
+    c->placed = scan->unplaced == 0;
     open_facts(c, scan->column);
     open_report(c, scan, o);
     return U3D_OK;

@@ -75,8 +75,11 @@ void u3d_case_only_planes(const u3d_volume *classes, int n, u3d_only_plane *only
     for (int k = 0; k < n; k++) {
         only[k] = (u3d_only_plane){.axis = -1};
         for (int a = 0; a < 3; a++)
-            if (low[k][a] == high[k][a] && classes->size[a] > 1 && only[k].axis < 0)
-                only[k] = (u3d_only_plane){a, low[k][a]};
+            if (low[k][a] == high[k][a] && classes->size[a] > 1 && only[k].axis < 0) {
+                char letter;
+                only[k].at = u3d_volume_file_plane(classes, a, low[k][a], &letter);
+                only[k].axis = 'z' - letter;
+            }
     }
 }
 

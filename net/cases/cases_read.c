@@ -1,28 +1,17 @@
-/* Reads one case from its files, and makes the index of its labelled voxels.
+/* Reads the image of one case from its files, and makes the index of its labelled voxels.
  *
- * Station 1 of training; before: paths; after: an image f32 [z,y,x,channels] and its labels i32 [z,y,x] on
- * the same grid.
+ * Station 1 of training; before: paths; after: an image f32 [z,y,x,channels]. cases_grid.c reads the labels.
  *
  * The index replaces a list of voxel positions. It has counts per class and z plane, and the r-th voxel of
  * a class is found by a binary search over planes and a scan of one plane (u3d_cases_locate). It needs 8
  * bytes per class and plane instead of 24 bytes per voxel. */
 #include <string.h>
 
+#include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "net/cases/cases_impl.h"
 
 enum { READ_MARKS = 256 }; /* number of values that a u8 voxel can have */
-
-/* Checks that image and label, or two channels, have the same grid. Small differences are accepted; *worst
- * becomes the largest one so far, in voxels. */
-static u3d_status read_check_grid(const u3d_volume *a, const char *a_name, const u3d_volume *b,
-                                  const char *b_name, double *worst)
-{
-    double off_by = 0;
-    U3D_TRY(u3d_volume_same_grid(a, a_name, b, b_name, &off_by));
-    if (off_by > *worst) *worst = off_by;
-    return U3D_OK;
-}
 
 /* Copies the single-channel volume `one` to channel `ch` of `image`. */
 static void read_interleave(const u3d_volume *one, int ch, u3d_volume *image)
@@ -33,7 +22,22 @@ static void read_interleave(const u3d_volume *one, int ch, u3d_volume *image)
     for (int64_t v = 0; v < n; v++) to[v * image->channels] = from[v];
 }
 
-static u3d_status read_channels(const u3d_case *files, double *worst, u3d_volume **out)
+/* Brings a further channel onto the grid of the first one. Only its position in space may be missing. */
+static u3d_status read_match(const u3d_case *files, const u3d_volume *image, int ch, u3d_volume **one)
+{
+    u3d_match m;
+    U3D_TRY(u3d_volume_match(image, files->image[0], *one, files->image[ch], false, &m));
+    if (m.how == U3D_MATCH_PART && !m.whole)
+        return u3d_fail(U3D_E_FORMAT, "'%s' covers only a part of '%s'; all channels must have the same grid",
+                        files->image[ch], files->image[0]);
+    if (m.how == U3D_MATCH_INDEX)
+        U3D_WARN("cases",
+                 "'%s' and '%s' do not both say where they lie in space; their voxels are matched as stored",
+                 files->image[0], files->image[ch]);
+    return u3d_volume_onto(one, image, &m, 0);
+}
+
+static u3d_status read_channels(const u3d_case *files, u3d_volume **out)
 {
     u3d_status status;
     u3d_volume *image = NULL, *one = NULL;
@@ -46,7 +50,7 @@ static u3d_status read_channels(const u3d_case *files, double *worst, u3d_volume
             goto done;
         }
         if (!image) U3D_GO(u3d_volume_new_like(one, U3D_F32, files->n_images, &image));
-        U3D_GO(read_check_grid(image, files->image[0], one, files->image[ch], worst));
+        U3D_GO(read_match(files, image, ch, &one));
         read_interleave(one, ch, image);
         u3d_volume_free(one);
         one = NULL;
@@ -60,38 +64,12 @@ done:
     return status;
 }
 
-u3d_status u3d_case_read(const u3d_case *files, u3d_grid_report *grids, u3d_volume **image,
-                         u3d_volume **label)
-{
-    double worst = 0;
-    *image = *label = NULL;
-    u3d_status status = files->n_images == 1 ? u3d_nifti_read(files->image[0], U3D_VOLUME_IMAGE, image)
-                                             : read_channels(files, &worst, image);
-    if (status == U3D_OK && files->label) status = u3d_nifti_read(files->label, U3D_VOLUME_LABEL, label);
-    if (status == U3D_OK && files->label)
-        status = read_check_grid(*image, files->image[0], *label, files->label, &worst);
-    if (status != U3D_OK) {
-        u3d_volume_free(*image);
-        u3d_volume_free(*label);
-        *image = *label = NULL;
-        return u3d_wrap(status, "case '%s'", files->id);
-    }
-    if (grids && worst > 0.01) {
-        grids->apart++;
-        if (worst > grids->worst) {
-            grids->worst = worst;
-            grids->worst_id = files->id;
-        }
-    }
-    return U3D_OK;
-}
-
 u3d_status u3d_case_read_image(const u3d_case *c, u3d_volume **out)
 {
-    u3d_volume *label;
-    u3d_case image_only = *c;
-    image_only.label = NULL;
-    return u3d_case_read(&image_only, NULL, out, &label);
+    *out = NULL;
+    const u3d_status status =
+        c->n_images == 1 ? u3d_nifti_read(c->image[0], U3D_VOLUME_IMAGE, out) : read_channels(c, out);
+    return status == U3D_OK ? U3D_OK : u3d_wrap(status, "case '%s'", c->id);
 }
 
 u3d_status u3d_case_index_make(const u3d_volume *classes, u3d_case_index *index)

@@ -95,8 +95,11 @@ u3d_status u3d_case_check_resampled(const u3d_cases *c, const u3d_case_entry *e,
 
 /* ---- single annotated slices ---- */
 
-static void planes_warn(const u3d_case_entry *e, int axis, const int64_t *at, int64_t n, double target)
+static void planes_warn(const u3d_case_entry *e, const u3d_volume *classes, int axis, const int64_t *at,
+                        int64_t n, double target)
 {
+    char letter;
+    (void)u3d_volume_file_plane(classes, axis, 0, &letter);
     int64_t merged = 0, nearest = INT64_MAX, last = -1;
     for (int64_t i = 0; i < n; i++) {
         /* The resampled plane that contains the centre of this slice. */
@@ -110,7 +113,7 @@ static void planes_warn(const u3d_case_entry *e, int axis, const int64_t *at, in
             "cases",
             "case '%s': %lld of %lld annotated slices across %c fall into the same resampled slice as their "
             "neighbour, because they are %.4g apart and voxels become %.4g; set a finer spacing to keep them all",
-            e->files.id, (long long)merged, (long long)n, "zyx"[axis],
+            e->files.id, (long long)merged, (long long)n, letter,
             (double)nearest * e->own_spacing[axis], target);
 }
 
@@ -123,7 +126,7 @@ u3d_status u3d_case_check_slices(const u3d_cases *c, const u3d_case_entry *e, co
     for (int a = 0; a < 3; a++) {
         if (e->size[a] >= size[a]) continue;
         const int64_t n = u3d_case_annotated(counts.of[a], size[a], counts.scratch);
-        planes_warn(e, a, counts.scratch, n, c->resampling.spacing[a]);
+        planes_warn(e, classes, a, counts.scratch, n, c->resampling.spacing[a]);
     }
     u3d_plane_counts_free(&counts);
     return U3D_OK;

@@ -65,14 +65,14 @@ static u3d_status sparse_ask(const u3d_case *files, int32_t blank, const char *s
 static u3d_status sparse_judge(const u3d_case *files, const u3d_volume *label, int32_t blank,
                                bool minds_empty, const u3d_plane_counts *p)
 {
-    static const char *const name[3] = {"z", "y", "x"};
-    char seen[160];
+    char seen[160], letter;
     for (int a = 0; a < 3 && minds_empty && p->all > 0; a++) {
         int64_t empty = 0, n = label->size[a];
         for (int64_t at = 0; at < n; at++) empty += p->of[a][at] == 0;
         if (2 * empty <= n) continue;
-        (void)snprintf(seen, sizeof seen, "%lld of %lld %s slices are %d throughout", (long long)empty,
-                       (long long)n, name[a], (int)blank);
+        (void)u3d_volume_file_plane(label, a, 0, &letter);
+        (void)snprintf(seen, sizeof seen, "%lld of %lld %c slices are %d throughout", (long long)empty,
+                       (long long)n, letter, (int)blank);
         return sparse_ask(files, blank, seen);
     }
     double share = 0;

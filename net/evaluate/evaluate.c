@@ -65,7 +65,7 @@ static u3d_status case_count(const u3d_volume *prediction, const u3d_volume *ref
             U3D_TRY(run_count(t, p[v], r[v], end - v));
     }
     t->voxel = fabs(reference->spacing[0] * reference->spacing[1] * reference->spacing[2]);
-    t->units = reference->grid.xyzt_units & 7; /* nifti1.h: XYZT_TO_SPACE */
+    t->unit_unknown = (reference->grid.xyzt_units & U3D_UNITS_SPACE) == 0;
     return U3D_OK;
 }
 
@@ -110,13 +110,38 @@ static u3d_status read_one(void *context, int worker, int64_t item)
     return u3d_nifti_read(r->path[item], U3D_VOLUME_LABEL, &r->volume[item]);
 }
 
-static u3d_status case_score(const u3d_evaluate_opts *o, const u3d_pair *c, const u3d_pairs *all,
-                             double *off_by, u3d_tallies *t)
+/* Brings both volumes onto one grid: the reference onto that of the prediction, or, if the prediction covers only a
+ * part of the reference, the other way round. Outside of a reference nothing is known (if it has a value for that)
+ * or there is background; outside of a prediction there is background. */
+static u3d_status case_match(const u3d_evaluate_opts *o, const u3d_pair *c, const u3d_pairs *all, u3d_volume *v[2],
+                             u3d_match *m)
+{
+    u3d_match part;
+    u3d_status status =
+        u3d_volume_match(v[0], c->prediction, v[1], c->reference, o->resample_labels, m);
+    if (status == U3D_OK)
+        return u3d_volume_onto(&v[1], v[0], m, all->has_unlabeled ? all->unlabeled : o->background);
+    char *why = u3d_strdup(u3d_error_text());
+    if (!why) return U3D_E_NOMEM;
+    if (u3d_volume_match(v[1], c->reference, v[0], c->prediction, false, &part) == U3D_OK) {
+        *m = part;
+        status = u3d_volume_onto(&v[0], v[1], m, o->background);
+    } else {
+        const bool other = u3d_volume_has_place(v[0]) && u3d_volume_has_place(v[1]) && !o->resample_labels;
+        status = u3d_fail(status, "%s%s", why,
+                          other ? "; if both show the same, --resample-labels takes the nearest voxels" : "");
+    }
+    u3d_free(why);
+    return status;
+}
+
+static u3d_status case_score(const u3d_evaluate_opts *o, const u3d_pair *c, const u3d_pairs *all, u3d_match *m,
+                             u3d_tallies *t)
 {
     u3d_status status = U3D_OK;
     reading files = {.path = {c->prediction, c->reference}};
     U3D_GO(u3d_thread_each(o->threads, 2, read_one, &files));
-    U3D_GO(u3d_volume_same_grid(files.volume[0], c->prediction, files.volume[1], c->reference, off_by));
+    U3D_GO(case_match(o, c, all, files.volume, m));
     U3D_GO(case_count(files.volume[0], files.volume[1], all, t));
     if (o->surface && t->unlabeled == 0) U3D_GO(case_measure(o, files.volume[0], files.volume[1], t));
 done:
@@ -130,7 +155,19 @@ done:
 typedef struct oddities { /* what is reported once for all cases */
     int n_off, n_sparse; /* cases with grids that differ by over 0.01 voxel; with unlabelled voxels */
     double worst;        /* largest distance between grids, voxels */
+    int n_index, n_part; /* cases matched as stored; cases of which one volume covers only a part of the other */
+    int n_nearest;
 } oddities;
+
+static void oddities_add(oddities *odd, const u3d_match *m, const u3d_tallies *t)
+{
+    odd->n_off += m->off_by > 0.01 && m->how == U3D_MATCH_SAME;
+    if (m->how == U3D_MATCH_SAME) odd->worst = fmax(odd->worst, m->off_by);
+    odd->n_index += m->how == U3D_MATCH_INDEX;
+    odd->n_part += m->how == U3D_MATCH_PART && !m->whole;
+    odd->n_nearest += m->how == U3D_MATCH_NEAREST;
+    odd->n_sparse += t->unlabeled > 0;
+}
 
 /* Warns of a value that fills more than half of the references but is never predicted. It probably means
  * "unlabelled", because a label is rarely missed everywhere. `values` has sums over all cases. */
@@ -167,6 +204,21 @@ static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const 
             "the grids of %d of %d predictions differ from those of their references, by up to %.3g voxels; "
             "voxels are compared by index",
             odd->n_off, p->n, odd->worst);
+    if (odd->n_index)
+        U3D_WARN("evaluate",
+                 "prediction or reference does not say where it lies in space in %d of %d cases; they have equally "
+                 "many voxels and are compared as stored",
+                 odd->n_index, p->n);
+    if (odd->n_part)
+        U3D_WARN("evaluate",
+                 "prediction or reference covers only a part of the other one in %d of %d cases; outside of a "
+                 "prediction is background, outside of a reference %s",
+                 odd->n_part, p->n, p->has_unlabeled ? "nothing counts" : "too");
+    if (odd->n_nearest)
+        U3D_WARN("evaluate",
+                 "%d of %d references have another grid than their predictions; each voxel of a prediction is compared "
+                 "with the nearest one (--resample-labels)",
+                 odd->n_nearest, p->n);
     if (p->n_unpredicted && !o->part)
         U3D_WARN("evaluate", "%d references have no prediction in %s and are left out", p->n_unpredicted,
                  o->prediction);
@@ -191,11 +243,9 @@ u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
     t = u3d_new((size_t)p.n, sizeof *t);
     if (!t) U3D_GO(U3D_E_NOMEM);
     for (int i = 0; i < p.n; i++) {
-        double off_by = 0;
-        U3D_GO(case_score(o, &p.item[i], &p, &off_by, &t[i]));
-        if (off_by > 0.01) odd.n_off++;
-        odd.worst = fmax(odd.worst, off_by);
-        odd.n_sparse += t[i].unlabeled > 0;
+        u3d_match match;
+        U3D_GO(case_score(o, &p.item[i], &p, &match, &t[i]));
+        oddities_add(&odd, &match, &t[i]);
         U3D_GO(values_add(&values, &t[i]));
     }
     oddities_tell(o, &p, &odd);

@@ -18,7 +18,8 @@ typedef struct u3d_evaluate_opts {
     int32_t background; /* this label is not measured; 0 in most files */
     bool part;          /* do not warn about references without a prediction, for example in a fold */
     bool surface;       /* also measure surface distances, see net/evaluate/surface.h */
-    double tolerance;   /* of NSD, >= 0, in the files' unit */
+    bool resample_labels; /* references on another grid get the nearest voxel's value there */
+    double tolerance;   /* of NSD, >= 0, mm */
     int threads;        /* results do not depend on this number */
 } u3d_evaluate_opts;
 
@@ -36,10 +37,10 @@ typedef struct u3d_evaluate_opts {
  *   Precision   TP / |P|
  *   Recall      TP / |R|
  *   TP, FP, FN, TN, n_pred, n_ref                         voxels; n_pred = |P|, n_ref = |R|
- *   volume_pred, volume_ref                               unit^3
+ *   volume_pred, volume_ref                               mm^3
  *   volume_difference, volume_difference_abs              volume_pred - volume_ref, and without its sign
  *   RVD, RVD_abs                                          volume_difference / volume_ref; null if R is empty
- *   HD95, ASSD, MASD                                      unit; null if P or R is empty
+ *   HD95, ASSD, MASD                                      mm; null if P or R is empty
  *   NSD                                                   0 if P or R is empty, null if both are
  *
  * RVD is the relative volume difference of Heimann et al. 2009. net/evaluate/surface.h defines the measures
@@ -50,7 +51,8 @@ typedef struct u3d_evaluate_opts {
  * Means are nnU-Net's nanmean. "mean" is over the cases in which a measure is not null. "foreground_mean"
  * is over labels: of "mean", as in nnU-Net, or of one case. A distance is null if a label was missed
  * altogether, so each label in "mean" also has "distance_cases", the number of cases that its distances
- * come from. "unit" is mm, um or m as the files' headers say, or "unknown" if they do not say or differ. */
+ * come from. Lengths are in mm whatever unit the headers give. "unit" is "mm", or "unknown" if a header gives none,
+ * which counts as mm. */
 u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out);
 
 #endif

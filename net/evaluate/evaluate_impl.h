@@ -29,8 +29,8 @@ typedef struct u3d_tallies {
     u3d_tally *item; /* sorted by value */
     int n, cap;
     int64_t counted, unlabeled; /* voxels that count, and voxels that do not */
-    double voxel;               /* volume of one voxel, unit^3 */
-    int32_t units;              /* NIfTI's code of the spacing's unit: 0 unknown, 1 m, 2 mm, 3 micrometre */
+    double voxel;               /* volume of one voxel, mm^3 */
+    bool unit_unknown;          /* the header does not give its unit, which is taken for mm */
 } u3d_tallies;
 
 /* Finds out which files belong together. The caller frees `p` with u3d_pairs_free, also after a failure. */

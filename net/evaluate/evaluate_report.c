@@ -151,11 +151,9 @@ static bool label_json(const writer *w, int32_t value, cJSON *means, mean *foreg
 
 static const char *unit_name(const writer *w)
 {
-    static const char *const NAMES[] = {"unknown", "m", "mm", "um"}; /* NIfTI's codes */
-    const int32_t units = w->p->n ? w->t[0].units : 0;
     for (int i = 0; i < w->p->n; i++)
-        if (w->t[i].units != units) return NAMES[0];
-    return units >= 0 && units < (int32_t)(sizeof NAMES / sizeof NAMES[0]) ? NAMES[units] : NAMES[0];
+        if (w->t[i].unit_unknown) return "unknown";
+    return "mm";
 }
 
 static bool surface_json(const writer *w, cJSON *root)

@@ -125,11 +125,21 @@ static uint64_t volume_bytes(const u3d_predictor *p, const u3d_volume *own)
     return p->bytes + (before > bytes ? before : bytes);
 }
 
+/* Turns a volume to the axes that the model was trained with: RAS+, as it was read, or as stored if the training
+ * data had no place in space. Models of earlier versions may have other axes. */
+static u3d_status turn_to_model(const u3d_model *m, u3d_volume *image)
+{
+    if (!u3d_volume_has_place(image)) return U3D_OK;
+    return m->facts.orientation[0] ? u3d_volume_turn_to(image, m->facts.orientation)
+                                   : u3d_volume_turn_to_file(image);
+}
+
 /* Refuses, before anything is read, a case that would not fit into memory. */
-static u3d_status check_memory(const u3d_predictor *p, const u3d_case *input)
+static u3d_status check_memory(const u3d_predictor *p, const u3d_model *m, const u3d_case *input)
 {
     u3d_volume *grid;
     U3D_TRY(u3d_nifti_probe(input->image[0], &grid));
+    (void)turn_to_model(m, grid); /* a header alone cannot fail */
     const uint64_t bytes = volume_bytes(p, grid);
     u3d_volume_free(grid);
     U3D_INFO("predict", "%s: peak memory %.2f GB planned", input->id, (double)bytes / 1e9);
@@ -172,12 +182,10 @@ static u3d_status check_facts(const u3d_model *m, const u3d_case *input, const u
             break;
         }
     }
-    int axis[3];
-    u3d_volume_orientation(image, axis);
-    if (axis[0] && f->orientation[0] && memcmp(axis, f->orientation, sizeof axis) != 0)
+    if (f->orientation[0] && !u3d_volume_has_place(image))
         U3D_WARN("predict",
-                 "%s: its axes are oriented differently from those of the training data; "
-                 "for a reliable result, reorient the volume",
+                 "%s: it does not say where it lies in space, so its axes are used as stored; the result is reliable "
+                 "only if x, y and z run to the right, front and top, as in the training data",
                  input->id);
     return U3D_OK;
 }
@@ -188,8 +196,9 @@ u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case
     u3d_status status = U3D_OK;
     u3d_volume *image = NULL, *classes = NULL, *probabilities = NULL, *labels = NULL, own;
     u3d_resampling r;
-    U3D_GO(check_memory(p, input));
+    U3D_GO(check_memory(p, m, input));
     U3D_GO(u3d_case_read_image(input, &image));
+    U3D_GO(turn_to_model(m, image));
     U3D_GO(check_facts(m, input, image));
     U3D_GO(u3d_intensity_normalise(image, &m->intensity));
     own = *image;

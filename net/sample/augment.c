@@ -75,16 +75,15 @@ static bool augment_oriented(const u3d_data_facts *f)
 /* The axes that mirror=auto allows; returns the reason as text. */
 static const char *augment_auto_mirror(const u3d_cases *cases, bool mirror[3])
 {
-    const u3d_data_facts *f = u3d_cases_facts(cases);
     bool told[3];
     for (int a = 0; a < 3; a++) mirror[a] = true;
     if (!augment_told_axes(u3d_cases_labels(cases), told)) return "no label names tell directions apart";
-    if (!augment_oriented(f) || !u3d_cases_one_orientation(cases)) {
+    if (!u3d_cases_placed(cases)) {
         for (int a = 0; a < 3; a++) mirror[a] = false;
-        return "label names tell directions apart, but the files do not say consistently which axis that is";
+        return "label names tell directions apart, but not all files say which axis that is";
     }
     for (int w = 0; w < 3; w++)
-        if (told[w]) mirror[3 - (f->orientation[w] < 0 ? -f->orientation[w] : f->orientation[w])] = false;
+        if (told[w]) mirror[2 - w] = false;
     return "label names tell the ends of the other axes apart";
 }
 

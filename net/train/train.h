@@ -17,7 +17,7 @@ typedef struct u3d_train_opts {
     const char *net;        /* a preset, a settings file or "auto"; NULL: "auto"       */
     const char *const *set; /* "key=value", n_set of them, applied after the preset    */
     int n_set;
-    bool unlabeled_given, dense;
+    bool unlabeled_given, dense, resample_labels; /* as in u3d_cases_opts                  */
     int32_t unlabeled;
     int64_t iterations;     /* 0: from settings or time                                */
     double time_s;          /* 0: no time limit                                        */

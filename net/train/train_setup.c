@@ -132,6 +132,7 @@ static u3d_status open_cases(u3d_training *t)
     u3d_cases_opts co = {.unlabeled_given = t->o->unlabeled_given,
                          .unlabeled = t->o->unlabeled,
                          .dense = t->o->dense,
+                         .resample_labels = t->o->resample_labels,
                          .slices_only = u3d_config_across(&t->model.config) >= 0,
                          .across = u3d_config_across(&t->model.config),
                          .memory_cap = u3d_training_memory_cap(t) / 2,
@@ -147,6 +148,12 @@ static u3d_status open_cases(u3d_training *t)
         return u3d_fail(
             U3D_E_ARG, "resume %s: the data now has %d labels, the run was started with %d; the data changed",
             t->o->out, labels->n, t->model.labels.n);
+    if (t->resumed && memcmp(u3d_cases_facts(t->cases)->orientation, t->model.facts.orientation,
+                             sizeof t->model.facts.orientation) != 0)
+        return u3d_fail(U3D_E_ARG,
+                        "resume %s: the axes of the volumes are oriented differently now, because the data changed or "
+                        "an earlier version of u3d used axes as stored; start a new run",
+                        t->o->out);
     t->model.labels = *labels;
     keep_facts(t);
     t->model.intensity = *u3d_cases_intensity(t->cases);

@@ -146,20 +146,14 @@ u3d_status u3d_training_validate(u3d_training *t)
 static u3d_status report_case(u3d_training *t, const u3d_case *c, tally *sums)
 {
     u3d_status status = U3D_OK;
-    u3d_volume *image = NULL, *file = NULL, *classes = NULL;
-    double off_by;
+    u3d_volume *image = NULL, *classes = NULL;
     U3D_GO(u3d_case_read_image(c, &image));
-    U3D_GO(u3d_nifti_read(c->label, U3D_VOLUME_LABEL, &file));
-    U3D_GO(u3d_volume_same_grid(image, c->image[0], file, c->label, &off_by));
-    U3D_GO(u3d_labels_to_classes(&t->model.labels, file, c->label, &classes));
-    u3d_volume_free(file);
-    file = NULL;
+    U3D_GO(u3d_cases_read_classes(t->cases, c, image, &classes));
     U3D_GO(u3d_intensity_normalise(image, &t->model.intensity));
     U3D_GO(u3d_resample_image(u3d_cases_resampling(t->cases), image));
     U3D_GO(score_volume(t, image, classes, sums));
 done:
     u3d_volume_free(image);
-    u3d_volume_free(file);
     u3d_volume_free(classes);
     return status;
 }

@@ -195,12 +195,9 @@ void u3d_resample_header(u3d_volume *v, const int64_t out[3])
             v->voxel_to_world[w][column] *= ratio;
         }
         v->spacing[a] *= ratio;
-        v->grid.pixdim[column] = v->spacing[a];
         v->size[a] = out[a];
     }
-    memcpy(v->grid.sform, v->voxel_to_world, sizeof v->grid.sform);
-    if (v->grid.sform_code <= 0) v->grid.sform_code = v->grid.qform_code;
-    v->grid.qform_code = 0;
+    u3d_volume_new_grid(v);
 }
 
 static u3d_status axis_resize(u3d_volume *v, int64_t now[3], const int64_t out[3], int axis, bool cubic)

@@ -27,7 +27,7 @@
 /* The voxel spacing that cases are resampled to. */
 typedef struct u3d_resampling {
     bool on;           /* if false, every case keeps its own voxels */
-    double spacing[3]; /* target, z, y, x, in the file's unit, each > 0; zeros: not known yet */
+    double spacing[3]; /* target, z, y, x, mm, each > 0; zeros: not known yet */
     u3d_resample_how how;
 } u3d_resampling;
 

@@ -16,7 +16,7 @@ typedef struct args {
     int json, force, quiet, verbose, version;
     /* data */
     char *data, *image, *label, *split, *fold, *unlabeled;
-    int dense;
+    int dense, resample_labels;
     /* train */
     char *out, *net, *iterations, *time, *validate_every;
     int resume;

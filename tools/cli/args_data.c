@@ -63,6 +63,7 @@ u3d_status args_evaluate(const args *a, u3d_evaluate_opts *o)
     *o = (u3d_evaluate_opts){
         .prediction = a->prediction, .reference = a->reference, .surface = !a->no_surface, .tolerance = 1};
     U3D_TRY(args_unlabeled(a, &o->unlabeled_given, &o->unlabeled));
+    o->resample_labels = a->resample_labels;
     if (a->background) U3D_TRY(args_int("--background", a->background, INT32_MIN, INT32_MAX, &background));
     o->background = (int32_t)background;
     if (a->tolerance) U3D_TRY(args_real("--tolerance", a->tolerance, 0, TOLERANCE_MAX, &o->tolerance));

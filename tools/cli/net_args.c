@@ -31,7 +31,7 @@ static u3d_status autoplan(const args *a, const u3d_cases *cases, u3d_backend *b
 
 u3d_status net_args_cases_opts(const args *a, const u3d_config *c, u3d_cases_opts *o)
 {
-    *o = (u3d_cases_opts){.dense = a->dense};
+    *o = (u3d_cases_opts){.dense = a->dense, .resample_labels = a->resample_labels};
     U3D_TRY(args_unlabeled(a, &o->unlabeled_given, &o->unlabeled));
     U3D_TRY(args_memory(a, &o->memory_limit));
     if (o->memory_limit == 0) o->memory_limit = u3d_mem_machine() / 10 * 9;

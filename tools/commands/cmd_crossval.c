@@ -110,6 +110,7 @@ static u3d_status fold_labels(const crossval *c, const fold *f)
     u3d_slice_folds *folds = NULL;
     int64_t across[3];
     U3D_GO(u3d_nifti_read(c->a->label, U3D_VOLUME_LABEL, &label));
+    U3D_GO(u3d_volume_turn_to_file(label)); /* the folds are slices of the file */
     U3D_GO(u3d_slice_folds_new(label, c->unlabeled, c->n, &folds));
     U3D_GO(u3d_slice_folds_make(folds, label, f->k, &train, &test));
     u3d_slice_folds_count(folds, f->k, across);
@@ -145,7 +146,7 @@ static u3d_status fold_train(const crossval *c, fold *f)
         a.resume = 1;
         a.force = 0;
         a.data = a.image = a.label = a.split = a.fold = a.unlabeled = a.net = a.iterations = a.time = NULL;
-        a.dense = 0;
+        a.dense = a.resample_labels = 0;
         a.set = NULL;
     } else {
         a.force = 1; /* overwrites the files of a run that was interrupted before its first checkpoint */
@@ -274,7 +275,8 @@ static u3d_status request_json(const crossval *c, cJSON **out)
                    {"seed", a->seed ? a->seed : "1", false}};
     cJSON *json = cJSON_CreateObject();
     bool ok = json && cJSON_AddNumberToObject(json, "folds", c->n) &&
-              cJSON_AddBoolToObject(json, "dense", a->dense) && cJSON_AddBoolToObject(json, "tta", a->tta);
+              cJSON_AddBoolToObject(json, "dense", a->dense) &&
+              cJSON_AddBoolToObject(json, "resample_labels", a->resample_labels) && cJSON_AddBoolToObject(json, "tta", a->tta);
     for (size_t i = 0; ok && i < sizeof options / sizeof options[0]; i++) {
         if (!options[i].value) continue;
         char *absolute = options[i].path ? realpath(options[i].value, NULL) : NULL;

@@ -12,9 +12,9 @@ typedef struct volumes {
     int n_labels;
 } volumes;
 
-static u3d_status volumes_read(const args *a, volumes *v)
+static u3d_status volumes_read(const args *a, int32_t unlabeled, volumes *v)
 {
-    double off_by;
+    u3d_match m;
     if (a->n_rest + 1 > PICTURE_LABELS)
         return u3d_fail(U3D_E_ARG, "u3d picture: found %d label files, expected at most %d", a->n_rest + 1,
                         PICTURE_LABELS);
@@ -23,7 +23,8 @@ static u3d_status volumes_read(const args *a, volumes *v)
         const char *path = i == 0 ? a->label : a->rest[i - 1];
         U3D_TRY(u3d_nifti_read(path, U3D_VOLUME_LABEL, &v->labels[i]));
         v->n_labels++;
-        U3D_TRY(u3d_volume_same_grid(v->image, a->image, v->labels[i], path, &off_by));
+        U3D_TRY(u3d_volume_match(v->image, a->image, v->labels[i], path, false, &m));
+        U3D_TRY(u3d_volume_onto(&v->labels[i], v->image, &m, unlabeled));
     }
     return U3D_OK;
 }
@@ -42,7 +43,7 @@ u3d_status cmd_picture(const args *a)
     if (a->slices) U3D_GO(args_slices(a->slices, part.slices));
     if (a->unlabeled) U3D_GO(args_unlabeled(a, &given, &o.unlabeled));
     U3D_GO(args_free_output(a, a->output));
-    U3D_GO(volumes_read(a, &v));
+    U3D_GO(volumes_read(a, o.unlabeled, &v));
     part.image = v.image;
     part.n_labels = v.n_labels;
     for (int i = 0; i < v.n_labels; i++) part.labels[i] = v.labels[i];

@@ -153,6 +153,7 @@ static u3d_status file_sparsify(const args *a, sparsify *s, const char *in, cons
     if (o->rest) U3D_GO(args_free_output(a, o->rest));
     if (o->copy) U3D_GO(args_free_output(a, o->copy));
     U3D_GO(u3d_nifti_read(in, U3D_VOLUME_LABEL, &dense));
+    U3D_GO(u3d_volume_turn_to_file(dense)); /* --slices and --missing name axes and planes of the file */
     if (s->n_merge) merge_apply(s, dense);
     U3D_GO(volume_check(s, in, dense));
     slices_blank_missing(dense, &s->which, s->unlabeled);

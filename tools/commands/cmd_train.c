@@ -35,7 +35,8 @@ static u3d_status source_store(const args *a, char **text)
     args copy = *a;
     *text = NULL;
     cJSON *json = cJSON_CreateObject();
-    bool ok = json && cJSON_AddBoolToObject(json, "dense", a->dense);
+    bool ok = json && cJSON_AddBoolToObject(json, "dense", a->dense) &&
+              cJSON_AddBoolToObject(json, "resample_labels", a->resample_labels);
     for (int i = 0; ok && i < N_SOURCE; i++) {
         const char *value = *source_at(&copy, i);
         if (!value) continue;
@@ -75,7 +76,10 @@ static u3d_status source_restore(args *a, cJSON **json)
         else if (cJSON_IsString(value))
             *source_at(a, i) = value->valuestring;
     }
-    if (status == U3D_OK) a->dense = cJSON_IsTrue(u3d_json_member(source, "dense"));
+    if (status == U3D_OK) {
+        a->dense = cJSON_IsTrue(u3d_json_member(source, "dense"));
+        a->resample_labels = cJSON_IsTrue(u3d_json_member(source, "resample_labels"));
+    }
     u3d_free(path);
     return status;
 }
@@ -125,6 +129,7 @@ static u3d_status train_options(const args *a, u3d_train_opts *o)
     o->set = (const char *const *)a->set;
     o->n_set = args_set_count(a);
     o->dense = a->dense;
+    o->resample_labels = a->resample_labels;
     o->started = a->started;
     o->bar = a->terminal;
     o->stop = a->stop;

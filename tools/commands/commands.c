@@ -17,9 +17,13 @@
     {TEXT(label), OFTEN, "FILE", "labels of --image"}
 #define TRAINED_NET                                                                                          \
     {TEXT(net), OFTEN, NET, "a preset, or a JSON file of settings (default auto: fitted to the data)"}
+#define RESAMPLE_LABELS(whose)                                                                               \
+    {FLAG_AT("resample-labels", resample_labels), RARE, NULL,                                                \
+     "labels on another grid than " whose ": take the nearest voxels instead of refusing them"}
 #define ANNOTATION(use)                                                                                      \
     {TEXT(unlabeled), use, "V", "label value of voxels that nobody annotated"},                              \
-    {FLAG(dense), use, NULL, "every voxel of the labels is annotated"}
+    {FLAG(dense), use, NULL, "every voxel of the labels is annotated"},                                      \
+    RESAMPLE_LABELS("their images")
 #define PLANNING_DATA(use)                                                                                   \
     {TEXT(data), use, "DIR", "data set that labels, channels and --net auto are taken from"}
 #define SPLIT(help)                                                                                          \
@@ -36,7 +40,8 @@
 #define REFERENCE                                                                                            \
     {TEXT(reference), OFTEN, "FILE|DIR", "label file, folder of label files, or data set"}
 #define NOT_SCORED(use)                                                                                      \
-    {TEXT(unlabeled), use, "V", "reference voxels of this value do not count"}
+    {TEXT(unlabeled), use, "V", "reference voxels of this value do not count"},                              \
+    RESAMPLE_LABELS("the predictions")
 #define BATCH(help)                                                                                          \
     {TEXT(batch), OFTEN, "N", help}
 
@@ -69,7 +74,7 @@ static const option evaluate_options[] = {
     REFERENCE,
     NOT_SCORED(OFTEN),
     {TEXT(tolerance), OFTEN, "MM",
-     "NSD: share of the surfaces that lie within this distance (default 1; in the unit of the files)"},
+     "NSD: share of the surfaces that lie within this distance (default 1)"},
     {TEXT(csv), OFTEN, "FILE", "also write every measure of every case and label, and the means"},
     {TEXT(picture), OFTEN, "PNG",
      "also draw the worst and the median case (images come from the data set given as --reference)"},

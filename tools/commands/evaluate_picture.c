@@ -53,27 +53,37 @@ static void volumes_free(volumes *v)
     u3d_volume_free(v->prediction);
 }
 
-/* Reads the image. If it cannot be read or its grid differs, the picture is drawn without it. */
-static void image_read(const char *path, const u3d_volume *reference, volumes *v)
+/* Brings labels onto a grid. Whether they may be compared has been decided when they were scored. */
+static u3d_status labels_onto(const u3d_volume *grid, const char *grid_name, u3d_volume **labels,
+                              const char *name, int32_t outside)
 {
-    double off_by;
+    u3d_match m;
+    U3D_TRY(u3d_volume_match(grid, grid_name, *labels, name, true, &m));
+    return u3d_volume_onto(labels, grid, &m, outside);
+}
+
+/* Reads the image, and brings the reference onto its grid. If that fails, the picture is drawn without it. */
+static void image_read(const char *path, int32_t outside, volumes *v)
+{
     if (u3d_nifti_read(path, U3D_VOLUME_IMAGE, &v->image) == U3D_OK &&
-        u3d_volume_same_grid(v->image, path, reference, "the reference", &off_by) == U3D_OK)
+        labels_onto(v->image, path, &v->reference, "the reference", outside) == U3D_OK)
         return;
     U3D_WARN("evaluate", "the picture is drawn without the image: %s", u3d_error_text());
     u3d_volume_free(v->image);
     v->image = NULL;
 }
 
-static u3d_status volumes_read(const cJSON *entry, const char *image, volumes *v)
+/* Reads the volumes and brings them onto one grid. `outside` is the value of voxels that a reference does not
+ * cover. */
+static u3d_status volumes_read(const cJSON *entry, const char *image, int32_t outside, volumes *v)
 {
     U3D_TRY(u3d_nifti_read(cJSON_GetStringValue(u3d_json_member(entry, "reference_file")), U3D_VOLUME_LABEL,
                            &v->reference));
     U3D_TRY(u3d_nifti_read(cJSON_GetStringValue(u3d_json_member(entry, "prediction_file")), U3D_VOLUME_LABEL,
                            &v->prediction));
     if (!image) image = cJSON_GetStringValue(u3d_json_member(entry, "image_file"));
-    if (image) image_read(image, v->reference, v);
-    return U3D_OK;
+    if (image) image_read(image, outside, v);
+    return labels_onto(v->reference, "the reference", &v->prediction, "the prediction", 0);
 }
 
 static void tell(const cJSON *per_case, const scored chosen[2], int n, const char *path)
@@ -101,7 +111,7 @@ u3d_status evaluate_picture(const cJSON *summary, const char *image, const char 
     U3D_GO(cases_choose(summary, chosen, &n));
     if (n == 0) U3D_GO(u3d_fail(U3D_E_ARG, "--picture: no case has any foreground to show"));
     for (int i = 0; i < n; i++) {
-        U3D_GO(volumes_read(cJSON_GetArrayItem(per_case, chosen[i].at), image, &v[i]));
+        U3D_GO(volumes_read(cJSON_GetArrayItem(per_case, chosen[i].at), image, o.unlabeled, &v[i]));
         parts[i] = (picture_part){.image = v[i].image,
                                   .labels = {v[i].reference, v[i].prediction},
                                   .n_labels = 2,

@@ -57,7 +57,7 @@ static void row(const char *name, const char *label, bool surface, const cJSON *
 static void explain_surface(const cJSON *summary, const cJSON *surface)
 {
     const char *said = cJSON_GetStringValue(u3d_json_member(surface, "unit"));
-    const char *unit = !said || strcmp(said, "unknown") == 0 ? "units of the files" : said;
+    const char *unit = !said || strcmp(said, "unknown") == 0 ? "mm (the files do not give their unit)" : said;
     const int scored = (int)cJSON_GetNumberValue(u3d_json_member(surface, "cases")),
               cases = (int)cJSON_GetNumberValue(u3d_json_member(summary, "cases"));
     const cJSON *m;
