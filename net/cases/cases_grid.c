@@ -4,7 +4,7 @@
  * same space may be stored differently, cover a part of the image (Slicer writes such labelmaps), or lack a place
  * in space. Labels on another grid are refused, because which resampling is right depends on how they were made;
  * --resample-labels takes the nearest voxel. */
-#include <string.h>
+#include <stdio.h>
 
 #include "engine/base/log.h"
 #include "net/cases/cases_impl.h"
@@ -64,7 +64,8 @@ u3d_status u3d_cases_read_classes(const u3d_cases *c, const u3d_case *files, con
 
 /* ---- what is said once for all cases ---- */
 
-void u3d_grid_report_add(u3d_grid_report *r, const u3d_match *m, const char *id)
+void u3d_grid_report_add(u3d_grid_report *r, const u3d_match *m, const char *id, const u3d_volume *image,
+                         const u3d_volume *label)
 {
     if (m->how == U3D_MATCH_SAME && m->off_by > 0.01) {
         r->apart++;
@@ -74,6 +75,10 @@ void u3d_grid_report_add(u3d_grid_report *r, const u3d_match *m, const char *id)
         }
     }
     if (m->how == U3D_MATCH_PART && m->whole) return;
+    if (m->how == U3D_MATCH_PART && r->n[m->how] == 0)
+        (void)snprintf(r->sizes, sizeof r->sizes, "%lldx%lldx%lld of %lldx%lldx%lld voxels",
+                       (long long)label->size[2], (long long)label->size[1], (long long)label->size[0],
+                       (long long)image->size[2], (long long)image->size[1], (long long)image->size[0]);
     if (r->n[m->how]++ == 0) r->first[m->how] = id;
 }
 
@@ -93,9 +98,9 @@ void u3d_grid_report_tell(const u3d_grid_report *r, const u3d_cases *c)
                  r->n[U3D_MATCH_INDEX], c->n, r->first[U3D_MATCH_INDEX]);
     if (r->n[U3D_MATCH_PART] > 0)
         U3D_WARN("cases",
-                 "the labels cover only a part of the image in %d of %d cases, for example '%s'; voxels outside of "
-                 "them count as %s",
-                 r->n[U3D_MATCH_PART], c->n, r->first[U3D_MATCH_PART], outside);
+                 "the labels cover only a part of the image in %d of %d cases, for example '%s' (%s); voxels outside "
+                 "of them count as %s",
+                 r->n[U3D_MATCH_PART], c->n, r->first[U3D_MATCH_PART], r->sizes, outside);
     if (r->n[U3D_MATCH_NEAREST] > 0)
         U3D_WARN("cases",
                  "the labels have another grid than the image in %d of %d cases, for example '%s'; each voxel gets "

@@ -64,6 +64,7 @@ typedef struct u3d_grid_report {
     const char *worst_id;
     int n[U3D_MATCHES]; /* number of cases; for U3D_MATCH_PART only those with an outside */
     const char *first[U3D_MATCHES];
+    char sizes[160]; /* of labels and image, in the first case of which labels cover only a part */
 } u3d_grid_report;
 
 /* Reads the labels of a case (i32, on a grid of their own) and finds out how they fit on that of its image (no data
@@ -76,7 +77,8 @@ u3d_status u3d_case_classes(const u3d_cases *c, const u3d_labels *table, const u
                             u3d_volume **classes);
 /* Whether the image has voxels that the labels do not cover. */
 bool u3d_match_has_outside(const u3d_match *m);
-void u3d_grid_report_add(u3d_grid_report *r, const u3d_match *m, const char *id);
+void u3d_grid_report_add(u3d_grid_report *r, const u3d_match *m, const char *id, const u3d_volume *image,
+                         const u3d_volume *label);
 void u3d_grid_report_tell(const u3d_grid_report *r, const u3d_cases *c);
 /* Counts the classes of a u8 volume and replaces the contents of the index. On failure the index is
  * unchanged. */

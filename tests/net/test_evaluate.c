@@ -262,11 +262,12 @@ static void other_grids_are_refused(void **state)
     char *a = u3d_test_path(dir, "a.nii.gz"), *b = u3d_test_path(dir, "b.nii.gz");
     cJSON *out;
     label_file("a.nii.gz", (int32_t[]){0, 1, 1, 2, 7, 1});
-    assert_ok(u3d_volume_new((int64_t[]){1, 2, 6}, (double[]){2, 1, 0.5}, U3D_I32, 1, &v));
+    assert_ok(u3d_volume_new((int64_t[]){1, 1, 6}, (double[]){2, 1, 0.75}, U3D_I32, 1, &v));
     assert_ok(u3d_nifti_write(b, v));
     const int64_t live = u3d_mem_live();
     assert_status(u3d_evaluate(&(u3d_evaluate_opts){.prediction = a, .reference = b}, &out), U3D_E_FORMAT);
     assert_non_null(strstr(u3d_error_text(), "a.nii.gz"));
+    assert_non_null(strstr(u3d_error_text(), "--resample-labels"));
     assert_status(u3d_evaluate(&(u3d_evaluate_opts){.prediction = a, .reference = dir}, &out), U3D_E_ARG);
     assert_int_equal(u3d_mem_live(), live);
     u3d_volume_free(v);
