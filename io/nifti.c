@@ -4,8 +4,8 @@
  * nifti_header.c has checked the header against the file before voxels are read. They are read in blocks of
  * BLOCK_VOXELS: stored bytes -> this machine's byte order -> double -> scaled -> float or int32 in its place.
  * In the file x is fastest and channels are outermost; in memory channels are innermost. Each row of the file
- * goes directly to its place in memory, which may be spread out and reversed, so no second copy is needed. zlib
- * also reads files that are not compressed. */
+ * goes directly to its place in memory, which may be spread out and reversed, so no second copy is needed.
+ * zlib also reads files that are not compressed. */
 #include "io/nifti_impl.h"
 
 #include "engine/base/log.h"
@@ -199,10 +199,11 @@ static void volume_warn_unplaced(const char *path)
 {
     static atomic_flag said = ATOMIC_FLAG_INIT;
     if (atomic_flag_test_and_set(&said)) return;
-    U3D_WARN("io",
-             "'%s': its header does not say where it lies in space (sform_code and qform_code are 0, or neither "
-             "is valid), so its axes are used as stored; other such volumes are not mentioned",
-             path);
+    U3D_WARN(
+        "io",
+        "'%s': its header does not say where it lies in space (sform_code and qform_code are 0, or neither "
+        "is valid), so its axes are used as stored; other such volumes are not mentioned",
+        path);
 }
 
 /* Sets all members of a volume except its data. */

@@ -16,7 +16,7 @@ typedef struct u3d_nifti_info {
     int32_t channels;
     double spacing[3]; /* z, y, x of the file, mm                                             */
     double voxel_to_world[3][4];
-    bool placed;       /* voxel_to_world comes from the sform or the qform                    */
+    bool placed; /* voxel_to_world comes from the sform or the qform                    */
     u3d_grid grid;
 } u3d_nifti_info;
 
@@ -25,9 +25,9 @@ typedef struct u3d_nifti_info {
 u3d_status u3d_nifti_info_read(const char *path, u3d_nifti_info *info);
 void u3d_nifti_info_done(u3d_nifti_info *info);
 
-/* Sets info->voxel_to_world, info->spacing and info->placed from info->grid and info->size: from the sform if it
- * has a code and spans three dimensions, otherwise from the qform on the same conditions, otherwise from pixdim.
- * Metres and micrometres become millimetres. Repairs and contradictions are logged with `path`. */
+/* Sets info->voxel_to_world, info->spacing and info->placed from info->grid and info->size: from the sform if
+ * it has a code and spans three dimensions, otherwise from the qform on the same conditions, otherwise from
+ * pixdim. Metres and micrometres become millimetres. Repairs and contradictions are logged with `path`. */
 void u3d_nifti_place(const char *path, u3d_nifti_info *info);
 
 #endif

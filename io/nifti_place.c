@@ -92,15 +92,17 @@ static double place_unit(const u3d_grid *g)
     }
 }
 
-/* A header whose unit is metres and whose voxels are larger than any scanner's probably has the wrong unit. */
+/* A header whose unit is metres and whose voxels are larger than any scanner's probably has the wrong unit.
+ */
 static void place_check_unit(const char *path, const u3d_nifti_info *info)
 {
     const double finest = fmin(info->spacing[0], fmin(info->spacing[1], info->spacing[2]));
     if ((info->grid.xyzt_units & U3D_UNITS_SPACE) == NIFTI_UNITS_METER && finest > most_plausible_mm)
-        U3D_WARN("io",
-                 "'%s': its unit is metres (xyzt_units %d), so its voxels measure %.4gx%.4gx%.4g mm; if that is "
-                 "wrong, correct xyzt_units",
-                 path, (int)info->grid.xyzt_units, info->spacing[2], info->spacing[1], info->spacing[0]);
+        U3D_WARN(
+            "io",
+            "'%s': its unit is metres (xyzt_units %d), so its voxels measure %.4gx%.4gx%.4g mm; if that is "
+            "wrong, correct xyzt_units",
+            path, (int)info->grid.xyzt_units, info->spacing[2], info->spacing[1], info->spacing[0]);
 }
 
 void u3d_nifti_place(const char *path, u3d_nifti_info *info)

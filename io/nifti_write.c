@@ -4,8 +4,8 @@
  * The header is built in NIfTI-2 form with every field of u3d_grid as it was read. It is then narrowed to
  * NIfTI-1, unless the input was NIfTI-2 or a size needs NIfTI-2. The library's writer would derive the qform
  * from its own matrices, choose file names itself and report failures to stderr. So the struct is written
- * directly, for .nii.gz through zlib at level 6, its default. Values are gathered block by block in the file's
- * order: x fastest, channels outermost, and axes as the file that the volume came from has them. */
+ * directly, for .nii.gz through zlib at level 6, its default. Values are gathered block by block in the
+ * file's order: x fastest, channels outermost, and axes as the file that the volume came from has them. */
 #include "io/volume.h"
 
 #include "engine/base/mem.h"
@@ -138,9 +138,10 @@ static u3d_status write_header(writer *w, const u3d_volume *v, int datatype)
     return write_bytes(w, no_extension, sizeof no_extension);
 }
 
-/* Gathers n values that begin at element `at` of the volume and are `step` apart, and converts them to the stored
- * type. */
-static void write_gather_row(const u3d_volume *v, int datatype, int64_t at, int64_t step, int64_t n, void *out)
+/* Gathers n values that begin at element `at` of the volume and are `step` apart, and converts them to the
+ * stored type. */
+static void write_gather_row(const u3d_volume *v, int datatype, int64_t at, int64_t step, int64_t n,
+                             void *out)
 {
     const int32_t *label = v->data;
     if (v->dtype == U3D_F32)

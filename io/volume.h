@@ -1,5 +1,6 @@
 /* Volumes in memory, and NIfTI files. Arrays have the order z, y, x; positions have the order x, y, z. Files
- * store channels outermost, memory stores them innermost: nifti.c converts on reading, nifti_write.c on writing.
+ * store channels outermost, memory stores them innermost: nifti.c converts on reading, nifti_write.c on
+ * writing.
  *
  * In memory, x runs to the right, y to the front and z up, or as close to that as the axes of the file allow
  * (RAS+, nibabel's closest canonical orientation). A volume without a place in space is as it is stored.
@@ -13,7 +14,7 @@
  * unit, before any repair. They are written back unchanged. */
 typedef struct u3d_grid {
     double sform[3][4], quatern[3], qoffset[3], qfac;
-    double pixdim[3];      /* x, y, z                                            */
+    double pixdim[3]; /* x, y, z                                            */
     int32_t sform_code, qform_code;
     int32_t xyzt_units;
     char descrip[80], intent_name[16];
@@ -68,12 +69,12 @@ typedef struct u3d_match {
     double to[3][4]; /* voxel of the grid (x, y, z, 1) -> voxel of the volume */
 } u3d_match;
 
-/* Finds out, from their headers alone, how v (labels or one channel) fits on `grid`. U3D_E_FORMAT: it does not, or
- * it would have to be resampled and `nearest` is false. */
+/* Finds out, from their headers alone, how v (labels or one channel) fits on `grid`. U3D_E_FORMAT: it does
+ * not, or it would have to be resampled and `nearest` is false. */
 u3d_status u3d_volume_match(const u3d_volume *grid, const char *grid_name, const u3d_volume *v,
                             const char *name, bool nearest, u3d_match *out);
-/* Replaces *v by a volume on the grid, in which voxels outside of *v have the value `outside`. Nothing happens if it
- * has that grid already. On failure *v is unchanged. */
+/* Replaces *v by a volume on the grid, in which voxels outside of *v have the value `outside`. Nothing
+ * happens if it has that grid already. On failure *v is unchanged. */
 u3d_status u3d_volume_onto(u3d_volume **v, const u3d_volume *grid, const u3d_match *m, int32_t outside);
 
 /* ---- orientation: volume_orient.c ---- */
@@ -87,9 +88,9 @@ bool u3d_volume_has_place(const u3d_volume *v);
  * the same volume is stored (angles near 45 degrees and above). The three columns of m are independent. */
 void u3d_orientation_of(const double m[3][4], int axis[3]);
 
-/* Turns a volume: its new axis x, y, z is the present axis axis[0], axis[1], axis[2] (1 x, 2 y, 3 z; negative:
- * reversed). Size, spacing, affine and `stored` follow, and the voxels if there are any. The volume stays where
- * it is, and is written as before. U3D_E_NOMEM: the volume is unchanged. */
+/* Turns a volume: its new axis x, y, z is the present axis axis[0], axis[1], axis[2] (1 x, 2 y, 3 z;
+ * negative: reversed). Size, spacing, affine and `stored` follow, and the voxels if there are any. The volume
+ * stays where it is, and is written as before. U3D_E_NOMEM: the volume is unchanged. */
 u3d_status u3d_volume_turn(u3d_volume *v, const int axis[3]);
 void u3d_volume_turn_header(u3d_volume *v, const int axis[3]); /* leaves the voxels alone */
 /* The inverse: the present axis w becomes orientation[w]. */
@@ -113,8 +114,8 @@ int64_t u3d_volume_file_plane(const u3d_volume *v, int axis, int64_t at, char *l
 /* The position x, y, z in the file of a voxel of the volume's data. */
 void u3d_volume_file_voxel(const u3d_volume *v, int64_t voxel, int64_t xyz[3]);
 
-/* Makes the header fields agree with size, spacing and affine in memory, for a volume that no file has: stored
- * as in memory, with an sform in millimetres and no qform. */
+/* Makes the header fields agree with size, spacing and affine in memory, for a volume that no file has:
+ * stored as in memory, with an sform in millimetres and no qform. */
 void u3d_volume_new_grid(u3d_volume *v);
 
 enum { U3D_UNITS_SPACE = 7 }; /* nifti1.h, XYZT_TO_SPACE: the bits of xyzt_units that are not for time */
@@ -137,9 +138,10 @@ u3d_status u3d_nifti_read(const char *path, u3d_volume_kind kind, u3d_volume **o
 u3d_status u3d_nifti_probe(const char *path, u3d_volume **out);
 
 /* Writes .nii or .nii.gz (depending on the name) with the volume's grid and the axes of its file: to a
- * temporary file next to it, which is flushed and renamed. U8 is stored as uint8. I32 is stored as uint8 if its values allow it,
- * otherwise as uint16, or as int32 if there are negative values or values above 65535. F32 is stored as
- * float32. Several channels become a 4D file. U3D_E_OUTPUT: writing failed; nothing is left behind. */
+ * temporary file next to it, which is flushed and renamed. U8 is stored as uint8. I32 is stored as uint8 if
+ * its values allow it, otherwise as uint16, or as int32 if there are negative values or values above 65535.
+ * F32 is stored as float32. Several channels become a 4D file. U3D_E_OUTPUT: writing failed; nothing is left
+ * behind. */
 u3d_status u3d_nifti_write(const char *path, const u3d_volume *v);
 
 /* Whether a name ends in .nii, .nii.gz, .hdr, .img or .img.gz. *stem is the length without that ending. */

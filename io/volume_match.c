@@ -1,9 +1,9 @@
 /* Compares the grids of two volumes, and brings one volume onto the grid of another.
  *
- * Both are in the same orientation already, because reading turns them (volume_orient.c). What is left: grids that
- * are parts of each other, files that do not say where they lie, and grids that really differ. Each is described by
- * one affine from voxels of the wanted grid to voxels of the volume; if no value is interpolated, its entries are
- * whole numbers. */
+ * Both are in the same orientation already, because reading turns them (volume_orient.c). What is left: grids
+ * that are parts of each other, files that do not say where they lie, and grids that really differ. Each is
+ * described by one affine from voxels of the wanted grid to voxels of the volume; if no value is
+ * interpolated, its entries are whole numbers. */
 #include "io/volume.h"
 
 #include "engine/base/mem.h"
@@ -133,8 +133,8 @@ static void match_corner(const u3d_volume *v, int corner, double at[3])
     for (int axis = 0; axis < 3; axis++) at[axis] = corner >> axis & 1 ? (double)(v->size[2 - axis] - 1) : 0;
 }
 
-/* Whether every voxel of v is a voxel of `grid`. `to_grid` leads from voxels of v to voxels of `grid`; if so, its
- * entries become whole numbers. */
+/* Whether every voxel of v is a voxel of `grid`. `to_grid` leads from voxels of v to voxels of `grid`; if so,
+ * its entries become whole numbers. */
 static bool match_is_part(const u3d_volume *grid, const u3d_volume *v, double to_grid[3][4])
 {
     double whole[3][4], at[3], exact[3], rounded[3];
@@ -173,8 +173,8 @@ static void match_inverse(const double m[3][4], double inverse[3][4])
     }
 }
 
-/* Whether the boxes of both volumes have a voxel in common; m leads from voxels of `grid` to voxels of v. Only
- * volumes that are far apart are told apart reliably. */
+/* Whether the boxes of both volumes have a voxel in common; m leads from voxels of `grid` to voxels of v.
+ * Only volumes that are far apart are told apart reliably. */
 static bool match_overlaps(const u3d_volume *grid, const u3d_volume *v, const double m[3][4])
 {
     double low[3] = {INFINITY, INFINITY, INFINITY}, high[3] = {-INFINITY, -INFINITY, -INFINITY}, at[3], to[3];
@@ -209,10 +209,11 @@ u3d_status u3d_volume_match(const u3d_volume *grid, const char *grid_name, const
         out->how = U3D_MATCH_INDEX;
         match_index(grid, v, out->to);
         if (match_same_shape(grid, v)) return U3D_OK;
-        return u3d_fail(U3D_E_FORMAT,
-                        "'%s' and '%s' have different numbers of voxels, and %s does not say where it lies in "
-                        "space (sform_code and qform_code are 0), so they cannot be matched",
-                        grid_name, name, u3d_volume_has_place(v) ? "the first" : "the second");
+        return u3d_fail(
+            U3D_E_FORMAT,
+            "'%s' and '%s' have different numbers of voxels, and %s does not say where it lies in "
+            "space (sform_code and qform_code are 0), so they cannot be matched",
+            grid_name, name, u3d_volume_has_place(v) ? "the first" : "the second");
     }
     double to_grid[3][4];
     U3D_TRY(match_affine(v, grid, grid_name, to_grid));

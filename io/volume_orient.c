@@ -1,9 +1,9 @@
 /* The orientation of volumes: how the axes of a file relate to those in memory.
  *
  * Readers turn every volume that has a place in space to the closest of RAS+: x runs to the right, y to the
- * front, z up. Axes are only exchanged and reversed, so no value changes. u3d_volume.stored remembers the axes
- * of the file, and the writer puts the voxels back. So nothing between reading and writing has to know in
- * which of the 48 possible orders a file keeps its voxels. */
+ * front, z up. Axes are only exchanged and reversed, so no value changes. u3d_volume.stored remembers the
+ * axes of the file, and the writer puts the voxels back. So nothing between reading and writing has to know
+ * in which of the 48 possible orders a file keeps its voxels. */
 #include "io/volume.h"
 
 #include "engine/base/mem.h"
@@ -23,8 +23,8 @@ static int axis_index(int axis)
 
 /* ---- the closest orientation ---- */
 
-/* The rotation or reflection that is closest to the unit directions of the voxel axes (the polar factor, which
- * nibabel computes by an SVD). */
+/* The rotation or reflection that is closest to the unit directions of the voxel axes (the polar factor,
+ * which nibabel computes by an SVD). */
 static nifti_dmat33 orient_directions(const double m[3][4])
 {
     nifti_dmat33 unit;
@@ -152,7 +152,8 @@ u3d_status u3d_volume_turn(u3d_volume *v, const int axis[3])
         const u3d_voxel_order o = order_of(v->size, inverse);
         for (int64_t i = 0, left; i < n; i += left) {
             const int64_t at = u3d_voxel_order_row(&o, i, &left);
-            turn_row((const char *)v->data + at * (int64_t)bytes, o.step[0], left, bytes, data + (size_t)i * bytes);
+            turn_row((const char *)v->data + at * (int64_t)bytes, o.step[0], left, bytes,
+                     data + (size_t)i * bytes);
         }
         u3d_free(v->data);
         v->data = data;

@@ -33,8 +33,8 @@ typedef struct u3d_cases u3d_cases;
 /* Reads each of the n cases `which` (indices into d) once. Checks grids, channels and values, settles which
  * voxels are unlabelled, and collects label table, class counts, facts and intensity statistics.
  *
- * Labels that cover only a part of their image are placed in it; outside of them voxels are unlabelled, or 0 if
- * o->dense. Labels on another grid are refused unless o->resample_labels.
+ * Labels that cover only a part of their image are placed in it; outside of them voxels are unlabelled, or 0
+ * if o->dense. Labels on another grid are refused unless o->resample_labels.
  *
  * Warns about what is legal but unlikely to be meant, such as label values without a name, no annotated
  * background, or grids of image and label that differ by more than 0.01 voxel.
@@ -71,12 +71,13 @@ uint64_t u3d_cases_opening_bytes(const u3d_cases *c);
 /* Reads the channels of one case from one 4D file, or from one file per channel on the same grid, as f32
  * [z,y,x,c], not normalised. */
 u3d_status u3d_case_read_image(const u3d_case *c, u3d_volume **out);
-/* Reads the labels of any case as classes (u8) of the table of c, on the grid of its image (data are not needed).
- * They are brought there as those of the training cases. */
+/* Reads the labels of any case as classes (u8) of the table of c, on the grid of its image (data are not
+ * needed). They are brought there as those of the training cases. */
 u3d_status u3d_cases_read_classes(const u3d_cases *c, const u3d_case *files, const u3d_volume *image,
                                   u3d_volume **classes);
 
-/* Whether all images say where they lie in space, so that their axes x, y, z run to the right, front and top. */
+/* Whether all images say where they lie in space, so that their axes x, y, z run to the right, front and top.
+ */
 bool u3d_cases_placed(const u3d_cases *c);
 
 /* Borrows case i, reading it if necessary. Every successful call is paired with u3d_cases_release; until

@@ -1,8 +1,9 @@
 /* Reads the labels of one case and brings them onto the grid of its image.
  *
- * Station 1 of training; before: a path and the image; after: classes u8 [z,y,x] on the image's grid. Labels of the
- * same space may be stored differently, cover a part of the image (Slicer writes such labelmaps), or lack a place
- * in space. Labels on another grid are refused, because which resampling is right depends on how they were made;
+ * Station 1 of training; before: a path and the image; after: classes u8 [z,y,x] on the image's grid. Labels
+ * of the same space may be stored differently, cover a part of the image (Slicer writes such labelmaps), or
+ * lack a place in space. Labels on another grid are refused, because which resampling is right depends on how
+ * they were made;
  * --resample-labels takes the nearest voxel. */
 #include <stdio.h>
 
@@ -13,16 +14,15 @@ u3d_status u3d_case_read_label(const u3d_cases *c, const u3d_case *files, const 
                                u3d_volume **label, u3d_match *m)
 {
     U3D_TRY(u3d_nifti_read(files->label, U3D_VOLUME_LABEL, label));
-    u3d_status status =
-        u3d_volume_match(image, files->image[0], *label, files->label, c->resample_labels, m);
+    u3d_status status = u3d_volume_match(image, files->image[0], *label, files->label, c->resample_labels, m);
     if (status == U3D_OK) return U3D_OK;
     const bool other = u3d_volume_has_place(image) && u3d_volume_has_place(*label) && !c->resample_labels;
     u3d_volume_free(*label);
     *label = NULL;
     if (!other) return u3d_wrap(status, "case '%s'", files->id);
-    return u3d_fail(status,
-                    "case '%s': %s; if the labels belong to the image, --resample-labels takes the nearest voxel",
-                    files->id, u3d_error_text());
+    return u3d_fail(
+        status, "case '%s': %s; if the labels belong to the image, --resample-labels takes the nearest voxel",
+        files->id, u3d_error_text());
 }
 
 bool u3d_match_has_outside(const u3d_match *m)
@@ -86,24 +86,29 @@ void u3d_grid_report_tell(const u3d_grid_report *r, const u3d_cases *c)
 {
     const char *outside = c->dense ? "0 (--dense)" : "unlabelled";
     if (r->apart > 0)
-        U3D_WARN("cases",
-                 "the grids of image and label differ by more than 0.01 voxel in %d of %d cases, most in '%s' "
-                 "(%.3g voxel); voxels are matched by index",
-                 r->apart, c->n, r->worst_id, r->worst);
+        U3D_WARN(
+            "cases",
+            "the grids of image and label differ by more than 0.01 voxel in %d of %d cases, most in '%s' "
+            "(%.3g voxel); voxels are matched by index",
+            r->apart, c->n, r->worst_id, r->worst);
     if (r->n[U3D_MATCH_INDEX] > 0)
-        U3D_WARN("cases",
-                 "image or label does not say where it lies in space (sform_code and qform_code are 0) in %d of %d "
-                 "cases, for example '%s'; they have equally many voxels and are matched as stored, so check that "
-                 "they fit",
-                 r->n[U3D_MATCH_INDEX], c->n, r->first[U3D_MATCH_INDEX]);
+        U3D_WARN(
+            "cases",
+            "image or label does not say where it lies in space (sform_code and qform_code are 0) in %d of "
+            "%d "
+            "cases, for example '%s'; they have equally many voxels and are matched as stored, so check that "
+            "they fit",
+            r->n[U3D_MATCH_INDEX], c->n, r->first[U3D_MATCH_INDEX]);
     if (r->n[U3D_MATCH_PART] > 0)
         U3D_WARN("cases",
-                 "the labels cover only a part of the image in %d of %d cases, for example '%s' (%s); voxels outside "
+                 "the labels cover only a part of the image in %d of %d cases, for example '%s' (%s); voxels "
+                 "outside "
                  "of them count as %s",
                  r->n[U3D_MATCH_PART], c->n, r->first[U3D_MATCH_PART], r->sizes, outside);
     if (r->n[U3D_MATCH_NEAREST] > 0)
         U3D_WARN("cases",
-                 "the labels have another grid than the image in %d of %d cases, for example '%s'; each voxel gets "
+                 "the labels have another grid than the image in %d of %d cases, for example '%s'; each "
+                 "voxel gets "
                  "the label of the nearest one (--resample-labels), and voxels outside of them count as %s",
                  r->n[U3D_MATCH_NEAREST], c->n, r->first[U3D_MATCH_NEAREST], outside);
 }

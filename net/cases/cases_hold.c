@@ -137,11 +137,10 @@ static u3d_status hold_choose(const u3d_volume *classes, hold_axis axis[3], doub
                         "each label",
                         (long long)of_file[0]->annotated, (long long)of_file[1]->annotated,
                         (long long)of_file[2]->annotated);
-    (void)snprintf(text, cap,
-                   "%lld of %lld annotated slices across x, %lld of %lld across y, %lld of %lld across z",
-                   (long long)of_file[0]->taken, (long long)of_file[0]->annotated, (long long)of_file[1]->taken,
-                   (long long)of_file[1]->annotated, (long long)of_file[2]->taken,
-                   (long long)of_file[2]->annotated);
+    (void)snprintf(
+        text, cap, "%lld of %lld annotated slices across x, %lld of %lld across y, %lld of %lld across z",
+        (long long)of_file[0]->taken, (long long)of_file[0]->annotated, (long long)of_file[1]->taken,
+        (long long)of_file[1]->annotated, (long long)of_file[2]->taken, (long long)of_file[2]->annotated);
     return U3D_OK;
 }
 

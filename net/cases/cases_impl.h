@@ -42,9 +42,9 @@ struct u3d_cases {
     u3d_resampling resampling;
     u3d_data_facts facts;
     u3d_intensity_stats intensity;
-    bool placed;                   /* all images say where they lie in space                      */
-    bool dense, resample_labels;   /* as in u3d_cases_opts                                        */
-    bool slices_only;              /* the same                                                    */
+    bool placed;                 /* all images say where they lie in space                      */
+    bool dense, resample_labels; /* as in u3d_cases_opts                                        */
+    bool slices_only;            /* the same                                                    */
     int across;
     uint64_t limit;                /* bytes that resampling one case may take                     */
     uint64_t cap, resident, total; /* bytes: allowed, in memory or reserved now, of all cases     */
@@ -67,8 +67,8 @@ typedef struct u3d_grid_report {
     char sizes[160]; /* of labels and image, in the first case of which labels cover only a part */
 } u3d_grid_report;
 
-/* Reads the labels of a case (i32, on a grid of their own) and finds out how they fit on that of its image (no data
- * needed). */
+/* Reads the labels of a case (i32, on a grid of their own) and finds out how they fit on that of its image
+ * (no data needed). */
 u3d_status u3d_case_read_label(const u3d_cases *c, const u3d_case *files, const u3d_volume *image,
                                u3d_volume **label, u3d_match *m);
 /* Turns these labels into classes (u8) of a table and brings them onto the grid of the image. */
@@ -134,8 +134,8 @@ int64_t u3d_case_annotated(const int64_t *count, int64_t n, int64_t *at);
 /* The only plane of a volume in which a class occurs. axis -1: the class occurs in several planes or in
  * none, or the volume has a single plane. */
 typedef struct u3d_only_plane {
-    int axis;    /* 0 z, 1 y, 2 x of the file */
-    int64_t at;  /* in the file               */
+    int axis;   /* 0 z, 1 y, 2 x of the file */
+    int64_t at; /* in the file               */
 } u3d_only_plane;
 void u3d_case_only_planes(const u3d_volume *classes, int n, u3d_only_plane *only);
 

@@ -31,6 +31,7 @@ typedef struct open_scan {
     bool zero_named;                        /* the data set says what 0 means */
     int64_t unlabeled;                      /* number of unlabelled voxels */
     int unplaced;                           /* number of images that do not say where they lie in space */
+    char file_axis[3];                      /* of a 2D network: what the first file calls axes z, y, x */
     double *column;                         /* [n] scratch for medians */
 } open_scan;
 
@@ -93,14 +94,16 @@ static u3d_status open_check_channels(u3d_cases *c, int i, const u3d_volume *ima
 static void open_note_orientation(u3d_cases *c, const u3d_volume *image, open_scan *scan)
 {
     static const int right_front_top[3] = {1, 2, 3};
+    for (int a = 0; a < 3 && c->slices_only && !scan->file_axis[a]; a++)
+        (void)u3d_volume_file_plane(image, a, 0, &scan->file_axis[a]);
     if (u3d_volume_has_place(image))
         memcpy(c->facts.orientation, right_front_top, sizeof right_front_top);
     else
         scan->unplaced++;
 }
 
-/* Turns the labels (i32) of case i into classes (u8) on the grid of the image with preliminary numbers: positions in
- * scan->values[i]. */
+/* Turns the labels (i32) of case i into classes (u8) on the grid of the image with preliminary numbers:
+ * positions in scan->values[i]. */
 static u3d_status open_scan_labels(const u3d_cases *c, u3d_case_entry *e, const u3d_volume *image,
                                    const u3d_volume *label, const u3d_match *m, open_scan *scan, int i,
                                    u3d_volume **classes)
@@ -270,6 +273,21 @@ static void open_warn_single(const u3d_cases *c, const open_scan *scan)
     }
 }
 
+/* A 2D network sees planes across an axis in memory, which may be another one than in the files. */
+static void open_warn_plane(const u3d_cases *c, const open_scan *scan)
+{
+    static const char *const plane[3] = {"xy", "xz", "yz"}; /* across z, y, x */
+    const char across = "zyx"[c->across];
+    if (!c->slices_only || scan->file_axis[c->across] == across) return;
+    for (int a = 0; a < 3; a++)
+        if (scan->file_axis[a] == across)
+            U3D_WARN("cases",
+                     "the 2D network sees slices across %c (x runs to the right, y to the front, z up), "
+                     "which file "
+                     "'%s' stores as its axis %c; for slices across its axis %c, give --set plane=%s",
+                     across, c->entry[0].files.image[0], scan->file_axis[c->across], across, plane[a]);
+}
+
 static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cases_opts *o)
 {
     u3d_grid_report_tell(&scan->grids, c);
@@ -278,11 +296,13 @@ static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cas
                  "--unlabeled %d was given, but no voxel has that value, so every voxel counts as labelled",
                  (int)o->unlabeled);
     if (scan->unlabeled > 0) open_warn_single(c, scan);
+    open_warn_plane(c, scan);
     if (scan->unplaced > 0 && scan->unplaced < c->n)
-        U3D_WARN("cases",
-                 "%d of %d images do not say where they lie in space; their axes are used as stored, those of the "
-                 "others run to the right, front and top",
-                 scan->unplaced, c->n);
+        U3D_WARN(
+            "cases",
+            "%d of %d images do not say where they lie in space; their axes are used as stored, those of the "
+            "others run to the right, front and top",
+            scan->unplaced, c->n);
     U3D_INFO("cases", "cases %d, channels %d, labels %d; %.3g GB, of which %.3g GB stay in memory", c->n,
              (int)c->facts.channels, (int)c->labels.n, (double)c->total * 1e-9,
              (double)u3d_cases_resident_bytes(c) * 1e-9);

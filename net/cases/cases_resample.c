@@ -112,9 +112,10 @@ static void planes_warn(const u3d_case_entry *e, const u3d_volume *classes, int 
         U3D_WARN(
             "cases",
             "case '%s': %lld of %lld annotated slices across %c fall into the same resampled slice as their "
-            "neighbour, because they are %.4g apart and voxels become %.4g; set a finer spacing to keep them all",
-            e->files.id, (long long)merged, (long long)n, letter,
-            (double)nearest * e->own_spacing[axis], target);
+            "neighbour, because they are %.4g apart and voxels become %.4g; set a finer spacing to keep them "
+            "all",
+            e->files.id, (long long)merged, (long long)n, letter, (double)nearest * e->own_spacing[axis],
+            target);
 }
 
 u3d_status u3d_case_check_slices(const u3d_cases *c, const u3d_case_entry *e, const u3d_volume *classes)

@@ -19,7 +19,7 @@ typedef struct u3d_evaluate_opts {
     bool part;          /* do not warn about references without a prediction, for example in a fold */
     bool surface;       /* also measure surface distances, see net/evaluate/surface.h */
     bool resample_labels; /* references on another grid get the nearest voxel's value there */
-    double tolerance;   /* of NSD, >= 0, mm */
+    double tolerance;     /* of NSD, >= 0, mm */
     int threads;        /* results do not depend on this number */
 } u3d_evaluate_opts;
 
@@ -51,8 +51,8 @@ typedef struct u3d_evaluate_opts {
  * Means are nnU-Net's nanmean. "mean" is over the cases in which a measure is not null. "foreground_mean"
  * is over labels: of "mean", as in nnU-Net, or of one case. A distance is null if a label was missed
  * altogether, so each label in "mean" also has "distance_cases", the number of cases that its distances
- * come from. Lengths are in mm whatever unit the headers give. "unit" is "mm", or "unknown" if a header gives none,
- * which counts as mm. */
+ * come from. Lengths are in mm whatever unit the headers give. "unit" is "mm", or "unknown" if a header gives
+ * none, which counts as mm. */
 u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out);
 
 #endif

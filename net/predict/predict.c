@@ -125,8 +125,8 @@ static uint64_t volume_bytes(const u3d_predictor *p, const u3d_volume *own)
     return p->bytes + (before > bytes ? before : bytes);
 }
 
-/* Turns a volume to the axes that the model was trained with: RAS+, as it was read, or as stored if the training
- * data had no place in space. Models of earlier versions may have other axes. */
+/* Turns a volume to the axes that the model was trained with: RAS+, as it was read, or as stored if the
+ * training data had no place in space. Models of earlier versions may have other axes. */
 static u3d_status turn_to_model(const u3d_model *m, u3d_volume *image)
 {
     if (!u3d_volume_has_place(image)) return U3D_OK;
@@ -184,7 +184,8 @@ static u3d_status check_facts(const u3d_model *m, const u3d_case *input, const u
     }
     if (f->orientation[0] && !u3d_volume_has_place(image))
         U3D_WARN("predict",
-                 "%s: it does not say where it lies in space, so its axes are used as stored; the result is reliable "
+                 "%s: it does not say where it lies in space, so its axes are used as stored; the result is "
+                 "reliable "
                  "only if x, y and z run to the right, front and top, as in the training data",
                  input->id);
     return U3D_OK;

@@ -42,9 +42,9 @@ u3d_status u3d_predict_volume_to(u3d_predictor *p, const u3d_volume *image, cons
 
 /* From the files of a case to the file `out`, and to `probabilities_out` unless that is NULL. The steps are:
  * read, turn to the axes of the model, check against the model (a different number of channels is refused; a
- * different spacing or a missing place in space causes a warning), normalise, resample to the model's spacing if it was trained with
- * resampling, predict; then, on the input's own grid, keep the largest components of the classes that the
- * model names, restore the label values, and write. */
+ * different spacing or a missing place in space causes a warning), normalise, resample to the model's spacing
+ * if it was trained with resampling, predict; then, on the input's own grid, keep the largest components of
+ * the classes that the model names, restore the label values, and write. */
 u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case *input, const char *out,
                             const char *probabilities_out);
 

@@ -92,10 +92,11 @@ static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
         return u3d_fail(U3D_E_ARG, "averaging models: model %d needs %lld channels, the first one %lld",
                         i + 1, (long long)b->config.channels, (long long)a->config.channels);
     if (memcmp(a->facts.orientation, b->facts.orientation, sizeof a->facts.orientation) != 0)
-        return u3d_fail(U3D_E_ARG,
-                        "averaging models: the axes of model %d's training data are oriented differently from those "
-                        "of the first; predict with each model and compare the results instead",
-                        i + 1);
+        return u3d_fail(
+            U3D_E_ARG,
+            "averaging models: the axes of model %d's training data are oriented differently from those "
+            "of the first; predict with each model and compare the results instead",
+            i + 1);
     if (memcmp(a->config.patch, b->config.patch, sizeof a->config.patch) != 0 ||
         a->config.padding != b->config.padding)
         return u3d_fail(

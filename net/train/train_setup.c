@@ -150,10 +150,11 @@ static u3d_status open_cases(u3d_training *t)
             t->o->out, labels->n, t->model.labels.n);
     if (t->resumed && memcmp(u3d_cases_facts(t->cases)->orientation, t->model.facts.orientation,
                              sizeof t->model.facts.orientation) != 0)
-        return u3d_fail(U3D_E_ARG,
-                        "resume %s: the axes of the volumes are oriented differently now, because the data changed or "
-                        "an earlier version of u3d used axes as stored; start a new run",
-                        t->o->out);
+        return u3d_fail(
+            U3D_E_ARG,
+            "resume %s: the axes of the volumes are oriented differently now, because the data changed or "
+            "an earlier version of u3d used axes as stored; start a new run",
+            t->o->out);
     t->model.labels = *labels;
     keep_facts(t);
     t->model.intensity = *u3d_cases_intensity(t->cases);

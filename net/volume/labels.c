@@ -48,9 +48,10 @@ u3d_status u3d_labels_to_classes(const u3d_labels *l, const u3d_volume *file, co
             int64_t at[3];
             u3d_volume_file_voxel(file, v, at);
             u3d_volume_free(classes);
-            return u3d_fail(U3D_E_FORMAT,
-                            "%s: label value %d at x, y, z = %lld, %lld, %lld is not one of the %d known values",
-                            path, (int)from[v], (long long)at[0], (long long)at[1], (long long)at[2], (int)l->n);
+            return u3d_fail(
+                U3D_E_FORMAT,
+                "%s: label value %d at x, y, z = %lld, %lld, %lld is not one of the %d known values", path,
+                (int)from[v], (long long)at[0], (long long)at[1], (long long)at[2], (int)l->n);
         }
         to[v] = (uint8_t) class;
     }

@@ -1,8 +1,9 @@
-/* Tests of orientation: however a volume is stored, reading gives the same array at the same place, and writing
- * puts it back. Also tests units of length, and whether labels fit on the grid of an image.
+/* Tests of orientation: however a volume is stored, reading gives the same array at the same place, and
+ * writing puts it back. Also tests units of length, and whether labels fit on the grid of an image.
  *
- * A volume is described here by its own axes (not by its file's): a direction and a spacing for each. Files store it
- * with these axes exchanged and reversed in each of the 48 ways, and each voxel's value says which voxel it is. */
+ * A volume is described here by its own axes (not by its file's): a direction and a spacing for each. Files
+ * store it with these axes exchanged and reversed in each of the 48 ways, and each voxel's value says which
+ * voxel it is. */
 #include "tests/support/support_nifti.h"
 
 #include "engine/base/mem.h"
@@ -39,8 +40,7 @@ static storage storage_of(int s)
 static int own_voxel(const storage *s, const int64_t at[3])
 {
     int64_t own[3];
-    for (int f = 0; f < 3; f++)
-        own[s->axis[f]] = s->flip[f] ? own_size[s->axis[f]] - 1 - at[f] : at[f];
+    for (int f = 0; f < 3; f++) own[s->axis[f]] = s->flip[f] ? own_size[s->axis[f]] - 1 - at[f] : at[f];
     return (int)(own[0] + own_size[0] * (own[1] + own_size[1] * own[2]));
 }
 
@@ -95,7 +95,8 @@ static void check_places(const u3d_volume *v, const double own[3][4])
                         place += v->voxel_to_world[w][a] * at[a];
                         wanted += own[w][a] * is[a];
                     }
-                    if (!(fabs(place - wanted) < 1e-3)) fail_msg("voxel %d lies at %g, not %g", id, place, wanted);
+                    if (!(fabs(place - wanted) < 1e-3))
+                        fail_msg("voxel %d lies at %g, not %g", id, place, wanted);
                 }
             }
 }
@@ -190,7 +191,8 @@ static void test_48_storages(void **state)
     }
 }
 
-/* In memory, x, y and z run to the right, front and top. The pairing is nibabel's for headers that it can tell. */
+/* In memory, x, y and z run to the right, front and top. The pairing is nibabel's for headers that it can
+ * tell. */
 static void test_closest_orientation(void **state)
 {
     (void)state;
@@ -258,7 +260,8 @@ static void test_units(void **state)
         const double u = units[i / 2].per_mm;
         u3d_test_nifti s = u3d_test_nifti_default();
         uint8_t header[U3D_TEST_NIFTI_HEADER];
-        const double sform[3][4] = {{-0.5 * u, 0, 0, 40 * u}, {0, 1.5 * u, 0, -10 * u}, {0, 0, 2.5 * u, 7 * u}};
+        const double sform[3][4] = {
+            {-0.5 * u, 0, 0, 40 * u}, {0, 1.5 * u, 0, -10 * u}, {0, 0, 2.5 * u, 7 * u}};
         s.pixdim[1] = 0.5 * u, s.pixdim[2] = 1.5 * u, s.pixdim[3] = 2.5 * u;
         if (i % 2) {
             s.sform_code = 1;
@@ -407,9 +410,12 @@ static void test_nearest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_48_storages), cmocka_unit_test(test_closest_orientation),
-        cmocka_unit_test(test_channels_and_faults), cmocka_unit_test(test_units),
-        cmocka_unit_test(test_part), cmocka_unit_test(test_no_place),
+        cmocka_unit_test(test_48_storages),
+        cmocka_unit_test(test_closest_orientation),
+        cmocka_unit_test(test_channels_and_faults),
+        cmocka_unit_test(test_units),
+        cmocka_unit_test(test_part),
+        cmocka_unit_test(test_no_place),
         cmocka_unit_test(test_nearest),
     };
     dir = u3d_test_dir();

@@ -1,6 +1,6 @@
-/* Tests that results do not depend on how files store their voxels: training and prediction give the same bits for
- * each of the 48 orders of axes, labels are brought onto the grids of their images, and models of earlier versions,
- * which saw axes as stored, still get what they were trained on. */
+/* Tests that results do not depend on how files store their voxels: training and prediction give the same
+ * bits for each of the 48 orders of axes, labels are brought onto the grids of their images, and models of
+ * earlier versions, which saw axes as stored, still get what they were trained on. */
 #include "tests/support/support_run.h"
 
 #include <math.h>
@@ -57,7 +57,8 @@ static u3d_model *train_model(u3d_test_run *f, uint64_t *weights)
     char *path = u3d_test_path(f->out, "model.safetensors");
     u3d_model *m = NULL;
     /* A volume is one patch, so that the 48 predictions are fast. */
-    static const char *const more[] = {"mirror=none", "padding=same", "base=2", "patch=20x20x20", "batch=1", "lr=0.03"};
+    static const char *const more[] = {"mirror=none",    "padding=same", "base=2",
+                                       "patch=20x20x20", "batch=1",      "lr=0.03"};
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) f->options[f->o.n_set++] = more[i];
     f->o.net = "paper-bn";
     f->o.iterations = 30;
@@ -148,8 +149,8 @@ static void test_training_on_other_storages(void **state)
     assert_true(weights[0] == weights[1]);
 }
 
-/* A model of an earlier version learned from axes as stored, here LPS; one that was trained on volumes without a place
- * in space still uses axes as stored. Both must see the array that they saw before. */
+/* A model of an earlier version learned from axes as stored, here LPS; one that was trained on volumes
+ * without a place in space still uses axes as stored. Both must see the array that they saw before. */
 static void test_models_with_other_axes(void **state)
 {
     (void)state;
@@ -260,7 +261,8 @@ static void test_labels_of_a_part(void **state)
         char *said = label_case_open(&c);
         assert_int_equal(u3d_test_count_text(said, "cover only a part of the image in 1 of 1 cases"), 1);
         assert_int_equal(u3d_test_count_text(said, "6x5x4 of 12x10x8 voxels"), 1);
-        assert_int_equal(u3d_test_count_text(said, dense ? "count as 0 (--dense)" : "count as unlabelled"), 1);
+        assert_int_equal(u3d_test_count_text(said, dense ? "count as 0 (--dense)" : "count as unlabelled"),
+                         1);
         const u3d_labels *l = u3d_cases_labels(c.cases);
         assert_int_equal(l->n, dense ? 4 : 3);
         assert_int_equal(u3d_cases_voxels(c.cases, 0, -1), dense ? 8 * 10 * 12 : 4 * 5 * 6);
@@ -323,7 +325,8 @@ static void test_labels_without_a_place(void **state)
                     at[2 - source] = axis[a] < 0 ? as_stored.size[2 - a] - 1 - from[a] : from[a];
                 }
             }
-            assert_float_equal(((float *)data->image->data)[i], u3d_test_voxel_mix(at[0], at[1], at[2], NULL), 0);
+            assert_float_equal(((float *)data->image->data)[i], u3d_test_voxel_mix(at[0], at[1], at[2], NULL),
+                               0);
             assert_int_equal(u3d_cases_labels(c.cases)->value[((uint8_t *)data->label->data)[i]],
                              blocks(at[0], at[1], at[2], NULL));
         }
@@ -355,7 +358,8 @@ static void test_labels_on_another_grid(void **state)
     assert_ok(u3d_cases_acquire(c.cases, 0, &data));
     const u3d_labels *l = u3d_cases_labels(c.cases);
     for (int64_t i = 0; i < 8 * 10 * 12; i++)
-        assert_int_equal(l->value[((uint8_t *)data->label->data)[i]], blocks(i / 120, i / 12 % 10, i % 12, NULL));
+        assert_int_equal(l->value[((uint8_t *)data->label->data)[i]],
+                         blocks(i / 120, i / 12 % 10, i % 12, NULL));
     u3d_cases_release(c.cases, 0);
     u3d_free(said);
     label_case_done(&c);
@@ -372,9 +376,12 @@ static void test_evaluation(void **state)
     cJSON *json;
     store(reference, U3D_VOLUME_LABEL, 35, prediction);
     for (int part = 0; part < 2; part++) {
-        const u3d_evaluate_opts o = {
-            .prediction = prediction, .reference = reference, .background = 1, .threads = 1,
-            .unlabeled_given = true, .unlabeled = 9};
+        const u3d_evaluate_opts o = {.prediction = prediction,
+                                     .reference = reference,
+                                     .background = 1,
+                                     .threads = 1,
+                                     .unlabeled_given = true,
+                                     .unlabeled = 9};
         if (part) crop_labels(&c);
         assert_ok(u3d_evaluate(&o, &json));
         const cJSON *mean = cJSON_GetObjectItem(cJSON_GetObjectItem(json, "mean"), "2");
@@ -389,9 +396,12 @@ int main(void)
 {
     u3d_log_set_level(U3D_LOG_WARN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_prediction_of_48_storages), cmocka_unit_test(test_training_on_other_storages),
-        cmocka_unit_test(test_models_with_other_axes), cmocka_unit_test(test_labels_of_a_part),
-        cmocka_unit_test(test_labels_without_a_place), cmocka_unit_test(test_labels_on_another_grid),
+        cmocka_unit_test(test_prediction_of_48_storages),
+        cmocka_unit_test(test_training_on_other_storages),
+        cmocka_unit_test(test_models_with_other_axes),
+        cmocka_unit_test(test_labels_of_a_part),
+        cmocka_unit_test(test_labels_without_a_place),
+        cmocka_unit_test(test_labels_on_another_grid),
         cmocka_unit_test(test_evaluation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -276,7 +276,8 @@ static u3d_status request_json(const crossval *c, cJSON **out)
     cJSON *json = cJSON_CreateObject();
     bool ok = json && cJSON_AddNumberToObject(json, "folds", c->n) &&
               cJSON_AddBoolToObject(json, "dense", a->dense) &&
-              cJSON_AddBoolToObject(json, "resample_labels", a->resample_labels) && cJSON_AddBoolToObject(json, "tta", a->tta);
+              (!a->resample_labels || cJSON_AddTrueToObject(json, "resample_labels")) &&
+              cJSON_AddBoolToObject(json, "tta", a->tta);
     for (size_t i = 0; ok && i < sizeof options / sizeof options[0]; i++) {
         if (!options[i].value) continue;
         char *absolute = options[i].path ? realpath(options[i].value, NULL) : NULL;
