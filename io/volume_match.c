@@ -191,10 +191,19 @@ static bool match_overlaps(const u3d_volume *grid, const u3d_volume *v, const do
     return true;
 }
 
-static bool match_same_shape(const u3d_volume *a, const u3d_volume *b)
+/* Checks that the files of two volumes have the same shape. */
+static u3d_status match_check_shape(const u3d_volume *a, const char *a_name, const u3d_volume *b,
+                                    const char *b_name)
 {
     const u3d_voxel_order x = u3d_volume_file_order(a), y = u3d_volume_file_order(b);
-    return memcmp(x.size, y.size, sizeof x.size) == 0;
+    if (memcmp(x.size, y.size, sizeof x.size) == 0) return U3D_OK;
+    return u3d_fail(
+        U3D_E_FORMAT,
+        "'%s' has %lldx%lldx%lld voxels and '%s' has %lldx%lldx%lld (x, y, z as stored); they would "
+        "need the same shape, because they do not both say where they lie in space (sform_code and "
+        "qform_code are 0)",
+        a_name, (long long)x.size[0], (long long)x.size[1], (long long)x.size[2], b_name,
+        (long long)y.size[0], (long long)y.size[1], (long long)y.size[2]);
 }
 
 u3d_status u3d_volume_match(const u3d_volume *grid, const char *grid_name, const u3d_volume *v,
@@ -208,12 +217,7 @@ u3d_status u3d_volume_match(const u3d_volume *grid, const char *grid_name, const
     if (!placed) {
         out->how = U3D_MATCH_INDEX;
         match_index(grid, v, out->to);
-        if (match_same_shape(grid, v)) return U3D_OK;
-        return u3d_fail(
-            U3D_E_FORMAT,
-            "'%s' and '%s' have different numbers of voxels, and %s does not say where it lies in "
-            "space (sform_code and qform_code are 0), so they cannot be matched",
-            grid_name, name, u3d_volume_has_place(v) ? "the first" : "the second");
+        return match_check_shape(grid, grid_name, v, name);
     }
     double to_grid[3][4];
     U3D_TRY(match_affine(v, grid, grid_name, to_grid));

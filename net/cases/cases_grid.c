@@ -2,8 +2,7 @@
  *
  * Station 1 of training; before: a path and the image; after: classes u8 [z,y,x] on the image's grid. Labels
  * of the same space may be stored differently, cover a part of the image (Slicer writes such labelmaps), or
- * lack a place in space. Labels on another grid are refused, because which resampling is right depends on how
- * they were made;
+ * lack a place in space. Labels on another grid are refused, because they may belong to another image;
  * --resample-labels takes the nearest voxel. */
 #include <stdio.h>
 
@@ -13,8 +12,9 @@
 u3d_status u3d_case_read_label(const u3d_cases *c, const u3d_case *files, const u3d_volume *image,
                                u3d_volume **label, u3d_match *m)
 {
-    U3D_TRY(u3d_nifti_read(files->label, U3D_VOLUME_LABEL, label));
-    u3d_status status = u3d_volume_match(image, files->image[0], *label, files->label, c->resample_labels, m);
+    u3d_status status = u3d_nifti_read(files->label, U3D_VOLUME_LABEL, label);
+    if (status != U3D_OK) return u3d_wrap(status, "case '%s'", files->id);
+    status = u3d_volume_match(image, files->image[0], *label, files->label, c->resample_labels, m);
     if (status == U3D_OK) return U3D_OK;
     const bool other = u3d_volume_has_place(image) && u3d_volume_has_place(*label) && !c->resample_labels;
     u3d_volume_free(*label);
@@ -92,23 +92,20 @@ void u3d_grid_report_tell(const u3d_grid_report *r, const u3d_cases *c)
             "(%.3g voxel); voxels are matched by index",
             r->apart, c->n, r->worst_id, r->worst);
     if (r->n[U3D_MATCH_INDEX] > 0)
-        U3D_WARN(
-            "cases",
-            "image or label does not say where it lies in space (sform_code and qform_code are 0) in %d of "
-            "%d "
-            "cases, for example '%s'; they have equally many voxels and are matched as stored, so check that "
-            "they fit",
-            r->n[U3D_MATCH_INDEX], c->n, r->first[U3D_MATCH_INDEX]);
+        U3D_WARN("cases",
+                 "image or label does not say where it lies in space (sform_code and qform_code are 0) in %d "
+                 "of %d cases, for example '%s'; their files have the same shape and are matched as stored, "
+                 "so check that they fit",
+                 r->n[U3D_MATCH_INDEX], c->n, r->first[U3D_MATCH_INDEX]);
     if (r->n[U3D_MATCH_PART] > 0)
         U3D_WARN("cases",
                  "the labels cover only a part of the image in %d of %d cases, for example '%s' (%s); voxels "
-                 "outside "
-                 "of them count as %s",
+                 "outside of them count as %s",
                  r->n[U3D_MATCH_PART], c->n, r->first[U3D_MATCH_PART], r->sizes, outside);
     if (r->n[U3D_MATCH_NEAREST] > 0)
-        U3D_WARN("cases",
-                 "the labels have another grid than the image in %d of %d cases, for example '%s'; each "
-                 "voxel gets "
-                 "the label of the nearest one (--resample-labels), and voxels outside of them count as %s",
-                 r->n[U3D_MATCH_NEAREST], c->n, r->first[U3D_MATCH_NEAREST], outside);
+        U3D_WARN(
+            "cases",
+            "the labels have another grid than the image in %d of %d cases, for example '%s'; each voxel "
+            "gets the label of the nearest one (--resample-labels), and voxels outside of them count as %s",
+            r->n[U3D_MATCH_NEAREST], c->n, r->first[U3D_MATCH_NEAREST], outside);
 }

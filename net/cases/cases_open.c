@@ -118,7 +118,7 @@ static u3d_status open_scan_labels(const u3d_cases *c, u3d_case_entry *e, const 
     memcpy(scan->values[i], own.value, sizeof own.value);
     scan->n_values[i] = own.n;
     U3D_TRY(u3d_case_classes(c, &own, &e->files, image, label, m, classes));
-    if (own.has_unlabeled) u3d_case_only_planes(*classes, own.n, scan->only[i]);
+    if (own.has_unlabeled || u3d_match_has_outside(m)) u3d_case_only_planes(*classes, own.n, scan->only[i]);
     U3D_TRY(u3d_case_find_slices(c, *classes, e));
     u3d_case_keep_slices(c, e, *classes);
     return U3D_OK;
@@ -273,19 +273,15 @@ static void open_warn_single(const u3d_cases *c, const open_scan *scan)
     }
 }
 
-/* A 2D network sees planes across an axis in memory, which may be another one than in the files. */
+/* A 2D network sees slices across an axis in memory, which may be another one than in the files. */
 static void open_warn_plane(const u3d_cases *c, const open_scan *scan)
 {
-    static const char *const plane[3] = {"xy", "xz", "yz"}; /* across z, y, x */
-    const char across = "zyx"[c->across];
-    if (!c->slices_only || scan->file_axis[c->across] == across) return;
-    for (int a = 0; a < 3; a++)
-        if (scan->file_axis[a] == across)
-            U3D_WARN("cases",
-                     "the 2D network sees slices across %c (x runs to the right, y to the front, z up), "
-                     "which file "
-                     "'%s' stores as its axis %c; for slices across its axis %c, give --set plane=%s",
-                     across, c->entry[0].files.image[0], scan->file_axis[c->across], across, plane[a]);
+    const char across = "zyx"[c->across], *in_file = scan->file_axis;
+    if (c->slices_only && in_file[c->across] != across)
+        U3D_WARN("cases",
+                 "the 2D network sees slices across %c (x runs to the right, y to the front, z up), which is axis "
+                 "%c of file '%s'; plane=xy, xz and yz are across its axes %c, %c and %c",
+                 across, in_file[c->across], c->entry[0].files.image[0], in_file[0], in_file[1], in_file[2]);
 }
 
 static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cases_opts *o)

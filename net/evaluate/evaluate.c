@@ -110,28 +110,20 @@ static u3d_status read_one(void *context, int worker, int64_t item)
     return u3d_nifti_read(r->path[item], U3D_VOLUME_LABEL, &r->volume[item]);
 }
 
-/* Brings both volumes onto one grid: the reference onto that of the prediction, or, if the prediction covers
- * only a part of the reference, the other way round. Outside of a reference nothing is known (if it has a
- * value for that) or there is background; outside of a prediction there is background. */
+/* Brings both volumes onto one grid. If the reference covers only a part of the prediction, nothing is known
+ * outside of it (if there is a value for that), or there is background. Otherwise the prediction comes onto the
+ * grid of the reference, so that no voxel of the reference is left out; outside of a prediction is background. */
 static u3d_status case_match(const u3d_evaluate_opts *o, const u3d_pair *c, const u3d_pairs *all,
                              u3d_volume *v[2], u3d_match *m)
 {
-    u3d_match part;
-    u3d_status status = u3d_volume_match(v[0], c->prediction, v[1], c->reference, o->resample_labels, m);
-    if (status == U3D_OK)
+    if (u3d_volume_match(v[0], c->prediction, v[1], c->reference, false, m) == U3D_OK)
         return u3d_volume_onto(&v[1], v[0], m, all->has_unlabeled ? all->unlabeled : o->background);
-    char *why = u3d_strdup(u3d_error_text());
-    if (!why) return U3D_E_NOMEM;
-    if (u3d_volume_match(v[1], c->reference, v[0], c->prediction, false, &part) == U3D_OK) {
-        *m = part;
-        status = u3d_volume_onto(&v[0], v[1], m, o->background);
-    } else {
-        const bool other = u3d_volume_has_place(v[0]) && u3d_volume_has_place(v[1]) && !o->resample_labels;
-        status = u3d_fail(status, "%s%s", why,
-                          other ? "; if both show the same, --resample-labels takes the nearest voxels" : "");
-    }
-    u3d_free(why);
-    return status;
+    const u3d_status status =
+        u3d_volume_match(v[1], c->reference, v[0], c->prediction, o->resample_labels, m);
+    if (status == U3D_OK) return u3d_volume_onto(&v[0], v[1], m, o->background);
+    if (o->resample_labels || !u3d_volume_has_place(v[0]) || !u3d_volume_has_place(v[1])) return status;
+    return u3d_fail(status, "%s; if both show the same, --resample-labels takes the nearest voxels",
+                    u3d_error_text());
 }
 
 static u3d_status case_score(const u3d_evaluate_opts *o, const u3d_pair *c, const u3d_pairs *all,
@@ -154,9 +146,9 @@ done:
 typedef struct oddities { /* what is reported once for all cases */
     int n_off, n_sparse; /* cases with grids that differ by over 0.01 voxel; with unlabelled voxels */
     double worst;        /* largest distance between grids, voxels */
-    int n_index,
-        n_part; /* cases matched as stored; cases of which one volume covers only a part of the other */
-    int n_nearest;
+    int n_index;         /* cases that are compared as stored */
+    int n_part;          /* cases of which one volume covers only a part of the other */
+    int n_nearest;       /* cases of which the prediction is resampled */
 } oddities;
 
 static void oddities_add(oddities *odd, const u3d_match *m, const u3d_tallies *t)
@@ -206,21 +198,18 @@ static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const 
             odd->n_off, p->n, odd->worst);
     if (odd->n_index)
         U3D_WARN("evaluate",
-                 "prediction or reference does not say where it lies in space in %d of %d cases; they have "
-                 "equally "
-                 "many voxels and are compared as stored",
+                 "prediction or reference does not say where it lies in space in %d of %d cases; their files have "
+                 "the same shape and are compared as stored",
                  odd->n_index, p->n);
     if (odd->n_part)
-        U3D_WARN(
-            "evaluate",
-            "prediction or reference covers only a part of the other one in %d of %d cases; outside of a "
-            "prediction is background, outside of a reference %s",
-            odd->n_part, p->n, p->has_unlabeled ? "nothing counts" : "too");
+        U3D_WARN("evaluate",
+                 "prediction or reference covers only a part of the other one in %d of %d cases; outside of a "
+                 "prediction is background, outside of a reference %s",
+                 odd->n_part, p->n, p->has_unlabeled ? "nothing counts" : "too");
     if (odd->n_nearest)
         U3D_WARN("evaluate",
-                 "%d of %d references have another grid than their predictions; each voxel of a prediction "
-                 "is compared "
-                 "with the nearest one (--resample-labels)",
+                 "%d of %d predictions have another grid than their references; each voxel of a reference is "
+                 "compared with the nearest one of the prediction (--resample-labels)",
                  odd->n_nearest, p->n);
     if (p->n_unpredicted && !o->part)
         U3D_WARN("evaluate", "%d references have no prediction in %s and are left out", p->n_unpredicted,

@@ -18,7 +18,7 @@ typedef struct u3d_evaluate_opts {
     int32_t background; /* this label is not measured; 0 in most files */
     bool part;          /* do not warn about references without a prediction, for example in a fold */
     bool surface;       /* also measure surface distances, see net/evaluate/surface.h */
-    bool resample_labels; /* references on another grid get the nearest voxel's value there */
+    bool resample_labels; /* a prediction on another grid than its reference is compared by nearest voxels */
     double tolerance;     /* of NSD, >= 0, mm */
     int threads;        /* results do not depend on this number */
 } u3d_evaluate_opts;

@@ -384,7 +384,7 @@ static void test_no_place(void **state)
     assert_ok(u3d_volume_new((int64_t[]){5, 4, 4}, (double[]){1, 1, 1}, U3D_I32, 1, &other));
     memset(other->stored, 0, sizeof other->stored);
     assert_status(u3d_volume_match(image, "image", other, "other", true, &m), U3D_E_FORMAT);
-    assert_non_null(strstr(u3d_error_text(), "does not say where it lies"));
+    assert_non_null(strstr(u3d_error_text(), "do not both say where they lie"));
     u3d_volume_free(image);
     u3d_volume_free(other);
 }

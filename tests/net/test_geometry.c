@@ -93,6 +93,7 @@ static void test_prediction_of_48_storages(void **state)
     char *in = u3d_test_path(f.set.dir, "in.nii"), *out = u3d_test_path(f.set.dir, "out.nii");
     assert_ok(u3d_predictor_open(b, (const u3d_model *const *)&m, 1, &o, &p));
     static const double degrees[] = {0, 25, 45};
+    u3d_log_set_level(U3D_LOG_ERROR); /* the tilted volume has other spacings than the training data */
     for (int tilted = 0; tilted < 3; tilted++) {
         const char *image = f.set.d.cases[1].image[0];
         u3d_volume *first = NULL;
@@ -118,6 +119,7 @@ static void test_prediction_of_48_storages(void **state)
         }
         u3d_volume_free(first);
     }
+    u3d_log_set_level(U3D_LOG_WARN);
     u3d_predictor_free(p);
     u3d_backend_close(b);
     u3d_model_free(m);
@@ -261,6 +263,7 @@ static void test_labels_of_a_part(void **state)
         char *said = label_case_open(&c);
         assert_int_equal(u3d_test_count_text(said, "cover only a part of the image in 1 of 1 cases"), 1);
         assert_int_equal(u3d_test_count_text(said, "6x5x4 of 12x10x8 voxels"), 1);
+        assert_int_equal(u3d_test_count_text(said, "one slice only"), 0);
         assert_int_equal(u3d_test_count_text(said, dense ? "count as 0 (--dense)" : "count as unlabelled"),
                          1);
         const u3d_labels *l = u3d_cases_labels(c.cases);
@@ -336,18 +339,23 @@ static void test_labels_without_a_place(void **state)
     }
 }
 
-static void test_labels_on_another_grid(void **state)
+/* Labels with half the spacing along x: voxels 2 x and 2 x + 1 have the label of x. */
+static void write_fine(const char *path)
 {
-    (void)state;
-    label_case c;
-    label_case_new(&c);
-    const char *path = c.set.d.cases[0].label;
-    u3d_volume *fine = NULL; /* half the spacing along x: voxels 2 x and 2 x + 1 have the label of x */
+    u3d_volume *fine = NULL;
     assert_ok(u3d_volume_new((int64_t[]){8, 10, 24}, (double[]){2, 1, 0.5}, U3D_I32, 1, &fine));
     for (int64_t i = 0; i < u3d_volume_voxels(fine); i++)
         ((int32_t *)fine->data)[i] = (int32_t)blocks(i / 240, i / 24 % 10, i % 24 / 2, NULL);
     assert_ok(u3d_nifti_write(path, fine));
     u3d_volume_free(fine);
+}
+
+static void test_labels_on_another_grid(void **state)
+{
+    (void)state;
+    label_case c;
+    label_case_new(&c);
+    write_fine(c.set.d.cases[0].label);
     c.o.dense = true;
     assert_status(u3d_test_set_open(&c.set, U3D_INTENSITY_NONE, &c.o, &c.cases), U3D_E_FORMAT);
     u3d_test_says("--resample-labels");
@@ -365,6 +373,65 @@ static void test_labels_on_another_grid(void **state)
     label_case_done(&c);
 }
 
+/* A 2D network sees planes across z in memory. If the file calls that axis y, u3d says how to get the file's
+ * z. */
+static void test_planes_of_2d_networks(void **state)
+{
+    (void)state;
+    for (int other = 0; other < 2; other++) {
+        label_case c;
+        label_case_new(&c);
+        const char *image = c.set.d.cases[0].image[0];
+        if (other) store(image, U3D_VOLUME_IMAGE, 8, image); /* x, z, y */
+        c.o.dense = c.o.slices_only = true;
+        char *said = label_case_open(&c);
+        assert_int_equal(u3d_test_count_text(said, "axis y of file"), other);
+        u3d_free(said);
+        label_case_done(&c);
+    }
+}
+
+/* Left and right are the ends of x, in whatever order the files have their axes. */
+static void test_mirroring(void **state)
+{
+    (void)state;
+    u3d_test_set set;
+    u3d_cases *cases = NULL;
+    u3d_config config;
+    u3d_augment plan;
+    u3d_test_set_new(&set);
+    for (int i = 0; i < 2; i++)
+        u3d_test_set_add(&set, i ? "b" : "a", (int64_t[]){4, 5, 6}, 1, u3d_test_voxel_mix, blocks, NULL);
+    store(set.d.cases[1].image[0], U3D_VOLUME_IMAGE, 33, set.d.cases[1].image[0]);
+    u3d_test_set_name_label(&set, 1, "left lung");
+    u3d_test_set_name_label(&set, 2, "right lung");
+    u3d_config_default(&config);
+    assert_ok(u3d_test_set_open(&set, U3D_INTENSITY_NONE, &(u3d_cases_opts){.dense = true}, &cases));
+    assert_ok(u3d_augment_plan(&config, cases, &plan));
+    assert_true(plan.mirror[0] && plan.mirror[1] && !plan.mirror[2]);
+    u3d_cases_free(cases);
+    u3d_test_set_done(&set);
+}
+
+/* The files of two channels are stored in different orders. */
+static void test_channels(void **state)
+{
+    (void)state;
+    u3d_test_set set;
+    u3d_volume *image = NULL;
+    u3d_test_set_new(&set);
+    u3d_test_set_add(&set, "two", (int64_t[]){3, 4, 5}, 2, u3d_test_voxel_mix, NULL, NULL);
+    const u3d_case *c = &set.d.cases[0];
+    store(c->image[1], U3D_VOLUME_IMAGE, 37, c->image[1]);
+    assert_ok(u3d_case_read_image(c, &image));
+    for (int64_t i = 0; i < 60; i++)
+        for (int ch = 0; ch < 2; ch++)
+            assert_float_equal(((float *)image->data)[2 * i + ch],
+                               (float)(u3d_test_voxel_mix(i / 20, i / 5 % 4, i % 5, NULL) + 1000 * ch), 0);
+    u3d_volume_free(image);
+    u3d_test_set_done(&set);
+}
+
 /* A reference that is stored differently, in other units or only in part, is compared where it lies. */
 static void test_evaluation(void **state)
 {
@@ -372,7 +439,7 @@ static void test_evaluation(void **state)
     label_case c;
     label_case_new(&c);
     const char *reference = c.set.d.cases[0].label;
-    char *prediction = u3d_test_path(c.set.dir, "prediction.nii");
+    char *dir = u3d_test_dir(), *prediction = u3d_test_path(dir, "prediction.nii");
     cJSON *json;
     store(reference, U3D_VOLUME_LABEL, 35, prediction);
     for (int part = 0; part < 2; part++) {
@@ -388,7 +455,20 @@ static void test_evaluation(void **state)
         assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(mean, "Dice")), 1, 0);
         cJSON_Delete(json);
     }
+    label_case_done(&c);
+
+    label_case_new(&c);
+    u3d_evaluate_opts o = {.prediction = prediction, .reference = c.set.d.cases[0].label, .threads = 1};
+    write_fine(prediction);
+    assert_status(u3d_evaluate(&o, &json), U3D_E_FORMAT);
+    u3d_test_says("--resample-labels");
+    o.resample_labels = true;
+    assert_ok(u3d_evaluate(&o, &json));
+    const cJSON *mean = cJSON_GetObjectItem(json, "foreground_mean");
+    assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(mean, "Dice")), 1, 0);
+    cJSON_Delete(json);
     u3d_free(prediction);
+    u3d_test_dir_done(dir);
     label_case_done(&c);
 }
 
@@ -402,6 +482,9 @@ int main(void)
         cmocka_unit_test(test_labels_of_a_part),
         cmocka_unit_test(test_labels_without_a_place),
         cmocka_unit_test(test_labels_on_another_grid),
+        cmocka_unit_test(test_channels),
+        cmocka_unit_test(test_planes_of_2d_networks),
+        cmocka_unit_test(test_mirroring),
         cmocka_unit_test(test_evaluation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

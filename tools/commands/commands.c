@@ -17,13 +17,13 @@
     {TEXT(label), OFTEN, "FILE", "labels of --image"}
 #define TRAINED_NET                                                                                          \
     {TEXT(net), OFTEN, NET, "a preset, or a JSON file of settings (default auto: fitted to the data)"}
-#define RESAMPLE_LABELS(whose)                                                                               \
+#define RESAMPLE_LABELS(what)                                                                                \
     {FLAG_AT("resample-labels", resample_labels), RARE, NULL,                                                \
-     "labels on another grid than " whose ": take the nearest voxels instead of refusing them"}
+     what ": take the nearest voxels instead of refusing them"}
 #define ANNOTATION(use)                                                                                      \
     {TEXT(unlabeled), use, "V", "label value of voxels that nobody annotated"},                              \
     {FLAG(dense), use, NULL, "every voxel of the labels is annotated"},                                      \
-    RESAMPLE_LABELS("their images")
+    RESAMPLE_LABELS("labels on another grid than their images")
 #define PLANNING_DATA(use)                                                                                   \
     {TEXT(data), use, "DIR", "data set that labels, channels and --net auto are taken from"}
 #define SPLIT(help)                                                                                          \
@@ -41,7 +41,7 @@
     {TEXT(reference), OFTEN, "FILE|DIR", "label file, folder of label files, or data set"}
 #define NOT_SCORED(use)                                                                                      \
     {TEXT(unlabeled), use, "V", "reference voxels of this value do not count"},                              \
-    RESAMPLE_LABELS("the predictions")
+    RESAMPLE_LABELS("predictions on another grid than their references")
 #define BATCH(help)                                                                                          \
     {TEXT(batch), OFTEN, "N", help}
 
