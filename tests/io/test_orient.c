@@ -4,6 +4,7 @@
  * A volume is described here by its own axes (not by its file's): a direction and a spacing for each. Files
  * store it with these axes exchanged and reversed in each of the 48 ways, and each voxel's value says which
  * voxel it is. */
+#include "tests/support/support_cases.h"
 #include "tests/support/support_nifti.h"
 
 #include "engine/base/mem.h"
@@ -298,125 +299,54 @@ static void test_units(void **state)
     }
 }
 
-/* ---- labels on the grid of an image ---- */
-
-static u3d_volume *image_grid(void)
+static void read_and_free(void *path)
 {
-    double own[3][4];
-    rotated((const double[]){5, 0, 10}, own);
-    char *path = stored_file("image.nii", (const double(*)[4])own, 13);
     u3d_volume *v = read_labels(path);
+    u3d_volume_free(v);
+}
+
+/* Counts the warnings with this text that reading a file with these fields causes. */
+static int warnings(const u3d_test_nifti *s, int units, const char *text)
+{
+    const double zeros[24] = {0};
+    char *path = u3d_test_nifti_file(dir, "warned.nii", s, zeros);
+    size_t size;
+    uint8_t *bytes = u3d_test_read_file(path, &size);
+    u3d_test_nifti_put(s, bytes, "xyzt_units", units);
+    u3d_test_write_file(path, bytes, size);
+    char *said = u3d_test_stderr_of(read_and_free, path);
+    const int n = u3d_test_count_text(said, text);
+    u3d_free(bytes);
+    u3d_free(said);
     u3d_free(path);
-    return v;
+    return n;
 }
 
-static void test_part(void **state)
+/* This test must be the first one, because the program says only once that a volume has no place in space. */
+static void test_said_once(void **state)
 {
     (void)state;
-    u3d_volume *image = image_grid(), *crop = NULL;
-    const int64_t start[3] = {1, 2, 0}, size[3] = {3, 2, 2};
-    assert_ok(u3d_volume_new_box(image, start, size, U3D_I32, 1, &crop));
-    for (int i = 0; i < 12; i++) ((int32_t *)crop->data)[i] = i + 1;
-    const int turned[3] = {-2, 3, -1};
-    assert_ok(u3d_volume_turn(crop, turned)); /* as if the axes had been paired differently */
-    u3d_match m;
-    assert_ok(u3d_volume_match(image, "image", crop, "crop", false, &m));
-    assert_int_equal(m.how, U3D_MATCH_PART);
-    assert_false(m.whole);
-    assert_ok(u3d_volume_onto(&crop, image, &m, 99));
-    assert_memory_equal(crop->size, image->size, sizeof crop->size);
-    for (int64_t z = 0, i = 0; z < image->size[0]; z++)
-        for (int64_t y = 0; y < image->size[1]; y++)
-            for (int64_t x = 0; x < image->size[2]; x++, i++) {
-                const int64_t at[3] = {z - 1, y - 2, x};
-                const bool in = at[0] >= 0 && at[0] < 3 && at[1] >= 0 && at[1] < 2 && at[2] < 2;
-                assert_int_equal(((int32_t *)crop->data)[i], in ? (at[0] * 2 + at[1]) * 2 + at[2] + 1 : 99);
-            }
-    u3d_volume_free(crop);
-
-    const int64_t outside[3] = {-1, 0, 0}; /* a voxel that the image does not have */
-    assert_ok(u3d_volume_new_box(image, outside, size, U3D_I32, 1, &crop));
-    assert_status(u3d_volume_match(image, "image", crop, "crop", false, &m), U3D_E_FORMAT);
-    assert_ok(u3d_volume_match(image, "image", crop, "crop", true, &m));
-    assert_int_equal(m.how, U3D_MATCH_NEAREST);
-    crop->voxel_to_world[0][3] += 1e4;
-    assert_status(u3d_volume_match(image, "image", crop, "crop", true, &m), U3D_E_FORMAT);
-    assert_non_null(strstr(u3d_error_text(), "no voxel in common"));
-    u3d_volume_free(crop);
-    u3d_volume_free(image);
+    const u3d_test_nifti s = u3d_test_nifti_default();
+    assert_int_equal(warnings(&s, 2, "does not say where it lies in space"), 1);
+    assert_int_equal(warnings(&s, 2, "does not say where it lies in space"), 0);
 }
 
-/* Labels without a place in space are matched by the files' voxels, in whatever way the image is stored. */
-static void test_no_place(void **state)
+static void test_implausible_unit(void **state)
 {
     (void)state;
-    double own[3][4];
-    rotated((const double[]){5, 0, 10}, own);
-    for (int s = 0; s < STORAGES; s++) {
-        char *placed_path = stored_file("placed.nii", (const double(*)[4])own, s);
-        double values[VOXELS];
-        const storage how = storage_of(s);
-        u3d_test_nifti spec = stored_spec((const double(*)[4])own, &how, values);
-        spec.sform_code = 0;
-        char *path = u3d_test_nifti_file(dir, "unplaced.nii", &spec, values);
-        u3d_volume *placed = read_labels(placed_path), *unplaced = read_labels(path);
-        u3d_volume *a = read_labels(placed_path), *b = read_labels(path);
-        u3d_match m;
-        assert_ok(u3d_volume_match(placed, "placed", b, "unplaced", false, &m));
-        assert_int_equal(m.how, U3D_MATCH_INDEX);
-        assert_ok(u3d_volume_onto(&b, placed, &m, 99));
-        assert_memory_equal(b->data, placed->data, VOXELS * sizeof(int32_t));
-        assert_ok(u3d_volume_match(unplaced, "unplaced", a, "placed", false, &m));
-        assert_int_equal(m.how, U3D_MATCH_INDEX);
-        assert_ok(u3d_volume_onto(&a, unplaced, &m, 99));
-        assert_memory_equal(a->data, unplaced->data, VOXELS * sizeof(int32_t));
-        assert_ok(u3d_volume_match(unplaced, "a", unplaced, "b", false, &m));
-        assert_int_equal(m.how, U3D_MATCH_SAME);
-        u3d_volume_free(a);
-        u3d_volume_free(b);
-        u3d_volume_free(placed);
-        u3d_volume_free(unplaced);
-        u3d_free(placed_path);
-        u3d_free(path);
-    }
-    u3d_volume *image = image_grid(), *other = NULL;
-    u3d_match m;
-    assert_ok(u3d_volume_new((int64_t[]){5, 4, 4}, (double[]){1, 1, 1}, U3D_I32, 1, &other));
-    memset(other->stored, 0, sizeof other->stored);
-    assert_status(u3d_volume_match(image, "image", other, "other", true, &m), U3D_E_FORMAT);
-    assert_non_null(strstr(u3d_error_text(), "do not both say where they lie"));
-    u3d_volume_free(image);
-    u3d_volume_free(other);
-}
-
-static void test_nearest(void **state)
-{
-    (void)state;
-    u3d_volume *image = NULL, *label = NULL;
-    u3d_match m;
-    assert_ok(u3d_volume_new((int64_t[]){1, 2, 6}, (double[]){1, 1, 1}, U3D_F32, 1, &image));
-    assert_ok(u3d_volume_new((int64_t[]){1, 2, 2}, (double[]){1, 1, 2.5}, U3D_I32, 1, &label));
-    for (int i = 0; i < 4; i++) ((int32_t *)label->data)[i] = i + 1;
-    assert_status(u3d_volume_match(image, "image", label, "label", false, &m), U3D_E_FORMAT);
-    assert_ok(u3d_volume_match(image, "image", label, "label", true, &m));
-    assert_int_equal(m.how, U3D_MATCH_NEAREST);
-    assert_ok(u3d_volume_onto(&label, image, &m, 9));
-    static const int32_t wanted[12] = {1, 1, 2, 2, 9, 9, 3, 3, 4, 4, 9, 9};
-    assert_memory_equal(label->data, wanted, sizeof wanted);
-    u3d_volume_free(image);
-    u3d_volume_free(label);
+    u3d_test_nifti s = u3d_test_nifti_default();
+    assert_int_equal(warnings(&s, 1, "its unit is metres"), 1);
+    assert_int_equal(warnings(&s, 2, "its unit is metres"), 0);
+    for (int a = 1; a <= 3; a++) s.pixdim[a] = 0.001;
+    assert_int_equal(warnings(&s, 1, "its unit is metres"), 0);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_48_storages),
-        cmocka_unit_test(test_closest_orientation),
-        cmocka_unit_test(test_channels_and_faults),
-        cmocka_unit_test(test_units),
-        cmocka_unit_test(test_part),
-        cmocka_unit_test(test_no_place),
-        cmocka_unit_test(test_nearest),
+        cmocka_unit_test(test_said_once),           cmocka_unit_test(test_implausible_unit),
+        cmocka_unit_test(test_48_storages),         cmocka_unit_test(test_closest_orientation),
+        cmocka_unit_test(test_channels_and_faults), cmocka_unit_test(test_units),
     };
     dir = u3d_test_dir();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

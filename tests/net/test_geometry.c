@@ -9,31 +9,8 @@
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
-#include "net/evaluate/evaluate.h"
 #include "net/predict/predict.h"
 #include "net/volume/labels.h"
-
-enum { STORAGES = 48 };
-
-/* The axes of storage s, as for u3d_volume_turn. */
-static void storage_axes(int s, int axis[3])
-{
-    static const int orders[6][3] = {{1, 2, 3}, {1, 3, 2}, {2, 1, 3}, {2, 3, 1}, {3, 1, 2}, {3, 2, 1}};
-    for (int a = 0; a < 3; a++) axis[a] = s >> a & 1 ? -orders[s / 8][a] : orders[s / 8][a];
-}
-
-/* Stores a file again with other axes. The volume stays where it is. */
-static void store(const char *from, u3d_volume_kind kind, int s, const char *to)
-{
-    u3d_volume *v = NULL;
-    int axis[3];
-    storage_axes(s, axis);
-    assert_ok(u3d_nifti_read(from, kind, &v));
-    assert_ok(u3d_volume_turn(v, axis));
-    u3d_volume_new_grid(v);
-    assert_ok(u3d_nifti_write(to, v));
-    u3d_volume_free(v);
-}
 
 /* Tilts the image and the labels of a case, so that its files are oblique. */
 static void tilt(const char *path, u3d_volume_kind kind, double degrees)
@@ -98,9 +75,9 @@ static void test_prediction_of_48_storages(void **state)
         const char *image = f.set.d.cases[1].image[0];
         u3d_volume *first = NULL;
         if (degrees[tilted] > 0) tilt(image, U3D_VOLUME_IMAGE, degrees[tilted] - degrees[tilted - 1]);
-        for (int s = 0; s < STORAGES; s++) {
+        for (int s = 0; s < U3D_TEST_STORAGES; s++) {
             u3d_volume *stored = NULL, *got;
-            store(image, U3D_VOLUME_IMAGE, s, in);
+            u3d_test_store(image, U3D_VOLUME_IMAGE, s, in);
             got = predicted(p, m, in, out);
             assert_ok(u3d_nifti_probe(in, &stored));
             assert_memory_equal(got->grid.sform, stored->grid.sform, sizeof got->grid.sform);
@@ -138,8 +115,8 @@ static void test_training_on_other_storages(void **state)
         u3d_test_run_new(&f, 3, u3d_test_ball_sparse);
         for (int i = 0; i < 3 && restored; i++) {
             const u3d_case *c = &f.set.d.cases[i];
-            store(c->image[0], U3D_VOLUME_IMAGE, 7 + 11 * i, c->image[0]);
-            store(c->label, U3D_VOLUME_LABEL, 40 - 13 * i, c->label);
+            u3d_test_store(c->image[0], U3D_VOLUME_IMAGE, 7 + 11 * i, c->image[0]);
+            u3d_test_store(c->label, U3D_VOLUME_LABEL, 40 - 13 * i, c->label);
         }
         u3d_model *m = train_model(&f, &weights[restored]);
         assert_int_equal(m->facts.orientation[0], 1);
@@ -183,6 +160,13 @@ static void test_models_with_other_axes(void **state)
         assert_memory_equal(got->data, wanted->data, (size_t)u3d_volume_voxels(got) * sizeof(int32_t));
         u3d_volume_free(got);
     }
+    /* Without a place in space, the array is used as stored by every model. */
+    memcpy(m->facts.orientation, lps, sizeof lps);
+    v->grid.sform_code = 0;
+    assert_ok(u3d_nifti_write(in, v));
+    u3d_volume *got = predicted(p, m, in, out);
+    assert_memory_equal(got->data, wanted->data, (size_t)u3d_volume_voxels(got) * sizeof(int32_t));
+    u3d_volume_free(got);
     u3d_volume_free(v);
     u3d_volume_free(wanted);
     u3d_predictor_free(p);
@@ -193,222 +177,36 @@ static void test_models_with_other_axes(void **state)
     u3d_test_run_done(&f);
 }
 
-/* ---- labels on other grids ---- */
-
-static double blocks(int64_t z, int64_t y, int64_t x, const void *user)
-{
-    (void)user;
-    return (double)(1 + (z / 2 + y / 2 + x / 2) % 3);
-}
-
-typedef struct label_case { /* what happens with the labels of the only case */
-    u3d_test_set set;
-    u3d_cases_opts o;
-    u3d_cases *cases;
-    u3d_status status;
-} label_case;
-
-static void open_run(void *user)
-{
-    label_case *c = user;
-    c->status = u3d_test_set_open(&c->set, U3D_INTENSITY_NONE, &c->o, &c->cases);
-}
-
-static char *label_case_open(label_case *c)
-{
-    char *said = u3d_test_stderr_of(open_run, c);
-    assert_ok(c->status);
-    return said;
-}
-
-static void label_case_new(label_case *c)
-{
-    memset(c, 0, sizeof *c);
-    u3d_test_set_new(&c->set);
-    u3d_test_set_add(&c->set, "a", (int64_t[]){8, 10, 12}, 1, u3d_test_voxel_mix, blocks, NULL);
-}
-
-static void label_case_done(label_case *c)
-{
-    u3d_cases_free(c->cases);
-    u3d_test_set_done(&c->set);
-}
-
-/* Cuts a box out of the labels and stores it in another order. */
-static void crop_labels(const label_case *c)
-{
-    const char *path = c->set.d.cases[0].label;
-    u3d_volume *all = NULL, *box = NULL;
-    assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &all));
-    assert_ok(u3d_volume_new_box(all, (int64_t[]){2, 3, 4}, (int64_t[]){4, 5, 6}, U3D_I32, 1, &box));
-    for (int64_t z = 0, i = 0; z < 4; z++)
-        for (int64_t y = 0; y < 5; y++)
-            for (int64_t x = 0; x < 6; x++, i++)
-                ((int32_t *)box->data)[i] = (int32_t)blocks(z + 2, y + 3, x + 4, NULL);
-    assert_ok(u3d_nifti_write(path, box));
-    store(path, U3D_VOLUME_LABEL, 29, path);
-    u3d_volume_free(all);
-    u3d_volume_free(box);
-}
-
-static void test_labels_of_a_part(void **state)
-{
-    (void)state;
-    for (int dense = 0; dense < 2; dense++) {
-        label_case c;
-        const u3d_case_data *data;
-        label_case_new(&c);
-        crop_labels(&c);
-        c.o.dense = dense;
-        char *said = label_case_open(&c);
-        assert_int_equal(u3d_test_count_text(said, "cover only a part of the image in 1 of 1 cases"), 1);
-        assert_int_equal(u3d_test_count_text(said, "6x5x4 of 12x10x8 voxels"), 1);
-        assert_int_equal(u3d_test_count_text(said, "one slice only"), 0);
-        assert_int_equal(u3d_test_count_text(said, dense ? "count as 0 (--dense)" : "count as unlabelled"),
-                         1);
-        const u3d_labels *l = u3d_cases_labels(c.cases);
-        assert_int_equal(l->n, dense ? 4 : 3);
-        assert_int_equal(u3d_cases_voxels(c.cases, 0, -1), dense ? 8 * 10 * 12 : 4 * 5 * 6);
-        u3d_volume *own = NULL;
-        assert_ok(u3d_cases_acquire(c.cases, 0, &data));
-        assert_ok(u3d_cases_read_own(c.cases, 0, &own));
-        for (int64_t z = 0, i = 0; z < 8; z++)
-            for (int64_t y = 0; y < 10; y++)
-                for (int64_t x = 0; x < 12; x++, i++) {
-                    const bool in = z >= 2 && z < 6 && y >= 3 && y < 8 && x >= 4 && x < 10;
-                    const int class = ((uint8_t *)data->label->data)[i];
-                    assert_int_equal(class, ((uint8_t *)own->data)[i]);
-                    if (in)
-                        assert_int_equal(l->value[class], blocks(z, y, x, NULL));
-                    else
-                        assert_int_equal(class, dense ? 0 : U3D_UNLABELED);
-                }
-        u3d_cases_release(c.cases, 0);
-        u3d_volume_free(own);
-        u3d_free(said);
-        label_case_done(&c);
-    }
-}
-
-/* Both files lose their place in space: one of them, the other one, both. */
-static void test_labels_without_a_place(void **state)
-{
-    (void)state;
-    for (int which = 1; which <= 3; which++) {
-        label_case c;
-        label_case_new(&c);
-        const u3d_case *files = &c.set.d.cases[0];
-        store(files->image[0], U3D_VOLUME_IMAGE, 21, files->image[0]);
-        store(files->label, U3D_VOLUME_LABEL, 21, files->label);
-        for (int i = 0; i < 2; i++) {
-            const char *path = i ? files->label : files->image[0];
-            u3d_volume *v = NULL;
-            if (!(which >> i & 1)) continue;
-            assert_ok(u3d_nifti_read(path, i ? U3D_VOLUME_LABEL : U3D_VOLUME_IMAGE, &v));
-            v->grid.sform_code = v->grid.qform_code = 0;
-            assert_ok(u3d_nifti_write(path, v));
-            u3d_volume_free(v);
-        }
-        c.o.dense = true;
-        char *said = label_case_open(&c);
-        assert_int_equal(u3d_test_count_text(said, "matched as stored"), which != 3);
-        const u3d_case_data *data;
-        assert_ok(u3d_cases_acquire(c.cases, 0, &data));
-        /* Each voxel of the image must have the label of the same place before. */
-        const int64_t *size = data->image->size;
-        const bool placed = which == 2;
-        for (int64_t i = 0; i < u3d_volume_voxels(data->image); i++) {
-            u3d_volume as_stored = *data->image;
-            int64_t at[3] = {i / (size[1] * size[2]), i / size[2] % size[1], i % size[2]};
-            if (!placed) { /* as stored: back to the place before */
-                int axis[3], from[3] = {(int)at[2], (int)at[1], (int)at[0]};
-                storage_axes(21, axis);
-                for (int a = 0; a < 3; a++) {
-                    const int source = abs(axis[a]) - 1;
-                    at[2 - source] = axis[a] < 0 ? as_stored.size[2 - a] - 1 - from[a] : from[a];
-                }
-            }
-            assert_float_equal(((float *)data->image->data)[i], u3d_test_voxel_mix(at[0], at[1], at[2], NULL),
-                               0);
-            assert_int_equal(u3d_cases_labels(c.cases)->value[((uint8_t *)data->label->data)[i]],
-                             blocks(at[0], at[1], at[2], NULL));
-        }
-        u3d_cases_release(c.cases, 0);
-        u3d_free(said);
-        label_case_done(&c);
-    }
-}
-
-/* Labels with half the spacing along x: voxels 2 x and 2 x + 1 have the label of x. */
-static void write_fine(const char *path)
-{
-    u3d_volume *fine = NULL;
-    assert_ok(u3d_volume_new((int64_t[]){8, 10, 24}, (double[]){2, 1, 0.5}, U3D_I32, 1, &fine));
-    for (int64_t i = 0; i < u3d_volume_voxels(fine); i++)
-        ((int32_t *)fine->data)[i] = (int32_t)blocks(i / 240, i / 24 % 10, i % 24 / 2, NULL);
-    assert_ok(u3d_nifti_write(path, fine));
-    u3d_volume_free(fine);
-}
-
-static void test_labels_on_another_grid(void **state)
-{
-    (void)state;
-    label_case c;
-    label_case_new(&c);
-    write_fine(c.set.d.cases[0].label);
-    c.o.dense = true;
-    assert_status(u3d_test_set_open(&c.set, U3D_INTENSITY_NONE, &c.o, &c.cases), U3D_E_FORMAT);
-    u3d_test_says("--resample-labels");
-    c.o.resample_labels = true;
-    char *said = label_case_open(&c);
-    assert_int_equal(u3d_test_count_text(said, "have another grid than the image in 1 of 1 cases"), 1);
-    const u3d_case_data *data;
-    assert_ok(u3d_cases_acquire(c.cases, 0, &data));
-    const u3d_labels *l = u3d_cases_labels(c.cases);
-    for (int64_t i = 0; i < 8 * 10 * 12; i++)
-        assert_int_equal(l->value[((uint8_t *)data->label->data)[i]],
-                         blocks(i / 120, i / 12 % 10, i % 12, NULL));
-    u3d_cases_release(c.cases, 0);
-    u3d_free(said);
-    label_case_done(&c);
-}
-
-/* A 2D network sees planes across z in memory. If the file calls that axis y, u3d says how to get the file's
- * z. */
-static void test_planes_of_2d_networks(void **state)
-{
-    (void)state;
-    for (int other = 0; other < 2; other++) {
-        label_case c;
-        label_case_new(&c);
-        const char *image = c.set.d.cases[0].image[0];
-        if (other) store(image, U3D_VOLUME_IMAGE, 8, image); /* x, z, y */
-        c.o.dense = c.o.slices_only = true;
-        char *said = label_case_open(&c);
-        assert_int_equal(u3d_test_count_text(said, "axis y of file"), other);
-        u3d_free(said);
-        label_case_done(&c);
-    }
-}
-
 /* Left and right are the ends of x, in whatever order the files have their axes. */
 static void test_mirroring(void **state)
 {
     (void)state;
+    static const u3d_test_list lungs = {2, {1, 2}};
     u3d_test_set set;
     u3d_cases *cases = NULL;
     u3d_config config;
     u3d_augment plan;
     u3d_test_set_new(&set);
     for (int i = 0; i < 2; i++)
-        u3d_test_set_add(&set, i ? "b" : "a", (int64_t[]){4, 5, 6}, 1, u3d_test_voxel_mix, blocks, NULL);
-    store(set.d.cases[1].image[0], U3D_VOLUME_IMAGE, 33, set.d.cases[1].image[0]);
+        u3d_test_set_add(&set, i ? "b" : "a", (int64_t[]){4, 5, 6}, 1, u3d_test_voxel_mix,
+                         u3d_test_voxel_of_list, &lungs);
+    u3d_test_store(set.d.cases[1].image[0], U3D_VOLUME_IMAGE, 33, set.d.cases[1].image[0]);
     u3d_test_set_name_label(&set, 1, "left lung");
     u3d_test_set_name_label(&set, 2, "right lung");
     u3d_config_default(&config);
     assert_ok(u3d_test_set_open(&set, U3D_INTENSITY_NONE, &(u3d_cases_opts){.dense = true}, &cases));
     assert_ok(u3d_augment_plan(&config, cases, &plan));
     assert_true(plan.mirror[0] && plan.mirror[1] && !plan.mirror[2]);
+    u3d_cases_free(cases);
+
+    u3d_volume *v = NULL; /* one of the images does not say which axis that is */
+    assert_ok(u3d_nifti_read(set.d.cases[0].image[0], U3D_VOLUME_IMAGE, &v));
+    v->grid.sform_code = v->grid.qform_code = 0;
+    assert_ok(u3d_nifti_write(set.d.cases[0].image[0], v));
+    u3d_volume_free(v);
+    assert_ok(u3d_test_set_open(&set, U3D_INTENSITY_NONE, &(u3d_cases_opts){.dense = true}, &cases));
+    assert_ok(u3d_augment_plan(&config, cases, &plan));
+    assert_true(!plan.mirror[0] && !plan.mirror[1] && !plan.mirror[2]);
     u3d_cases_free(cases);
     u3d_test_set_done(&set);
 }
@@ -422,7 +220,7 @@ static void test_channels(void **state)
     u3d_test_set_new(&set);
     u3d_test_set_add(&set, "two", (int64_t[]){3, 4, 5}, 2, u3d_test_voxel_mix, NULL, NULL);
     const u3d_case *c = &set.d.cases[0];
-    store(c->image[1], U3D_VOLUME_IMAGE, 37, c->image[1]);
+    u3d_test_store(c->image[1], U3D_VOLUME_IMAGE, 37, c->image[1]);
     assert_ok(u3d_case_read_image(c, &image));
     for (int64_t i = 0; i < 60; i++)
         for (int ch = 0; ch < 2; ch++)
@@ -432,46 +230,6 @@ static void test_channels(void **state)
     u3d_test_set_done(&set);
 }
 
-/* A reference that is stored differently, in other units or only in part, is compared where it lies. */
-static void test_evaluation(void **state)
-{
-    (void)state;
-    label_case c;
-    label_case_new(&c);
-    const char *reference = c.set.d.cases[0].label;
-    char *dir = u3d_test_dir(), *prediction = u3d_test_path(dir, "prediction.nii");
-    cJSON *json;
-    store(reference, U3D_VOLUME_LABEL, 35, prediction);
-    for (int part = 0; part < 2; part++) {
-        const u3d_evaluate_opts o = {.prediction = prediction,
-                                     .reference = reference,
-                                     .background = 1,
-                                     .threads = 1,
-                                     .unlabeled_given = true,
-                                     .unlabeled = 9};
-        if (part) crop_labels(&c);
-        assert_ok(u3d_evaluate(&o, &json));
-        const cJSON *mean = cJSON_GetObjectItem(cJSON_GetObjectItem(json, "mean"), "2");
-        assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(mean, "Dice")), 1, 0);
-        cJSON_Delete(json);
-    }
-    label_case_done(&c);
-
-    label_case_new(&c);
-    u3d_evaluate_opts o = {.prediction = prediction, .reference = c.set.d.cases[0].label, .threads = 1};
-    write_fine(prediction);
-    assert_status(u3d_evaluate(&o, &json), U3D_E_FORMAT);
-    u3d_test_says("--resample-labels");
-    o.resample_labels = true;
-    assert_ok(u3d_evaluate(&o, &json));
-    const cJSON *mean = cJSON_GetObjectItem(json, "foreground_mean");
-    assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(mean, "Dice")), 1, 0);
-    cJSON_Delete(json);
-    u3d_free(prediction);
-    u3d_test_dir_done(dir);
-    label_case_done(&c);
-}
-
 int main(void)
 {
     u3d_log_set_level(U3D_LOG_WARN);
@@ -479,13 +237,8 @@ int main(void)
         cmocka_unit_test(test_prediction_of_48_storages),
         cmocka_unit_test(test_training_on_other_storages),
         cmocka_unit_test(test_models_with_other_axes),
-        cmocka_unit_test(test_labels_of_a_part),
-        cmocka_unit_test(test_labels_without_a_place),
-        cmocka_unit_test(test_labels_on_another_grid),
-        cmocka_unit_test(test_channels),
-        cmocka_unit_test(test_planes_of_2d_networks),
         cmocka_unit_test(test_mirroring),
-        cmocka_unit_test(test_evaluation),
+        cmocka_unit_test(test_channels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

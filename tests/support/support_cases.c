@@ -124,6 +124,24 @@ double u3d_test_voxel_slices(int64_t z, int64_t y, int64_t x, const void *user)
     return on ? (double)(1 + (z + y + x) / 5 % 2) : s->blank;
 }
 
+void u3d_test_storage(int s, int axis[3])
+{
+    static const int orders[6][3] = {{1, 2, 3}, {1, 3, 2}, {2, 1, 3}, {2, 3, 1}, {3, 1, 2}, {3, 2, 1}};
+    for (int a = 0; a < 3; a++) axis[a] = s >> a & 1 ? -orders[s / 8][a] : orders[s / 8][a];
+}
+
+void u3d_test_store(const char *from, u3d_volume_kind kind, int s, const char *to)
+{
+    u3d_volume *v = NULL;
+    int axis[3];
+    u3d_test_storage(s, axis);
+    assert_ok(u3d_nifti_read(from, kind, &v));
+    assert_ok(u3d_volume_turn(v, axis));
+    u3d_volume_new_grid(v);
+    assert_ok(u3d_nifti_write(to, v));
+    u3d_volume_free(v);
+}
+
 void u3d_test_says(const char *part)
 {
     if (!strstr(u3d_error_text(), part)) fail_msg("'%s' does not contain '%s'", u3d_error_text(), part);

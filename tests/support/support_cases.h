@@ -48,6 +48,13 @@ typedef struct u3d_test_slices {
 } u3d_test_slices;
 double u3d_test_voxel_slices(int64_t z, int64_t y, int64_t x, const void *slices);
 
+/* The 48 orders in which a file can have its axes. */
+enum { U3D_TEST_STORAGES = 48 };
+/* The axes of storage s, as for u3d_volume_turn. Storage 0 leaves them as they are. */
+void u3d_test_storage(int s, int axis[3]);
+/* Stores a file again with other axes. The volume stays where it is. */
+void u3d_test_store(const char *from, u3d_volume_kind kind, int s, const char *to);
+
 /* Fails the running test if the last error message does not contain `part`. */
 void u3d_test_says(const char *part);
 /* Fails the running test if `got` and `expected` differ by more than `tolerance`. */
