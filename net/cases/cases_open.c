@@ -276,8 +276,9 @@ static void open_warn_single(const u3d_cases *c, const open_scan *scan)
 /* A 2D network sees slices across an axis in memory, which may be another one than in the files. */
 static void open_warn_plane(const u3d_cases *c, const open_scan *scan)
 {
+    if (!c->slices_only) return;
     const char across = "zyx"[c->across], *in_file = scan->file_axis;
-    if (c->slices_only && in_file[c->across] != across)
+    if (in_file[c->across] != across)
         U3D_WARN("cases",
                  "the 2D network sees slices across %c (x runs to the right, y to the front, z up), which is axis "
                  "%c of file '%s'; plane=xy, xz and yz are across its axes %c, %c and %c",
