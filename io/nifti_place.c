@@ -82,13 +82,13 @@ static double place_difference(const u3d_nifti_info *info, const double a[3][4],
     return worst;
 }
 
-/* Millimetres per unit of the header's lengths. */
-static double place_unit(const u3d_grid *g)
+double u3d_grid_unit_mm(const u3d_grid *g)
 {
     switch (g->xyzt_units & U3D_UNITS_SPACE) {
     case NIFTI_UNITS_METER: return 1e3;
+    case NIFTI_UNITS_MM: return 1;
     case NIFTI_UNITS_MICRON: return 1e-3;
-    default: return 1;
+    default: return 0;
     }
 }
 
@@ -125,8 +125,9 @@ void u3d_nifti_place(const char *path, u3d_nifti_info *info)
     else
         for (int axis = 0; axis < 3; axis++) info->voxel_to_world[axis][axis] = pixdim[axis];
     info->placed = use_sform || use_qform;
-    for (int row = 0; row < 3; row++)
-        for (int column = 0; column < 4; column++) info->voxel_to_world[row][column] *= place_unit(g);
+    const double unit = u3d_grid_unit_mm(g);
+    for (int row = 0; row < 3 && unit > 0; row++)
+        for (int column = 0; column < 4; column++) info->voxel_to_world[row][column] *= unit;
     for (int axis = 0; axis < 3; axis++) {
         const double(*m)[4] = (const double(*)[4])info->voxel_to_world;
         info->spacing[2 - axis] = hypot(hypot(m[0][axis], m[1][axis]), m[2][axis]);

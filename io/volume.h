@@ -65,6 +65,7 @@ typedef enum u3d_match_how {
 typedef struct u3d_match {
     u3d_match_how how;
     bool whole;
+    bool unit_taken; /* one header does not give its unit, and fits only with that of the other one */
     double off_by;   /* voxels, as from u3d_volume_same_grid */
     double to[3][4]; /* voxel of the grid (x, y, z, 1) -> voxel of the volume */
 } u3d_match;
@@ -117,6 +118,9 @@ void u3d_volume_file_voxel(const u3d_volume *v, int64_t voxel, int64_t xyz[3]);
 /* Makes the header fields agree with size, spacing and affine in memory, for a volume that no file has:
  * stored as in memory, with an sform in millimetres and no qform. */
 void u3d_volume_new_grid(u3d_volume *v);
+
+/* Millimetres per unit of the header's lengths; 0 if it gives no unit, which counts as millimetres. */
+double u3d_grid_unit_mm(const u3d_grid *g);
 
 enum { U3D_UNITS_SPACE = 7 }; /* nifti1.h, XYZT_TO_SPACE: the bits of xyzt_units that are not for time */
 

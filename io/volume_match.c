@@ -206,28 +206,59 @@ static u3d_status match_check_shape(const u3d_volume *a, const char *a_name, con
         (long long)y.size[0], (long long)y.size[1], (long long)y.size[2]);
 }
 
+/* Finds out whether v has the grid or a part of it. Otherwise the status is that of u3d_volume_same_grid. */
+static u3d_status match_whole_voxels(const u3d_volume *grid, const char *grid_name, const u3d_volume *v,
+                                     const char *name, u3d_match *out)
+{
+    double to_grid[3][4];
+    out->how = U3D_MATCH_SAME;
+    const u3d_status status = u3d_volume_same_grid(grid, grid_name, v, name, &out->off_by);
+    if (status == U3D_OK) return U3D_OK;
+    U3D_TRY(match_affine(v, grid, grid_name, to_grid));
+    if (!match_is_part(grid, v, to_grid)) return status;
+    out->how = U3D_MATCH_PART;
+    out->whole = u3d_volume_voxels(v) == u3d_volume_voxels(grid);
+    match_inverse((const double(*)[4])to_grid, out->to);
+    return U3D_OK;
+}
+
+/* By which factor the lengths of v must be multiplied if the header that does not give its unit, often
+ * written by nibabel, has the unit of the other one. */
+static double match_unit(const u3d_volume *grid, const u3d_volume *v)
+{
+    const double of_grid = u3d_grid_unit_mm(&grid->grid), of_v = u3d_grid_unit_mm(&v->grid);
+    if (of_v == 0 && of_grid > 0) return of_grid;
+    return of_grid == 0 && of_v > 0 ? 1 / of_v : 1;
+}
+
+/* Does the same as match_whole_voxels with the lengths of v multiplied. */
+static u3d_status match_in_unit(const u3d_volume *grid, const char *grid_name, const u3d_volume *v,
+                                const char *name, double factor, u3d_match *out)
+{
+    u3d_volume scaled = *v;
+    for (int row = 0; row < 3; row++)
+        for (int column = 0; column < 4; column++) scaled.voxel_to_world[row][column] *= factor;
+    out->unit_taken = true;
+    return match_whole_voxels(grid, grid_name, &scaled, name, out);
+}
+
 u3d_status u3d_volume_match(const u3d_volume *grid, const char *grid_name, const u3d_volume *v,
                             const char *name, bool nearest, u3d_match *out)
 {
-    const bool placed = u3d_volume_has_place(grid) && u3d_volume_has_place(v),
-               same_frame = placed || (!u3d_volume_has_place(grid) && !u3d_volume_has_place(v));
-    *out = (u3d_match){.how = U3D_MATCH_SAME};
-    const u3d_status status = u3d_volume_same_grid(grid, grid_name, v, name, &out->off_by);
-    if (same_frame && status == U3D_OK) return U3D_OK;
+    const bool placed = u3d_volume_has_place(grid) && u3d_volume_has_place(v);
+    *out = (u3d_match){.how = U3D_MATCH_INDEX};
     if (!placed) {
-        out->how = U3D_MATCH_INDEX;
+        const bool neither = !u3d_volume_has_place(grid) && !u3d_volume_has_place(v);
         match_index(grid, v, out->to);
+        if (neither && u3d_volume_same_grid(grid, grid_name, v, name, &out->off_by) == U3D_OK)
+            out->how = U3D_MATCH_SAME;
         return match_check_shape(grid, grid_name, v, name);
     }
-    double to_grid[3][4];
-    U3D_TRY(match_affine(v, grid, grid_name, to_grid));
-    if (match_is_part(grid, v, to_grid)) {
-        out->how = U3D_MATCH_PART;
-        out->whole = u3d_volume_voxels(v) == u3d_volume_voxels(grid);
-        match_inverse((const double(*)[4])to_grid, out->to);
-        return U3D_OK;
-    }
-    if (!nearest) return status;
+    const double factor = match_unit(grid, v);
+    if (factor != 1 && match_in_unit(grid, grid_name, v, name, factor, out) == U3D_OK) return U3D_OK;
+    *out = (u3d_match){0};
+    const u3d_status status = match_whole_voxels(grid, grid_name, v, name, out);
+    if (status == U3D_OK || !nearest) return status;
     out->how = U3D_MATCH_NEAREST;
     U3D_TRY(match_affine(grid, v, name, out->to));
     if (match_overlaps(grid, v, (const double(*)[4])out->to)) return U3D_OK;

@@ -74,6 +74,7 @@ void u3d_grid_report_add(u3d_grid_report *r, const u3d_match *m, const char *id,
             r->worst_id = id;
         }
     }
+    r->unit_taken += m->unit_taken;
     if (m->how == U3D_MATCH_PART && m->whole) return;
     if (m->how == U3D_MATCH_PART && r->n[m->how] == 0)
         (void)snprintf(r->sizes, sizeof r->sizes, "%lldx%lldx%lld of %lldx%lldx%lld voxels",
@@ -91,6 +92,11 @@ void u3d_grid_report_tell(const u3d_grid_report *r, const u3d_cases *c)
             "the grids of image and label differ by more than 0.01 voxel in %d of %d cases, most in '%s' "
             "(%.3g voxel); voxels are matched by index",
             r->apart, c->n, r->worst_id, r->worst);
+    if (r->unit_taken > 0)
+        U3D_WARN("cases",
+                 "only one of image and label gives its unit of length (xyzt_units) in %d of %d cases; the other "
+                 "one is taken to have the same unit, because they fit then",
+                 r->unit_taken, c->n);
     if (r->n[U3D_MATCH_INDEX] > 0)
         U3D_WARN("cases",
                  "image or label does not say where it lies in space (sform_code and qform_code are 0) in %d "

@@ -64,6 +64,7 @@ typedef struct u3d_grid_report {
     const char *worst_id;
     int n[U3D_MATCHES]; /* number of cases; for U3D_MATCH_PART only those with an outside */
     const char *first[U3D_MATCHES];
+    int unit_taken;             /* number of cases whose labels have the image's unit, or the other way round */
     char sizes[160]; /* of labels and image, in the first case of which labels cover only a part */
 } u3d_grid_report;
 

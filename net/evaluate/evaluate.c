@@ -65,7 +65,7 @@ static u3d_status case_count(const u3d_volume *prediction, const u3d_volume *ref
             U3D_TRY(run_count(t, p[v], r[v], end - v));
     }
     t->voxel = fabs(reference->spacing[0] * reference->spacing[1] * reference->spacing[2]);
-    t->unit_unknown = (reference->grid.xyzt_units & U3D_UNITS_SPACE) == 0;
+    t->unit_unknown = u3d_grid_unit_mm(&reference->grid) == 0;
     return U3D_OK;
 }
 
@@ -110,16 +110,27 @@ static u3d_status read_one(void *context, int worker, int64_t item)
     return u3d_nifti_read(r->path[item], U3D_VOLUME_LABEL, &r->volume[item]);
 }
 
+/* Gives the volume whose header has no unit the unit of the other one, so that distances are in mm. */
+static void case_take_unit(u3d_volume *v[2])
+{
+    const int known = u3d_grid_unit_mm(&v[0]->grid) > 0 ? 0 : 1;
+    for (int a = 0; a < 3; a++) v[1 - known]->spacing[a] *= u3d_grid_unit_mm(&v[known]->grid);
+    v[1 - known]->grid.xyzt_units = v[known]->grid.xyzt_units;
+}
+
 /* Brings both volumes onto one grid. If the reference covers only a part of the prediction, nothing is known
  * outside of it (if there is a value for that), or there is background. Otherwise the prediction comes onto the
  * grid of the reference, so that no voxel of the reference is left out; outside of a prediction is background. */
 static u3d_status case_match(const u3d_evaluate_opts *o, const u3d_pair *c, const u3d_pairs *all,
                              u3d_volume *v[2], u3d_match *m)
 {
-    if (u3d_volume_match(v[0], c->prediction, v[1], c->reference, false, m) == U3D_OK)
+    if (u3d_volume_match(v[0], c->prediction, v[1], c->reference, false, m) == U3D_OK) {
+        if (m->unit_taken) case_take_unit(v);
         return u3d_volume_onto(&v[1], v[0], m, all->has_unlabeled ? all->unlabeled : o->background);
+    }
     const u3d_status status =
         u3d_volume_match(v[1], c->reference, v[0], c->prediction, o->resample_labels, m);
+    if (status == U3D_OK && m->unit_taken) case_take_unit(v);
     if (status == U3D_OK) return u3d_volume_onto(&v[0], v[1], m, o->background);
     if (o->resample_labels || !u3d_volume_has_place(v[0]) || !u3d_volume_has_place(v[1])) return status;
     return u3d_fail(status, "%s; if both show the same, --resample-labels takes the nearest voxels",
@@ -149,6 +160,7 @@ typedef struct oddities { /* what is reported once for all cases */
     int n_index;         /* cases that are compared as stored */
     int n_part;          /* cases of which one volume covers only a part of the other */
     int n_nearest;       /* cases of which the prediction is resampled */
+    int n_unit;          /* cases of which one header has no unit, and takes that of the other one */
 } oddities;
 
 static void oddities_add(oddities *odd, const u3d_match *m, const u3d_tallies *t)
@@ -158,6 +170,7 @@ static void oddities_add(oddities *odd, const u3d_match *m, const u3d_tallies *t
     odd->n_index += m->how == U3D_MATCH_INDEX;
     odd->n_part += m->how == U3D_MATCH_PART && !m->whole;
     odd->n_nearest += m->how == U3D_MATCH_NEAREST;
+    odd->n_unit += m->unit_taken;
     odd->n_sparse += t->unlabeled > 0;
 }
 
@@ -206,6 +219,11 @@ static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const 
                  "prediction or reference covers only a part of the other one in %d of %d cases; outside of a "
                  "prediction is background, outside of a reference %s",
                  odd->n_part, p->n, p->has_unlabeled ? "nothing counts" : "too");
+    if (odd->n_unit)
+        U3D_WARN("evaluate",
+                 "only one of prediction and reference gives its unit of length (xyzt_units) in %d of %d cases; "
+                 "the other one is taken to have the same unit, because they fit then",
+                 odd->n_unit, p->n);
     if (odd->n_nearest)
         U3D_WARN("evaluate",
                  "%d of %d predictions have another grid than their references; each voxel of a reference is "

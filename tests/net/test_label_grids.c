@@ -187,6 +187,53 @@ static void test_labels_on_another_grid(void **state)
     label_case_done(&c);
 }
 
+/* Sets the unit in the header of a file; its numbers stay as they are. */
+static void set_unit(const char *path, u3d_volume_kind kind, int unit)
+{
+    u3d_volume *v = NULL;
+    assert_ok(u3d_nifti_read(path, kind, &v));
+    v->grid.xyzt_units = unit;
+    assert_ok(u3d_nifti_write(path, v));
+    u3d_volume_free(v);
+}
+
+/* Labels without a unit, as nibabel writes them, beside an image in micrometres. */
+static void test_labels_without_a_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        int image, label, said;
+    } units[] = {{3, 0, 1}, {0, 3, 1}, {1, 8, 1}, {2, 0, 0}, {3, 3, 0}};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        label_case c;
+        label_case_new(&c);
+        const u3d_case *files = &c.set.d.cases[0];
+        set_unit(files->image[0], U3D_VOLUME_IMAGE, units[i].image);
+        set_unit(files->label, U3D_VOLUME_LABEL, units[i].label);
+        c.o.dense = true;
+        char *said = label_case_open(&c);
+        assert_int_equal(u3d_test_count_text(said, "only one of image and label gives its unit"),
+                         units[i].said);
+        u3d_free(said);
+        label_case_done(&c);
+    }
+    label_case c;
+    label_case_new(&c);
+    const char *label = c.set.d.cases[0].label, *copy = c.set.d.cases[0].image[0];
+    u3d_test_store(label, U3D_VOLUME_LABEL, 0, copy);
+    set_unit(copy, U3D_VOLUME_LABEL, 3);
+    set_unit(label, U3D_VOLUME_LABEL, 0);
+    const u3d_evaluate_opts o = {.prediction = copy, .reference = label, .threads = 1};
+    cJSON *json;
+    assert_ok(u3d_evaluate(&o, &json));
+    const cJSON *mean = cJSON_GetObjectItem(cJSON_GetObjectItem(json, "mean"), "1");
+    const double voxels = cJSON_GetNumberValue(cJSON_GetObjectItem(mean, "n_ref"));
+    const double volume = cJSON_GetNumberValue(cJSON_GetObjectItem(mean, "volume_ref"));
+    u3d_test_close(volume / voxels, 2e-9, 1e-14); /* a voxel of 2 x 1 x 1 micrometres, in mm^3 */
+    cJSON_Delete(json);
+    label_case_done(&c);
+}
+
 /* A 2D network sees planes across z in memory. If the file calls that axis y, u3d says how to get the file's
  * z. */
 static void test_planes_of_2d_networks(void **state)
@@ -249,11 +296,9 @@ int main(void)
 {
     u3d_log_set_level(U3D_LOG_WARN);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_labels_of_a_part),
-        cmocka_unit_test(test_labels_without_a_place),
-        cmocka_unit_test(test_labels_on_another_grid),
-        cmocka_unit_test(test_planes_of_2d_networks),
-        cmocka_unit_test(test_evaluation),
+        cmocka_unit_test(test_labels_of_a_part),       cmocka_unit_test(test_labels_without_a_place),
+        cmocka_unit_test(test_labels_on_another_grid), cmocka_unit_test(test_labels_without_a_unit),
+        cmocka_unit_test(test_planes_of_2d_networks),  cmocka_unit_test(test_evaluation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
