@@ -7,6 +7,7 @@
 #include "io/path.h"
 
 #include "engine/base/mem.h"
+#include "io/temporary.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -14,7 +15,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -23,6 +23,7 @@ enum { TEMP_TRIES = 1000 }; /* skips names that a killed process with the same p
 
 struct u3d_outfile {
     char *path, *temp;
+    int temporary; /* number of u3d_temporary_note */
     FILE *stream;
 };
 
@@ -39,6 +40,12 @@ bool u3d_path_exists(const char *path)
 {
     struct stat info;
     return stat(path, &info) == 0;
+}
+
+bool u3d_path_is_taken(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0;
 }
 
 bool u3d_path_is_dir(const char *path)
@@ -162,6 +169,7 @@ static u3d_status outfile_create(u3d_outfile *f)
         f->temp =
             u3d_format("%.*s.tmp-%ld-%u-%s", dir_len, f->path, (long)getpid(), number, f->path + dir_len);
         if (!f->temp) return U3D_E_NOMEM;
+        f->temporary = u3d_temporary_note(f->temp);
         int fd = open(f->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
         if (fd >= 0) {
             f->stream = fdopen(fd, "w+b");
@@ -171,7 +179,11 @@ static u3d_status outfile_create(u3d_outfile *f)
             unlink(f->temp);
             return u3d_fail(U3D_E_OUTPUT, "write '%s': %s", f->path, strerror(cause));
         }
-        if (errno != EEXIST) break;
+        const int cause = errno;
+        u3d_temporary_forget(f->temporary);
+        f->temporary = -1;
+        errno = cause;
+        if (cause != EEXIST) break;
         u3d_free(f->temp);
         f->temp = NULL;
     }
@@ -180,6 +192,7 @@ static u3d_status outfile_create(u3d_outfile *f)
 
 static void outfile_free(u3d_outfile *f)
 {
+    u3d_temporary_forget(f->temporary);
     u3d_free(f->path);
     u3d_free(f->temp);
     u3d_free(f);
@@ -189,11 +202,13 @@ u3d_status u3d_outfile_open(const char *path, u3d_outfile **out)
 {
     struct stat info;
     *out = NULL;
-    /* The rename would replace a device of that name, and it would fail on a folder after all the work. */
+    /* The rename would replace a device of that name, and it would fail on a folder after all the work. A link is
+     * replaced; what it leads to stays. */
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
         return u3d_fail(U3D_E_OUTPUT, "write '%s': it exists and is not a regular file", path);
     u3d_outfile *f = u3d_new(1, sizeof *f);
     if (!f) return U3D_E_NOMEM;
+    f->temporary = -1;
     f->path = u3d_strdup(path);
     u3d_status status = f->path ? outfile_create(f) : U3D_E_NOMEM;
     if (status != U3D_OK) {
@@ -259,33 +274,4 @@ u3d_status u3d_outfile_commit(u3d_outfile *f)
     }
     outfile_free(f);
     return status;
-}
-
-u3d_status u3d_path_lock(const char *dir, int *fd)
-{
-    *fd = -1;
-    char *path = u3d_path_join(dir, ".lock");
-    if (!path) return U3D_E_NOMEM;
-    u3d_status status = U3D_OK;
-    int file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-    if (file < 0) {
-        status = u3d_fail(U3D_E_OUTPUT, "lock folder '%s': %s", dir, strerror(errno));
-    } else if (flock(file, LOCK_EX | LOCK_NB) != 0) {
-        int cause = errno;
-        close(file);
-        status =
-            cause == EWOULDBLOCK
-                ? u3d_fail(U3D_E_ARG,
-                           "folder '%s' is in use by another u3d; wait for it or choose another folder", dir)
-                : u3d_fail(U3D_E_OUTPUT, "lock folder '%s': %s", dir, strerror(cause));
-    } else {
-        *fd = file;
-    }
-    u3d_free(path);
-    return status;
-}
-
-void u3d_path_unlock(int fd)
-{
-    if (fd >= 0) close(fd);
 }

@@ -10,6 +10,7 @@
 
 char *u3d_path_join(const char *dir, const char *name); /* the caller owns it; NULL: out of memory */
 bool u3d_path_exists(const char *path);
+bool u3d_path_is_taken(const char *path); /* also true for a link that leads nowhere */
 bool u3d_path_is_dir(const char *path);
 /* Creates a folder and its parents; it may exist already. U3D_E_OUTPUT. */
 u3d_status u3d_path_make_dir(const char *path);
@@ -29,10 +30,5 @@ FILE *u3d_outfile_stream(u3d_outfile *f);
 const char *u3d_outfile_temp(const u3d_outfile *f); /* the temporary name, for libraries that need a name */
 u3d_status u3d_outfile_commit(u3d_outfile *f);      /* frees f, also on failure (U3D_E_OUTPUT) */
 void u3d_outfile_abandon(u3d_outfile *f);           /* frees f; NULL is allowed */
-
-/* Takes an exclusive lock on DIR/.lock (flock), which is held until u3d_path_unlock or the end of the
- * process. U3D_E_ARG: another process holds it. */
-u3d_status u3d_path_lock(const char *dir, int *fd);
-void u3d_path_unlock(int fd);
 
 #endif

@@ -1,25 +1,37 @@
 /* u3d_child_run with fork and a pipe, through which the child sends its result. */
 #include "engine/base/child.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "engine/base/stop.h"
+
 static bool send_all(int fd, const void *data, size_t bytes)
 {
-    ssize_t sent = 1;
-    for (const char *p = data; bytes > 0 && sent > 0; p += sent, bytes -= (size_t)sent)
-        sent = write(fd, p, bytes);
-    return bytes == 0;
+    for (const char *p = data; bytes > 0;) {
+        const ssize_t sent = write(fd, p, bytes);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent <= 0) return false;
+        p += sent;
+        bytes -= (size_t)sent;
+    }
+    return true;
 }
 
 static bool receive_all(int fd, void *data, size_t bytes)
 {
-    ssize_t got = 1;
-    for (char *p = data; bytes > 0 && got > 0; p += got, bytes -= (size_t)got) got = read(fd, p, bytes);
-    return bytes == 0;
+    for (char *p = data; bytes > 0;) {
+        const ssize_t got = read(fd, p, bytes);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return false;
+        p += got;
+        bytes -= (size_t)got;
+    }
+    return true;
 }
 
 bool u3d_child_run(void (*work)(void *context), void *context, void *result, size_t bytes, int *signal_number)
@@ -31,13 +43,18 @@ bool u3d_child_run(void (*work)(void *context), void *context, void *result, siz
     const pid_t child = fork();
     if (child == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+        u3d_stop_in_child();
+        close(ends[0]);
         work(context);
         _exit(send_all(ends[1], result, bytes) ? 0 : 1);
     }
     close(ends[1]);
+    u3d_stop_child(child > 0 ? child : 0);
     const bool whole = child > 0 && receive_all(ends[0], result, bytes);
     close(ends[0]);
-    if (child > 0) waitpid(child, &status, 0);
+    if (child > 0)
+        while (waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
+    u3d_stop_child(0);
     if (WIFSIGNALED(status)) *signal_number = WTERMSIG(status);
     return whole;
 }

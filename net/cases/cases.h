@@ -30,6 +30,12 @@ typedef struct u3d_case_data {
 
 typedef struct u3d_cases u3d_cases;
 
+/* Reads only the headers of a case and checks that its channels fit together. *grid has the case's number of
+ * channels and no data. U3D_E_IO, U3D_E_FORMAT: the message names the case and the file. */
+u3d_status u3d_case_probe(const u3d_case *c, u3d_volume **grid);
+/* Does this for n cases; the message lists every case that fails. */
+u3d_status u3d_cases_probe(const u3d_dataset *d, const int *which, int n);
+
 /* Reads each of the n cases `which` (indices into d) once. Checks grids, channels and values, settles which
  * voxels are unlabelled, and collects label table, class counts, facts and intensity statistics.
  *

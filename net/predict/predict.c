@@ -134,14 +134,24 @@ static u3d_status turn_to_model(const u3d_model *m, u3d_volume *image)
                                    : u3d_volume_turn_to_file(image);
 }
 
-/* Refuses, before anything is read, a case that would not fit into memory. */
-static u3d_status check_memory(const u3d_predictor *p, const u3d_model *m, const u3d_case *input)
+static u3d_status check_channels(const u3d_model *m, const u3d_case *input, int32_t channels)
+{
+    if (channels == m->config.channels) return U3D_OK;
+    return u3d_fail(U3D_E_FORMAT, "%s: found %d channels, but the model was trained on %lld", input->image[0],
+                    channels, (long long)m->config.channels);
+}
+
+u3d_status u3d_predict_check(const u3d_predictor *p, const u3d_model *m, const u3d_case *input)
 {
     u3d_volume *grid;
-    U3D_TRY(u3d_nifti_probe(input->image[0], &grid));
+    u3d_case image_only = *input;
+    image_only.label = NULL;
+    U3D_TRY(u3d_case_probe(&image_only, &grid));
+    const u3d_status status = check_channels(m, input, grid->channels);
     (void)turn_to_model(m, grid); /* a header alone cannot fail */
-    const uint64_t bytes = volume_bytes(p, grid);
+    const uint64_t bytes = status == U3D_OK ? volume_bytes(p, grid) : 0;
     u3d_volume_free(grid);
+    U3D_TRY(status);
     U3D_INFO("predict", "%s: peak memory %.2f GB planned", input->id, (double)bytes / 1e9);
     if (p->o.memory_cap && bytes > p->o.memory_cap)
         return u3d_fail(
@@ -168,9 +178,7 @@ static u3d_status check_facts(u3d_predictor *p, const u3d_model *m, const u3d_ca
                               const u3d_volume *image)
 {
     const u3d_data_facts *f = &m->facts;
-    if (image->channels != m->config.channels)
-        return u3d_fail(U3D_E_FORMAT, "%s: found %d channels, but the model was trained on %lld",
-                        input->image[0], image->channels, (long long)m->config.channels);
+    U3D_TRY(check_channels(m, input, image->channels)); /* the file may have changed since the first check */
     const bool as_it_is = m->config.resample == U3D_RESAMPLE_OFF;
     for (int a = 0; a < 3 && as_it_is; a++) {
         const double ratio = f->spacing[a] > 0 ? image->spacing[a] / f->spacing[a] : 1;
@@ -200,7 +208,6 @@ u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case
     u3d_status status = U3D_OK;
     u3d_volume *image = NULL, *classes = NULL, *probabilities = NULL, *labels = NULL, own;
     u3d_resampling r;
-    U3D_GO(check_memory(p, m, input));
     U3D_GO(u3d_case_read_image(input, &image));
     U3D_GO(turn_to_model(m, image));
     U3D_GO(check_facts(p, m, input, image));
@@ -216,7 +223,7 @@ u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case
     U3D_GO(u3d_postprocess(m, input->id, classes));
     U3D_GO(u3d_labels_to_values(&m->labels, classes, &labels));
     if (probabilities_out) U3D_GO(u3d_nifti_write(probabilities_out, probabilities));
-    U3D_GO(u3d_nifti_write(out, labels));
+    if (out) U3D_GO(u3d_nifti_write(out, labels));
 done:
     u3d_volume_free(image);
     u3d_volume_free(classes);

@@ -40,9 +40,14 @@ u3d_status u3d_predict_volume(u3d_predictor *p, const u3d_volume *image, u3d_vol
 u3d_status u3d_predict_volume_to(u3d_predictor *p, const u3d_volume *image, const u3d_volume *own,
                                  u3d_volume **classes, u3d_volume **probabilities);
 
-/* From the files of a case to the file `out`, and to `probabilities_out` unless that is NULL. The steps are:
- * read, turn to the axes of the model, check against the model (a different number of channels is refused; a
- * different spacing or a missing place in space causes a warning), normalise, resample to the model's spacing
+/* Checks the headers of a case against the model, and the memory that predicting it takes against the limit.
+ * No voxel is read. U3D_E_FORMAT, U3D_E_IO, U3D_E_NOMEM. */
+u3d_status u3d_predict_check(const u3d_predictor *p, const u3d_model *m, const u3d_case *input);
+
+/* From the files of a case, which u3d_predict_check accepts, to the files `out` and `probabilities_out`;
+ * either may be NULL. The steps are: read, turn to the axes of the model, check against the model (a different
+ * number of channels is refused; a different spacing or a missing place in space causes a warning), normalise,
+ * resample to the model's spacing
  * if it was trained with resampling, predict; then, on the input's own grid, keep the largest components of
  * the classes that the model names, restore the label values, and write. */
 u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case *input, const char *out,

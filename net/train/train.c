@@ -15,7 +15,7 @@
 
 /* If the gradient is not finite in MAX_SKIPPED iterations in a row, the run does not recover. LOSS_SLOT is
  * the slot of the backend through which the loss reaches the host. */
-enum { MAX_SKIPPED = 20, LOSS_SLOT = 0 };
+enum { MAX_SKIPPED = 20, LOSS_SLOT = 0, HARDLY_TRAINED = 10 };
 
 /* With U3D_LOG=flow:debug, logs the first batch at each station. */
 static void trace_feed(const u3d_patch *patch)
@@ -114,6 +114,28 @@ static void log_fixed_total(const u3d_training *t)
              (long long)p->total, t->state.budget_s);
 }
 
+/* Refuses a budget that ends with the first iteration, and warns about one that ends soon after: such a model has
+ * learned nothing. */
+static u3d_status check_total(u3d_training *t)
+{
+    const int64_t done = t->state.iteration, total = t->state.total;
+    char needed[32];
+    (void)u3d_train_time_to_give(u3d_training_elapsed(t) + HARDLY_TRAINED * t->pace.iteration_s, needed);
+    if (done == 1 && total == 1) {
+        U3D_TRY(u3d_run_undo(t));
+        return u3d_fail(U3D_E_ARG,
+                        "training: after %.1f s for reading the data and one iteration, nothing more fits into --time "
+                        "%.3g s; no model is written; give at least --time %s",
+                        u3d_training_elapsed(t), t->state.budget_s, needed);
+    }
+    if (total < HARDLY_TRAINED)
+        U3D_WARN("train",
+                 "only %lld iterations fit into --time %.3g s, so the model will hardly have learned anything; give at "
+                 "least --time %s",
+                 (long long)total, t->state.budget_s, needed);
+    return U3D_OK;
+}
+
 /* Carries out what the pace decides. If the total changes, it is written to the RUN folder at once, and the
  * learning rate schedule is adapted to it. */
 static u3d_status keep_pace(u3d_training *t)
@@ -130,6 +152,7 @@ static u3d_status keep_pace(u3d_training *t)
         U3D_TRY(u3d_run_checkpoint(t)); /* measures how long a checkpoint takes */
         t->state.total = u3d_pace_fix_total(&t->pace, done, u3d_clock());
         log_fixed_total(t);
+        U3D_TRY(check_total(t));
         break;
     case U3D_PACE_CORRECT_TOTAL:
         t->state.total = u3d_pace_correct_total(&t->pace, done, u3d_clock());
@@ -171,12 +194,21 @@ static u3d_status train_loop(u3d_training *t)
     return U3D_OK;
 }
 
-static u3d_status finish(u3d_training *t, u3d_train_result *out)
+/* What remains after the last iteration. An interruption loses nothing: the checkpoint is written first. */
+static u3d_status write_results(u3d_training *t, u3d_train_result *out)
 {
     U3D_TRY(u3d_run_checkpoint(t));
     U3D_TRY(u3d_training_postprocess(t));
     U3D_TRY(u3d_run_write_model(t, out->fingerprint));
-    U3D_TRY(u3d_training_report(t, &out->report_dice, &out->report_iou));
+    const u3d_status status = u3d_training_report(t, &out->report_dice, &out->report_iou);
+    if (status == U3D_E_CANCELLED)
+        return u3d_fail(status, "training: the model of %s is written; its report was interrupted", t->o->out);
+    return status;
+}
+
+static u3d_status finish(u3d_training *t, u3d_train_result *out)
+{
+    U3D_TRY(write_results(t, out));
     out->iterations = t->state.iteration;
     out->parameters = u3d_graph_param_count(t->infer.graph);
     out->loss = t->state.loss;

@@ -22,6 +22,7 @@ typedef struct u3d_train_opts {
     int64_t iterations;     /* 0: from settings or time                                */
     double time_s;          /* 0: no time limit                                        */
     double started;         /* u3d_clock() when the program started                    */
+    double checkpoint_s;    /* between checkpoints; 0: ten minutes                     */
     int64_t validate_every; /* iterations; 0: about ten times per run; < 0: never, and nothing is held out */
     uint64_t seed, memory_cap; /* memory_cap in bytes; 0: 90 % of the machine's memory    */
     bool bar;                  /* stderr is a terminal                                    */

@@ -3,7 +3,8 @@
  *
  *   train_state.c        what follows from state and options: elapsed time, workers, memory limit, optimizer
  *   train_pace.c         turns a time budget into a number of iterations; when to validate, save and stop
- *   train_run.c          the RUN folder: its files, checkpoints, the written model
+ *   train_folder.c       the RUN folder: its lock, and what happens to a run that is in it
+ *   train_run.c          its files, checkpoints, the written model
  *   train_memory.c       plans the peak memory before the start, and says what would fit if it is too much
  *   train_validate.c     Dice and IoU of held-out data and of the reported cases
  *   train_postprocess.c  chooses which classes keep only their largest component
@@ -15,6 +16,7 @@
 #include "engine/run/exec.h"
 #include "engine/run/optim.h"
 #include "io/csvlog.h"
+#include "io/lock.h"
 #include "net/sample/feeder.h"
 #include "net/model/model.h"
 #include "net/predict/predict.h"
@@ -49,7 +51,9 @@ typedef struct u3d_training {
     u3d_pace pace;
 
     u3d_checkpoint *resumed; /* checkpoint of the resumed run, until its tensors are on the device */
-    int lock;
+    u3d_lock *lock;
+    char *moved_to; /* folder of the earlier run, if there was one */
+    bool made_folder, begun; /* this run made the folder; it has begun to write into it */
     u3d_csvlog *log;
     double *row; /* one line of log.csv                                            */
     int n_row;
@@ -81,6 +85,8 @@ typedef struct u3d_training {
 /* ---- train_state.c ---- */
 /* Seconds since the run began, including the earlier sessions of a resumed run. */
 double u3d_training_elapsed(const u3d_training *t);
+/* A value of --time that leaves some time for training, after spent_s seconds of preparation: "90s", "5m". */
+const char *u3d_train_time_to_give(double spent_s, char buf[32]);
 uint64_t u3d_training_memory_cap(const u3d_training *t); /* bytes */
 int u3d_training_workers(const u3d_training *t);         /* threads that prepare batches */
 u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t);
@@ -99,9 +105,23 @@ uint64_t u3d_training_volumes_bytes(const u3d_training *t);
  * the message then says what would fit. */
 u3d_status u3d_training_plan(u3d_training *t);
 
+/* ---- train_folder.c ---- */
+#define U3D_RUN_CONFIG "config.json"
+#define U3D_RUN_CHECKPOINT "checkpoint.safetensors"
+#define U3D_RUN_MODEL "model.safetensors"
+#define U3D_RUN_LOG "log.csv"
+u3d_status u3d_run_path(const u3d_training *t, const char *name, char **path);
+/* Makes and locks the folder; refuses one with content unless it is to be resumed or overwritten. */
+u3d_status u3d_run_lock(u3d_training *t);
+/* Everything was checked: moves the earlier run to RUN.old. From here on a request to stop is left to the loop, which
+ * writes a checkpoint. */
+u3d_status u3d_run_begin(u3d_training *t);
+/* Removes the files of this run, which turned out to be impossible, and moves the earlier run back. */
+u3d_status u3d_run_undo(u3d_training *t);
+void u3d_run_unlock(u3d_training *t); /* also removes a folder that was made for a run that did not begin */
+
 /* ---- train_run.c ---- */
-/* Locks the folder. Then it loads the checkpoint of a resumed run, or refuses or clears a folder with
- * content. */
+/* Locks the folder and loads the checkpoint of a resumed run. */
 u3d_status u3d_run_open(u3d_training *t);
 u3d_status u3d_run_check_cases(const u3d_training *t); /* U3D_E_ARG: not the cases of the resumed run */
 u3d_status u3d_run_open_log(u3d_training *t);

@@ -17,7 +17,6 @@
 
 #include <math.h>
 
-static const double SHARE = 0.975;           /* of the budget that the estimate fills                 */
 static const double VALIDATION_SHARE = 0.05; /* of the budget that validation may take                */
 static const double REPORT_SHARE = 0.10;     /* of the budget that the report may take                */
 static const double CHOICE_SHARE = 0.03;     /* of the budget that choosing post-processing may take  */
@@ -141,7 +140,7 @@ int64_t u3d_pace_fix_total(u3d_pace *p, int64_t iteration, double clock)
     double each_s, all_s;
     p->report_s = estimate_report(p);
     plan_choice(p);
-    double left_s = SHARE * p->task.budget_s - elapsed(p, clock) - end_s(p);
+    double left_s = U3D_PACE_SHARE * p->task.budget_s - elapsed(p, clock) - end_s(p);
     plan_validation(p, left_s, &each_s, &all_s);
     left_s -= all_s;
     p->total = iteration + (left_s > 0 ? (int64_t)(left_s / (p->iteration_s + each_s)) : 0);
@@ -157,7 +156,7 @@ int64_t u3d_pace_correct_total(u3d_pace *p, int64_t iteration, double clock)
      * lasting. */
     p->iteration_s = 0.5 * (p->iteration_s + (clock - p->measured_from - p->other_s) / timed);
     begin_measuring(p, iteration, clock);
-    const double left_s = SHARE * p->task.budget_s - elapsed(p, clock) - end_s(p);
+    const double left_s = U3D_PACE_SHARE * p->task.budget_s - elapsed(p, clock) - end_s(p);
     double each_s = p->iteration_s;
     if (p->validation_step > 0) each_s += p->validation_s / (double)p->validation_step;
     int64_t total = iteration + (left_s > 0 ? (int64_t)(left_s / each_s) : 0);
@@ -223,7 +222,7 @@ bool u3d_pace_goes_on(const u3d_pace *p, int64_t iteration)
 
 bool u3d_pace_checkpoint_due(const u3d_pace *p, double clock)
 {
-    return clock - p->checkpoint_at >= CHECKPOINT_EVERY_S;
+    return clock - p->checkpoint_at >= (p->task.checkpoint_s > 0 ? p->task.checkpoint_s : CHECKPOINT_EVERY_S);
 }
 
 bool u3d_pace_allows_volume(const u3d_pace *p, double begin, int done, double expected_s, double after_s,

@@ -13,6 +13,8 @@ enum {
     U3D_MIN_TO_CHOOSE = 3, /* with fewer volumes set aside, no post-processing is chosen                */
 };
 
+#define U3D_PACE_SHARE 0.975 /* of the budget that the estimate fills */
+
 /* The work of a run, as far as it takes time. It is known before the first iteration and does not change. */
 typedef struct u3d_pace_task {
     double began;           /* clock reading at the start of the run, less the time of earlier sessions */
@@ -28,6 +30,7 @@ typedef struct u3d_pace_task {
     int n_report;         /* volumes to be reported on after training                           */
     int64_t report_tiles; /* tiles to predict these volumes                                     */
     double volume_s;      /* seconds to read, normalise and resample one volume                 */
+    double checkpoint_s;  /* between checkpoints; 0: ten minutes                                */
 } u3d_pace_task;
 
 /* All times are seconds; clock readings are those of u3d_clock. */

@@ -7,17 +7,15 @@
  *   model.safetensors       the averaged weights, written at the end
  *   log.csv                 one line per iteration
  *
- * config.json and the .safetensors files are complete or absent at any time (io/path.h). A folder that a run
- * uses is locked. */
+ * config.json and the .safetensors files are complete or absent at any time (io/path.h). train_folder.c locks the
+ * folder. */
 #include "net/train/train_impl.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
@@ -25,21 +23,12 @@
 #include "io/json.h"
 #include "io/path.h"
 
-static const char *const CONFIG = "config.json", *const CHECKPOINT = "checkpoint.safetensors",
-                         *const MODEL = "model.safetensors", *const LOG = "log.csv";
-
 static const struct {
     u3d_block block;
     const char *prefix;
 } BLOCKS[] = {
     {U3D_BLOCK_VALUE, ""}, {U3D_BLOCK_M, "m/"}, {U3D_BLOCK_V, "v/"}, {U3D_BLOCK_AVERAGE, "average/"}};
 enum { N_BLOCKS = sizeof BLOCKS / sizeof BLOCKS[0] };
-
-static u3d_status in_run(const u3d_training *t, const char *name, char **path)
-{
-    *path = u3d_path_join(t->o->out, name);
-    return *path ? U3D_OK : U3D_E_NOMEM;
-}
 
 /* ---- state as JSON ---- */
 
@@ -117,8 +106,8 @@ static u3d_status resumed_json(const u3d_training *t, cJSON **json)
     if (!text)
         return u3d_fail(U3D_E_FORMAT,
                         "resume %s: %s has no metadata u3d.training; it is not a checkpoint of u3d train",
-                        t->o->out, CHECKPOINT);
-    return u3d_json_parse(text, CHECKPOINT, json);
+                        t->o->out, U3D_RUN_CHECKPOINT);
+    return u3d_json_parse(text, U3D_RUN_CHECKPOINT, json);
 }
 
 /* ---- opening ---- */
@@ -128,10 +117,10 @@ static u3d_status load_resumed(u3d_training *t)
     u3d_status status = U3D_OK;
     cJSON *json = NULL;
     char *path = NULL;
-    U3D_GO(in_run(t, CHECKPOINT, &path));
+    U3D_GO(u3d_run_path(t, U3D_RUN_CHECKPOINT, &path));
     if (!u3d_path_exists(path)) {
         status = u3d_fail(U3D_E_IO, "resume %s: %s does not exist; start the run without --resume", t->o->out,
-                          CHECKPOINT);
+                          U3D_RUN_CHECKPOINT);
         goto done;
     }
     U3D_GO(u3d_checkpoint_load(path, &t->resumed));
@@ -150,45 +139,10 @@ done:
     return status;
 }
 
-static u3d_status remove_file(const u3d_training *t, const char *name)
-{
-    char *path;
-    U3D_TRY(in_run(t, name, &path));
-    u3d_status status = U3D_OK;
-    if (unlink(path) != 0 && errno != ENOENT)
-        status = u3d_fail(U3D_E_OUTPUT, "cannot remove '%s' of an earlier run: %s", path, strerror(errno));
-    u3d_free(path);
-    return status;
-}
-
-/* A new run needs an empty folder. A folder with content is refused; with --force, the files of the earlier
- * run are removed. */
-static u3d_status clear_folder(const u3d_training *t)
-{
-    char **names;
-    int n;
-    U3D_TRY(u3d_path_list(t->o->out, &names, &n));
-    u3d_path_list_free(names, n);
-    if (n == 0) return U3D_OK;
-    if (!t->o->force)
-        return u3d_fail(
-            U3D_E_ARG,
-            "folder '%s' is not empty (%d entries); choose another folder, continue the run with --resume, "
-            "or overwrite it with --force",
-            t->o->out, n);
-    U3D_TRY(remove_file(t, CHECKPOINT));
-    U3D_TRY(remove_file(t, MODEL));
-    U3D_TRY(remove_file(t, CONFIG));
-    return remove_file(t, LOG);
-}
-
 u3d_status u3d_run_open(u3d_training *t)
 {
-    if (t->o->resume && !u3d_path_is_dir(t->o->out))
-        return u3d_fail(U3D_E_IO, "resume %s: the folder does not exist", t->o->out);
-    U3D_TRY(u3d_path_make_dir(t->o->out));
-    U3D_TRY(u3d_path_lock(t->o->out, &t->lock));
-    return t->o->resume ? load_resumed(t) : clear_folder(t);
+    U3D_TRY(u3d_run_lock(t));
+    return t->o->resume ? load_resumed(t) : U3D_OK;
 }
 
 u3d_status u3d_run_check_cases(const u3d_training *t)
@@ -222,7 +176,7 @@ u3d_status u3d_run_open_log(u3d_training *t)
         columns = longer;
     }
     if (!columns) return U3D_E_NOMEM;
-    u3d_status status = in_run(t, LOG, &path);
+    u3d_status status = u3d_run_path(t, U3D_RUN_LOG, &path);
     if (status == U3D_OK) status = u3d_csvlog_open(path, columns, t->state.iteration, &t->log);
     u3d_free(path);
     u3d_free(columns);
@@ -259,9 +213,9 @@ u3d_status u3d_run_write_config(const u3d_training *t)
     u3d_status status = U3D_OK;
     cJSON *settings = NULL, *json = NULL;
     char *path;
-    U3D_TRY(in_run(t, CONFIG, &path));
+    U3D_TRY(u3d_run_path(t, U3D_RUN_CONFIG, &path));
     if (u3d_path_exists(path))
-        U3D_GO(u3d_json_read(path, &json)); /* the file of this run: a new run has cleared the folder */
+        U3D_GO(u3d_json_read(path, &json)); /* the file of this run: an earlier one was moved away */
     else
         U3D_GO(config_of_new_run(t, &json));
     U3D_GO(u3d_config_to_json(&t->model.config, &settings));
@@ -307,7 +261,7 @@ u3d_status u3d_run_checkpoint(u3d_training *t)
     double begin = u3d_clock();
     U3D_GO(u3d_checkpoint_new(&c));
     U3D_GO(fill_checkpoint(t, c));
-    U3D_GO(in_run(t, CHECKPOINT, &path));
+    U3D_GO(u3d_run_path(t, U3D_RUN_CHECKPOINT, &path));
     U3D_GO(u3d_checkpoint_save(path, c));
     const double end = u3d_clock();
     u3d_pace_saved(&t->pace, end - begin, end);
@@ -324,7 +278,7 @@ u3d_status u3d_run_restore(u3d_training *t)
     for (int i = 0; i < N_BLOCKS; i++)
         if (u3d_params_has(t->params, BLOCKS[i].block))
             U3D_TRY(u3d_params_from_checkpoint(t->resumed, BLOCKS[i].block, BLOCKS[i].prefix, t->params,
-                                               CHECKPOINT));
+                                               U3D_RUN_CHECKPOINT));
     u3d_checkpoint_free(t->resumed);
     t->resumed = NULL;
     return U3D_OK;
@@ -334,7 +288,7 @@ u3d_status u3d_run_write_model(u3d_training *t, char fingerprint[24])
 {
     u3d_model *written = NULL;
     char *path;
-    U3D_TRY(in_run(t, MODEL, &path));
+    U3D_TRY(u3d_run_path(t, U3D_RUN_MODEL, &path));
     u3d_params_swap_average(t->params);
     u3d_status status = u3d_model_save(path, &t->model, t->params);
     u3d_params_swap_average(t->params);

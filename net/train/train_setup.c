@@ -1,7 +1,8 @@
 /* Makes everything that training needs, each thing after what it depends on:
  *
- *   RUN folder -> choice of cases -> cases read -> settings complete -> augmentation -> graphs ->
- *   memory plan -> config.json -> device memory and optimizer -> log.csv -> feeder -> pace
+ *   RUN folder locked -> choice of cases -> cases read -> settings complete -> augmentation -> graphs ->
+ *   memory plan -> device memory and optimizer -> feeder -> time budget checked; then nothing is left that could be
+ *   refused, and the run begins: an earlier run is moved away -> config.json -> log.csv -> pace
  *
  * The settings come from the defaults, the preset, --set, then labels and channels from the data, then
  * u3d_autoplan for --net auto. A resumed run takes all settings from its checkpoint. */
@@ -138,6 +139,7 @@ static u3d_status open_cases(u3d_training *t)
                          .memory_cap = u3d_training_memory_cap(t) / 2,
                          .memory_limit = u3d_training_memory_cap(t)};
     u3d_resampling_of(&t->model.config, &co.resampling);
+    U3D_TRY(u3d_cases_probe(t->o->data, t->which, t->n_which));
     const double begin = u3d_clock();
     U3D_TRY(u3d_cases_open(t->o->data, t->which, t->n_which, t->model.config.intensity, &co, &t->cases));
     t->volume_s = fmax((u3d_clock() - begin) / t->n_which, LEAST_VOLUME_S);
@@ -351,7 +353,8 @@ static void begin_pace(u3d_training *t)
                           .n_held = t->n_held,
                           .n_report = t->o->n_report,
                           .report_tiles = u3d_training_report_tiles(t),
-                          .volume_s = t->volume_s};
+                          .volume_s = t->volume_s,
+                          .checkpoint_s = t->o->checkpoint_s};
     for (int n = 0; n <= t->n_held; n++) {
         task.validation_tiles[n] = u3d_training_validation_tiles(t, n);
         task.choice_tiles[n] = u3d_training_choice_tiles(t, n);
@@ -361,6 +364,18 @@ static void begin_pace(u3d_training *t)
 }
 
 /* ---- opening and closing ---- */
+
+/* Refuses a time budget that is over before the first iteration. */
+static u3d_status check_budget(const u3d_training *t)
+{
+    const double spent = u3d_training_elapsed(t), budget = t->state.budget_s;
+    char needed[32];
+    if (t->resumed || budget <= 0 || spent < U3D_PACE_SHARE * budget) return U3D_OK;
+    return u3d_fail(U3D_E_ARG,
+                    "training: reading and preparing the data took %.1f s, so --time %.3g s is over before the first "
+                    "iteration; give at least --time %s",
+                    spent, budget, u3d_train_time_to_give(spent, needed));
+}
 
 static u3d_status make_record(u3d_training *t)
 {
@@ -385,7 +400,6 @@ static u3d_status open_fresh(u3d_training *t)
 
 u3d_status u3d_training_open(u3d_training *t)
 {
-    t->lock = -1;
     t->smooth_loss = NAN;
     if (!t->o->resume) U3D_TRY(open_fresh(t));
     U3D_TRY(u3d_run_open(t));
@@ -396,11 +410,13 @@ u3d_status u3d_training_open(u3d_training *t)
     U3D_TRY(make_graphs(t));
     U3D_TRY(make_class_weights(t));
     U3D_TRY(u3d_training_plan(t));
-    U3D_TRY(u3d_run_write_config(t));
     U3D_TRY(make_device_state(t));
-    U3D_TRY(make_record(t));
     u3d_feeder_opts fo = u3d_training_feeder_opts(t);
     U3D_TRY(u3d_feeder_open(t->cases, &fo, &t->feeder));
+    U3D_TRY(check_budget(t));
+    U3D_TRY(u3d_run_begin(t));
+    U3D_TRY(u3d_run_write_config(t));
+    U3D_TRY(make_record(t));
     begin_pace(t);
     return U3D_OK;
 }
@@ -427,6 +443,6 @@ void u3d_training_close(u3d_training *t)
     u3d_checkpoint_free(t->resumed);
     u3d_free(t->which);
     u3d_free(t->row);
-    u3d_path_unlock(t->lock);
+    u3d_run_unlock(t);
     u3d_free(t);
 }

@@ -1,6 +1,9 @@
 /* What follows directly from the state and the options of a run: elapsed time, memory limit, number of
  * workers, options of the feeder, optimizer. This file is the lowest of net/train/: it calls none of the
  * others. */
+#include <math.h>
+#include <stdio.h>
+
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
 #include "net/sample/sample.h"
@@ -14,6 +17,16 @@ enum { UNITS_PER_WORKER = 8, MAX_WORKERS = 4, GPU_WORKERS = 4, BATCHES_AHEAD = 2
 double u3d_training_elapsed(const u3d_training *t)
 {
     return t->state.elapsed_s + u3d_clock() - t->o->started;
+}
+
+const char *u3d_train_time_to_give(double spent_s, char buf[32])
+{
+    const double wanted = 2 * spent_s + 30;
+    if (wanted < 100)
+        (void)snprintf(buf, 32, "%.0fs", ceil(wanted));
+    else
+        (void)snprintf(buf, 32, "%.0fm", ceil(wanted / 60));
+    return buf;
 }
 
 uint64_t u3d_training_memory_cap(const u3d_training *t)

@@ -5,6 +5,7 @@
 #include "engine/base/mem.h"
 #include "io/csvlog.h"
 #include "io/json.h"
+#include "io/lock.h"
 #include "io/path.h"
 #include "io/png.h"
 
@@ -97,15 +98,15 @@ static void test_list(void **state)
 static void test_lock(void **state)
 {
     (void)state;
-    int fd = -1, second = -1;
-    assert_ok(u3d_path_lock(dir, &fd));
-    assert_status(u3d_path_lock(dir, &second), U3D_E_ARG);
-    assert_int_equal(second, -1);
-    u3d_path_unlock(fd);
-    assert_ok(u3d_path_lock(dir, &fd));
-    u3d_path_unlock(fd);
-    u3d_path_unlock(-1);
-    assert_status(u3d_path_lock("/no/such/folder", &fd), U3D_E_OUTPUT);
+    u3d_lock *lock = NULL, *second = NULL;
+    assert_ok(u3d_lock_take(dir, &lock));
+    assert_status(u3d_lock_take(dir, &second), U3D_E_ARG);
+    assert_null(second);
+    u3d_lock_release(lock);
+    assert_ok(u3d_lock_take(dir, &lock));
+    u3d_lock_release(lock);
+    u3d_lock_release(NULL);
+    assert_status(u3d_lock_take("/no/such/folder", &lock), U3D_E_OUTPUT);
 }
 
 static void test_json(void **state)

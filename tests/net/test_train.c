@@ -13,6 +13,7 @@
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "io/json.h"
+#include "io/lock.h"
 #include "io/path.h"
 #include "net/volume/metrics.h"
 #include "net/model/model.h"
@@ -330,11 +331,11 @@ static void test_folder(void **state)
     assert_non_null(cJSON_GetObjectItem(cJSON_GetObjectItem(json, "settings"), "base"));
     cJSON_Delete(json);
 
-    int lock;
-    assert_ok(u3d_path_lock(f.out, &lock));
+    u3d_lock *lock;
+    assert_ok(u3d_lock_take(f.out, &lock));
     assert_status(u3d_test_run_train(&f, 2, &r), U3D_E_ARG);
     assert_non_null(strstr(u3d_error_text(), "in use"));
-    u3d_path_unlock(lock);
+    u3d_lock_release(lock);
     u3d_free(log);
     u3d_free(config);
     u3d_test_run_done(&f);

@@ -9,7 +9,6 @@
 #include "backends/backends.h"
 #include "engine/base/env.h"
 #include "engine/base/thread.h"
-#include "io/path.h"
 
 u3d_status args_int(const char *option, const char *text, int64_t lo, int64_t hi, int64_t *out)
 {
@@ -107,11 +106,4 @@ int args_set_count(const args *a)
     int n = 0;
     while (a->set && a->set[n]) n++;
     return n;
-}
-
-u3d_status args_free_output(const args *a, const char *path)
-{
-    if (!u3d_path_exists(path) || a->force) return U3D_OK;
-    return u3d_fail(U3D_E_ARG, "%s exists already; choose another name or give --force to overwrite it",
-                    path);
 }

@@ -19,11 +19,12 @@ typedef struct args {
     int dense, resample_labels;
     /* train */
     char *out, *net, *iterations, *time, *validate_every;
-    int resume;
+    char *checkpoint_every;
+    int resume, accept_changes;
     /* predict, evaluate */
     char *model, *input, *output, *step, *prediction, *reference;
     char *tolerance, *csv, *picture, *background;
-    int probabilities, tta, no_surface;
+    int probabilities, tta, no_surface, skip_existing;
     /* info, bench, devices, verify */
     char *batch, *plan, *dot, *repeat;
     int ops, env, scaling, full;
@@ -36,7 +37,7 @@ typedef struct args {
     int n_rest;
 
     double started;     /* u3d_clock() at the start of main                 */
-    volatile int *stop; /* set by SIGINT and SIGTERM                        */
+    volatile int *stop; /* set by SIGINT, SIGTERM and SIGHUP                */
     bool terminal;      /* whether stderr is a terminal                     */
     bool no_report;     /* train: do not score the fold, crossval does that */
 } args;
@@ -58,8 +59,5 @@ u3d_status args_open_backend(const args *a, u3d_backend **out);
 u3d_status args_threads(const args *a, int *threads);
 u3d_status args_memory(const args *a, uint64_t *bytes); /* 0 if not given */
 int args_set_count(const args *a);
-
-/* U3D_E_ARG if `path` exists and --force was not given. */
-u3d_status args_free_output(const args *a, const char *path);
 
 #endif

@@ -1,32 +1,16 @@
 /* u3d: parses the command line, runs the command, and turns its status into a sentence on stderr and an exit
- * code. Nothing else in the program prints an error or exits. */
+ * code. Nothing else in the program prints an error or exits, except after a request to stop that the command did
+ * not follow in time (engine/base/stop.h). */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/env.h"
 #include "engine/base/log.h"
+#include "engine/base/stop.h"
 #include "tools/cli/parse.h"
-
-static volatile int *stop_requested; /* shared with forked processes, so that they stop with their parent */
-
-static bool stop_open(void)
-{
-    void *shared = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED) return false;
-    stop_requested = shared;
-    return true;
-}
-
-/* The first signal asks the command to stop. The second one ends the program at once, as people expect. */
-static void on_signal(int signal_number)
-{
-    *stop_requested = 1;
-    signal(signal_number, SIG_DFL);
-}
 
 static int exit_code(u3d_status status)
 {
@@ -67,16 +51,16 @@ int main(int argc, char **argv)
     const command *c;
     const double started = u3d_clock();
     u3d_status status = args_parse(argc, (const char **)argv, &a, &c);
-    if (status == U3D_OK && c && !stop_open()) status = u3d_fail(U3D_E_NOMEM, "starting: out of memory");
+    if (status == U3D_OK && c && !(a.stop = u3d_stop_install()))
+        status = u3d_fail(U3D_E_NOMEM, "starting: out of memory");
     if (status == U3D_OK && c) {
         a.started = started;
-        a.stop = stop_requested;
         a.terminal = isatty(STDERR_FILENO);
         if (a.quiet) u3d_log_set_level(U3D_LOG_WARN);
         if (a.verbose) u3d_log_set_level(U3D_LOG_DEBUG);
-        signal(SIGINT, on_signal);
-        signal(SIGTERM, on_signal);
+        signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is then an error of writing, as a full disk is */
         status = c->run(&a);
+        u3d_stop_hold(); /* only this function still has something to say */
     }
     args_done(&a);
     if (status == U3D_OK && (fflush(stdout) != 0 || ferror(stdout)))

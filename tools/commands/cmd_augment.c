@@ -19,6 +19,7 @@
 #include "net/model/unet3d.h"
 #include "net/sample/warp.h"
 #include "tools/cli/args_data.h"
+#include "tools/cli/files.h"
 #include "tools/cli/net_args.h"
 #include "tools/commands/commands.h"
 #include "tools/draw/picture.h"
@@ -282,6 +283,23 @@ static u3d_status report_end(const viewer *v)
 
 /* ---- the command ---- */
 
+static u3d_status outputs_check(const viewer *v)
+{
+    static const char *const WHAT[] = {"image", "label"};
+    files f = {0};
+    char *sheet = u3d_path_join(v->a->out, "augment.png");
+    files_read_cases(&f, v->found.data);
+    files_read(&f, v->a->split);
+    files_write(&f, sheet, true);
+    for (int64_t k = 0; k < 2 * v->count; k++) {
+        char *path = u3d_format("%s/%03lld_%s.nii.gz", v->a->out, (long long)k / 2 + 1, WHAT[k % 2]);
+        files_write(&f, path, true);
+        u3d_free(path);
+    }
+    u3d_free(sheet);
+    return files_check(&f, v->a);
+}
+
 static u3d_status viewer_patch(viewer *v, int64_t k)
 {
     shown *s = &v->shown[k];
@@ -328,9 +346,10 @@ u3d_status cmd_augment(const args *a)
     if (a->count) U3D_GO(args_int("--count", a->count, 1, MAX_COUNT, &v.count));
     if (a->seed) U3D_GO(args_int("--seed", a->seed, 0, INT64_MAX, &seed));
     v.seed = (uint64_t)seed;
-    U3D_GO(args_free_output(a, a->out));
+    U3D_GO(files_check_folder(a, a->out));
     U3D_GO(args_open_backend(a, &backend));
     U3D_GO(viewer_settings(&v, backend));
+    U3D_GO(outputs_check(&v));
     U3D_GO(viewer_memory(&v));
     v.json = cJSON_CreateObject();
     if (!v.json || !cJSON_AddArrayToObject(v.json, "patches"))

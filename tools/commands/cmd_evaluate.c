@@ -4,8 +4,21 @@
 #include "io/path.h"
 #include "net/evaluate/evaluate.h"
 #include "tools/cli/args_data.h"
+#include "tools/cli/files.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/evaluate_out.h"
+
+static u3d_status files_of_evaluate(const args *a)
+{
+    files f = {0};
+    if (!a->csv && !a->picture) return U3D_OK;
+    files_read_volumes(&f, a->prediction);
+    files_read_volumes(&f, a->reference);
+    files_read(&f, a->image);
+    files_write(&f, a->csv, false);
+    files_write(&f, a->picture, false);
+    return files_check(&f, a);
+}
 
 static u3d_status read_options(const args *a, u3d_evaluate_opts *o)
 {
@@ -21,9 +34,7 @@ static u3d_status read_options(const args *a, u3d_evaluate_opts *o)
             U3D_E_ARG,
             "u3d evaluate: --image is for a single case; for several cases, give a data set with images as "
             "--reference");
-    if (a->csv) U3D_TRY(args_free_output(a, a->csv));
-    if (a->picture) U3D_TRY(args_free_output(a, a->picture));
-    return U3D_OK;
+    return files_of_evaluate(a);
 }
 
 static u3d_status write_files(const args *a, const cJSON *summary)

@@ -13,6 +13,7 @@
 #include "net/train/train.h"
 #include "net/model/unet3d.h"
 #include "tools/cli/args_data.h"
+#include "tools/cli/files.h"
 #include "tools/cli/net_args.h"
 #include "tools/commands/commands.h"
 
@@ -135,7 +136,12 @@ static u3d_status print_text(const description *d)
 static u3d_status dot_write(const args *a, const description *d)
 {
     u3d_outfile *f;
-    U3D_TRY(args_free_output(a, a->dot));
+    files named = {0};
+    files_read_model(&named, a->model);
+    files_read(&named, a->net);
+    files_read_volumes(&named, a->data);
+    files_write(&named, a->dot, false);
+    U3D_TRY(files_check(&named, a));
     U3D_TRY(u3d_outfile_open(a->dot, &f));
     u3d_status status =
         u3d_graph_write_dot(d->trained.graph ? d->trained.graph : d->net.graph, u3d_outfile_stream(f));

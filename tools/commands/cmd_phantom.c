@@ -13,6 +13,7 @@
 #include "io/volume.h"
 #include "net/config/config.h"
 #include "tools/cli/args_data.h"
+#include "tools/cli/files.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/slices.h"
 
@@ -144,7 +145,7 @@ u3d_status cmd_phantom(const args *a)
                 U3D_E_ARG,
                 "u3d phantom: expected --size from 8 to 1024 per axis, and no more --slices across an axis than "
                 "voxels along it");
-    U3D_TRY(args_free_output(a, a->out));
+    U3D_TRY(files_check_folder(a, a->out));
     static const char *const FOLDERS[] = {"imagesTr", "labelsTr", "labelsDense"};
     for (int i = 0; i < 3; i++) {
         char *folder = u3d_path_join(a->out, FOLDERS[i]);

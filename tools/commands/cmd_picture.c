@@ -2,6 +2,7 @@
  * each further column shows one label file over it. */
 #include "io/volume.h"
 #include "tools/cli/args_data.h"
+#include "tools/cli/files.h"
 #include "tools/commands/commands.h"
 #include "tools/draw/picture.h"
 
@@ -29,6 +30,16 @@ static u3d_status volumes_read(const args *a, int32_t unlabeled, volumes *v)
     return U3D_OK;
 }
 
+static u3d_status files_of_picture(const args *a)
+{
+    files f = {0};
+    files_read(&f, a->image);
+    files_read(&f, a->label);
+    for (int i = 0; i < a->n_rest; i++) files_read(&f, a->rest[i]);
+    files_write(&f, a->output, false);
+    return files_check(&f, a);
+}
+
 u3d_status cmd_picture(const args *a)
 {
     u3d_status status = U3D_OK;
@@ -42,7 +53,7 @@ u3d_status cmd_picture(const args *a)
     U3D_GO(args_need("picture", "--output PNG", a->output));
     if (a->slices) U3D_GO(args_slices(a->slices, part.slices));
     if (a->unlabeled) U3D_GO(args_unlabeled(a, &given, &o.unlabeled));
-    U3D_GO(args_free_output(a, a->output));
+    U3D_GO(files_of_picture(a));
     U3D_GO(volumes_read(a, o.unlabeled, &v));
     part.image = v.image;
     part.n_labels = v.n_labels;

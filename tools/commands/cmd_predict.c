@@ -1,28 +1,23 @@
-/* u3d predict: predicts volumes with one or more models and writes label files. Every output name is checked
- * before the first volume is read. */
+/* u3d predict: predicts volumes with one or more models and writes label files. Every output name and the header of
+ * every volume are checked before the first volume is read. */
 #include <string.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
-#include "io/json.h"
 #include "io/path.h"
 #include "net/model/postprocess.h"
 #include "net/predict/predict.h"
 #include "tools/cli/args_data.h"
+#include "tools/cli/files.h"
 #include "tools/commands/commands.h"
-
-typedef struct job {
-    const u3d_case *input;
-    char *out, *probabilities; /* probabilities: NULL without --probabilities */
-} job;
+#include "tools/commands/predict_batch.h"
 
 typedef struct work {
     u3d_model **models;
     int n_models;
     args_cases cases;
-    job *jobs;
-    int n_jobs;
+    batch batch;
 } work;
 
 static u3d_status models_load(const args *a, work *w)
@@ -47,12 +42,13 @@ static u3d_status inputs_find(const args *a, work *w)
     } else {
         U3D_TRY(args_cases_open(a, "predict", false, &w->cases));
     }
-    w->n_jobs = a->split ? w->cases.n_val : w->cases.data->n_cases;
-    if (!w->n_jobs) return u3d_fail(U3D_E_ARG, "u3d predict: fold %s has no validation cases", a->fold);
-    w->jobs = u3d_new((size_t)w->n_jobs, sizeof *w->jobs);
-    if (!w->jobs) return U3D_E_NOMEM;
-    for (int i = 0; i < w->n_jobs; i++)
-        w->jobs[i].input = &w->cases.data->cases[a->split ? w->cases.val[i] : i];
+    batch *b = &w->batch;
+    b->single = a->input && !u3d_path_is_dir(a->input);
+    b->n = a->split ? w->cases.n_val : w->cases.data->n_cases;
+    if (!b->n) return u3d_fail(U3D_E_ARG, "u3d predict: fold %s has no validation cases", a->fold);
+    b->jobs = u3d_new((size_t)b->n, sizeof *b->jobs);
+    if (!b->jobs) return U3D_E_NOMEM;
+    for (int i = 0; i < b->n; i++) b->jobs[i].input = &w->cases.data->cases[a->split ? w->cases.val[i] : i];
     return U3D_OK;
 }
 
@@ -68,12 +64,26 @@ static u3d_status output_name(const args *a, bool one_file, job *j)
         u3d_free(file);
     }
     if (!j->out) return U3D_E_NOMEM;
-    U3D_TRY(args_free_output(a, j->out));
+    j->write_out = true;
+    j->write_probabilities = a->probabilities;
     if (!a->probabilities) return U3D_OK;
     u3d_nifti_is_name(j->out, &stem);
     j->probabilities = u3d_format("%.*s_probabilities.nii.gz", (int)stem, j->out);
-    if (!j->probabilities) return U3D_E_NOMEM;
-    return args_free_output(a, j->probabilities);
+    return j->probabilities ? U3D_OK : U3D_E_NOMEM;
+}
+
+static u3d_status outputs_check(const args *a, const work *w)
+{
+    files f = {0};
+    files_read_model(&f, a->model);
+    for (int i = 0; i < a->n_rest; i++) files_read_model(&f, a->rest[i]);
+    files_read_cases(&f, w->cases.data);
+    files_read(&f, a->split);
+    for (int i = 0; i < w->batch.n; i++) {
+        files_write(&f, w->batch.jobs[i].out, a->skip_existing);
+        files_write(&f, w->batch.jobs[i].probabilities, a->skip_existing);
+    }
+    return files_check(&f, a);
 }
 
 static u3d_status outputs_name(const args *a, work *w)
@@ -86,31 +96,9 @@ static u3d_status outputs_name(const args *a, work *w)
                         a->output, a->data ? a->data : a->input);
     if (named && strcmp(a->output + stem, ".nii") != 0 && strcmp(a->output + stem, ".nii.gz") != 0)
         return u3d_fail(U3D_E_ARG, "--output %s: expected a name ending in .nii or .nii.gz", a->output);
-    for (int i = 0; i < w->n_jobs; i++) U3D_TRY(output_name(a, named, &w->jobs[i]));
+    for (int i = 0; i < w->batch.n; i++) U3D_TRY(output_name(a, named, &w->batch.jobs[i]));
+    U3D_TRY(outputs_check(a, w));
     return named ? U3D_OK : u3d_path_make_dir(a->output);
-}
-
-static u3d_status results_print(const args *a, const work *w, double seconds)
-{
-    if (!a->json) {
-        for (int i = 0; i < w->n_jobs; i++) printf("%s\n", w->jobs[i].out);
-        return U3D_OK;
-    }
-    cJSON *json = cJSON_CreateObject();
-    cJSON *list = cJSON_AddArrayToObject(json, "predictions");
-    bool ok = list && cJSON_AddNumberToObject(json, "seconds", seconds);
-    for (int i = 0; ok && i < w->n_jobs; i++) {
-        cJSON *entry = cJSON_CreateObject();
-        ok = entry && cJSON_AddItemToArray(list, entry) &&
-             cJSON_AddStringToObject(entry, "case", w->jobs[i].input->id) &&
-             cJSON_AddStringToObject(entry, "output", w->jobs[i].out);
-        if (ok && w->jobs[i].probabilities)
-            ok = cJSON_AddStringToObject(entry, "probabilities", w->jobs[i].probabilities) != NULL;
-    }
-    u3d_status status =
-        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "out of memory while printing the result");
-    cJSON_Delete(json);
-    return status;
 }
 
 static void say_postprocess(const u3d_model *m)
@@ -122,22 +110,40 @@ static void say_postprocess(const u3d_model *m)
 
 static void work_free(work *w)
 {
-    for (int i = 0; w->jobs && i < w->n_jobs; i++) {
-        u3d_free(w->jobs[i].out);
-        u3d_free(w->jobs[i].probabilities);
-    }
-    u3d_free(w->jobs);
+    batch_free(&w->batch);
     for (int i = 0; i < w->n_models; i++) u3d_model_free(w->models[i]);
     u3d_free(w->models);
     args_cases_close(&w->cases);
+}
+
+/* Prints the results, also after a failure, which the status and its message are about. */
+static u3d_status results_tell(const args *a, const work *w, u3d_status run)
+{
+    const u3d_status status = batch_end(&w->batch, run);
+    if (status != U3D_OK && w->batch.single) return status;
+    const u3d_status printed = batch_print(&w->batch, a, u3d_clock() - a->started);
+    return status != U3D_OK ? status : printed;
+}
+
+static u3d_status volumes_predict(const args *a, work *w, const u3d_predict_opts *o)
+{
+    u3d_status status = U3D_OK;
+    u3d_backend *backend = NULL;
+    u3d_predictor *predictor = NULL;
+    U3D_GO(args_open_backend(a, &backend));
+    U3D_GO(u3d_predictor_open(backend, (const u3d_model *const *)w->models, w->n_models, o, &predictor));
+    say_postprocess(w->models[0]);
+    status = results_tell(a, w, batch_run(&w->batch, predictor, w->models[0], a));
+done:
+    u3d_predictor_free(predictor);
+    u3d_backend_close(backend);
+    return status;
 }
 
 u3d_status cmd_predict(const args *a)
 {
     u3d_status status = U3D_OK;
     work w = {0};
-    u3d_backend *backend = NULL;
-    u3d_predictor *predictor = NULL;
     u3d_predict_opts o = {
         .step = 0.5, .tta = a->tta, .probabilities = a->probabilities, .bar = a->terminal, .stop = a->stop};
 
@@ -149,19 +155,12 @@ u3d_status cmd_predict(const args *a)
     U3D_GO(models_load(a, &w));
     U3D_GO(inputs_find(a, &w));
     U3D_GO(outputs_name(a, &w));
-    U3D_GO(args_open_backend(a, &backend));
-    U3D_GO(u3d_predictor_open(backend, (const u3d_model *const *)w.models, w.n_models, &o, &predictor));
-    say_postprocess(w.models[0]);
-    for (int i = 0; i < w.n_jobs; i++) {
-        const double start = u3d_clock();
-        U3D_GO(u3d_predict_case(predictor, w.models[0], w.jobs[i].input, w.jobs[i].out,
-                                w.jobs[i].probabilities));
-        U3D_INFO("predict", "%d/%d %s in %.2f s", i + 1, w.n_jobs, w.jobs[i].out, u3d_clock() - start);
-    }
-    U3D_GO(results_print(a, &w, u3d_clock() - a->started));
+    if (a->skip_existing) U3D_GO(batch_skip(&w.batch));
+    if (batch_left(&w.batch) > 0)
+        status = volumes_predict(a, &w, &o);
+    else
+        status = results_tell(a, &w, U3D_OK);
 done:
-    u3d_predictor_free(predictor);
-    u3d_backend_close(backend);
     work_free(&w);
     return status;
 }

@@ -9,6 +9,7 @@
 #include "net/evaluate/evaluate.h"
 #include "tools/cli/args.h"
 #include "tools/cli/args_data.h"
+#include "tools/cli/files.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/evaluate_out.h"
 #include "tools/draw/html.h"
@@ -262,6 +263,23 @@ static u3d_status write_page(report *r)
     return U3D_OK;
 }
 
+static u3d_status files_of_report(const args *a)
+{
+    files f = {0};
+    for (int i = 0; i < a->n_rest; i++) files_read_model(&f, a->rest[i]);
+    files_read_volumes(&f, a->prediction);
+    files_read_volumes(&f, a->reference);
+    files_read(&f, a->image);
+    files_read(&f, a->csv);
+    files_read(&f, a->picture);
+    char *chart = a->chart ? u3d_strdup(a->chart) : NULL; /* FILE:X,Y,BY */
+    if (chart && strrchr(chart, ':')) *strrchr(chart, ':') = '\0';
+    files_read(&f, chart);
+    u3d_free(chart);
+    files_write(&f, a->out, false);
+    return files_check(&f, a);
+}
+
 u3d_status cmd_report(const args *a)
 {
     u3d_status status = U3D_OK;
@@ -269,7 +287,7 @@ u3d_status cmd_report(const args *a)
     if (!r) return U3D_E_NOMEM;
     r->a = a;
     U3D_GO(args_need("report", "--out PAGE.html", a->out));
-    U3D_GO(args_free_output(a, a->out));
+    U3D_GO(files_of_report(a));
     if (a->n_rest == 0 && !a->prediction && !a->csv && !a->chart && !a->picture)
         U3D_GO(u3d_fail(U3D_E_ARG, "u3d report: nothing to show; give runs, --prediction with --reference, "
                                    "--csv, --chart or --picture"));

@@ -9,6 +9,7 @@
 #include "io/path.h"
 #include "io/volume.h"
 #include "tools/cli/args_data.h"
+#include "tools/cli/files.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/slices.h"
 
@@ -145,13 +146,10 @@ static u3d_status copy_write(const sparsify *s, const u3d_volume *dense, u3d_vol
     return u3d_nifti_write(path, sparse);
 }
 
-static u3d_status file_sparsify(const args *a, sparsify *s, const char *in, const outputs *o)
+static u3d_status file_sparsify(sparsify *s, const char *in, const outputs *o)
 {
     u3d_status status = U3D_OK;
     u3d_volume *dense = NULL, *sparse = NULL, *rest = NULL;
-    U3D_GO(args_free_output(a, o->out));
-    if (o->rest) U3D_GO(args_free_output(a, o->rest));
-    if (o->copy) U3D_GO(args_free_output(a, o->copy));
     U3D_GO(u3d_nifti_read(in, U3D_VOLUME_LABEL, &dense));
     U3D_GO(u3d_volume_turn_to_file(dense)); /* --slices and --missing name axes and planes of the file */
     if (s->n_merge) merge_apply(s, dense);
@@ -208,6 +206,34 @@ static u3d_status outputs_name(const args *a, const char *name, bool folder, out
     return output_path(a->copy, name, folder, &o->copy);
 }
 
+static void outputs_free(outputs *o)
+{
+    u3d_free(o->out);
+    u3d_free(o->rest);
+    u3d_free(o->copy);
+}
+
+/* Checks the outputs of all files before the first one is written. */
+static u3d_status outputs_check(const args *a, char *const *names, int n, bool folder)
+{
+    files f = {0};
+    u3d_status status = U3D_OK;
+    for (int i = 0; i < n && status == U3D_OK; i++) {
+        outputs o = {0};
+        char *in = NULL;
+        status = output_path(a->label, names[i], folder, &in);
+        if (status == U3D_OK) status = outputs_name(a, names[i], folder, &o);
+        files_read(&f, in);
+        files_write(&f, o.out, false);
+        files_write(&f, o.rest, false);
+        files_write(&f, o.copy, false);
+        u3d_free(in);
+        outputs_free(&o);
+    }
+    const u3d_status checked = files_check(&f, a);
+    return status != U3D_OK ? status : checked;
+}
+
 static u3d_status folders_make(const args *a)
 {
     U3D_TRY(u3d_path_make_dir(a->output));
@@ -224,17 +250,16 @@ u3d_status cmd_sparsify(const args *a)
     bool folder;
     U3D_GO(sparsify_options(a, &s));
     U3D_GO(args_label_files(a->label, &names, &n, &folder));
+    U3D_GO(outputs_check(a, names, n, folder));
     if (folder) U3D_GO(folders_make(a));
     for (int i = 0; i < n; i++) {
         outputs o = {0};
         char *in = NULL;
         status = output_path(a->label, names[i], folder, &in);
         if (status == U3D_OK) status = outputs_name(a, names[i], folder, &o);
-        if (status == U3D_OK) status = file_sparsify(a, &s, in, &o);
+        if (status == U3D_OK) status = file_sparsify(&s, in, &o);
         u3d_free(in);
-        u3d_free(o.out);
-        u3d_free(o.rest);
-        u3d_free(o.copy);
+        outputs_free(&o);
         if (status != U3D_OK) goto done;
     }
     printf("kept %.2f %% of the voxels of %d label file%s; the others are %d (unlabeled)\n",

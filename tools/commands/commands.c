@@ -35,6 +35,9 @@
 #define VALIDATE_EVERY                                                                                       \
     {TEXT_AT("validate-every", validate_every), RARE, "N",                                                   \
      "iterations between validations (default: about ten per run); 0: validate never and set nothing aside"}
+#define CHECKPOINT_EVERY                                                                                     \
+    {TEXT_AT("checkpoint-every", checkpoint_every), RARE, "TIME",                                            \
+     "time between checkpoints, the most that a crash costs (default 10m)"}
 #define BACKGROUND                                                                                           \
     {TEXT(background), RARE, "V", "label that the means leave out (default 0)"}
 #define REFERENCE                                                                                            \
@@ -51,7 +54,11 @@ static const option train_options[] = {
     TRAINED_NET,
     ANNOTATION(OFTEN),
     LENGTH("train"),
-    {FLAG(resume), OFTEN, NULL, "continue the run in --out; no other option is needed"},
+    {FLAG(resume), OFTEN, NULL,
+     "continue the run in --out; no other option is needed (--data, --image, --label, --split: moved data)"},
+    {FLAG_AT("accept-changes", accept_changes), RARE, NULL,
+     "with --resume: go on although files of the data have changed since the run began"},
+    CHECKPOINT_EVERY,
     SPLIT("nnU-Net's splits_final.json: train on the training cases of --fold, score its validation cases"),
     VALIDATE_EVERY,
     OPTIONS_END};
@@ -63,6 +70,8 @@ static const option predict_options[] = {
     {TEXT(data), OFTEN, "DIR", "instead of --input: a data set"},
     {TEXT(output), OFTEN, "FILE|DIR", "label file, or folder for CASE.nii.gz"},
     {FLAG(probabilities), OFTEN, NULL, "also write CASE_probabilities.nii.gz (4D)"},
+    {FLAG_AT("skip-existing", skip_existing), OFTEN, NULL,
+     "leave out volumes whose outputs are there and whole, for example after an interruption"},
     {FLAG(tta), OFTEN, NULL, "average over mirrored copies of each tile"},
     SPLIT("with --data and --fold: only the validation cases of that fold"),
     {TEXT(step), RARE, "S",
@@ -98,6 +107,7 @@ static const option crossval_options[] = {
     {FLAG(tta), OFTEN, NULL, "predict with mirrored copies of each tile"},
     {TEXT(split), RARE, "FILE", "instead of --folds: nnU-Net's splits_final.json"},
     VALIDATE_EVERY,
+    CHECKPOINT_EVERY,
     {TEXT(reference), RARE, "DIR", "with --data: score against these labels, for example dense ones"},
     BACKGROUND,
     OPTIONS_END};
