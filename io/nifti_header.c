@@ -343,6 +343,22 @@ done:
     return status;
 }
 
+u3d_status u3d_nifti_hash(const char *path, char text[24])
+{
+    char *header_path = NULL, *data_path = NULL, voxels[24];
+    u3d_status status;
+    U3D_GO(header_paths(path, &header_path, &data_path));
+    U3D_GO(u3d_path_hash(data_path, text));
+    if (strcmp(header_path, data_path) == 0) goto done;
+    memcpy(voxels, text, sizeof voxels);
+    U3D_GO(u3d_path_hash(header_path, text));
+    (void)snprintf(text, 24, "%016llx", strtoull(text, NULL, 16) * 31 + strtoull(voxels, NULL, 16));
+done:
+    u3d_free(header_path);
+    u3d_free(data_path);
+    return status;
+}
+
 void u3d_nifti_info_done(u3d_nifti_info *info)
 {
     u3d_free(info->data_path);

@@ -141,6 +141,9 @@ u3d_status u3d_nifti_read(const char *path, u3d_volume_kind kind, u3d_volume **o
  * the file's size. */
 u3d_status u3d_nifti_probe(const char *path, u3d_volume **out);
 
+/* Hash of the file as it is stored, for a pair of both files: 16 hexadecimal digits. */
+u3d_status u3d_nifti_hash(const char *path, char text[24]);
+
 /* Writes .nii or .nii.gz (depending on the name) with the volume's grid and the axes of its file: to a
  * temporary file next to it, which is flushed and renamed. U8 is stored as uint8. I32 is stored as uint8 if
  * its values allow it, otherwise as uint16, or as int32 if there are negative values or values above 65535.

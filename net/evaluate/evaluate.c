@@ -201,6 +201,50 @@ static u3d_status values_add(u3d_tallies *values, const u3d_tallies *t)
     return U3D_OK;
 }
 
+/* Notes that a case cannot be scored; the others are scored nevertheless. The failure of a single pair of
+ * files is the failure of the evaluation. */
+static u3d_status case_fail(u3d_pairs *p, int i, u3d_tallies *t, u3d_status status)
+{
+    if (!p->folder) return status;
+    u3d_free(t->item);
+    *t = (u3d_tallies){0};
+    return u3d_pair_fail(&p->item[i]);
+}
+
+/* Checks all headers before the first case is scored. */
+static u3d_status cases_probe(u3d_pairs *p)
+{
+    u3d_tallies none = {0};
+    for (int i = 0; i < p->n; i++) {
+        const char *const path[2] = {p->item[i].prediction, p->item[i].reference};
+        u3d_status status = U3D_OK;
+        for (int k = 0; k < 2 && status == U3D_OK && !p->item[i].failure; k++) {
+            u3d_volume *header;
+            status = u3d_nifti_probe(path[k], &header);
+            u3d_volume_free(header);
+        }
+        if (status != U3D_OK) U3D_TRY(case_fail(p, i, &none, status));
+    }
+    return U3D_OK;
+}
+
+/* Moves the pairs that were not scored behind those that were; both keep their order. */
+static void set_apart(u3d_pairs *p, u3d_tallies *t)
+{
+    int scored = 0;
+    for (int i = 0; i < p->n; i++) {
+        if (p->item[i].failure) continue;
+        const u3d_pair pair = p->item[i];
+        const u3d_tallies tallies = t[i];
+        memmove(&p->item[scored + 1], &p->item[scored], (size_t)(i - scored) * sizeof pair);
+        memmove(&t[scored + 1], &t[scored], (size_t)(i - scored) * sizeof tallies);
+        p->item[scored] = pair;
+        t[scored++] = tallies;
+    }
+    p->n_failed = p->n - scored;
+    p->n = scored;
+}
+
 static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const oddities *odd)
 {
     if (odd->n_off)
@@ -244,6 +288,7 @@ u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
     u3d_pairs p = {0};
     u3d_tallies *t = NULL, values = {0};
     oddities odd = {0};
+    int n;
     *out = NULL;
     U3D_GO(u3d_pairs_find(o, &p));
     if (o->unlabeled_given) {
@@ -252,17 +297,24 @@ u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
     }
     t = u3d_new((size_t)p.n, sizeof *t);
     if (!t) U3D_GO(U3D_E_NOMEM);
+    U3D_GO(cases_probe(&p));
     for (int i = 0; i < p.n; i++) {
         u3d_match match;
-        U3D_GO(case_score(o, &p.item[i], &p, &match, &t[i]));
+        if (p.item[i].failure) continue;
+        status = case_score(o, &p.item[i], &p, &match, &t[i]);
+        if (status != U3D_OK) U3D_GO(case_fail(&p, i, &t[i], status));
+        if (p.item[i].failure) continue;
         oddities_add(&odd, &match, &t[i]);
         U3D_GO(values_add(&values, &t[i]));
     }
+    n = p.n;
+    set_apart(&p, t);
+    if (p.n == 0) U3D_GO(u3d_fail(U3D_E_FORMAT, "none of %d cases can be scored: %s", n, p.item[0].failure));
     oddities_tell(o, &p, &odd);
     unpainted_tell(&values);
     U3D_GO(u3d_evaluate_report(o, &p, t, &values, out));
 done:
-    for (int i = 0; t && i < p.n; i++) u3d_free(t[i].item);
+    for (int i = 0; t && i < p.n + p.n_failed; i++) u3d_free(t[i].item);
     u3d_free(t);
     u3d_free(values.item);
     u3d_pairs_free(&p);

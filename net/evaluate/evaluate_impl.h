@@ -8,12 +8,14 @@
 
 typedef struct u3d_pair {
     char *id, *prediction, *reference;
-    char *image; /* file of the first channel; NULL: unknown */
+    char *image;   /* file of the first channel; NULL: unknown */
+    char *failure; /* why it cannot be scored; NULL: nothing is known against it */
 } u3d_pair;
 
 typedef struct u3d_pairs {
-    u3d_pair *item;
-    int n;
+    u3d_pair *item; /* [n]; when all are scored, those that could not be are set apart: [n_failed] follow */
+    int n, n_failed;
+    bool folder;
     int n_unpredicted; /* references without a prediction */
     bool has_unlabeled;
     int32_t unlabeled;
@@ -36,6 +38,8 @@ typedef struct u3d_tallies {
 /* Finds out which files belong together. The caller frees `p` with u3d_pairs_free, also after a failure. */
 u3d_status u3d_pairs_find(const u3d_evaluate_opts *o, u3d_pairs *p);
 void u3d_pairs_free(u3d_pairs *p);
+/* Notes why a pair cannot be scored: the message of the last failure. */
+u3d_status u3d_pair_fail(u3d_pair *pair);
 
 /* Makes the report. t[p->n] has the counts of each case, `values` every label value that occurs in any
  * case. */

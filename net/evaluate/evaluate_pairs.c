@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "io/dataset.h"
 #include "io/path.h"
@@ -11,13 +12,22 @@
 
 void u3d_pairs_free(u3d_pairs *p)
 {
-    for (int i = 0; i < p->n; i++) {
+    for (int i = 0; i < p->n + p->n_failed; i++) {
+        u3d_free(p->item[i].failure);
         u3d_free(p->item[i].id);
         u3d_free(p->item[i].prediction);
         u3d_free(p->item[i].reference);
         u3d_free(p->item[i].image);
     }
     u3d_free(p->item);
+}
+
+u3d_status u3d_pair_fail(u3d_pair *pair)
+{
+    pair->failure = u3d_strdup(u3d_error_text());
+    if (!pair->failure) return U3D_E_NOMEM;
+    U3D_WARN("evaluate", "%s is left out: %s", pair->id, pair->failure);
+    return U3D_OK;
 }
 
 /* Adds a pair. It takes ownership of the three names, also on failure. `image` may be NULL (unknown). */
@@ -34,7 +44,7 @@ static u3d_status pairs_add(u3d_pairs *p, const char *id, size_t id_length, char
         u3d_free(image);
         return U3D_E_NOMEM;
     }
-    p->item[p->n++] = (u3d_pair){name, prediction, reference, image};
+    p->item[p->n++] = (u3d_pair){name, prediction, reference, image, NULL};
     return U3D_OK;
 }
 
@@ -80,9 +90,10 @@ static u3d_status pairs_match(const u3d_evaluate_opts *o, const u3d_dataset *ref
     name[stem] = '\0';
     const int at = u3d_dataset_find(references, name);
     if (at < 0) {
-        u3d_free(prediction);
-        return u3d_fail(U3D_E_FORMAT, "%s: the prediction %s has no reference of the same name in %s",
-                        o->prediction, name, o->reference);
+        U3D_TRY(pairs_add(p, name, stem, prediction, u3d_strdup(""), NULL));
+        (void)u3d_fail(U3D_E_FORMAT, "%s: the prediction %s has no reference of the same name in %s",
+                       o->prediction, name, o->reference);
+        return u3d_pair_fail(&p->item[p->n - 1]);
     }
     const u3d_status status = case_image(&references->cases[at], &image);
     if (status != U3D_OK) {
@@ -112,7 +123,8 @@ static u3d_status pairs_from_folders(const u3d_evaluate_opts *o, u3d_pairs *p)
     }
     if (!p->n)
         U3D_GO(u3d_fail(U3D_E_IO, "%s: no predictions were found (*.nii, *.nii.gz or *.hdr)", o->prediction));
-    p->n_unpredicted = references->n_cases - p->n;
+    p->n_unpredicted = references->n_cases;
+    for (int i = 0; i < p->n; i++) p->n_unpredicted -= !p->item[i].failure;
 done:
     u3d_path_list_free(names, n);
     u3d_dataset_free(references);
@@ -125,6 +137,7 @@ u3d_status u3d_pairs_find(const u3d_evaluate_opts *o, u3d_pairs *p)
     if (folder != u3d_path_is_dir(o->reference))
         return u3d_fail(U3D_E_ARG, "evaluating %s against %s: expected two files or two folders",
                         o->prediction, o->reference);
+    p->folder = folder;
     if (folder) return pairs_from_folders(o, p);
     const char *slash = strrchr(o->prediction, '/'), *name = slash ? slash + 1 : o->prediction;
     size_t stem = strlen(name);

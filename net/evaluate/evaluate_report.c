@@ -149,6 +149,21 @@ static bool label_json(const writer *w, int32_t value, cJSON *means, mean *foreg
     return o && (!w->o->surface || cJSON_AddNumberToObject(o, "distance_cases", over_cases.n[HD95]));
 }
 
+/* The cases that could not be scored. */
+static bool failures_json(const writer *w, cJSON *root)
+{
+    cJSON *list = cJSON_AddArrayToObject(root, "failures");
+    bool ok = list != NULL;
+    for (int i = w->p->n; ok && i < w->p->n + w->p->n_failed; i++) {
+        const u3d_pair *c = &w->p->item[i];
+        cJSON *entry = cJSON_CreateObject();
+        ok = cJSON_AddItemToArray(list, entry) && cJSON_AddStringToObject(entry, "case", c->id) &&
+             cJSON_AddStringToObject(entry, "prediction_file", c->prediction) &&
+             cJSON_AddStringToObject(entry, "error", c->failure);
+    }
+    return ok;
+}
+
 static const char *unit_name(const writer *w)
 {
     for (int i = 0; i < w->p->n; i++)
@@ -195,7 +210,7 @@ u3d_status u3d_evaluate_report(const u3d_evaluate_opts *o, const u3d_pairs *p, c
     cJSON *root = cJSON_CreateObject(), *per_case = cJSON_AddArrayToObject(root, "metric_per_case");
     bool ok = root && per_case;
     for (int i = 0; ok && i < p->n; i++) ok = case_json(&w, i, per_case);
-    ok = ok && totals_json(&w, root);
+    ok = ok && failures_json(&w, root) && totals_json(&w, root);
     if (!ok) {
         cJSON_Delete(root);
         return u3d_fail(U3D_E_NOMEM, "writing the evaluation of %d cases as JSON: out of memory", p->n);

@@ -9,7 +9,7 @@
 
 typedef struct u3d_train_opts {
     const char *out; /* RUN folder                                              */
-    bool resume, force;
+    bool resume, force, accept_changes; /* accept_changes: resume although training files have changed */
     const u3d_dataset *data;
     const int *train, *report; /* case indices; report: the validation cases of the fold, which are scored
                                   once at the end and never used to select anything */
@@ -27,6 +27,7 @@ typedef struct u3d_train_opts {
     uint64_t seed, memory_cap; /* memory_cap in bytes; 0: 90 % of the machine's memory    */
     bool bar;                  /* stderr is a terminal                                    */
     volatile int *stop;        /* set by a signal handler: write a checkpoint and return U3D_E_CANCELLED */
+    const char *split;         /* the file that `train` and `report` come from, or NULL: noted for --resume */
     const char *command_json;  /* where the data come from, as a JSON object; it is stored in config.json
                                   under "source", so that --resume needs no other options */
 } u3d_train_opts;

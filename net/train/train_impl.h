@@ -4,6 +4,7 @@
  *   train_state.c        what follows from state and options: elapsed time, workers, memory limit, optimizer
  *   train_pace.c         turns a time budget into a number of iterations; when to validate, save and stop
  *   train_folder.c       the RUN folder: its lock, and what happens to a run that is in it
+ *   train_content.c      hashes of the training files, to notice changes when a run is resumed
  *   train_run.c          its files, checkpoints, the written model
  *   train_memory.c       plans the peak memory before the start, and says what would fit if it is too much
  *   train_validate.c     Dice and IoU of held-out data and of the reported cases
@@ -16,6 +17,7 @@
 #include "engine/run/exec.h"
 #include "engine/run/optim.h"
 #include "io/csvlog.h"
+#include "io/json.h"
 #include "io/lock.h"
 #include "net/sample/feeder.h"
 #include "net/model/model.h"
@@ -54,6 +56,7 @@ typedef struct u3d_training {
     u3d_lock *lock;
     char *moved_to; /* folder of the earlier run, if there was one */
     bool made_folder, begun; /* this run made the folder; it has begun to write into it */
+    cJSON *content; /* hashes of the training files, see train_content.c */
     u3d_csvlog *log;
     double *row; /* one line of log.csv                                            */
     int n_row;
@@ -119,6 +122,11 @@ u3d_status u3d_run_begin(u3d_training *t);
 /* Removes the files of this run, which turned out to be impossible, and moves the earlier run back. */
 u3d_status u3d_run_undo(u3d_training *t);
 void u3d_run_unlock(u3d_training *t); /* also removes a folder that was made for a run that did not begin */
+
+/* ---- train_content.c ---- */
+u3d_status u3d_training_note_contents(u3d_training *t); /* hashes the training files */
+/* Compares them with what a checkpoint noted; NULL is allowed. U3D_E_ARG: the message names the files that changed. */
+u3d_status u3d_training_check_contents(const u3d_training *t, const cJSON *then);
 
 /* ---- train_run.c ---- */
 /* Locks the folder and loads the checkpoint of a resumed run. */

@@ -61,7 +61,8 @@ static u3d_status state_to_json(const u3d_training *t, char **printed)
               cJSON_AddNumberToObject(json, "validate_every", (double)s->validate_every) &&
               cJSON_AddItemToObject(json, "loss", u3d_json_number(s->loss)) &&
               cJSON_AddItemToObject(json, "val_dice", u3d_json_number(s->val_dice)) &&
-              cJSON_AddItemToObject(json, "val_iou", u3d_json_number(s->val_iou)) && add_cases(json, t);
+              cJSON_AddItemToObject(json, "val_iou", u3d_json_number(s->val_iou)) && add_cases(json, t) &&
+              (!t->content || cJSON_AddItemReferenceToObject(json, "content", t->content));
     *printed = ok ? cJSON_PrintUnformatted(json) : NULL;
     cJSON_Delete(json);
     return *printed ? U3D_OK : json_failed();
@@ -150,18 +151,22 @@ u3d_status u3d_run_check_cases(const u3d_training *t)
     cJSON *json;
     U3D_TRY(resumed_json(t, &json));
     const cJSON *list = u3d_json_member(json, "cases");
+    const char *what = t->o->split ? "the data or the split" : "the data";
+    /* The only case of a pair may have got another name, because its contents are compared. */
+    const bool named = !t->o->data->layout || strcmp(t->o->data->layout, "pair") != 0;
     u3d_status status = U3D_OK;
     if (cJSON_GetArraySize(list) != t->n_which)
         status = u3d_fail(U3D_E_ARG,
-                          "resume %s: the run was started with %d training cases, found %d; the data changed",
-                          t->o->out, cJSON_GetArraySize(list), t->n_which);
-    for (int i = 0; status == U3D_OK && i < t->n_which; i++) {
+                          "resume %s: the run was started with %d training cases, found %d; %s changed",
+                          t->o->out, cJSON_GetArraySize(list), t->n_which, what);
+    for (int i = 0; status == U3D_OK && named && i < t->n_which; i++) {
         const cJSON *id = cJSON_GetArrayItem(list, i);
         const char *now = t->o->data->cases[t->which[i]].id;
         if (!cJSON_IsString(id) || strcmp(id->valuestring, now) != 0)
-            status = u3d_fail(U3D_E_ARG, "resume %s: training case %d was '%s', found '%s'; the data changed",
-                              t->o->out, i, cJSON_IsString(id) ? id->valuestring : "?", now);
+            status = u3d_fail(U3D_E_ARG, "resume %s: training case %d was '%s', found '%s'; %s changed",
+                              t->o->out, i, cJSON_IsString(id) ? id->valuestring : "?", now, what);
     }
+    if (status == U3D_OK) status = u3d_training_check_contents(t, u3d_json_member(json, "content"));
     cJSON_Delete(json);
     return status;
 }
@@ -183,15 +188,20 @@ u3d_status u3d_run_open_log(u3d_training *t)
     return status;
 }
 
-/* The entries of config.json that a resumed run keeps as they are: name of the preset, time budget, seed and
- * where the data come from. */
+static u3d_status source_json(const u3d_training *t, cJSON **source)
+{
+    return t->o->command_json ? u3d_json_parse(t->o->command_json, "data source", source) : U3D_OK;
+}
+
+/* The entries of config.json that a resumed run keeps as they are: name of the preset, time budget, seed; and where
+ * the data come from. */
 static u3d_status config_of_new_run(const u3d_training *t, cJSON **out)
 {
     u3d_status status = U3D_OK;
     cJSON *source = NULL, *json = cJSON_CreateObject();
     char seed[24];
     (void)snprintf(seed, sizeof seed, "%" PRIu64, t->state.seed);
-    if (t->o->command_json) U3D_GO(u3d_json_parse(t->o->command_json, "data source", &source));
+    U3D_GO(source_json(t, &source));
     bool ok = json && cJSON_AddStringToObject(json, "net", t->o->net ? t->o->net : "auto") &&
               cJSON_AddNumberToObject(json, "time_s", t->state.budget_s) &&
               cJSON_AddStringToObject(json, "seed", seed);
@@ -208,6 +218,20 @@ done:
     return status;
 }
 
+/* The data may have been moved since the run began. */
+static u3d_status config_of_resumed_run(const u3d_training *t, const char *path, cJSON **json)
+{
+    cJSON *source = NULL;
+    U3D_TRY(source_json(t, &source));
+    const u3d_status status = u3d_json_read(path, json);
+    if (status != U3D_OK || !source) {
+        cJSON_Delete(source);
+        return status;
+    }
+    cJSON_DeleteItemFromObjectCaseSensitive(*json, "source");
+    return cJSON_AddItemToObject(*json, "source", source) ? U3D_OK : json_failed();
+}
+
 u3d_status u3d_run_write_config(const u3d_training *t)
 {
     u3d_status status = U3D_OK;
@@ -215,7 +239,7 @@ u3d_status u3d_run_write_config(const u3d_training *t)
     char *path;
     U3D_TRY(u3d_run_path(t, U3D_RUN_CONFIG, &path));
     if (u3d_path_exists(path))
-        U3D_GO(u3d_json_read(path, &json)); /* the file of this run: an earlier one was moved away */
+        U3D_GO(config_of_resumed_run(t, path, &json)); /* an earlier run was moved away */
     else
         U3D_GO(config_of_new_run(t, &json));
     U3D_GO(u3d_config_to_json(&t->model.config, &settings));

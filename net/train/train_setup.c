@@ -72,7 +72,9 @@ static u3d_status choose_cases(u3d_training *t)
         t->n_held = held < 1 ? 1 : held > U3D_MAX_HELD ? U3D_MAX_HELD : (int)held;
     }
     choose_held(t);
-    return t->resumed ? u3d_run_check_cases(t) : U3D_OK;
+    if (!t->resumed) return U3D_OK;
+    U3D_TRY(u3d_training_note_contents(t));
+    return u3d_run_check_cases(t);
 }
 
 /* ---- cases and settings ---- */
@@ -142,6 +144,7 @@ static u3d_status open_cases(u3d_training *t)
     U3D_TRY(u3d_cases_probe(t->o->data, t->which, t->n_which));
     const double begin = u3d_clock();
     U3D_TRY(u3d_cases_open(t->o->data, t->which, t->n_which, t->model.config.intensity, &co, &t->cases));
+    if (!t->content) U3D_TRY(u3d_training_note_contents(t)); /* now the files are in the system's cache */
     t->volume_s = fmax((u3d_clock() - begin) / t->n_which, LEAST_VOLUME_S);
     const u3d_labels *labels = u3d_cases_labels(t->cases);
     if (t->resumed &&
@@ -440,6 +443,7 @@ void u3d_training_close(u3d_training *t)
     for (int i = 0; t->held_own && i < t->n_held; i++) u3d_volume_free(t->held_own[i]);
     u3d_free(t->held_own);
     u3d_cases_free(t->cases);
+    cJSON_Delete(t->content);
     u3d_checkpoint_free(t->resumed);
     u3d_free(t->which);
     u3d_free(t->row);

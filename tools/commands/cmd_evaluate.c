@@ -1,5 +1,6 @@
 /* u3d evaluate: scores predictions against references. It prints a table, or with --json the fields of
  * summary.json; with --csv and --picture it also writes a CSV file and a picture. */
+#include "engine/base/log.h"
 #include "io/json.h"
 #include "io/path.h"
 #include "net/evaluate/evaluate.h"
@@ -43,6 +44,19 @@ static u3d_status write_files(const args *a, const cJSON *summary)
     return a->picture ? evaluate_picture(summary, a->image, a->picture) : U3D_OK;
 }
 
+/* U3D_E_FORMAT if there are cases that could not be scored; they are listed once more. */
+static u3d_status tell_failures(const cJSON *summary)
+{
+    const cJSON *failures = u3d_json_member(summary, "failures"), *one;
+    const int n = cJSON_GetArraySize(failures), n_scored = (int)cJSON_GetNumberValue(u3d_json_member(summary, "cases"));
+    cJSON_ArrayForEach(one, failures)
+        U3D_WARN("evaluate", "not scored: %s: %s", cJSON_GetStringValue(u3d_json_member(one, "case")),
+                 cJSON_GetStringValue(u3d_json_member(one, "error")));
+    if (n == 0) return U3D_OK;
+    return u3d_fail(U3D_E_FORMAT, "%d of %d cases were not scored (listed above); all means are without them", n,
+                    n + n_scored);
+}
+
 u3d_status cmd_evaluate(const args *a)
 {
     u3d_evaluate_opts o;
@@ -55,6 +69,7 @@ u3d_status cmd_evaluate(const args *a)
     else
         evaluate_table(summary);
     if (status == U3D_OK) status = write_files(a, summary);
+    if (status == U3D_OK) status = tell_failures(summary);
     cJSON_Delete(summary);
     return status;
 }

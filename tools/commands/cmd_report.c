@@ -190,6 +190,10 @@ static void write_scores(report *r, const cJSON *summary)
     html_paragraph(&r->page, "Means of %d cases: %s against %s.",
                    (int)cJSON_GetNumberValue(u3d_json_member(summary, "cases")), r->a->prediction,
                    r->a->reference);
+    const cJSON *failure;
+    cJSON_ArrayForEach(failure, u3d_json_member(summary, "failures"))
+        html_paragraph(&r->page, "Not scored: %s: %s.", cJSON_GetStringValue(u3d_json_member(failure, "case")),
+                       cJSON_GetStringValue(u3d_json_member(failure, "error")));
     html_table_begin(&r->page);
     html_row(&r->page, titles, N_MEASURES + 1, true);
     cJSON_ArrayForEach(label, u3d_json_member(summary, "mean")) write_score_row(r, label->string, label);

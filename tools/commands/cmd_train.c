@@ -1,5 +1,6 @@
 /* u3d train: translates the options and calls u3d_train. The options that name the data are stored in
- * config.json of the run, under "source", so that --resume needs no other option than --out. */
+ * config.json of the run, under "source", so that --resume needs no other option than --out. Those that say where the
+ * data are may be given again, if the data were moved. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,13 +17,18 @@ typedef struct source_field {
     const char *name;
     size_t offset;
     bool path;
+    bool again; /* may be given once more with --resume: moved data, or what does not change the result */
 } source_field;
 
 static const source_field SOURCE[] = {
-    {"data", offsetof(args, data), true},   {"image", offsetof(args, image), true},
-    {"label", offsetof(args, label), true}, {"split", offsetof(args, split), true},
-    {"fold", offsetof(args, fold), false},  {"unlabeled", offsetof(args, unlabeled), false},
-    {"net", offsetof(args, net), false}};
+    {"data", offsetof(args, data), true, true},
+    {"image", offsetof(args, image), true, true},
+    {"label", offsetof(args, label), true, true},
+    {"split", offsetof(args, split), true, true},
+    {"fold", offsetof(args, fold), false, false},
+    {"unlabeled", offsetof(args, unlabeled), false, false},
+    {"net", offsetof(args, net), false, false},
+    {"checkpoint-every", offsetof(args, checkpoint_every), false, true}};
 enum { N_SOURCE = sizeof SOURCE / sizeof SOURCE[0] };
 
 static char **source_at(args *a, int i)
@@ -51,8 +57,21 @@ static u3d_status source_store(const args *a, char **text)
     return *text ? U3D_OK : u3d_fail(U3D_E_NOMEM, "out of memory while storing the options of training");
 }
 
-/* Sets the stored options of the run in --out. None of these options may be given again. The strings belong
- * to *json. */
+/* Sets a stored option, unless it was given once more and may be. */
+static u3d_status source_take(args *a, int i, const cJSON *source, const char *path)
+{
+    const cJSON *value = u3d_json_member(source, SOURCE[i].name);
+    const bool stored = cJSON_IsString(value), given = *source_at(a, i) != NULL;
+    if (!given && stored) *source_at(a, i) = value->valuestring;
+    if (!given || (SOURCE[i].again && (stored || !SOURCE[i].path))) return U3D_OK;
+    if (SOURCE[i].again)
+        return u3d_fail(U3D_E_ARG, "resuming %s: the run was started without --%s (see %s), so that cannot be moved",
+                        a->out, SOURCE[i].name, path);
+    return u3d_fail(U3D_E_ARG, "resuming %s: leave out --%s, because a resumed run gets it from %s", a->out,
+                    SOURCE[i].name, path);
+}
+
+/* Sets the stored options of the run in --out. The strings belong to *json. */
 static u3d_status source_restore(args *a, cJSON **json)
 {
     char *path = u3d_path_join(a->out, "config.json");
@@ -67,15 +86,7 @@ static u3d_status source_restore(args *a, cJSON **json)
     const cJSON *source = status == U3D_OK ? u3d_json_member(*json, "source") : NULL;
     if (status == U3D_OK && !cJSON_IsObject(source))
         status = u3d_fail(U3D_E_FORMAT, "%s: the field 'source' is missing, so the run cannot be resumed", path);
-    for (int i = 0; status == U3D_OK && i < N_SOURCE; i++) {
-        const cJSON *value = u3d_json_member(source, SOURCE[i].name);
-        if (*source_at(a, i))
-            status =
-                u3d_fail(U3D_E_ARG, "resuming %s: leave out --%s, because a resumed run gets it from %s",
-                         a->out, SOURCE[i].name, path);
-        else if (cJSON_IsString(value))
-            *source_at(a, i) = value->valuestring;
-    }
+    for (int i = 0; status == U3D_OK && i < N_SOURCE; i++) status = source_take(a, i, source, path);
     if (status == U3D_OK) {
         a->dense = cJSON_IsTrue(u3d_json_member(source, "dense"));
         a->resample_labels = cJSON_IsTrue(u3d_json_member(source, "resample_labels"));
@@ -133,6 +144,10 @@ static u3d_status train_options(const args *a, u3d_train_opts *o)
     o->started = a->started;
     o->bar = a->terminal;
     o->stop = a->stop;
+    o->split = a->split;
+    o->accept_changes = a->accept_changes;
+    if (a->accept_changes && !a->resume) return u3d_fail(U3D_E_ARG, "u3d train: --accept-changes needs --resume");
+    if (a->checkpoint_every) U3D_TRY(args_seconds("--checkpoint-every", a->checkpoint_every, &o->checkpoint_s));
     if (a->dense && a->unlabeled)
         return u3d_fail(U3D_E_ARG, "u3d train: --dense and --unlabeled exclude each other");
     if (a->iterations && a->time)

@@ -1,0 +1,141 @@
+/* The contents of the training files, as hashes, so that a resumed run notices that somebody has repainted a label or
+ * chosen other cases since it began.
+ *
+ *   "content": {"cases": [["hash of image 0", ..., "hash of the label"], ...], "split": "hash"}
+ *
+ * The hashes are in the checkpoint. A checkpoint that has none was written before u3d kept them. */
+#include "net/train/train_impl.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+#include "engine/base/thread.h"
+#include "io/json.h"
+#include "io/path.h"
+
+enum { HASH_CAP = 24, MOST_NAMED = 10 };
+
+typedef struct contents {
+    const char **path; /* [n], borrowed */
+    char (*hash)[HASH_CAP];
+    int n;
+} contents;
+
+static u3d_status hash_one(void *context, int worker, int64_t item)
+{
+    contents *c = context;
+    (void)worker;
+    return u3d_nifti_hash(c->path[item], c->hash[item]);
+}
+
+/* Hashes all images and labels, in the order of the cases. */
+static u3d_status contents_hash(const u3d_training *t, contents *c)
+{
+    int most = 0;
+    for (int i = 0; i < t->n_which; i++) most += t->o->data->cases[t->which[i]].n_images + 1;
+    c->path = u3d_new((size_t)most, sizeof *c->path);
+    c->hash = u3d_new((size_t)most, sizeof *c->hash);
+    if (!c->path || !c->hash) return U3D_E_NOMEM;
+    for (int i = 0; i < t->n_which; i++) {
+        const u3d_case *one = &t->o->data->cases[t->which[i]];
+        for (int k = 0; k < one->n_images; k++) c->path[c->n++] = one->image[k];
+        if (one->label) c->path[c->n++] = one->label;
+    }
+    return u3d_thread_each(u3d_thread_count(), c->n, hash_one, c);
+}
+
+static u3d_status contents_json(const u3d_training *t, const contents *c, cJSON **out)
+{
+    char split[HASH_CAP];
+    cJSON *json = cJSON_CreateObject(), *cases = cJSON_AddArrayToObject(json, "cases");
+    bool ok = cases != NULL;
+    int at = 0;
+    for (int i = 0; ok && i < t->n_which; i++) {
+        const u3d_case *one = &t->o->data->cases[t->which[i]];
+        cJSON *files = cJSON_CreateArray();
+        ok = cJSON_AddItemToArray(cases, files);
+        for (int k = one->n_images + (one->label != NULL); ok && k-- > 0;)
+            ok = cJSON_AddItemToArray(files, cJSON_CreateString(c->hash[at++]));
+    }
+    u3d_status status =
+        ok ? U3D_OK : u3d_fail(U3D_E_NOMEM, "out of memory while noting the contents of the training files");
+    if (status == U3D_OK && t->o->split) status = u3d_path_hash(t->o->split, split);
+    if (status == U3D_OK && t->o->split && !cJSON_AddStringToObject(json, "split", split)) status = U3D_E_NOMEM;
+    *out = status == U3D_OK ? json : NULL;
+    if (status != U3D_OK) cJSON_Delete(json);
+    return status;
+}
+
+u3d_status u3d_training_note_contents(u3d_training *t)
+{
+    contents c = {0};
+    u3d_status status = contents_hash(t, &c);
+    if (status == U3D_OK) status = contents_json(t, &c, &t->content);
+    u3d_free(c.path);
+    u3d_free(c.hash);
+    return status;
+}
+
+/* ---- comparing ---- */
+
+typedef struct changes {
+    int n;
+    char *names;
+} changes;
+
+static u3d_status changes_add(changes *c, const char *path)
+{
+    if (++c->n > MOST_NAMED) return U3D_OK;
+    char *longer = u3d_format("%s%s%s", c->names ? c->names : "", c->names ? ", " : "", path);
+    u3d_free(c->names);
+    c->names = longer;
+    return longer ? U3D_OK : U3D_E_NOMEM;
+}
+
+static bool same_text(const cJSON *a, const cJSON *b)
+{
+    return cJSON_IsString(a) && cJSON_IsString(b) && strcmp(a->valuestring, b->valuestring) == 0;
+}
+
+static u3d_status case_compare(const u3d_case *one, const cJSON *then, const cJSON *now, changes *c)
+{
+    if (cJSON_GetArraySize(then) != cJSON_GetArraySize(now)) return changes_add(c, one->id);
+    for (int k = 0; k < cJSON_GetArraySize(now); k++)
+        if (!same_text(cJSON_GetArrayItem(then, k), cJSON_GetArrayItem(now, k)))
+            U3D_TRY(changes_add(c, k < one->n_images ? one->image[k] : one->label));
+    return U3D_OK;
+}
+
+static u3d_status contents_compare(const u3d_training *t, const cJSON *then, changes *c)
+{
+    const cJSON *cases_then = u3d_json_member(then, "cases"), *cases_now = u3d_json_member(t->content, "cases"),
+                *split = u3d_json_member(then, "split");
+    for (int i = 0; i < t->n_which; i++)
+        U3D_TRY(case_compare(&t->o->data->cases[t->which[i]], cJSON_GetArrayItem(cases_then, i),
+                             cJSON_GetArrayItem(cases_now, i), c));
+    if (split && t->o->split && !same_text(split, u3d_json_member(t->content, "split")))
+        U3D_TRY(changes_add(c, t->o->split));
+    return U3D_OK;
+}
+
+u3d_status u3d_training_check_contents(const u3d_training *t, const cJSON *then)
+{
+    changes c = {0};
+    if (!cJSON_IsObject(then)) return U3D_OK;
+    u3d_status status = contents_compare(t, then, &c);
+    if (status == U3D_OK && c.n > 0) {
+        const char *more = c.n > MOST_NAMED ? ", ..." : "";
+        if (t->o->accept_changes)
+            U3D_WARN("train", "%d file%s of the data changed since the run began: %s%s", c.n,
+                     c.n == 1 ? "" : "s", c.names, more);
+        else
+            status = u3d_fail(U3D_E_ARG,
+                              "resume %s: %d file%s of the data changed since the run began: %s%s; restore what was there, "
+                              "start a new run, or go on with the new contents by --accept-changes",
+                              t->o->out, c.n, c.n == 1 ? "" : "s", c.names, more);
+    }
+    u3d_free(c.names);
+    return status;
+}
