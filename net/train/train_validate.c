@@ -158,8 +158,8 @@ done:
     return status;
 }
 
-/* Predicts the validation cases of the fold, as many as the time allows. A case that cannot be read or does
- * not fit the model is left out with a warning, because the trained model is good nevertheless. */
+/* Predicts the validation cases of the fold, as many as the time allows. A case that cannot be read, is too large or
+ * does not fit the model is left out with a warning, because the trained model is good nevertheless. */
 static u3d_status report_all(u3d_training *t, tally *sums, int *reported)
 {
     double begin = u3d_clock();
@@ -169,7 +169,7 @@ static u3d_status report_all(u3d_training *t, tally *sums, int *reported)
         const u3d_case *c = &t->o->data->cases[t->o->report[i]];
         if (!c->label) continue;
         u3d_status status = report_case(t, c, sums);
-        if (status == U3D_E_CANCELLED || status == U3D_E_DEVICE || status == U3D_E_NOMEM) return status;
+        if (status == U3D_E_CANCELLED || status == U3D_E_DEVICE) return status;
         if (status != U3D_OK)
             U3D_WARN("train", "report: case %s is left out: %s", c->id, u3d_error_text());
         else

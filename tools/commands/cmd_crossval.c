@@ -8,234 +8,24 @@
  *   OUT/summary.json         the scores of every fold, their mean and their standard deviation
  *   OUT/summary.csv          the scores of every fold and label
  *
- * Training and prediction each run in a process of their own, as the commands that a user would call. */
+ * A fold that fails does not keep the others from being run; the failures are listed at the end, and the same
+ * call tries them again. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "engine/base/child.h"
-#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "engine/base/rng.h"
 #include "io/json.h"
 #include "io/path.h"
-#include "net/evaluate/evaluate.h"
-#include "net/cases/slice_folds.h"
+#include "net/cases/cases.h"
 #include "tools/cli/args_data.h"
+#include "tools/cli/files.h"
 #include "tools/commands/commands.h"
+#include "tools/commands/crossval_fold.h"
 #include "tools/commands/crossval_out.h"
 
 enum { FOLDS_DEFAULT = 5, FOLDS_MOST = 1000 };
-
-typedef struct crossval {
-    const args *a;
-    int n;       /* folds */
-    char *split; /* the file that lists them; NULL: slices of one volume */
-    int32_t unlabeled;
-} crossval;
-
-/* The paths of one fold. */
-typedef struct fold {
-    int k;
-    char number[16];
-    char *dir, *run, *predictions, *summary, *train, *test;
-} fold;
-
-/* ---- running a command in its own process ---- */
-
-typedef struct task {
-    u3d_status (*run)(const args *a);
-    args a;
-    struct {
-        u3d_status status;
-        char text[2000];
-    } result;
-} task;
-
-static void task_work(void *context)
-{
-    task *t = context;
-    t->a.started = u3d_clock();
-    t->result.status = freopen("/dev/null", "w", stdout) ? t->run(&t->a) : U3D_E_IO;
-    (void)snprintf(t->result.text, sizeof t->result.text, "%s", u3d_error_text());
-}
-
-static u3d_status task_run(const fold *f, const char *what, u3d_status (*run)(const args *a), const args *a)
-{
-    int ended_by;
-    task *t = u3d_new(1, sizeof *t);
-    if (!t) return U3D_E_NOMEM;
-    t->run = run;
-    t->a = *a;
-    u3d_status status;
-    if (!u3d_child_run(task_work, t, &t->result, sizeof t->result, &ended_by))
-        status = u3d_fail(U3D_E_DEVICE, "fold %d: %s ended without a result (signal %d)", f->k, what, ended_by);
-    else
-        status = t->result.status == U3D_OK ? U3D_OK
-                                            : u3d_fail(t->result.status, "fold %d: %s", f->k, t->result.text);
-    u3d_free(t);
-    return status;
-}
-
-/* ---- the folds ---- */
-
-static void fold_free(fold *f)
-{
-    char *all[] = {f->dir, f->run, f->predictions, f->summary, f->train, f->test};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) u3d_free(all[i]);
-}
-
-/* Sets the paths and makes the folder of the fold. */
-static u3d_status fold_open(const crossval *c, int k, fold *f)
-{
-    *f = (fold){.k = k};
-    (void)snprintf(f->number, sizeof f->number, "%d", k);
-    f->dir = u3d_format("%s/fold_%d", c->a->out, k);
-    if (!f->dir) return U3D_E_NOMEM;
-    f->run = u3d_path_join(f->dir, "run");
-    f->predictions = u3d_path_join(f->dir, "predictions");
-    f->summary = u3d_path_join(f->dir, "summary.json");
-    f->train = u3d_path_join(f->dir, "train.nii.gz");
-    f->test = u3d_path_join(f->dir, "test.nii.gz");
-    if (!f->run || !f->predictions || !f->summary || !f->train || !f->test) return U3D_E_NOMEM;
-    return u3d_path_make_dir(f->dir);
-}
-
-/* For a single volume: writes the labels on which the fold is trained and those on which it is scored. */
-static u3d_status fold_labels(const crossval *c, const fold *f)
-{
-    u3d_status status;
-    u3d_volume *label = NULL, *train = NULL, *test = NULL;
-    u3d_slice_folds *folds = NULL;
-    int64_t across[3];
-    U3D_GO(u3d_nifti_read(c->a->label, U3D_VOLUME_LABEL, &label));
-    U3D_GO(u3d_volume_turn_to_file(label)); /* the folds are slices of the file */
-    U3D_GO(u3d_slice_folds_new(label, c->unlabeled, c->n, &folds));
-    U3D_GO(u3d_slice_folds_make(folds, label, f->k, &train, &test));
-    u3d_slice_folds_count(folds, f->k, across);
-    U3D_INFO("crossval", "fold %d is tested on %lld slices across x, %lld across y, %lld across z", f->k,
-             (long long)across[0], (long long)across[1], (long long)across[2]);
-    U3D_GO(u3d_nifti_write(f->train, train));
-    U3D_GO(u3d_nifti_write(f->test, test));
-done:
-    if (status != U3D_OK) u3d_wrap(status, "%s", c->a->label);
-    u3d_slice_folds_free(folds);
-    u3d_volume_free(label);
-    u3d_volume_free(train);
-    u3d_volume_free(test);
-    return status;
-}
-
-static bool exists_in(const char *dir, const char *name)
-{
-    char *path = u3d_path_join(dir, name);
-    const bool is = path && u3d_path_exists(path);
-    u3d_free(path);
-    return is;
-}
-
-static u3d_status fold_train(const crossval *c, fold *f)
-{
-    if (exists_in(f->run, "model.safetensors")) return U3D_OK;
-    args a = *c->a;
-    a.out = f->run;
-    a.json = 0;
-    a.no_report = true;
-    if (exists_in(f->run, "checkpoint.safetensors")) {
-        a.resume = 1;
-        a.force = 0;
-        a.data = a.image = a.label = a.split = a.fold = a.unlabeled = a.net = a.iterations = a.time = NULL;
-        a.dense = a.resample_labels = 0;
-        a.set = NULL;
-    } else {
-        a.force = 1; /* overwrites the files of a run that was interrupted before its first checkpoint */
-        a.split = c->split;
-        a.fold = c->split ? f->number : NULL;
-        if (!c->split) a.label = f->train;
-    }
-    return task_run(f, "training", cmd_train, &a);
-}
-
-static u3d_status fold_predict(const crossval *c, fold *f)
-{
-    args a = *c->a;
-    a.json = 0;
-    a.force = 1;
-    a.model = f->run;
-    a.output = f->predictions;
-    a.set = NULL;
-    a.split = c->split;
-    a.fold = c->split ? f->number : NULL;
-    if (!c->split) {
-        a.input = a.image;
-        U3D_TRY(u3d_path_make_dir(f->predictions));
-    }
-    return task_run(f, "prediction", cmd_predict, &a);
-}
-
-/* Gives the path of the only file in a folder. */
-static u3d_status only_file(const char *dir, char **path)
-{
-    char **names;
-    int n;
-    *path = NULL;
-    U3D_TRY(u3d_path_list(dir, &names, &n));
-    u3d_status status = U3D_OK;
-    if (n != 1)
-        status = u3d_fail(U3D_E_FORMAT, "%s: found %d files, expected only the prediction", dir, n);
-    else if (!(*path = u3d_path_join(dir, names[0])))
-        status = U3D_E_NOMEM;
-    u3d_path_list_free(names, n);
-    return status;
-}
-
-static u3d_status fold_score(const crossval *c, const fold *f)
-{
-    u3d_status status = U3D_OK;
-    char *prediction = NULL;
-    cJSON *summary = NULL;
-    u3d_evaluate_opts o;
-    U3D_TRY(args_evaluate(c->a, &o));
-    o.prediction = f->predictions;
-    o.part = true;
-    if (!c->split) {
-        U3D_TRY(only_file(f->predictions, &prediction));
-        o.prediction = prediction;
-        o.reference = f->test;
-    } else if (!o.reference) {
-        o.reference = c->a->data;
-    }
-    U3D_GO(u3d_evaluate(&o, &summary));
-    U3D_GO(u3d_json_write(f->summary, summary));
-done:
-    cJSON_Delete(summary);
-    u3d_free(prediction);
-    return status;
-}
-
-static u3d_status fold_run(const crossval *c, int k, cJSON *summaries)
-{
-    fold f;
-    cJSON *summary = NULL;
-    u3d_status status;
-    U3D_GO(fold_open(c, k, &f));
-    if (!u3d_path_exists(f.summary)) {
-        U3D_INFO("crossval", "fold %d (folds are 0 to %d)", k, c->n - 1);
-        if (!c->split) U3D_GO(fold_labels(c, &f));
-        U3D_GO(fold_train(c, &f));
-        U3D_GO(fold_predict(c, &f));
-        U3D_GO(fold_score(c, &f));
-    }
-    U3D_GO(u3d_json_read(f.summary, &summary));
-    if (!cJSON_AddItemToArray(summaries, summary)) U3D_GO(U3D_E_NOMEM);
-    summary = NULL;
-    if (c->a->stop && *c->a->stop) U3D_GO(u3d_fail(U3D_E_CANCELLED, "stopped after fold %d", k));
-done:
-    cJSON_Delete(summary);
-    fold_free(&f);
-    return status;
-}
 
 /* ---- the options of earlier calls ---- */
 
@@ -245,12 +35,12 @@ static u3d_status request_contents(const args *a, cJSON *json)
 {
     const struct {
         const char *name, *path;
-    } files[] = {{"content of label", a->label}, {"content of split", a->split}};
+    } inputs[] = {{"content of label", a->label}, {"content of split", a->split}};
     char hash[24];
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
-        if (!files[i].path) continue;
-        U3D_TRY(u3d_path_hash(files[i].path, hash));
-        if (!cJSON_AddStringToObject(json, files[i].name, hash)) return U3D_E_NOMEM;
+    for (size_t i = 0; i < sizeof inputs / sizeof inputs[0]; i++) {
+        if (!inputs[i].path) continue;
+        U3D_TRY(u3d_path_hash(inputs[i].path, hash));
+        if (!cJSON_AddStringToObject(json, inputs[i].name, hash)) return U3D_E_NOMEM;
     }
     return U3D_OK;
 }
@@ -295,20 +85,47 @@ static u3d_status request_json(const crossval *c, cJSON **out)
     return status;
 }
 
-/* Whether training has begun. A call that failed before does not fix the options of later calls. */
+static bool exists_in(const char *dir, const char *name)
+{
+    char *path = u3d_path_join(dir, name);
+    const bool is = path && u3d_path_is_taken(path);
+    u3d_free(path);
+    return is;
+}
+
+/* Whether training of any fold has begun. A call that failed before does not fix the options of later calls.
+ */
 static bool anything_done(const crossval *c)
 {
-    char *config = u3d_path_join(c->a->out, "fold_0/run/config.json");
-    const bool done = config && u3d_path_exists(config);
-    u3d_free(config);
+    bool done = false;
+    for (int k = 0; k < FOLDS_MOST && !done; k++) {
+        char config[64], summary[64];
+        (void)snprintf(config, sizeof config, "fold_%d/run/config.json", k);
+        (void)snprintf(summary, sizeof summary, "fold_%d/summary.json", k);
+        done = exists_in(c->a->out, config) || exists_in(c->a->out, summary);
+    }
     return done;
+}
+
+/* Refuses a folder that has such files, but not from a cross-validation: they would be overwritten. */
+static u3d_status folder_check(const args *a)
+{
+    static const char *const OWN[] = {"splits_final.json", "summary.json", "summary.csv", "fold_0"};
+    for (size_t i = 0; i < sizeof OWN / sizeof OWN[0]; i++)
+        if (!a->force && !(i == 0 && a->split) && exists_in(a->out, OWN[i]))
+            return u3d_fail(
+                U3D_E_ARG,
+                "%s/%s exists, but is not from u3d crossval (crossval.json is missing); choose another "
+                "--out, or give --force to overwrite it",
+                a->out, OWN[i]);
+    return U3D_OK;
 }
 
 static u3d_status request_begin(const crossval *c, const char *path, const cJSON *wanted)
 {
     char *split = u3d_path_join(c->a->out, "splits_final.json");
     if (!split) return U3D_E_NOMEM;
-    if (u3d_path_exists(path)) (void)remove(split); /* written by the earlier call, which failed */
+    if (!c->a->split) (void)remove(split); /* written by an earlier call, which failed */
     u3d_free(split);
     U3D_TRY(u3d_path_make_dir(c->a->out));
     return u3d_json_write(path, wanted);
@@ -322,6 +139,7 @@ static u3d_status request_settle(const crossval *c)
     char *path = u3d_path_join(c->a->out, "crossval.json");
     if (!path) return U3D_E_NOMEM;
     U3D_GO(request_json(c, &wanted));
+    if (!u3d_path_exists(path)) U3D_GO(folder_check(c->a));
     if (!u3d_path_exists(path) || !anything_done(c)) {
         U3D_GO(request_begin(c, path, wanted));
         goto done;
@@ -408,6 +226,52 @@ static u3d_status folds_file(crossval *c)
     return u3d_path_exists(c->split) ? U3D_OK : split_make(c, (uint64_t)seed);
 }
 
+/* No output is one of the inputs, as the label in `--label cv/fold_0/test.nii.gz --out cv` would be. */
+static u3d_status files_of_crossval(const crossval *c)
+{
+    static const char *const OWN[] = {"crossval.json", "summary.json", "summary.csv", "splits_final.json"};
+    static const char *const FOLD[] = {"summary.json", "train.nii.gz", "test.nii.gz"};
+    const args *a = c->a;
+    files f = {0};
+    files_read(&f, a->image);
+    files_read(&f, a->label);
+    files_read(&f, a->split);
+    files_read(&f, a->net);
+    files_read_volumes(&f, a->data);
+    files_read_volumes(&f, a->reference);
+    for (size_t i = 0; i < sizeof OWN / sizeof OWN[0]; i++) {
+        char *path = u3d_path_join(a->out, OWN[i]);
+        if (!a->split || i != 3) files_write(&f, path, true);
+        u3d_free(path);
+    }
+    for (int k = 0; k < c->n; k++)
+        for (size_t i = 0; i < sizeof FOLD / sizeof FOLD[0]; i++) {
+            char *path = u3d_format("%s/fold_%d/%s", a->out, k, FOLD[i]);
+            files_write(&f, path, true);
+            u3d_free(path);
+        }
+    return files_check(&f, a);
+}
+
+/* Says at the start which volumes are damaged, because training the first fold may take hours. */
+static u3d_status cases_check(const args *a)
+{
+    u3d_dataset *data = NULL;
+    int *which = NULL;
+    if (!a->data) return U3D_OK;
+    U3D_TRY(u3d_dataset_open(a->data, true, &data));
+    u3d_status status = (which = u3d_new((size_t)data->n_cases, sizeof *which)) ? U3D_OK : U3D_E_NOMEM;
+    for (int i = 0; which && i < data->n_cases; i++) which[i] = i;
+    if (status == U3D_OK) status = u3d_cases_probe(data, which, data->n_cases);
+    if (status == U3D_E_IO || status == U3D_E_FORMAT) {
+        U3D_WARN("crossval", "folds that need them will fail: %s", u3d_error_text());
+        status = U3D_OK;
+    }
+    u3d_free(which);
+    u3d_dataset_free(data);
+    return status;
+}
+
 static u3d_status options_check(crossval *c)
 {
     const args *a = c->a;
@@ -425,7 +289,8 @@ static u3d_status options_check(crossval *c)
         return u3d_fail(U3D_E_ARG,
                         "u3d crossval: the folds of a single volume are its annotated slices; "
                         "say with --unlabeled V which value means unlabelled");
-    return folds_number(c);
+    U3D_TRY(folds_number(c));
+    return files_of_crossval(c);
 }
 
 static u3d_status summary_write(const args *a, const cJSON *result)
@@ -438,8 +303,44 @@ static u3d_status summary_write(const args *a, const cJSON *result)
     return status;
 }
 
+/* Runs all folds, and lists those that failed. *n_failed: their number. If no fold has a score, the first
+ * failure is returned. */
+static u3d_status folds_run(const crossval *c, cJSON *summaries, int *n_failed)
+{
+    u3d_status status = U3D_OK, first = U3D_OK;
+    double n_cases = 0;
+    fold_failure *failure = u3d_new((size_t)c->n, sizeof *failure);
+    if (!failure) return U3D_E_NOMEM;
+    *n_failed = 0;
+    for (int k = 0; k < c->n && status == U3D_OK; k++) status = crossval_fold(c, k, summaries, &failure[k]);
+    const cJSON *summary;
+    cJSON_ArrayForEach(summary, summaries) n_cases += cJSON_GetNumberValue(u3d_json_member(summary, "cases"));
+    for (int k = 0; k < c->n && status == U3D_OK; k++) {
+        if (!failure[k].text) continue;
+        U3D_WARN("crossval", "failed: %s", failure[k].text);
+        if ((*n_failed)++ == 0 && n_cases == 0) first = u3d_fail(failure[k].status, "%s", failure[k].text);
+    }
+    for (int k = 0; k < c->n; k++) u3d_free(failure[k].text);
+    if (status == U3D_E_CANCELLED)
+        status = u3d_fail(status, "u3d crossval: interrupted in fold %d; the same command continues",
+                          cJSON_GetArraySize(summaries));
+    u3d_free(failure);
+    return status != U3D_OK ? status : first;
+}
+
+static u3d_status tell_failures(const crossval *c, int n_failed)
+{
+    if (n_failed == 0) return U3D_OK;
+    return u3d_fail(
+        U3D_E_FORMAT,
+        "%d of %d folds failed or are incomplete (listed above), and the scores are without what failed; the "
+        "same command tries them again",
+        n_failed, c->n);
+}
+
 u3d_status cmd_crossval(const args *a)
 {
+    int n_failed = 0;
     crossval c = {.a = a};
     cJSON *summaries = NULL, *result = NULL;
     u3d_status status;
@@ -448,13 +349,15 @@ u3d_status cmd_crossval(const args *a)
     U3D_GO(folds_file(&c));
     summaries = cJSON_CreateArray();
     if (!summaries) U3D_GO(U3D_E_NOMEM);
-    for (int k = 0; k < c.n; k++) U3D_GO(fold_run(&c, k, summaries));
+    U3D_GO(cases_check(a));
+    U3D_GO(folds_run(&c, summaries, &n_failed));
     U3D_GO(crossval_summary(summaries, &result));
     U3D_GO(summary_write(a, result));
     if (a->json)
         status = u3d_json_print(stdout, result);
     else
         crossval_table(result);
+    if (status == U3D_OK) status = tell_failures(&c, n_failed);
 done:
     cJSON_Delete(summaries);
     cJSON_Delete(result);

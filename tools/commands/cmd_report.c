@@ -21,6 +21,7 @@ enum { MAX_RUNS = 64, MAX_CELLS = 64 };
 typedef struct report {
     const args *a;
     html page;
+    int n_unscored; /* cases that could not be scored */
     report_run run[MAX_RUNS];
     int n;
 } report;
@@ -191,6 +192,7 @@ static void write_scores(report *r, const cJSON *summary)
                    (int)cJSON_GetNumberValue(u3d_json_member(summary, "cases")), r->a->prediction,
                    r->a->reference);
     const cJSON *failure;
+    r->n_unscored = cJSON_GetArraySize(u3d_json_member(summary, "failures"));
     cJSON_ArrayForEach(failure, u3d_json_member(summary, "failures"))
         html_paragraph(&r->page, "Not scored: %s: %s.", cJSON_GetStringValue(u3d_json_member(failure, "case")),
                        cJSON_GetStringValue(u3d_json_member(failure, "error")));
@@ -304,6 +306,8 @@ u3d_status cmd_report(const args *a)
     U3D_GO(write_page(r));
     U3D_GO(html_close(&r->page));
     printf("%s\n", a->out);
+    if (r->n_unscored)
+        U3D_GO(u3d_fail(U3D_E_FORMAT, "%d cases were not scored; %s says which and why", r->n_unscored, a->out));
 done:
     if (r->page.file) html_abandon(&r->page);
     for (int i = 0; i < MAX_RUNS; i++) report_run_free(&r->run[i]);

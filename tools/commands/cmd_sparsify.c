@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "io/path.h"
 #include "io/volume.h"
@@ -246,7 +247,7 @@ u3d_status cmd_sparsify(const args *a)
     u3d_status status = U3D_OK;
     sparsify s = {0};
     char **names = NULL;
-    int n = 0;
+    int n = 0, n_failed = 0;
     bool folder;
     U3D_GO(sparsify_options(a, &s));
     U3D_GO(args_label_files(a->label, &names, &n, &folder));
@@ -260,10 +261,16 @@ u3d_status cmd_sparsify(const args *a)
         if (status == U3D_OK) status = file_sparsify(&s, in, &o);
         u3d_free(in);
         outputs_free(&o);
-        if (status != U3D_OK) goto done;
+        const bool of_this_file = status == U3D_E_IO || status == U3D_E_FORMAT || status == U3D_E_NOMEM;
+        if (status != U3D_OK && !(folder && of_this_file)) goto done;
+        if (status == U3D_OK) continue;
+        U3D_WARN("sparsify", "%s is left out: %s", names[i], u3d_error_text());
+        n_failed++;
     }
+    if (n_failed == n) goto done;
     printf("kept %.2f %% of the voxels of %d label file%s; the others are %d (unlabeled)\n",
-           100 * (double)s.kept / (double)s.total, n, n == 1 ? "" : "s", s.unlabeled);
+           100 * (double)s.kept / (double)s.total, n - n_failed, n - n_failed == 1 ? "" : "s", s.unlabeled);
+    status = n_failed ? u3d_fail(U3D_E_FORMAT, "%d of %d label files were left out (see above)", n_failed, n) : U3D_OK;
 done:
     u3d_path_list_free(names, n);
     return status;

@@ -177,7 +177,10 @@ u3d_status cmd_train(const args *given)
     U3D_GO(args_need("train", "--out RUN", a.out));
     if (a.resume) U3D_GO(source_restore(&a, &stored));
     U3D_GO(train_options(&a, &o));
-    U3D_GO(args_cases_open(&a, "train", true, &cases));
+    status = args_cases_open(&a, "train", true, &cases);
+    if (status == U3D_E_IO && a.resume)
+        u3d_wrap(status, "resuming %s (if the data were moved, say where to: --data, or --image and --label)", a.out);
+    if (status != U3D_OK) goto done;
     U3D_GO(source_store(&a, &source));
     o.command_json = source;
     o.data = cases.data;

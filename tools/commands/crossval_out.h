@@ -8,7 +8,7 @@
 
 /* `summaries`: the summary by u3d_evaluate of every fold, in order. *out is
  *
- *   {"folds": [{"cases", "foreground_mean": {...}, "mean": {"1": ...}}],
+ *   {"folds": [{"cases", "foreground_mean": {...}, "mean": {"1": ...}, "error": if it failed}],
  *    "mean": {"foreground": {"Dice", ...}, "1": ...},
  *    "sd": like "mean"}
  *

@@ -79,6 +79,8 @@ static bool add_folds(const cJSON *summaries, cJSON *folds)
         for (size_t i = 0; ok && i < sizeof KEPT / sizeof KEPT[0]; i++)
             ok = cJSON_AddItemToObject(entry, KEPT[i],
                                        cJSON_Duplicate(u3d_json_member(summary, KEPT[i]), true));
+        const char *error = cJSON_GetStringValue(u3d_json_member(summary, "error"));
+        if (ok && error) ok = cJSON_AddStringToObject(entry, "error", error) != NULL;
     }
     return ok;
 }

@@ -55,14 +55,21 @@ python=${PYTHON:-python3}
 # net_options NAME+KEY=VALUE+...: prints the options of u3d train for this network
 net_options() { echo "--net ${1//+/ --set }"; }
 
-# attempt COMMAND ...: runs a command with its output in OUT/log. A run that fails is counted and left out; the next
-# call tries it again.
-failed=0
+# start NAME: says which run begins
+running=
+start() {
+  running=$1
+  echo "$1 ..."
+}
+
+# attempt COMMAND ...: runs a command with its output in OUT/log. A run that fails is noted and left out; the next call
+# tries it again.
+failed=()
 attempt() {
   local code=0
   "$@" >>"$out/log" || code=$?
   [ $code -ne 130 ] || exit 130
-  [ $code -eq 0 ] || failed=$((failed + 1))
+  [ $code -eq 0 ] || failed+=("$running (exit code $code)")
   return $code
 }
 
@@ -119,9 +126,15 @@ segment() {
         $(sed 's/^torch//; s/+/ --/g' <<<"$1")
       ;;
     *)
-      attempt "$u3d" --quiet train --image "$image" --label "$3" --unlabeled 255 $(net_options "$1") --seed "$2" --time "$time" \
-        --validate-every 0 --out "$4" --force $train &&
-        attempt "$u3d" --quiet predict --model "$4" --input "$image" --output "$4/prediction.nii.gz" --force
+      if [ -e "$4/model.safetensors" ]; then
+        : # an earlier call ended between training and the scores
+      elif [ -e "$4/checkpoint.safetensors" ]; then
+        attempt "$u3d" --quiet train --resume --out "$4" || return
+      else
+        attempt "$u3d" --quiet train --image "$image" --label "$3" --unlabeled 255 $(net_options "$1") --seed "$2" --time "$time" \
+          --validate-every 0 --out "$4" --force $train || return
+      fi
+      attempt "$u3d" --quiet predict --model "$4" --input "$image" --output "$4/prediction.nii.gz" --force
       ;;
   esac
 }
@@ -136,7 +149,7 @@ slices_experiment() {
       for seed in $seeds; do
         done_already "${which//,/ }" "$net" "$seed" && continue
         run=$out/run_${which//,/_}_${net}_$seed
-        echo "$which slices, $net, seed $seed ..."
+        start "$which slices, $net, seed $seed"
         segment "$net" "$seed" "$out/annotation_${which//,/_}.nii.gz" "$run" || continue
         score "$run/prediction.nii.gz" "${which//,/ }" "$percent" "$net" "$seed"
       done
@@ -160,7 +173,7 @@ crossval() {
   for net in $nets; do
     for seed in $seeds; do
       done_already "${tests##*,}" "$net" "$seed" && continue
-      echo "$net, seed $seed ..."
+      start "$net, seed $seed"
       attempt "$u3d" --quiet crossval "$@" --unlabeled 255 $(net_options "$net") --seed "$seed" --time "$time" --validate-every 0 \
         --out "$out/cv_${net}_$seed" $train || continue
       fold_rows "$tests" "$percent" "$net" "$seed" "$out/cv_${net}_$seed"
@@ -357,4 +370,8 @@ table table foreground
 table labels each
 report
 cat "$out/table.md"
-[ "$failed" -eq 0 ] || { echo "$failed runs failed; repeat the call to try them again" >&2; exit 1; }
+[ ${#failed[@]} -eq 0 ] || {
+  printf 'failed: %s\n' "${failed[@]}" >&2
+  echo "${#failed[@]} runs failed; their reasons are above, and the same call tries them again" >&2
+  exit 3
+}
