@@ -9,10 +9,12 @@
  *   5. Images are normalised. This is done in step 3 already, except for CT, whose statistics are complete
  *      only now. Normalisation comes before resampling (as in nnU-Net), so CT cases that must be resampled
  *      are not kept in memory by opening; they are read again when they are needed. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "engine/base/order.h"
@@ -332,9 +334,25 @@ static u3d_status open_new(const u3d_dataset *d, const int *which, int n, const 
     return status;
 }
 
+/* Gives up if reading goes on after the deadline, so that nobody waits hours for a run that cannot be. */
+static u3d_status open_check_time(const u3d_cases_opts *o, double began, int done, int n)
+{
+    const double now = u3d_clock();
+    if (o->deadline <= 0 || now < o->deadline) return U3D_OK;
+    const double took = now - began, all = took / done * n;
+    return u3d_fail(U3D_E_ARG,
+                    "reading %d of %d volumes took %.1f s, and the time that --time gives is over; all of them will "
+                    "take about %.0f s; give at least --time %.0fm",
+                    done, n, took, all, ceil((3 * all + 30) / 60));
+}
+
 static u3d_status open_scan_all(u3d_cases *c, const u3d_cases_opts *o, open_scan *scan)
 {
-    for (int i = 0; i < c->n; i++) U3D_TRY(open_scan_case(c, i, scan));
+    const double began = u3d_clock();
+    for (int i = 0; i < c->n; i++) {
+        U3D_TRY(open_scan_case(c, i, scan));
+        if (i + 1 < c->n) U3D_TRY(open_check_time(o, began, i + 1, c->n));
+    }
     U3D_TRY(u3d_case_table(scan->d, &scan->found, &c->labels));
     for (int i = 0; i < c->n; i++)
         open_renumber(&c->entry[i], scan->values[i], scan->n_values[i], &c->labels);

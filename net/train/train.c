@@ -198,6 +198,7 @@ static u3d_status train_loop(u3d_training *t)
 static u3d_status write_results(u3d_training *t, u3d_train_result *out)
 {
     U3D_TRY(u3d_run_checkpoint(t));
+    u3d_run_let_go(t);
     U3D_TRY(u3d_training_postprocess(t));
     U3D_TRY(u3d_run_write_model(t, out->fingerprint));
     const u3d_status status = u3d_training_report(t, &out->report_dice, &out->report_iou);

@@ -1,7 +1,8 @@
 /* The contents of the training files, as hashes, so that a resumed run notices that somebody has repainted a label or
  * chosen other cases since it began.
  *
- *   "content": {"cases": [["hash of image 0", ..., "hash of the label"], ...], "split": "hash"}
+ *   "content": {"cases": [["hash of image 0", ..., "hash of the label"], ...], "split": "hash",
+ *               "dataset.json": "hash"}
  *
  * The hashes are in the checkpoint. A checkpoint that has none was written before u3d kept them. */
 #include "net/train/train_impl.h"
@@ -46,9 +47,23 @@ static u3d_status contents_hash(const u3d_training *t, contents *c)
     return u3d_thread_each(u3d_thread_count(), c->n, hash_one, c);
 }
 
+/* Adds the hash of a file that need not exist. */
+static u3d_status add_hash(cJSON *json, const char *name, const char *path)
+{
+    char hash[HASH_CAP];
+    if (!path || !u3d_path_exists(path)) return U3D_OK;
+    U3D_TRY(u3d_path_hash(path, hash));
+    return cJSON_AddStringToObject(json, name, hash) ? U3D_OK : U3D_E_NOMEM;
+}
+
+/* dataset.json says which value is unlabelled; NULL if there cannot be one. */
+static char *description_path(const u3d_training *t)
+{
+    return t->o->data->path ? u3d_path_join(t->o->data->path, "dataset.json") : NULL;
+}
+
 static u3d_status contents_json(const u3d_training *t, const contents *c, cJSON **out)
 {
-    char split[HASH_CAP];
     cJSON *json = cJSON_CreateObject(), *cases = cJSON_AddArrayToObject(json, "cases");
     bool ok = cases != NULL;
     int at = 0;
@@ -61,8 +76,10 @@ static u3d_status contents_json(const u3d_training *t, const contents *c, cJSON 
     }
     u3d_status status =
         ok ? U3D_OK : u3d_fail(U3D_E_NOMEM, "out of memory while noting the contents of the training files");
-    if (status == U3D_OK && t->o->split) status = u3d_path_hash(t->o->split, split);
-    if (status == U3D_OK && t->o->split && !cJSON_AddStringToObject(json, "split", split)) status = U3D_E_NOMEM;
+    char *description = description_path(t);
+    if (status == U3D_OK) status = add_hash(json, "split", t->o->split);
+    if (status == U3D_OK) status = add_hash(json, "dataset.json", description);
+    u3d_free(description);
     *out = status == U3D_OK ? json : NULL;
     if (status != U3D_OK) cJSON_Delete(json);
     return status;
@@ -110,13 +127,16 @@ static u3d_status case_compare(const u3d_case *one, const cJSON *then, const cJS
 
 static u3d_status contents_compare(const u3d_training *t, const cJSON *then, changes *c)
 {
-    const cJSON *cases_then = u3d_json_member(then, "cases"), *cases_now = u3d_json_member(t->content, "cases"),
-                *split = u3d_json_member(then, "split");
+    const cJSON *cases_then = u3d_json_member(then, "cases"), *cases_now = u3d_json_member(t->content, "cases");
+    static const char *const FILES[] = {"split", "dataset.json"};
     for (int i = 0; i < t->n_which; i++)
         U3D_TRY(case_compare(&t->o->data->cases[t->which[i]], cJSON_GetArrayItem(cases_then, i),
                              cJSON_GetArrayItem(cases_now, i), c));
-    if (split && t->o->split && !same_text(split, u3d_json_member(t->content, "split")))
-        U3D_TRY(changes_add(c, t->o->split));
+    for (size_t i = 0; i < sizeof FILES / sizeof FILES[0]; i++) {
+        const cJSON *was = u3d_json_member(then, FILES[i]), *is = u3d_json_member(t->content, FILES[i]);
+        if ((was || is) && !same_text(was, is))
+            U3D_TRY(changes_add(c, i == 0 && t->o->split ? t->o->split : FILES[i]));
+    }
     return U3D_OK;
 }
 

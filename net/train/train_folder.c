@@ -115,7 +115,6 @@ static char *old_name(const char *run)
     return u3d_format("%s.old", run);
 }
 
-/* Removes the files of a run that ended before its first checkpoint: they must not replace a good run in RUN.old. */
 static u3d_status run_remove(const u3d_training *t)
 {
     for (int i = 0; i < N_FILES; i++) {
@@ -130,12 +129,20 @@ static u3d_status run_remove(const u3d_training *t)
     return U3D_OK;
 }
 
-/* An unfinished run is not worth a finished one that is kept already; it is then removed. */
+/* 0: nothing that training has made; 1: a checkpoint; 2: a model. */
+static int worth_of(const char *dir)
+{
+    return file_exists(dir, U3D_RUN_MODEL) ? 2 : file_exists(dir, U3D_RUN_CHECKPOINT) ? 1 : 0;
+}
+
+/* Whether the run in `old` is further than the one in RUN, so that it must not be replaced by it. */
 static bool is_worth_less(const u3d_training *t, const char *old)
 {
-    if (file_exists(t->o->out, U3D_RUN_MODEL) || !file_exists(old, U3D_RUN_MODEL)) return false;
-    U3D_WARN("train", "the unfinished run in %s is overwritten; %s still keeps the finished run before it", t->o->out,
-             old);
+    const int worth = worth_of(t->o->out);
+    if (worth >= worth_of(old)) return false;
+    if (worth > 0)
+        U3D_WARN("train", "the unfinished run in %s is overwritten; %s still keeps the finished run before it",
+                 t->o->out, old);
     return true;
 }
 
@@ -158,11 +165,18 @@ static u3d_status run_move_away(u3d_training *t)
 
 u3d_status u3d_run_begin(u3d_training *t)
 {
+    bool anything = false;
+    if (u3d_stop_requested()) return u3d_fail(U3D_E_CANCELLED, "training: interrupted before the first iteration");
     u3d_stop_hold();
-    t->begun = true;
-    if (t->o->resume) return U3D_OK;
-    const bool trained = file_exists(t->o->out, U3D_RUN_MODEL) || file_exists(t->o->out, U3D_RUN_CHECKPOINT);
-    return trained ? run_move_away(t) : run_remove(t);
+    t->begun = t->holds = true;
+    for (int i = 0; i < N_FILES; i++) anything = anything || file_exists(t->o->out, FILES[i]);
+    return anything && !t->o->resume ? run_move_away(t) : U3D_OK;
+}
+
+void u3d_run_let_go(u3d_training *t)
+{
+    if (t->holds) u3d_stop_release();
+    t->holds = false;
 }
 
 u3d_status u3d_run_undo(u3d_training *t)
@@ -185,5 +199,5 @@ void u3d_run_unlock(u3d_training *t)
     u3d_lock_release(t->lock);
     if (t->made_folder && !t->begun) (void)rmdir(t->o->out);
     u3d_free(t->moved_to);
-    if (t->begun) u3d_stop_release();
+    u3d_run_let_go(t);
 }

@@ -56,6 +56,7 @@ typedef struct u3d_training {
     u3d_lock *lock;
     char *moved_to; /* folder of the earlier run, if there was one */
     bool made_folder, begun; /* this run made the folder; it has begun to write into it */
+    bool holds;              /* a request to stop is left to the loop */
     cJSON *content; /* hashes of the training files, see train_content.c */
     u3d_csvlog *log;
     double *row; /* one line of log.csv                                            */
@@ -119,6 +120,8 @@ u3d_status u3d_run_lock(u3d_training *t);
 /* Everything was checked: moves the earlier run to RUN.old. From here on a request to stop is left to the loop, which
  * writes a checkpoint. */
 u3d_status u3d_run_begin(u3d_training *t);
+/* The last checkpoint is written: from here on a request to stop ends the program as usual. */
+void u3d_run_let_go(u3d_training *t);
 /* Removes the files of this run, which turned out to be impossible, and moves the earlier run back. */
 u3d_status u3d_run_undo(u3d_training *t);
 void u3d_run_unlock(u3d_training *t); /* also removes a folder that was made for a run that did not begin */

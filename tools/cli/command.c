@@ -15,7 +15,7 @@ static const option global_options[] = {
     {"set", 0, OPTION_LIST, offsetof(args, set), RARE, "KEY=VALUE",
      "change one setting, may be repeated; `u3d settings` lists them"},
     {FLAG(json), RARE, NULL, "print results as one JSON object"},
-    {FLAG(force), RARE, NULL, "overwrite existing outputs"},
+    {FLAG(force), RARE, NULL, "overwrite existing outputs, never inputs; train moves the earlier run to RUN.old"},
     {"quiet", 'q', OPTION_FLAG, offsetof(args, quiet), RARE, NULL,
      "print only warnings and errors on stderr"},
     {"verbose", 'v', OPTION_FLAG, offsetof(args, verbose), RARE, NULL, "print more on stderr"},

@@ -6,6 +6,7 @@
 
 #include "engine/base/mem.h"
 #include "io/json.h"
+#include "io/temporary.h"
 #include "net/evaluate/evaluate.h"
 #include "tools/cli/args.h"
 #include "tools/cli/args_data.h"
@@ -215,6 +216,7 @@ static u3d_status write_evaluation(report *r)
     U3D_TRY(args_evaluate(a, &o));
     char *png = u3d_format("%s.picture.tmp", a->out);
     if (!png) return U3D_E_NOMEM;
+    const int temporary = u3d_temporary_note(png);
     U3D_GO(u3d_evaluate(&o, &summary));
     html_heading(&r->page, "Scores");
     write_scores(r, summary);
@@ -224,6 +226,7 @@ static u3d_status write_evaluation(report *r)
                         "outlines (reference white)"));
 done:
     (void)remove(png);
+    u3d_temporary_forget(temporary);
     u3d_free(png);
     cJSON_Delete(summary);
     return status;

@@ -10,6 +10,7 @@
 #include "io/path.h"
 #include "net/train/train.h"
 #include "tools/cli/args_data.h"
+#include "tools/cli/files.h"
 #include "tools/commands/commands.h"
 
 /* The options that are stored, with their names in config.json. Paths are stored as absolute paths. */
@@ -163,6 +164,23 @@ static u3d_status train_options(const args *a, u3d_train_opts *o)
     return args_memory(a, &o->memory_cap);
 }
 
+/* With --force, the files of an earlier run are moved to RUN.old, and an earlier one there is removed. None of them may
+ * be an input of this one. */
+static u3d_status files_of_train(const args *a, const u3d_dataset *data)
+{
+    static const char *const OWN[] = {"model.safetensors", "checkpoint.safetensors", "config.json", "log.csv"};
+    files f = {0};
+    files_read_cases(&f, data);
+    files_read(&f, a->split);
+    files_read(&f, a->net);
+    for (size_t i = 0; i < 2 * sizeof OWN / sizeof OWN[0]; i++) {
+        char *path = u3d_format("%s%s/%s", a->out, i % 2 ? ".old" : "", OWN[i / 2]);
+        files_write(&f, path, true);
+        u3d_free(path);
+    }
+    return files_check(&f, a);
+}
+
 u3d_status cmd_train(const args *given)
 {
     u3d_status status = U3D_OK;
@@ -181,6 +199,7 @@ u3d_status cmd_train(const args *given)
     if (status == U3D_E_IO && a.resume)
         u3d_wrap(status, "resuming %s (if the data were moved, say where to: --data, or --image and --label)", a.out);
     if (status != U3D_OK) goto done;
+    if (a.force) U3D_GO(files_of_train(&a, cases.data));
     U3D_GO(source_store(&a, &source));
     o.command_json = source;
     o.data = cases.data;
