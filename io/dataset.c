@@ -274,6 +274,8 @@ u3d_status u3d_dataset_finish(u3d_dataset *d, const char *looked_in, bool labels
         if (i > 0 && strcmp(c->id, d->cases[i - 1].id) == 0)
             return u3d_fail(U3D_E_FORMAT, "'%s': two cases are called '%s' ('%s' and '%s')", d->path, c->id,
                             d->cases[i - 1].image[0], c->image[0]);
+        /* One bad case of a batch is reported by whoever reads it, and the others go on. */
+        if (!labels_needed && d->n_cases > 1) continue;
         if (c->n_images != d->cases[0].n_images)
             return u3d_fail(U3D_E_FORMAT, "'%s': case '%s' has %d image files, case '%s' has %d", d->path,
                             c->id, c->n_images, d->cases[0].id, d->cases[0].n_images);
