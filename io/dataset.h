@@ -40,8 +40,8 @@ typedef struct u3d_dataset {
 /* Open a dataset, or an image and its label (may be NULL) as a dataset with one case. U3D_E_IO, U3D_E_FORMAT:
  * the message has the file, the field, what was found and what was expected. If a listed file is missing, if
  * a case has no label although `labels_needed` is true, or if a folder is empty, the message says what was
- * looked for. If `labels_needed` is false, the files of single cases are not checked, so that a batch can go on
- * without those that are missing. */
+ * looked for. If `labels_needed` is false, the files of single cases are not checked, so that a batch can go
+ * on without those that are missing. */
 u3d_status u3d_dataset_open(const char *dir, bool labels_needed, u3d_dataset **out);
 u3d_status u3d_dataset_pair(const char *image, const char *label, u3d_dataset **out);
 void u3d_dataset_free(u3d_dataset *d);

@@ -1,9 +1,9 @@
 /* Locks of folders: flock, and a file that names its owner where flock is missing.
  *
- * The owner's file appears whole, because it is written under another name and then linked to its own (link fails
- * if the name exists, on network file systems too). Its text is "HOST PID START", where START is the time at which
- * the process was started, in clock ticks since the machine was booted: a new process that got the number of an old
- * one is not mistaken for it. */
+ * The owner's file appears whole, because it is written under another name and then linked to its own (link
+ * fails if the name exists, on network file systems too). Its text is "HOST PID START", where START is the
+ * time at which the process was started, in clock ticks since the machine was booted: a new process that got
+ * the number of an old one is not mistaken for it. */
 #include "io/lock.h"
 
 #include <errno.h>
@@ -24,12 +24,13 @@
 enum { OWNER_CAP = 512, HOST_CAP = 256 };
 
 struct u3d_lock {
-    int fd;         /* of DIR/.lock */
-    char *owner;    /* DIR/.lock-owner; NULL with flock */
+    int fd;      /* of DIR/.lock */
+    char *owner; /* DIR/.lock-owner; NULL with flock */
     int temporary;
 };
 
-/* Field 22 of /proc/PID/stat; 0 if there is no such process. Field 2 is a name in brackets that may have spaces. */
+/* Field 22 of /proc/PID/stat; 0 if there is no such process. Field 2 is a name in brackets that may have
+ * spaces. */
 static unsigned long long process_start(long pid)
 {
     char path[64], text[1024];
@@ -70,7 +71,8 @@ static bool owner_is_gone(const char *text)
     long pid;
     unsigned long long start;
     owner_describe(own);
-    if (sscanf(text, "%255s %ld %llu", host, &pid, &start) != 3 || sscanf(own, "%255s", own_host) != 1) return false;
+    if (sscanf(text, "%255s %ld %llu", host, &pid, &start) != 3 || sscanf(own, "%255s", own_host) != 1)
+        return false;
     return strcmp(host, own_host) == 0 && process_start(pid) != start;
 }
 
@@ -85,8 +87,8 @@ static u3d_status owner_refuse(const u3d_lock *l, const char *dir, const char *t
                     dir, pid, host, l->owner);
 }
 
-/* Removes the file of an owner that is gone. It is moved first, so that of two processes only one removes it; a
- * file that turns out to be another one is put back. */
+/* Removes the file of an owner that is gone. It is moved first, so that of two processes only one removes it;
+ * a file that turns out to be another one is put back. */
 static void owner_remove(const char *path, const char *text)
 {
     char found[OWNER_CAP], *aside = u3d_format("%s-%ld", path, (long)getpid());
@@ -157,8 +159,8 @@ static u3d_status lock_try(u3d_lock *l, const char *dir)
     u3d_free(path);
     if (l->fd < 0) return u3d_fail(U3D_E_OUTPUT, "lock folder '%s': %s", dir, strerror(cause));
     if (cause == EWOULDBLOCK)
-        return u3d_fail(U3D_E_ARG, "folder '%s' is in use by another u3d; wait for it or choose another folder",
-                        dir);
+        return u3d_fail(U3D_E_ARG,
+                        "folder '%s' is in use by another u3d; wait for it or choose another folder", dir);
     if (cause && is_missing(cause)) return owner_take(l, dir, cause);
     return cause ? u3d_fail(U3D_E_OUTPUT, "lock folder '%s': %s", dir, strerror(cause)) : U3D_OK;
 }

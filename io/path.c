@@ -202,8 +202,8 @@ u3d_status u3d_outfile_open(const char *path, u3d_outfile **out)
 {
     struct stat info;
     *out = NULL;
-    /* The rename would replace a device of that name, and it would fail on a folder after all the work. A link is
-     * replaced; what it leads to stays. */
+    /* The rename would replace a device of that name, and it would fail on a folder after all the work. A
+     * link is replaced; what it leads to stays. */
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
         return u3d_fail(U3D_E_OUTPUT, "write '%s': it exists and is not a regular file", path);
     u3d_outfile *f = u3d_new(1, sizeof *f);

@@ -1,5 +1,5 @@
-/* A table that a signal handler may read, so a name is copied and its slot is marked as filled afterwards. A forked
- * process starts with an empty table, because the files belong to its parent. */
+/* A table that a signal handler may read, so a name is copied and its slot is marked as filled afterwards. A
+ * forked process starts with an empty table, because the files belong to its parent. */
 #include "io/temporary.h"
 
 #include <limits.h>

@@ -1,5 +1,5 @@
-/* Files that must not outlive the program: incomplete outputs and lock files. If the program is ended by force
- * (engine/base/stop.h), those that are noted here are removed. */
+/* Files that must not outlive the program: incomplete outputs and lock files. If the program is ended by
+ * force (engine/base/stop.h), those that are noted here are removed. */
 #ifndef U3D_IO_TEMPORARY_H
 #define U3D_IO_TEMPORARY_H
 

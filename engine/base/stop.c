@@ -1,9 +1,9 @@
 /* The handlers of SIGINT, SIGTERM and SIGHUP, and of the SIGALRM that follows half a second later.
  *
- * SIGALRM means "the flag is set: end, unless you hold". A process passes it on to the process that it waits for,
- * which a terminal's Ctrl-C may have reached already; getting it twice does no harm, while a second SIGINT would
- * count as impatience. Everything called here is allowed in a signal handler (setitimer is a plain system call on
- * Linux). */
+ * SIGALRM means "the flag is set: end, unless you hold". A process passes it on to the process that it waits
+ * for, which a terminal's Ctrl-C may have reached already; getting it twice does no harm, while a second
+ * SIGINT would count as impatience. Everything called here is allowed in a signal handler (setitimer is a
+ * plain system call on Linux). */
 #include "engine/base/stop.h"
 
 #include <signal.h>

@@ -20,7 +20,7 @@ typedef struct u3d_cases_opts {
     int across;                /* 0 z, 1 y, 2 x */
     uint64_t memory_cap;       /* bytes for volumes that stay in memory; 0: half of the machine's memory */
     uint64_t memory_limit;     /* bytes that resampling one case may take; 0: the machine's memory */
-    double deadline;           /* u3d_clock(); 0: none. Reading that takes longer is given up with U3D_E_ARG */
+    double deadline; /* u3d_clock(); 0: none. Reading that takes longer is given up with U3D_E_ARG */
     u3d_resampling resampling; /* voxels of all cases; spacing 0: u3d_resample_target finds it */
 } u3d_cases_opts;
 

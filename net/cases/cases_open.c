@@ -340,10 +340,11 @@ static u3d_status open_check_time(const u3d_cases_opts *o, double began, int don
     const double now = u3d_clock();
     if (o->deadline <= 0 || now < o->deadline) return U3D_OK;
     const double took = now - began, all = took / done * n;
-    return u3d_fail(U3D_E_ARG,
-                    "reading %d of %d volumes took %.1f s, and the time that --time gives is over; all of them will "
-                    "take about %.0f s; give at least --time %.0fm",
-                    done, n, took, all, ceil((3 * all + 30) / 60));
+    return u3d_fail(
+        U3D_E_ARG,
+        "reading %d of %d volumes took %.1f s, and the time that --time gives is over; all of them will "
+        "take about %.0f s; give at least --time %.0fm",
+        done, n, took, all, ceil((3 * all + 30) / 60));
 }
 
 static u3d_status open_scan_all(u3d_cases *c, const u3d_cases_opts *o, open_scan *scan)

@@ -29,8 +29,8 @@ typedef struct u3d_evaluate_opts {
  *  "mean": {"1": {...}}, "foreground_mean": {...}, "cases", "references_without_prediction", "unlabeled",
  *  "surface": null or {"tolerance", "unit", "cases", "note"}}
  *
- * "failures" are the cases that could not be scored; all other members are about the cases that were. The function
- * fails if there are none of these, or if the two files of a single pair cannot be scored.
+ * "failures" are the cases that could not be scored; all other members are about the cases that were. The
+ * function fails if there are none of these, or if the two files of a single pair cannot be scored.
  *
  * Labels are identified by the files' own values; `background` is left out. The measures of a label are
  * listed below. P are its predicted voxels and R its reference voxels, among the voxels that are labelled in

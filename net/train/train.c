@@ -114,8 +114,8 @@ static void log_fixed_total(const u3d_training *t)
              (long long)p->total, t->state.budget_s);
 }
 
-/* Refuses a budget that ends with the first iteration, and warns about one that ends soon after: such a model has
- * learned nothing. */
+/* Refuses a budget that ends with the first iteration, and warns about one that ends soon after: such a model
+ * has learned nothing. */
 static u3d_status check_total(u3d_training *t)
 {
     const int64_t done = t->state.iteration, total = t->state.total;
@@ -123,14 +123,16 @@ static u3d_status check_total(u3d_training *t)
     (void)u3d_train_time_to_give(u3d_training_elapsed(t) + HARDLY_TRAINED * t->pace.iteration_s, needed);
     if (done == 1 && total == 1) {
         U3D_TRY(u3d_run_undo(t));
-        return u3d_fail(U3D_E_ARG,
-                        "training: after %.1f s for reading the data and one iteration, nothing more fits into --time "
-                        "%.3g s; no model is written; give at least --time %s",
-                        u3d_training_elapsed(t), t->state.budget_s, needed);
+        return u3d_fail(
+            U3D_E_ARG,
+            "training: after %.1f s for reading the data and one iteration, nothing more fits into --time "
+            "%.3g s; no model is written; give at least --time %s",
+            u3d_training_elapsed(t), t->state.budget_s, needed);
     }
     if (total < HARDLY_TRAINED)
         U3D_WARN("train",
-                 "only %lld iterations fit into --time %.3g s, so the model will hardly have learned anything; give at "
+                 "only %lld iterations fit into --time %.3g s, so the model will hardly have learned "
+                 "anything; give at "
                  "least --time %s",
                  (long long)total, t->state.budget_s, needed);
     return U3D_OK;
@@ -203,7 +205,8 @@ static u3d_status write_results(u3d_training *t, u3d_train_result *out)
     U3D_TRY(u3d_run_write_model(t, out->fingerprint));
     const u3d_status status = u3d_training_report(t, &out->report_dice, &out->report_iou);
     if (status == U3D_E_CANCELLED)
-        return u3d_fail(status, "training: the model of %s is written; its report was interrupted", t->o->out);
+        return u3d_fail(status, "training: the model of %s is written; its report was interrupted",
+                        t->o->out);
     return status;
 }
 

@@ -1,5 +1,5 @@
-/* The contents of the training files, as hashes, so that a resumed run notices that somebody has repainted a label or
- * chosen other cases since it began.
+/* The contents of the training files, as hashes, so that a resumed run notices that somebody has repainted a
+ * label or chosen other cases since it began.
  *
  *   "content": {"cases": [["hash of image 0", ..., "hash of the label"], ...], "split": "hash",
  *               "dataset.json": "hash"}
@@ -127,7 +127,8 @@ static u3d_status case_compare(const u3d_case *one, const cJSON *then, const cJS
 
 static u3d_status contents_compare(const u3d_training *t, const cJSON *then, changes *c)
 {
-    const cJSON *cases_then = u3d_json_member(then, "cases"), *cases_now = u3d_json_member(t->content, "cases");
+    const cJSON *cases_then = u3d_json_member(then, "cases"),
+                *cases_now = u3d_json_member(t->content, "cases");
     static const char *const FILES[] = {"split", "dataset.json"};
     for (int i = 0; i < t->n_which; i++)
         U3D_TRY(case_compare(&t->o->data->cases[t->which[i]], cJSON_GetArrayItem(cases_then, i),
@@ -151,10 +152,11 @@ u3d_status u3d_training_check_contents(const u3d_training *t, const cJSON *then)
             U3D_WARN("train", "%d file%s of the data changed since the run began: %s%s", c.n,
                      c.n == 1 ? "" : "s", c.names, more);
         else
-            status = u3d_fail(U3D_E_ARG,
-                              "resume %s: %d file%s of the data changed since the run began: %s%s; restore what was there, "
-                              "start a new run, or go on with the new contents by --accept-changes",
-                              t->o->out, c.n, c.n == 1 ? "" : "s", c.names, more);
+            status = u3d_fail(
+                U3D_E_ARG,
+                "resume %s: %d file%s of the data changed since the run began: %s%s; restore what was there, "
+                "start a new run, or go on with the new contents by --accept-changes",
+                t->o->out, c.n, c.n == 1 ? "" : "s", c.names, more);
     }
     u3d_free(c.names);
     return status;

@@ -1,8 +1,9 @@
-/* The RUN folder before and after a run begins: its lock, what is in it already, and where an earlier run goes.
+/* The RUN folder before and after a run begins: its lock, what is in it already, and where an earlier run
+ * goes.
  *
- * A new run is checked as a whole (data read, network planned, memory) before it touches the files of an earlier
- * one. Then these are moved to RUN.old, which keeps one run. Only the files of a run are moved, so whatever else
- * lies in the folder, perhaps the data, stays where it is. */
+ * A new run is checked as a whole (data read, network planned, memory) before it touches the files of an
+ * earlier one. Then these are moved to RUN.old, which keeps one run. Only the files of a run are moved, so
+ * whatever else lies in the folder, perhaps the data, stays where it is. */
 #include "net/train/train_impl.h"
 
 #include <errno.h>
@@ -62,7 +63,8 @@ static bool file_exists(const char *dir, const char *name)
     return exists;
 }
 
-/* Moves DIR/NAME into `old`, or removes old/NAME if there is no such file. Returns 0 or the cause of the failure. */
+/* Moves DIR/NAME into `old`, or removes old/NAME if there is no such file. Returns 0 or the cause of the
+ * failure. */
 static int file_move(const char *dir, const char *name, const char *old)
 {
     char *from = u3d_path_join(dir, name), *to = u3d_path_join(old, name);
@@ -87,7 +89,8 @@ static u3d_status run_move(u3d_training *t, const char *old, bool *elsewhere)
     int cause = 0;
     *elsewhere = false;
     if (u3d_path_is_taken(old) && !u3d_path_is_dir(old))
-        return u3d_fail(U3D_E_OUTPUT, "the earlier run cannot be moved to '%s', which is not a folder; remove it", old);
+        return u3d_fail(U3D_E_OUTPUT,
+                        "the earlier run cannot be moved to '%s', which is not a folder; remove it", old);
     if (mkdir(old, 0777) != 0 && errno != EEXIST) {
         *elsewhere = is_elsewhere(errno);
         return *elsewhere ? U3D_OK : u3d_fail(U3D_E_OUTPUT, "create folder '%s': %s", old, strerror(errno));
@@ -103,7 +106,8 @@ static u3d_status run_move(u3d_training *t, const char *old, bool *elsewhere)
         t->moved_to = u3d_strdup(old);
     }
     if (!cause || *elsewhere) return U3D_OK;
-    return u3d_fail(U3D_E_OUTPUT, "moving the earlier run from '%s' to '%s': %s", t->o->out, old, strerror(cause));
+    return u3d_fail(U3D_E_OUTPUT, "moving the earlier run from '%s' to '%s': %s", t->o->out, old,
+                    strerror(cause));
 }
 
 /* RUN.old, also for "RUN/", "." and "..". */
@@ -122,7 +126,8 @@ static u3d_status run_remove(const u3d_training *t)
         U3D_TRY(u3d_run_path(t, FILES[i], &path));
         u3d_status status = U3D_OK;
         if (unlink(path) != 0 && errno != ENOENT)
-            status = u3d_fail(U3D_E_OUTPUT, "cannot remove '%s' of an earlier run: %s", path, strerror(errno));
+            status =
+                u3d_fail(U3D_E_OUTPUT, "cannot remove '%s' of an earlier run: %s", path, strerror(errno));
         u3d_free(path);
         U3D_TRY(status);
     }
@@ -141,7 +146,8 @@ static bool is_worth_less(const u3d_training *t, const char *old)
     const int worth = worth_of(t->o->out);
     if (worth >= worth_of(old)) return false;
     if (worth > 0)
-        U3D_WARN("train", "the unfinished run in %s is overwritten; %s still keeps the finished run before it",
+        U3D_WARN("train",
+                 "the unfinished run in %s is overwritten; %s still keeps the finished run before it",
                  t->o->out, old);
     return true;
 }
@@ -150,13 +156,14 @@ static u3d_status run_move_away(u3d_training *t)
 {
     bool elsewhere = false;
     char *beside = old_name(t->o->out), *inside = u3d_path_join(t->o->out, "old");
-    u3d_status status = !beside || !inside        ? U3D_E_NOMEM
+    u3d_status status = !beside || !inside         ? U3D_E_NOMEM
                         : is_worth_less(t, beside) ? run_remove(t)
                                                    : run_move(t, beside, &elsewhere);
     if (status == U3D_OK && elsewhere) {
         status = run_move(t, inside, &elsewhere);
         if (status == U3D_OK && elsewhere)
-            status = u3d_fail(U3D_E_OUTPUT, "the earlier run can be moved neither to '%s' nor to '%s'", beside, inside);
+            status = u3d_fail(U3D_E_OUTPUT, "the earlier run can be moved neither to '%s' nor to '%s'",
+                              beside, inside);
     }
     u3d_free(beside);
     u3d_free(inside);
@@ -166,7 +173,8 @@ static u3d_status run_move_away(u3d_training *t)
 u3d_status u3d_run_begin(u3d_training *t)
 {
     bool anything = false;
-    if (u3d_stop_requested()) return u3d_fail(U3D_E_CANCELLED, "training: interrupted before the first iteration");
+    if (u3d_stop_requested())
+        return u3d_fail(U3D_E_CANCELLED, "training: interrupted before the first iteration");
     u3d_stop_hold();
     t->begun = t->holds = true;
     for (int i = 0; i < N_FILES; i++) anything = anything || file_exists(t->o->out, FILES[i]);

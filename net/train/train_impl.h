@@ -54,10 +54,10 @@ typedef struct u3d_training {
 
     u3d_checkpoint *resumed; /* checkpoint of the resumed run, until its tensors are on the device */
     u3d_lock *lock;
-    char *moved_to; /* folder of the earlier run, if there was one */
+    char *moved_to;          /* folder of the earlier run, if there was one */
     bool made_folder, begun; /* this run made the folder; it has begun to write into it */
     bool holds;              /* a request to stop is left to the loop */
-    cJSON *content; /* hashes of the training files, see train_content.c */
+    cJSON *content;          /* hashes of the training files, see train_content.c */
     u3d_csvlog *log;
     double *row; /* one line of log.csv                                            */
     int n_row;
@@ -110,15 +110,15 @@ uint64_t u3d_training_volumes_bytes(const u3d_training *t);
 u3d_status u3d_training_plan(u3d_training *t);
 
 /* ---- train_folder.c ---- */
-#define U3D_RUN_CONFIG "config.json"
+#define U3D_RUN_CONFIG     "config.json"
 #define U3D_RUN_CHECKPOINT "checkpoint.safetensors"
-#define U3D_RUN_MODEL "model.safetensors"
-#define U3D_RUN_LOG "log.csv"
+#define U3D_RUN_MODEL      "model.safetensors"
+#define U3D_RUN_LOG        "log.csv"
 u3d_status u3d_run_path(const u3d_training *t, const char *name, char **path);
 /* Makes and locks the folder; refuses one with content unless it is to be resumed or overwritten. */
 u3d_status u3d_run_lock(u3d_training *t);
-/* Everything was checked: moves the earlier run to RUN.old. From here on a request to stop is left to the loop, which
- * writes a checkpoint. */
+/* Everything was checked: moves the earlier run to RUN.old. From here on a request to stop is left to the
+ * loop, which writes a checkpoint. */
 u3d_status u3d_run_begin(u3d_training *t);
 /* The last checkpoint is written: from here on a request to stop ends the program as usual. */
 void u3d_run_let_go(u3d_training *t);
@@ -128,7 +128,8 @@ void u3d_run_unlock(u3d_training *t); /* also removes a folder that was made for
 
 /* ---- train_content.c ---- */
 u3d_status u3d_training_note_contents(u3d_training *t); /* hashes the training files */
-/* Compares them with what a checkpoint noted; NULL is allowed. U3D_E_ARG: the message names the files that changed. */
+/* Compares them with what a checkpoint noted; NULL is allowed. U3D_E_ARG: the message names the files that
+ * changed. */
 u3d_status u3d_training_check_contents(const u3d_training *t, const cJSON *then);
 
 /* ---- train_run.c ---- */

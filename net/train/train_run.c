@@ -7,8 +7,8 @@
  *   model.safetensors       the averaged weights, written at the end
  *   log.csv                 one line per iteration
  *
- * config.json and the .safetensors files are complete or absent at any time (io/path.h). train_folder.c locks the
- * folder. */
+ * config.json and the .safetensors files are complete or absent at any time (io/path.h). train_folder.c locks
+ * the folder. */
 #include "net/train/train_impl.h"
 
 #include <inttypes.h>
@@ -156,9 +156,9 @@ u3d_status u3d_run_check_cases(const u3d_training *t)
     const bool named = !t->o->data->layout || strcmp(t->o->data->layout, "pair") != 0;
     u3d_status status = U3D_OK;
     if (cJSON_GetArraySize(list) != t->n_which)
-        status = u3d_fail(U3D_E_ARG,
-                          "resume %s: the run was started with %d training cases, found %d; %s changed",
-                          t->o->out, cJSON_GetArraySize(list), t->n_which, what);
+        status =
+            u3d_fail(U3D_E_ARG, "resume %s: the run was started with %d training cases, found %d; %s changed",
+                     t->o->out, cJSON_GetArraySize(list), t->n_which, what);
     for (int i = 0; status == U3D_OK && named && i < t->n_which; i++) {
         const cJSON *id = cJSON_GetArrayItem(list, i);
         const char *now = t->o->data->cases[t->which[i]].id;
@@ -193,8 +193,8 @@ static u3d_status source_json(const u3d_training *t, cJSON **source)
     return t->o->command_json ? u3d_json_parse(t->o->command_json, "data source", source) : U3D_OK;
 }
 
-/* The entries of config.json that a resumed run keeps as they are: name of the preset, time budget, seed; and where
- * the data come from. */
+/* The entries of config.json that a resumed run keeps as they are: name of the preset, time budget, seed; and
+ * where the data come from. */
 static u3d_status config_of_new_run(const u3d_training *t, cJSON **out)
 {
     u3d_status status = U3D_OK;

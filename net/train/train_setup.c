@@ -1,8 +1,9 @@
 /* Makes everything that training needs, each thing after what it depends on:
  *
  *   RUN folder locked -> choice of cases -> cases read -> settings complete -> augmentation -> graphs ->
- *   memory plan -> device memory and optimizer -> feeder -> time budget checked; then nothing is left that could be
- *   refused, and the run begins: an earlier run is moved away -> config.json -> log.csv -> pace
+ *   memory plan -> device memory and optimizer -> feeder -> time budget checked ->
+ *   the run begins, because nothing is left that could be refused: an earlier run is moved away ->
+ *   config.json -> log.csv -> pace
  *
  * The settings come from the defaults, the preset, --set, then labels and channels from the data, then
  * u3d_autoplan for --net auto. A resumed run takes all settings from its checkpoint. */
@@ -375,10 +376,11 @@ static u3d_status check_budget(const u3d_training *t)
     const double spent = u3d_training_elapsed(t), budget = t->state.budget_s;
     char needed[32];
     if (t->resumed || budget <= 0 || spent < U3D_PACE_SHARE * budget) return U3D_OK;
-    return u3d_fail(U3D_E_ARG,
-                    "training: reading and preparing the data took %.1f s, so --time %.3g s is over before the first "
-                    "iteration; give at least --time %s",
-                    spent, budget, u3d_train_time_to_give(spent, needed));
+    return u3d_fail(
+        U3D_E_ARG,
+        "training: reading and preparing the data took %.1f s, so --time %.3g s is over before the first "
+        "iteration; give at least --time %s",
+        spent, budget, u3d_train_time_to_give(spent, needed));
 }
 
 static u3d_status make_record(u3d_training *t)

@@ -158,8 +158,9 @@ done:
     return status;
 }
 
-/* Predicts the validation cases of the fold, as many as the time allows. A case that cannot be read, is too large or
- * does not fit the model is left out with a warning, because the trained model is good nevertheless. */
+/* Predicts the validation cases of the fold, as many as the time allows. A case that cannot be read, is too
+ * large or does not fit the model is left out with a warning, because the trained model is good nevertheless.
+ */
 static u3d_status report_all(u3d_training *t, tally *sums, int *reported)
 {
     double begin = u3d_clock();

@@ -72,12 +72,12 @@ expect 0 '' "$u3d" predict --model run --input $one --output output.nii.gz --for
 check "--force replaces the link and leaves its target" test "$(cat target)" = precious -a ! -L output.nii.gz
 
 # ---- batches go on: predict ----
-"$u3d" phantom --out large --count 1 --size 128x128x128 >/dev/null 2>&1
+"$u3d" phantom --out large --count 1 --size 96x96x96 >/dev/null 2>&1
 cp -r data/imagesTr volumes
 cut_file volumes/phantom_002.nii.gz 4000                  # a damaged one, which shows only when it is read
 echo damaged >volumes/phantom_003.nii.gz                  # one that is no volume
-cp large/imagesTr/phantom_001.nii.gz volumes/phantom_004.nii.gz # one that is too large for --memory 10M
-expect 3 '3 of 6 volumes were not predicted' "$u3d" predict --model run --input volumes --output segmented --memory 10M
+cp large/imagesTr/phantom_001.nii.gz volumes/phantom_004.nii.gz # one that is too large for --memory 4M
+expect 3 '3 of 6 volumes were not predicted' "$u3d" predict --model run --input volumes --output segmented --memory 4M
 cp err.txt said.txt
 for bad in 'phantom_002: .*the file ends' 'phantom_003: .*header' 'phantom_004: .*GB'; do
   check "the failures are listed at the end: $bad" grep -Eq "not predicted: $bad" said.txt
@@ -86,7 +86,7 @@ check "what is damaged is said before the first volume is predicted" test \
   "$(grep -n 'phantom_003 is left out' said.txt | cut -d: -f1)" -lt "$(grep -n '1/6' said.txt | cut -d: -f1)"
 check "the other volumes are predicted" test "$(ls segmented | tr '\n' ' ')" = \
   "phantom_001.nii.gz phantom_005.nii.gz phantom_006.nii.gz "
-expect 3 '"error":.*phantom_003' "$u3d" predict --model run --input volumes --output again --json --memory 10M
+expect 3 '"error":.*phantom_003' "$u3d" predict --model run --input volumes --output again --json --memory 4M
 cp data/imagesTr/* volumes
 touch -d '1 hour ago' segmented/*
 cut_file segmented/phantom_006.nii.gz 300
@@ -100,7 +100,7 @@ cp large/labelsTr/phantom_001.nii.gz segmented/phantom_005.nii.gz
 expect 3 'another size' "$u3d" predict --model run --input volumes --output segmented --skip-existing
 echo damaged >single.nii.gz
 expect 3 'single.nii.gz' "$u3d" predict --model run --input single.nii.gz --output p.nii.gz
-expect 5 'GB' "$u3d" predict --model run --input large/imagesTr/phantom_001.nii.gz --output p.nii.gz --memory 10M
+expect 5 'GB' "$u3d" predict --model run --input large/imagesTr/phantom_001.nii.gz --output p.nii.gz --memory 4M
 expect 6 '--skip-existing does the rest' sh -c "ulimit -f 1; exec '$u3d' predict --model run --input volumes --output full --quiet"
 check "a full disk leaves no part of a file" test -z "$(ls -A full)"
 

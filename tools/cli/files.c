@@ -1,5 +1,5 @@
-/* Compares outputs with inputs and with each other. Inputs are sorted by device and inode, so that folders with
- * thousands of volumes are no problem. */
+/* Compares outputs with inputs and with each other. Inputs are sorted by device and inode, so that folders
+ * with thousands of volumes are no problem. */
 #include "tools/cli/files.h"
 
 #include <limits.h>
@@ -75,7 +75,8 @@ void files_read_cases(files *f, const u3d_dataset *d)
 
 void files_read_volumes(files *f, const char *path)
 {
-    static const char *const folders[] = {"", "labels", "labelsTr", "labelsTs", "images", "imagesTr", "imagesTs"};
+    static const char *const folders[] = {"",       "labels",   "labelsTr", "labelsTs",
+                                          "images", "imagesTr", "imagesTs"};
     if (!path || !u3d_path_is_dir(path)) {
         files_read(f, path);
         return;
@@ -90,11 +91,13 @@ void files_read_volumes(files *f, const char *path)
 
 void files_read_model(files *f, const char *path)
 {
-    static const char *const files_of_run[] = {"model.safetensors", "checkpoint.safetensors", "config.json", "log.csv"};
+    static const char *const files_of_run[] = {"model.safetensors", "checkpoint.safetensors", "config.json",
+                                               "log.csv"};
     if (!path || !u3d_path_is_dir(path))
         files_read(f, path);
     else
-        for (size_t i = 0; i < sizeof files_of_run / sizeof files_of_run[0]; i++) read_in(f, path, files_of_run[i]);
+        for (size_t i = 0; i < sizeof files_of_run / sizeof files_of_run[0]; i++)
+            read_in(f, path, files_of_run[i]);
 }
 
 /* Sets real[PATH_MAX] to the real path of a folder that need not exist yet. Cuts `folder` into pieces. */
@@ -159,20 +162,20 @@ static int by_place(const void *a, const void *b)
 static u3d_status output_check(const files *f, const args *a, const struct file *out)
 {
     struct stat info;
-    const struct file *input =
-        out->exists && f->n_inputs
-            ? bsearch(out, f->input, (size_t)f->n_inputs, sizeof *f->input, by_inode)
-            : NULL;
+    const struct file *input = out->exists && f->n_inputs
+                                   ? bsearch(out, f->input, (size_t)f->n_inputs, sizeof *f->input, by_inode)
+                                   : NULL;
     if (input)
-        return u3d_fail(U3D_E_ARG,
-                        "the output %s is the same file as the input %s; an input is never overwritten, choose another "
-                        "name",
-                        out->path, input->path);
+        return u3d_fail(
+            U3D_E_ARG,
+            "the output %s is the same file as the input %s; an input is never overwritten, choose another "
+            "name",
+            out->path, input->path);
     if (out->exists && stat(out->path, &info) == 0 && !S_ISREG(info.st_mode))
         return u3d_fail(U3D_E_OUTPUT, "write '%s': it exists and is not a regular file", out->path);
     if (a->force || (out->keep && out->exists) || !u3d_path_is_taken(out->path)) return U3D_OK;
-    return u3d_fail(U3D_E_ARG, "%s exists already%s; choose another name or give --force to overwrite it", out->path,
-                    out->exists ? "" : " (as a link that leads nowhere)");
+    return u3d_fail(U3D_E_ARG, "%s exists already%s; choose another name or give --force to overwrite it",
+                    out->path, out->exists ? "" : " (as a link that leads nowhere)");
 }
 
 static u3d_status lists_check(files *f, const args *a)
@@ -183,7 +186,8 @@ static u3d_status lists_check(files *f, const args *a)
     if (f->n_outputs) qsort(f->output, (size_t)f->n_outputs, sizeof *f->output, by_place);
     for (int i = 1; i < f->n_outputs; i++)
         if (by_place(&f->output[i - 1], &f->output[i]) == 0)
-            return u3d_fail(U3D_E_ARG, "two outputs would be the same file: %s and %s; give them different names",
+            return u3d_fail(U3D_E_ARG,
+                            "two outputs would be the same file: %s and %s; give them different names",
                             f->output[i - 1].path, f->output[i].path);
     return U3D_OK;
 }
@@ -209,5 +213,6 @@ u3d_status files_check(files *f, const args *a)
 u3d_status files_check_folder(const args *a, const char *folder)
 {
     if (a->force || !u3d_path_is_taken(folder)) return U3D_OK;
-    return u3d_fail(U3D_E_ARG, "%s exists already; choose another name or give --force to overwrite it", folder);
+    return u3d_fail(U3D_E_ARG, "%s exists already; choose another name or give --force to overwrite it",
+                    folder);
 }

@@ -1,6 +1,6 @@
 /* u3d: parses the command line, runs the command, and turns its status into a sentence on stderr and an exit
- * code. Nothing else in the program prints an error or exits, except after a request to stop that the command did
- * not follow in time (engine/base/stop.h). */
+ * code. Nothing else in the program prints an error or exits, except after a request to stop that the command
+ * did not follow in time (engine/base/stop.h). */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +58,8 @@ int main(int argc, char **argv)
         a.terminal = isatty(STDERR_FILENO);
         if (a.quiet) u3d_log_set_level(U3D_LOG_WARN);
         if (a.verbose) u3d_log_set_level(U3D_LOG_DEBUG);
-        signal(SIGXFSZ, SIG_IGN); /* a limit on the size of files is then an error of writing, as a full disk is */
+        signal(SIGXFSZ,
+               SIG_IGN); /* a limit on the size of files is then an error of writing, as a full disk is */
         status = c->run(&a);
         u3d_stop_hold(); /* only this function still has something to say */
     }

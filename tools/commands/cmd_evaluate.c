@@ -48,13 +48,14 @@ static u3d_status write_files(const args *a, const cJSON *summary)
 static u3d_status tell_failures(const cJSON *summary)
 {
     const cJSON *failures = u3d_json_member(summary, "failures"), *one;
-    const int n = cJSON_GetArraySize(failures), n_scored = (int)cJSON_GetNumberValue(u3d_json_member(summary, "cases"));
+    const int n = cJSON_GetArraySize(failures),
+              n_scored = (int)cJSON_GetNumberValue(u3d_json_member(summary, "cases"));
     cJSON_ArrayForEach(one, failures)
         U3D_WARN("evaluate", "not scored: %s: %s", cJSON_GetStringValue(u3d_json_member(one, "case")),
                  cJSON_GetStringValue(u3d_json_member(one, "error")));
     if (n == 0) return U3D_OK;
-    return u3d_fail(U3D_E_FORMAT, "%d of %d cases were not scored (listed above); all means are without them", n,
-                    n + n_scored);
+    return u3d_fail(U3D_E_FORMAT, "%d of %d cases were not scored (listed above); all means are without them",
+                    n, n + n_scored);
 }
 
 u3d_status cmd_evaluate(const args *a)

@@ -1,5 +1,5 @@
-/* u3d predict: predicts volumes with one or more models and writes label files. Every output name and the header of
- * every volume are checked before the first volume is read. */
+/* u3d predict: predicts volumes with one or more models and writes label files. Every output name and the
+ * header of every volume are checked before the first volume is read. */
 #include <string.h>
 
 #include "engine/base/clock.h"

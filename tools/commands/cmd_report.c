@@ -194,9 +194,9 @@ static void write_scores(report *r, const cJSON *summary)
                    r->a->reference);
     const cJSON *failure;
     r->n_unscored = cJSON_GetArraySize(u3d_json_member(summary, "failures"));
-    cJSON_ArrayForEach(failure, u3d_json_member(summary, "failures"))
-        html_paragraph(&r->page, "Not scored: %s: %s.", cJSON_GetStringValue(u3d_json_member(failure, "case")),
-                       cJSON_GetStringValue(u3d_json_member(failure, "error")));
+    cJSON_ArrayForEach(failure, u3d_json_member(summary, "failures")) html_paragraph(
+        &r->page, "Not scored: %s: %s.", cJSON_GetStringValue(u3d_json_member(failure, "case")),
+        cJSON_GetStringValue(u3d_json_member(failure, "error")));
     html_table_begin(&r->page);
     html_row(&r->page, titles, N_MEASURES + 1, true);
     cJSON_ArrayForEach(label, u3d_json_member(summary, "mean")) write_score_row(r, label->string, label);
@@ -310,7 +310,8 @@ u3d_status cmd_report(const args *a)
     U3D_GO(html_close(&r->page));
     printf("%s\n", a->out);
     if (r->n_unscored)
-        U3D_GO(u3d_fail(U3D_E_FORMAT, "%d cases were not scored; %s says which and why", r->n_unscored, a->out));
+        U3D_GO(
+            u3d_fail(U3D_E_FORMAT, "%d cases were not scored; %s says which and why", r->n_unscored, a->out));
 done:
     if (r->page.file) html_abandon(&r->page);
     for (int i = 0; i < MAX_RUNS; i++) report_run_free(&r->run[i]);

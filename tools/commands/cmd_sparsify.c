@@ -270,7 +270,8 @@ u3d_status cmd_sparsify(const args *a)
     if (n_failed == n) goto done;
     printf("kept %.2f %% of the voxels of %d label file%s; the others are %d (unlabeled)\n",
            100 * (double)s.kept / (double)s.total, n - n_failed, n - n_failed == 1 ? "" : "s", s.unlabeled);
-    status = n_failed ? u3d_fail(U3D_E_FORMAT, "%d of %d label files were left out (see above)", n_failed, n) : U3D_OK;
+    status = n_failed ? u3d_fail(U3D_E_FORMAT, "%d of %d label files were left out (see above)", n_failed, n)
+                      : U3D_OK;
 done:
     u3d_path_list_free(names, n);
     return status;

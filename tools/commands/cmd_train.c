@@ -1,6 +1,6 @@
 /* u3d train: translates the options and calls u3d_train. The options that name the data are stored in
- * config.json of the run, under "source", so that --resume needs no other option than --out. Those that say where the
- * data are may be given again, if the data were moved. */
+ * config.json of the run, under "source", so that --resume needs no other option than --out. Those that say
+ * where the data are may be given again, if the data were moved. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,15 +21,14 @@ typedef struct source_field {
     bool again; /* may be given once more with --resume: moved data, or what does not change the result */
 } source_field;
 
-static const source_field SOURCE[] = {
-    {"data", offsetof(args, data), true, true},
-    {"image", offsetof(args, image), true, true},
-    {"label", offsetof(args, label), true, true},
-    {"split", offsetof(args, split), true, true},
-    {"fold", offsetof(args, fold), false, false},
-    {"unlabeled", offsetof(args, unlabeled), false, false},
-    {"net", offsetof(args, net), false, false},
-    {"checkpoint-every", offsetof(args, checkpoint_every), false, true}};
+static const source_field SOURCE[] = {{"data", offsetof(args, data), true, true},
+                                      {"image", offsetof(args, image), true, true},
+                                      {"label", offsetof(args, label), true, true},
+                                      {"split", offsetof(args, split), true, true},
+                                      {"fold", offsetof(args, fold), false, false},
+                                      {"unlabeled", offsetof(args, unlabeled), false, false},
+                                      {"net", offsetof(args, net), false, false},
+                                      {"checkpoint-every", offsetof(args, checkpoint_every), false, true}};
 enum { N_SOURCE = sizeof SOURCE / sizeof SOURCE[0] };
 
 static char **source_at(args *a, int i)
@@ -66,7 +65,8 @@ static u3d_status source_take(args *a, int i, const cJSON *source, const char *p
     if (!given && stored) *source_at(a, i) = value->valuestring;
     if (!given || (SOURCE[i].again && (stored || !SOURCE[i].path))) return U3D_OK;
     if (SOURCE[i].again)
-        return u3d_fail(U3D_E_ARG, "resuming %s: the run was started without --%s (see %s), so that cannot be moved",
+        return u3d_fail(U3D_E_ARG,
+                        "resuming %s: the run was started without --%s (see %s), so that cannot be moved",
                         a->out, SOURCE[i].name, path);
     return u3d_fail(U3D_E_ARG, "resuming %s: leave out --%s, because a resumed run gets it from %s", a->out,
                     SOURCE[i].name, path);
@@ -147,8 +147,10 @@ static u3d_status train_options(const args *a, u3d_train_opts *o)
     o->stop = a->stop;
     o->split = a->split;
     o->accept_changes = a->accept_changes;
-    if (a->accept_changes && !a->resume) return u3d_fail(U3D_E_ARG, "u3d train: --accept-changes needs --resume");
-    if (a->checkpoint_every) U3D_TRY(args_seconds("--checkpoint-every", a->checkpoint_every, &o->checkpoint_s));
+    if (a->accept_changes && !a->resume)
+        return u3d_fail(U3D_E_ARG, "u3d train: --accept-changes needs --resume");
+    if (a->checkpoint_every)
+        U3D_TRY(args_seconds("--checkpoint-every", a->checkpoint_every, &o->checkpoint_s));
     if (a->dense && a->unlabeled)
         return u3d_fail(U3D_E_ARG, "u3d train: --dense and --unlabeled exclude each other");
     if (a->iterations && a->time)
@@ -164,11 +166,12 @@ static u3d_status train_options(const args *a, u3d_train_opts *o)
     return args_memory(a, &o->memory_cap);
 }
 
-/* With --force, the files of an earlier run are moved to RUN.old, and an earlier one there is removed. None of them may
- * be an input of this one. */
+/* With --force, the files of an earlier run are moved to RUN.old, and an earlier one there is removed. None
+ * of them may be an input of this one. */
 static u3d_status files_of_train(const args *a, const u3d_dataset *data)
 {
-    static const char *const OWN[] = {"model.safetensors", "checkpoint.safetensors", "config.json", "log.csv"};
+    static const char *const OWN[] = {"model.safetensors", "checkpoint.safetensors", "config.json",
+                                      "log.csv"};
     files f = {0};
     files_read_cases(&f, data);
     files_read(&f, a->split);
@@ -197,7 +200,8 @@ u3d_status cmd_train(const args *given)
     U3D_GO(train_options(&a, &o));
     status = args_cases_open(&a, "train", true, &cases);
     if (status == U3D_E_IO && a.resume)
-        u3d_wrap(status, "resuming %s (if the data were moved, say where to: --data, or --image and --label)", a.out);
+        u3d_wrap(status, "resuming %s (if the data were moved, say where to: --data, or --image and --label)",
+                 a.out);
     if (status != U3D_OK) goto done;
     if (a.force) U3D_GO(files_of_train(&a, cases.data));
     U3D_GO(source_store(&a, &source));

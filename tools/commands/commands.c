@@ -36,8 +36,10 @@
     {TEXT_AT("validate-every", validate_every), RARE, "N",                                                   \
      "iterations between validations (default: about ten per run); 0: validate never and set nothing aside"}
 #define CHECKPOINT_EVERY                                                                                     \
-    {TEXT_AT("checkpoint-every", checkpoint_every), RARE, "TIME",                                            \
-     "time between checkpoints, the most that a crash costs (default 10m)"}
+    {                                                                                                        \
+        TEXT_AT("checkpoint-every", checkpoint_every), RARE, "TIME",                                         \
+            "time between checkpoints, the most that a crash costs (default 10m)"                            \
+    }
 #define BACKGROUND                                                                                           \
     {TEXT(background), RARE, "V", "label that the means leave out (default 0)"}
 #define REFERENCE                                                                                            \

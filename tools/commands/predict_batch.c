@@ -9,7 +9,8 @@
 #include "io/json.h"
 #include "io/path.h"
 
-/* Whether nothing after this failure could succeed: the disk is full, the device is gone, the user wants to stop. */
+/* Whether nothing after this failure could succeed: the disk is full, the device is gone, the user wants to
+ * stop. */
 static bool ends_batch(u3d_status status)
 {
     return status == U3D_E_CANCELLED || status == U3D_E_OUTPUT || status == U3D_E_DEVICE;
@@ -117,13 +118,15 @@ u3d_status batch_run(batch *b, u3d_predictor *p, const u3d_model *m, const args 
 static bool case_add(cJSON *list, const job *j, cJSON **entry)
 {
     *entry = cJSON_CreateObject();
-    return *entry && cJSON_AddItemToArray(list, *entry) && cJSON_AddStringToObject(*entry, "case", j->input->id);
+    return *entry && cJSON_AddItemToArray(list, *entry) &&
+           cJSON_AddStringToObject(*entry, "case", j->input->id);
 }
 
 static bool job_json(const job *j, cJSON *predictions, cJSON *skipped, cJSON *failures)
 {
     cJSON *entry;
-    if (j->failure) return case_add(failures, j, &entry) && cJSON_AddStringToObject(entry, "error", j->failure);
+    if (j->failure)
+        return case_add(failures, j, &entry) && cJSON_AddStringToObject(entry, "error", j->failure);
     if (!j->done && !job_is_complete(j)) return true; /* the batch ended before it */
     return case_add(j->done ? predictions : skipped, j, &entry) &&
            cJSON_AddStringToObject(entry, "output", j->out) &&
@@ -133,7 +136,8 @@ static bool job_json(const job *j, cJSON *predictions, cJSON *skipped, cJSON *fa
 static u3d_status print_json(const batch *b, double seconds)
 {
     cJSON *json = cJSON_CreateObject(), *predictions = cJSON_AddArrayToObject(json, "predictions"),
-          *skipped = cJSON_AddArrayToObject(json, "skipped"), *failures = cJSON_AddArrayToObject(json, "failures");
+          *skipped = cJSON_AddArrayToObject(json, "skipped"),
+          *failures = cJSON_AddArrayToObject(json, "failures");
     bool ok = predictions && skipped && failures && cJSON_AddNumberToObject(json, "seconds", seconds);
     for (int i = 0; ok && i < b->n; i++) ok = job_json(&b->jobs[i], predictions, skipped, failures);
     const u3d_status status =
@@ -163,14 +167,16 @@ u3d_status batch_end(const batch *b, u3d_status status)
     if (status != U3D_OK && !b->single) {
         char cause[1000];
         (void)snprintf(cause, sizeof cause, "%s", u3d_error_text());
-        return u3d_fail(status, "%s; %d of %d volumes are done, and the same command with --skip-existing does the rest",
-                        cause, n_done, b->n);
+        return u3d_fail(
+            status, "%s; %d of %d volumes are done, and the same command with --skip-existing does the rest",
+            cause, n_done, b->n);
     }
     if (status != U3D_OK || !n_failed) return status;
-    return u3d_fail(U3D_E_FORMAT,
-                    "%d of %d volumes were not predicted (listed above); when they are mended, the same command with "
-                    "--skip-existing does the rest",
-                    n_failed, b->n);
+    return u3d_fail(
+        U3D_E_FORMAT,
+        "%d of %d volumes were not predicted (listed above); when they are mended, the same command with "
+        "--skip-existing does the rest",
+        n_failed, b->n);
 }
 
 void batch_free(batch *b)
