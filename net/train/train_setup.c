@@ -141,7 +141,7 @@ static u3d_status open_cases(u3d_training *t)
                          .across = u3d_config_across(&t->model.config),
                          .memory_cap = u3d_training_memory_cap(t) / 2,
                          .memory_limit = u3d_training_memory_cap(t)};
-    if (!t->resumed && t->state.budget_s > 0) co.deadline = t->o->started + t->state.budget_s;
+    if (!t->o->resume && t->state.budget_s > 0) co.deadline = t->o->started + t->state.budget_s;
     u3d_resampling_of(&t->model.config, &co.resampling);
     U3D_TRY(u3d_cases_probe(t->o->data, t->which, t->n_which));
     const double begin = u3d_clock();
@@ -375,7 +375,7 @@ static u3d_status check_budget(const u3d_training *t)
 {
     const double spent = u3d_training_elapsed(t), budget = t->state.budget_s;
     char needed[32];
-    if (t->resumed || budget <= 0 || spent < U3D_PACE_SHARE * budget) return U3D_OK;
+    if (t->o->resume || budget <= 0 || spent < U3D_PACE_SHARE * budget) return U3D_OK;
     return u3d_fail(
         U3D_E_ARG,
         "training: reading and preparing the data took %.1f s, so --time %.3g s is over before the first "

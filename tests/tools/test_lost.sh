@@ -37,6 +37,9 @@ check "a run that did not begin leaves no folder" test ! -e fresh
 # ---- a budget that is shorter than reading the data ----
 expect 2 'reading.*took.*give at least --time' "$u3d" train --data data --out short --time 0.001s $small
 check "no untrained model is written" test ! -e short
+expect 0 'trained timed' "$u3d" train --data data --out timed --time 1s $small
+rm timed/model.safetensors
+expect 0 'trained timed' "$u3d" train --resume --out timed
 
 # ---- inputs are never outputs, outputs never each other ----
 cp -r data/imagesTr images

@@ -2,11 +2,13 @@
  * with thousands of volumes are no problem. */
 #include "tools/cli/files.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "engine/base/mem.h"
 #include "io/path.h"
@@ -159,6 +161,20 @@ static int by_place(const void *a, const void *b)
     return strcmp(((const struct file *)a)->place, ((const struct file *)b)->place);
 }
 
+/* Whether files can be made where the output is to be, which is better known before hours of work than after
+ * them. A folder that does not exist may still be made. */
+static u3d_status folder_check(const struct file *out)
+{
+    const char *end = strrchr(out->place, '/');
+    char folder[PATH_MAX];
+    const size_t length = end ? (size_t)(end - out->place) : 0;
+    if (length == 0 || length >= sizeof folder) return U3D_OK;
+    memcpy(folder, out->place, length);
+    folder[length] = '\0';
+    if (!u3d_path_exists(folder) || access(folder, W_OK | X_OK) == 0) return U3D_OK;
+    return u3d_fail(U3D_E_OUTPUT, "write '%s': %s", out->path, strerror(errno));
+}
+
 static u3d_status output_check(const files *f, const args *a, const struct file *out)
 {
     struct stat info;
@@ -173,6 +189,7 @@ static u3d_status output_check(const files *f, const args *a, const struct file 
             out->path, input->path);
     if (out->exists && stat(out->path, &info) == 0 && !S_ISREG(info.st_mode))
         return u3d_fail(U3D_E_OUTPUT, "write '%s': it exists and is not a regular file", out->path);
+    U3D_TRY(folder_check(out));
     if (a->force || (out->keep && out->exists) || !u3d_path_is_taken(out->path)) return U3D_OK;
     return u3d_fail(U3D_E_ARG, "%s exists already%s; choose another name or give --force to overwrite it",
                     out->path, out->exists ? "" : " (as a link that leads nowhere)");
