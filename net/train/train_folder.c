@@ -63,17 +63,23 @@ static bool file_exists(const char *dir, const char *name)
     return exists;
 }
 
-/* Moves DIR/NAME into `old`, or removes old/NAME if there is no such file. Returns 0 or the cause of the
- * failure. */
-static int file_move(const char *dir, const char *name, const char *old)
+/* Moves DIR/NAME into `old`; *moved: there was such a file. Returns 0 or the cause of the failure. */
+static int file_move(const char *dir, const char *name, const char *old, bool *moved)
 {
     char *from = u3d_path_join(dir, name), *to = u3d_path_join(old, name);
     int cause = from && to ? 0 : ENOMEM;
-    if (!cause && rename(from, to) != 0) cause = errno;
-    if (cause == ENOENT) cause = unlink(to) == 0 || errno == ENOENT ? 0 : errno;
+    *moved = !cause && rename(from, to) == 0;
+    if (!cause && !*moved && errno != ENOENT) cause = errno;
     u3d_free(from);
     u3d_free(to);
     return cause;
+}
+
+static void file_remove(const char *dir, const char *name)
+{
+    char *path = u3d_path_join(dir, name);
+    if (path) (void)unlink(path);
+    u3d_free(path);
 }
 
 /* Whether RUN.old cannot be beside RUN, for example because RUN is a file system of its own. */
@@ -86,7 +92,8 @@ static bool is_elsewhere(int cause)
 static u3d_status run_move(u3d_training *t, const char *old, bool *elsewhere)
 {
     u3d_lock *lock = NULL;
-    int cause = 0;
+    bool moved[N_FILES] = {false};
+    int cause = 0, n_moved = 0;
     *elsewhere = false;
     if (u3d_path_is_taken(old) && !u3d_path_is_dir(old))
         return u3d_fail(U3D_E_OUTPUT,
@@ -97,9 +104,12 @@ static u3d_status run_move(u3d_training *t, const char *old, bool *elsewhere)
     }
     U3D_TRY(u3d_lock_take(old, &lock)); /* somebody may continue the run that is there */
     for (int i = 0; i < N_FILES && !cause; i++) {
-        cause = file_move(t->o->out, FILES[i], old);
-        *elsewhere = i == 0 && is_elsewhere(cause);
+        cause = file_move(t->o->out, FILES[i], old, &moved[i]);
+        n_moved += moved[i];
     }
+    *elsewhere = n_moved == 0 && is_elsewhere(cause);
+    for (int i = 0; i < N_FILES && !cause; i++) /* of the run that was there before */
+        if (!moved[i]) file_remove(old, FILES[i]);
     u3d_lock_release(lock);
     if (!cause) {
         U3D_INFO("train", "the earlier run is now in %s", old);
@@ -191,19 +201,16 @@ u3d_status u3d_run_undo(u3d_training *t)
 {
     if (t->o->resume) return U3D_OK;
     U3D_TRY(run_remove(t));
+    bool moved;
     for (int i = 0; t->moved_to && i < N_FILES; i++)
-        if (file_exists(t->moved_to, FILES[i]) && file_move(t->moved_to, FILES[i], t->o->out) != 0)
+        if (file_move(t->moved_to, FILES[i], t->o->out, &moved) != 0)
             return u3d_fail(U3D_E_OUTPUT, "the earlier run could not be moved back from %s", t->moved_to);
     return U3D_OK;
 }
 
 void u3d_run_unlock(u3d_training *t)
 {
-    if (t->lock && t->made_folder && !t->begun) { /* leaves no empty folder behind */
-        char *path = u3d_path_join(t->o->out, ".lock");
-        if (path) (void)unlink(path);
-        u3d_free(path);
-    }
+    if (t->lock && t->made_folder && !t->begun) file_remove(t->o->out, ".lock"); /* leaves no empty folder */
     u3d_lock_release(t->lock);
     if (t->made_folder && !t->begun) (void)rmdir(t->o->out);
     u3d_free(t->moved_to);

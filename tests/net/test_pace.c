@@ -183,6 +183,11 @@ static void without_a_budget_ten_validations(void **state)
     assert_true(r.last_validated);
     assert_int_equal(r.checkpoints, 8); /* every 600 s of 5,080 s */
 
+    replay guarded = {.iteration_s = 100, .tile_s = 1, .save_s = 1};
+    task.checkpoint_s = 300; /* --checkpoint-every 5m */
+    run(&guarded, &task, 50);
+    assert_true(guarded.checkpoints >= 15); /* every third iteration, at the latest */
+
     replay often = {.iteration_s = 1, .tile_s = 1, .save_s = 1};
     task.validate_every = 20;
     run(&often, &task, 50);
