@@ -98,7 +98,8 @@ static u3d_status run_move(u3d_training *t, const char *old, bool *elsewhere)
     if (u3d_path_is_taken(old) && !u3d_path_is_dir(old))
         return u3d_fail(U3D_E_OUTPUT,
                         "the earlier run cannot be moved to '%s', which is not a folder; remove it", old);
-    if (mkdir(old, 0777) != 0 && errno != EEXIST) {
+    const bool made = mkdir(old, 0777) == 0;
+    if (!made && errno != EEXIST) {
         *elsewhere = is_elsewhere(errno);
         return *elsewhere ? U3D_OK : u3d_fail(U3D_E_OUTPUT, "create folder '%s': %s", old, strerror(errno));
     }
@@ -111,6 +112,10 @@ static u3d_status run_move(u3d_training *t, const char *old, bool *elsewhere)
     for (int i = 0; i < N_FILES && !cause; i++) /* of the run that was there before */
         if (!moved[i]) file_remove(old, FILES[i]);
     u3d_lock_release(lock);
+    if (made && *elsewhere) {
+        file_remove(old, ".lock");
+        (void)rmdir(old);
+    }
     if (!cause) {
         U3D_INFO("train", "the earlier run is now in %s", old);
         t->moved_to = u3d_strdup(old);
@@ -166,9 +171,10 @@ static u3d_status run_move_away(u3d_training *t)
 {
     bool elsewhere = false;
     char *beside = old_name(t->o->out), *inside = u3d_path_join(t->o->out, "old");
-    u3d_status status = !beside || !inside         ? U3D_E_NOMEM
-                        : is_worth_less(t, beside) ? run_remove(t)
-                                                   : run_move(t, beside, &elsewhere);
+    u3d_status status = !beside || !inside ? U3D_E_NOMEM
+                        : is_worth_less(t, beside) || is_worth_less(t, inside)
+                            ? run_remove(t)
+                            : run_move(t, beside, &elsewhere);
     if (status == U3D_OK && elsewhere) {
         status = run_move(t, inside, &elsewhere);
         if (status == U3D_OK && elsewhere)
