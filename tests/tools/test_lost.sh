@@ -37,7 +37,7 @@ check "a run that did not begin leaves no folder" test ! -e fresh
 # ---- a budget that is shorter than reading the data ----
 expect 2 'reading.*took.*give at least --time' "$u3d" train --data data --out short --time 0.001s $small
 check "no untrained model is written" test ! -e short
-expect 0 'trained timed' "$u3d" train --data data --out timed --time 1s $small
+expect 0 'trained timed' "$u3d" train --data data --out timed --time 2s $small
 rm timed/model.safetensors
 expect 0 'trained timed' "$u3d" train --resume --out timed
 
@@ -132,7 +132,7 @@ expect 2 'not from u3d crossval' "$u3d" crossval --data data --folds 3 --out for
 # ---- signals ----
 # begin COMMAND...: starts it in the background. wait_for FILE N: waits until the file has more than N lines.
 begin() { "$@" >begun.txt 2>&1 </dev/null & pid=$!; }
-wait_for() { for _ in $(seq 400); do [ "$(cat "$1" 2>/dev/null | wc -l)" -gt "$2" ] && return; sleep 0.02; done; }
+wait_for() { for _ in $(seq 1500); do [ "$(cat "$1" 2>/dev/null | wc -l)" -gt "$2" ] && return; sleep 0.02; done; }
 ended() { wait $pid; [ $? -eq "$1" ]; }
 begin "$u3d" train --data data --out hup --iterations 100000 $small
 wait_for hup/log.csv 3
@@ -149,7 +149,7 @@ kill -INT $pid
 ended 130
 expect 2 'checkpoint-every' "$u3d" train --data data --out x --checkpoint-every often $small
 begin "$u3d" augment --data data --out patches --count 999 --set base=4 --set levels=2 --set patch=64x64x64
-for _ in $(seq 400); do [ -e patches/003_image.nii.gz ] && break; sleep 0.02; done
+for _ in $(seq 1500); do [ -e patches/003_image.nii.gz ] && break; sleep 0.02; done
 kill -INT $pid
 check "Ctrl-C ends a command that looks at no flag" ended 130
 check "and says so" grep -q '^u3d: error: interrupted' begun.txt

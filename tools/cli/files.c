@@ -189,8 +189,8 @@ static u3d_status output_check(const files *f, const args *a, const struct file 
             out->path, input->path);
     if (out->exists && stat(out->path, &info) == 0 && !S_ISREG(info.st_mode))
         return u3d_fail(U3D_E_OUTPUT, "write '%s': it exists and is not a regular file", out->path);
-    U3D_TRY(folder_check(out));
-    if (a->force || (out->keep && out->exists) || !u3d_path_is_taken(out->path)) return U3D_OK;
+    if (out->keep && out->exists) return U3D_OK;
+    if (a->force || !u3d_path_is_taken(out->path)) return folder_check(out);
     return u3d_fail(U3D_E_ARG, "%s exists already%s; choose another name or give --force to overwrite it",
                     out->path, out->exists ? "" : " (as a link that leads nowhere)");
 }
