@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 enum { CHANNEL_DIGITS = 4 }; /* CASE_0000.nii.gz: nnU-Net's names */
 
@@ -222,6 +223,24 @@ int u3d_dataset_find(const u3d_dataset *d, const char *id)
             low = middle + 1;
     }
     return -1;
+}
+
+static bool is_called_background(const char *name)
+{
+    static const char word[] = "background";
+    const size_t n = sizeof word - 1;
+    name += strspn(name, " \t");
+    return strncasecmp(name, word, n) == 0 && name[n + strspn(name + n, " \t")] == '\0';
+}
+
+bool u3d_dataset_background(const u3d_dataset *d, int32_t *value)
+{
+    for (int i = 0; i < d->n_labels; i++)
+        if (is_called_background(d->labels[i].name)) {
+            *value = d->labels[i].value;
+            return true;
+        }
+    return false;
 }
 
 /* Reports labels without an image. Otherwise a case with a misspelt name would silently be left out. */

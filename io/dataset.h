@@ -46,6 +46,8 @@ u3d_status u3d_dataset_open(const char *dir, bool labels_needed, u3d_dataset **o
 u3d_status u3d_dataset_pair(const char *image, const char *label, u3d_dataset **out);
 void u3d_dataset_free(u3d_dataset *d);
 int u3d_dataset_find(const u3d_dataset *d, const char *id); /* -1 if absent */
+/* The label that is called "background", in any case; false if none is. */
+bool u3d_dataset_background(const u3d_dataset *d, int32_t *value);
 
 /* Opens images to predict. `path` is a file, a folder of files CASE.nii.gz or CASE_0000.nii.gz ... (grouped
  * by case), or a folder that u3d_dataset_open accepts. */

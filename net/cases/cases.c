@@ -91,7 +91,7 @@ static void cases_drop_data(u3d_case_data *data)
     *data = (u3d_case_data){0};
 }
 
-static void cases_free_entry(u3d_case_entry *e)
+void u3d_case_entry_done(u3d_case_entry *e)
 {
     u3d_free(e->files.id);
     for (int i = 0; i < e->files.n_images; i++) u3d_free(e->files.image[i]);
@@ -106,17 +106,11 @@ static void cases_free_entry(u3d_case_entry *e)
 void u3d_cases_free(u3d_cases *c)
 {
     if (!c) return;
-    for (int i = 0; c->entry && i < c->n_all; i++) cases_free_entry(&c->entry[i]);
+    for (int i = 0; c->entry && i < c->n_all; i++) u3d_case_entry_done(&c->entry[i]);
     u3d_free(c->entry);
     pthread_mutex_destroy(&c->lock);
     pthread_cond_destroy(&c->loaded);
     u3d_free(c);
-}
-
-void u3d_cases_hold_last(u3d_cases *c, int n)
-{
-    U3D_ASSERT(n >= 0 && n < c->n, "%d of %d cases", n, c->n);
-    c->n -= n;
 }
 
 /* The row of the index for class k (for all classes if k < 0); NULL if the case has no such voxel. */

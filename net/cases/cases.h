@@ -1,7 +1,8 @@
 /* The training cases. Opening them reads and checks every file, and builds an index of the labelled
  * voxels. After that, cases can be borrowed: normalised and resampled images with their classes. Volumes
  * stay in memory as far as a memory budget allows; the others are read again on demand. All functions are
- * thread-safe after opening, except those that hold data out (u3d_cases_hold_last, u3d_cases_hold_slices). */
+ * thread-safe after opening, except those that leave data out (u3d_cases_drop_unlabelled, u3d_cases_hold,
+ * u3d_cases_hold_slices). */
 #ifndef U3D_NET_CASES_H
 #define U3D_NET_CASES_H
 
@@ -14,6 +15,8 @@
 typedef struct u3d_cases_opts {
     bool unlabeled_given;
     int32_t unlabeled;         /* --unlabeled V: label value of voxels that nobody labelled */
+    bool background_given;
+    int32_t background;        /* --background V: label value that stands for the background       */
     bool dense;                /* --dense: every voxel is labelled, and no label value is suspected */
     bool resample_labels;      /* --resample-labels: labels on another grid get the nearest voxel's value */
     bool slices_only;          /* of sparse labels, only the annotated slices across axis `across` count */
@@ -46,6 +49,10 @@ u3d_status u3d_cases_probe(const u3d_dataset *d, const int *which, int n);
  * Warns about what is legal but unlikely to be meant, such as label values without a name, no annotated
  * background, or grids of image and label that differ by more than 0.01 voxel.
  *
+ * The background is the label that the options name, otherwise the one that the data set calls "background",
+ * otherwise 0 if it is a label.
+ *
+ * U3D_E_ARG: no label has the value that the options give as background, or that value means "unlabelled".
  * U3D_E_ARG: a label volume looks as if a value, often 0, meant "unlabelled", and neither the options nor the
  * data set say what it means. The message asks for --unlabeled or --dense (rules: cases_sparse.c). */
 u3d_status u3d_cases_open(const u3d_dataset *d, const int *which, int n, u3d_intensity intensity,
@@ -100,10 +107,15 @@ u3d_status u3d_cases_read_own(const u3d_cases *c, int i, u3d_volume **classes);
  * voxel if k < 0. */
 u3d_status u3d_cases_locate(u3d_cases *c, int i, int k, int64_t r, int64_t pos[3]);
 
-/* Sets the last `n` cases aside for validation, n < count. u3d_cases_count no longer includes them, so
- * nothing is sampled from them; they can still be borrowed as cases count .. count + n - 1. Call this
- * before sampling starts. */
-void u3d_cases_hold_last(u3d_cases *c, int n);
+/* Leaves out the cases without any labelled voxel, because nothing can be learned from them or scored on them,
+ * and warns with their names. kept [count] receives which cases are kept. Call this before cases are
+ * held out. U3D_E_ARG: no case would be left; the message names the files and says what to do. */
+u3d_status u3d_cases_drop_unlabelled(u3d_cases *c, bool *kept);
+
+/* Sets the cases i with held[i] aside for validation; at least one case must remain. Both the remaining cases
+ * and those set aside keep their order. u3d_cases_count no longer includes the latter, so nothing is sampled
+ * from them; they can still be borrowed as cases count, count + 1, ... Call this before sampling starts. */
+u3d_status u3d_cases_hold(u3d_cases *c, const bool *held);
 
 /* Holds out slices for validation when there is only one volume: about `share` of the annotated slices of
  * each orientation become unlabelled for training, never the first or the last one (rules: cases_hold.c). If

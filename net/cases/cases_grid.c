@@ -34,7 +34,7 @@ bool u3d_match_has_outside(const u3d_match *m)
 static int grid_outside(const u3d_cases *c, const u3d_labels *table)
 {
     for (int k = 0; c->dense && k < table->n; k++)
-        if (table->value[k] == 0) return k;
+        if (table->value[k] == c->outside) return k;
     return U3D_UNLABELED;
 }
 
@@ -85,7 +85,8 @@ void u3d_grid_report_add(u3d_grid_report *r, const u3d_match *m, const char *id,
 
 void u3d_grid_report_tell(const u3d_grid_report *r, const u3d_cases *c)
 {
-    const char *outside = c->dense ? "0 (--dense)" : "unlabelled";
+    char outside[40] = "unlabelled";
+    if (c->dense) (void)snprintf(outside, sizeof outside, "%d (--dense)", (int)c->outside);
     if (r->apart > 0)
         U3D_WARN(
             "cases",

@@ -10,7 +10,7 @@
  * without a list of positions. */
 typedef struct u3d_case_index {
     int n;              /* number of classes that are present                                    */
-    uint8_t class[254]; /* these classes, increasing                                             */
+    uint8_t class[254]; /* these classes                                                         */
     int64_t planes;     /* number of planes along z                                              */
     int64_t *before;    /* [n + 1, planes + 1]: voxels in planes < z; row 0 counts all classes   */
 } u3d_case_index;
@@ -37,13 +37,14 @@ typedef struct u3d_case_entry {
 struct u3d_cases {
     u3d_case_entry *entry;
     int n;     /* cases that training samples from                                             */
-    int n_all; /* these, and after them the cases that u3d_cases_hold_last set aside           */
+    int n_all; /* these, and after them the cases that u3d_cases_hold set aside         */
     u3d_labels labels;
     u3d_resampling resampling;
     u3d_data_facts facts;
     u3d_intensity_stats intensity;
     bool placed;                 /* all images say where they lie in space                      */
     bool dense, resample_labels; /* as in u3d_cases_opts                                        */
+    int32_t outside;             /* with dense labels: the value of voxels that they do not cover */
     bool slices_only;            /* the same                                                    */
     int across;
     uint64_t limit;                /* bytes that resampling one case may take                     */
@@ -84,6 +85,8 @@ void u3d_grid_report_tell(const u3d_grid_report *r, const u3d_cases *c);
 /* Counts the classes of a u8 volume and replaces the contents of the index. On failure the index is
  * unchanged. */
 u3d_status u3d_case_index_make(const u3d_volume *classes, u3d_case_index *index);
+/* Frees what the entry owns. */
+void u3d_case_entry_done(u3d_case_entry *e);
 /* Makes every voxel on a plane that is held out unlabelled. `classes` are not resampled yet. */
 void u3d_case_hide_held(const u3d_case_entry *e, u3d_volume *classes);
 
@@ -153,9 +156,19 @@ void u3d_case_keep_slices(const u3d_cases *c, const u3d_case_entry *e, u3d_volum
 u3d_status u3d_case_values(const u3d_volume *label, u3d_labels *found);
 /* Adds one value. */
 u3d_status u3d_case_add_value(u3d_labels *found, int32_t value);
+/* The label value that is the background if it occurs (rules: u3d_cases_open). */
+typedef struct u3d_background {
+    bool known; /* false: no label can be the background, because 0 means "unlabelled" */
+    bool given; /* by the options, so that it must occur                               */
+    int32_t value;
+} u3d_background;
+/* `found` says which value means "unlabelled". U3D_E_ARG: the options name that value. */
+u3d_status u3d_case_background(const u3d_dataset *d, const u3d_cases_opts *o, const u3d_labels *found,
+                               u3d_background *out);
 /* Makes the label table of the values that were found and those that the data set names. Warns about anything
- * unusual in it. */
-u3d_status u3d_case_table(const u3d_dataset *d, const u3d_labels *found, u3d_labels *table);
+ * unusual in it. U3D_E_ARG: the background was given, but no label has its value. */
+u3d_status u3d_case_table(const u3d_dataset *d, const u3d_labels *found, const u3d_background *background,
+                          u3d_labels *table);
 
 /* ---- cases_ct.c ---- */
 

@@ -1,6 +1,6 @@
 /* The label table of a data set: the values that occur in the label volumes, and those that dataset.json
- * names. Values keep their names and are sorted; their positions are the classes of the network. The value
- * that means "unlabelled" is not in the table. Unusual tables cause warnings, not errors. */
+ * names. Values keep their names and are sorted, the background first; their positions are the classes of the
+ * network. The value that means "unlabelled" is not in the table. Unusual tables cause warnings, not errors. */
 #include <stdio.h>
 #include <string.h>
 
@@ -77,24 +77,80 @@ static bool labels_nameless(const u3d_labels *l, int i)
     return l->name[i][0] == '\0';
 }
 
+/* ---- the background ---- */
+
+u3d_status u3d_case_background(const u3d_dataset *d, const u3d_cases_opts *o, const u3d_labels *found,
+                               u3d_background *out)
+{
+    int32_t value = 0;
+    const bool named = u3d_dataset_background(d, &value);
+    *out = (u3d_background){.known = !(found->has_unlabeled && value == found->unlabeled), .value = value};
+    if (!o->background_given) return U3D_OK;
+    if (found->has_unlabeled && o->background == found->unlabeled)
+        return u3d_fail(U3D_E_ARG,
+                        "--background %d: %d means unlabelled; the background needs a label of its own, which is "
+                        "painted where nothing else is",
+                        (int)o->background, (int)o->background);
+    if (named && out->known && value != o->background)
+        U3D_WARN("cases",
+                 "'%s' calls label %d the background, but --background %d was given, so label %d counts as a "
+                 "structure",
+                 d->path, (int)value, (int)o->background, (int)value);
+    *out = (u3d_background){.known = true, .given = true, .value = o->background};
+    return U3D_OK;
+}
+
+/* Moves entry i to the front. */
+static void labels_move_first(u3d_labels *l, int i)
+{
+    const int32_t value = l->value[i];
+    char name[sizeof l->name[0]];
+    memcpy(name, l->name[i], sizeof name);
+    memmove(&l->value[1], &l->value[0], (size_t)i * sizeof l->value[0]);
+    memmove(&l->name[1], &l->name[0], (size_t)i * sizeof l->name[0]);
+    l->value[0] = value;
+    memcpy(l->name[0], name, sizeof name);
+}
+
+static u3d_status labels_place_background(const u3d_background *b, u3d_labels *table)
+{
+    char list[128];
+    for (int i = 0; b->known && i < table->n && !table->background; i++)
+        if (table->value[i] == b->value) {
+            labels_move_first(table, i);
+            table->background = true;
+        }
+    if (!b->given || table->background) return U3D_OK;
+    labels_list(table, labels_any, list, sizeof list);
+    return u3d_fail(U3D_E_ARG, "--background %d: no label has this value; the labels are %s", (int)b->value,
+                    list);
+}
+
+/* ---- the table ---- */
+
 static void labels_warn(const u3d_dataset *d, const u3d_labels *found, const u3d_labels *table)
 {
     char list[128];
     if (d->n_labels > 0 && labels_list(table, labels_nameless, list, sizeof list) > 0)
         U3D_WARN("cases", "label values without a name in dataset.json are used nevertheless: %s", list);
     labels_list(table, labels_any, list, sizeof list);
-    if (found->has_unlabeled && found->unlabeled == 0)
+    if (found->has_unlabeled && found->unlabeled == 0 && !table->background)
         U3D_WARN("cases",
                  "0 means unlabelled, so the network gives every voxel one of the labels %s; if none of them "
-                 "stands for the background, label some background with a value of its own",
+                 "stands for the background, label some background with a value of its own; if one does, say "
+                 "which one with --background V",
                  list);
-    else if (table->background && !labels_has(found, 0))
-        U3D_WARN("cases", "no background voxel (0) is annotated anywhere, so the network never sees one");
+    else if (table->background && !labels_has(found, table->value[0]))
+        U3D_WARN("cases", "no background voxel (%d) is annotated anywhere, so the network never sees one",
+                 (int)table->value[0]);
+    if (table->background && table->value[0] != 0)
+        U3D_INFO("cases", "label %d is the background", (int)table->value[0]);
     if (table->n == 1)
         U3D_WARN("cases", "%s is the only label value, so there is nothing to distinguish", list);
 }
 
-u3d_status u3d_case_table(const u3d_dataset *d, const u3d_labels *found, u3d_labels *table)
+u3d_status u3d_case_table(const u3d_dataset *d, const u3d_labels *found, const u3d_background *background,
+                          u3d_labels *table)
 {
     *table = *found;
     for (int i = 0; i < d->n_labels; i++) {
@@ -103,7 +159,7 @@ u3d_status u3d_case_table(const u3d_dataset *d, const u3d_labels *found, u3d_lab
         U3D_TRY(labels_insert(table, d->labels[i].value, &at));
         (void)snprintf(table->name[at], sizeof table->name[at], "%s", d->labels[i].name);
     }
-    table->background = table->n > 0 && table->value[0] == 0; /* negative values would come first */
+    U3D_TRY(labels_place_background(background, table));
     labels_warn(d, found, table);
     return U3D_OK;
 }

@@ -1,7 +1,8 @@
 /* Opening the training cases: every file is read once, checked, and kept in memory as far as the budget
  * allows.
  *
- *   1. The value that means "unlabelled" is settled (from the options or the data set; there may be none).
+ *   1. The values that mean "unlabelled" and "background" are settled (from the options or the data set; there
+ *      may be none).
  *   2. The spacing that voxels are resampled to is settled (cases_resample.c).
  *   3. For each case, image and labels are read. Its classes are counted with preliminary numbers, which are
  *      made from the values of this case only, because the values of later cases are not known yet.
@@ -24,6 +25,7 @@
 typedef struct open_scan {
     const u3d_dataset *d;
     u3d_labels found;                       /* label values seen so far */
+    u3d_background background;
     int32_t (*values)[U3D_MAX_LABELS];      /* [n]: the values of each case, increasing */
     int *n_values;                          /* [n] */
     u3d_only_plane (*only)[U3D_MAX_LABELS]; /* [n]: for each of these values, the only plane that shows it */
@@ -66,7 +68,7 @@ static u3d_status open_settle_unlabeled(const u3d_dataset *d, const u3d_cases_op
     scan->found.unlabeled = o->unlabeled_given ? o->unlabeled : d->has_unlabeled ? d->unlabeled : 0;
     scan->must_ask = !scan->found.has_unlabeled && !o->dense;
     for (int i = 0; i < d->n_labels; i++) scan->zero_named = scan->zero_named || d->labels[i].value == 0;
-    return U3D_OK;
+    return u3d_case_background(d, o, &scan->found, &scan->background);
 }
 
 /* intensity=auto means CT only if every channel is named so. */
@@ -115,8 +117,10 @@ static u3d_status open_scan_labels(const u3d_cases *c, u3d_case_entry *e, const 
     if (scan->must_ask) U3D_TRY(u3d_case_sparse_check(&e->files, label, scan->zero_named));
     U3D_TRY(u3d_case_values(label, &own));
     U3D_TRY(u3d_case_values(label, &scan->found));
-    if (background) U3D_TRY(u3d_case_add_value(&own, 0));
-    if (background) U3D_TRY(u3d_case_add_value(&scan->found, 0));
+    if (background) U3D_TRY(u3d_case_add_value(&own, c->outside));
+    /* A background that was given must occur, so that a mistyped one is noticed. */
+    if (background && (c->outside == 0 || !scan->background.given))
+        U3D_TRY(u3d_case_add_value(&scan->found, c->outside));
     memcpy(scan->values[i], own.value, sizeof own.value);
     scan->n_values[i] = own.n;
     U3D_TRY(u3d_case_classes(c, &own, &e->files, image, label, m, classes));
@@ -145,11 +149,11 @@ static u3d_status open_index_labels(u3d_cases *c, u3d_case_entry *e, const int32
     return U3D_OK;
 }
 
-/* Preliminary number of value 0 in a case; -1 if the case does not have this value. */
-static int open_background(const int32_t *values, int n)
+/* Preliminary number of the background in case i; -1 if the case does not have it. */
+static int open_background(const open_scan *scan, int i)
 {
-    for (int i = 0; i < n; i++)
-        if (values[i] == 0) return i;
+    for (int k = 0; k < scan->n_values[i]; k++)
+        if (scan->background.known && scan->values[i][k] == scan->background.value) return k;
     return -1;
 }
 
@@ -188,8 +192,7 @@ static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
     if (ct) {
         if (!scan->sample.value) U3D_GO(u3d_ct_sample_new(image->channels, c->n, &scan->sample));
         if (classes)
-            u3d_ct_sample_add(&scan->sample, image, classes,
-                              open_background(scan->values[i], scan->n_values[i]));
+            u3d_ct_sample_add(&scan->sample, image, classes, open_background(scan, i));
     }
     u3d_volume_free(label);
     label = NULL;
@@ -208,13 +211,13 @@ done:
     return status;
 }
 
-/* Step 4: replaces the preliminary numbers of a case by the classes of the table. Both follow increasing
- * values, so their order stays the same. */
+/* Step 4: replaces the preliminary numbers of a case by the classes of the table. */
 static void open_renumber(u3d_case_entry *e, const int32_t *values, int n_values, const u3d_labels *table)
 {
     uint8_t class[256];
     memset(class, U3D_UNLABELED, sizeof class);
-    for (int i = 0, k = 0; i < n_values; i++) {
+    for (int i = 0; i < n_values; i++) {
+        int k = 0;
         while (table->value[k] != values[i]) k++;
         class[i] = (uint8_t)k;
     }
@@ -354,7 +357,7 @@ static u3d_status open_scan_all(u3d_cases *c, const u3d_cases_opts *o, open_scan
         U3D_TRY(open_scan_case(c, i, scan));
         if (i + 1 < c->n) U3D_TRY(open_check_time(o, began, i + 1, c->n));
     }
-    U3D_TRY(u3d_case_table(scan->d, &scan->found, &c->labels));
+    U3D_TRY(u3d_case_table(scan->d, &scan->found, &scan->background, &c->labels));
     for (int i = 0; i < c->n; i++)
         open_renumber(&c->entry[i], scan->values[i], scan->n_values[i], &c->labels);
     if (c->intensity.kind == U3D_INTENSITY_CT) U3D_TRY(open_normalise_ct(c, scan));
@@ -376,6 +379,7 @@ u3d_status u3d_cases_open(const u3d_dataset *d, const int *which, int n, u3d_int
     u3d_status status;
     U3D_GO(open_settle_unlabeled(d, o, scan));
     U3D_GO(open_new(d, which, n, o, &c));
+    if (scan->background.known) c->outside = scan->background.value;
     U3D_GO(u3d_case_settle_spacing(c, &o->resampling));
     c->intensity.kind = open_intensity_kind(d, intensity);
     scan->values = u3d_new((size_t)n, sizeof *scan->values);

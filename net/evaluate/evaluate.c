@@ -1,6 +1,6 @@
 /* Scores label files against reference files. Each case is read, counted and measured once.
  *
- * Labels are identified by the files' own values; the background value (0 by default) is not reported. A
+ * Labels are identified by the files' own values; the background (0 by default) is not reported. A
  * label that is absent in both files of a case has no Dice there (null), and its mean does not include
  * such cases (nnU-Net's nanmean). evaluate_pairs.c finds the files that belong together, surface.c
  * measures surface distances, and evaluate_report.c makes the report. */
@@ -9,6 +9,7 @@
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "engine/base/name_list.h"
 #include "engine/base/thread.h"
 #include "net/evaluate/evaluate_impl.h"
 
@@ -71,7 +72,7 @@ static u3d_status case_count(const u3d_volume *prediction, const u3d_volume *ref
 
 /* ---- surfaces ---- */
 
-static u3d_status case_measure(const u3d_evaluate_opts *o, const u3d_volume *prediction,
+static u3d_status case_measure(const u3d_evaluate_opts *o, int32_t background, const u3d_volume *prediction,
                                const u3d_volume *reference, u3d_tallies *t)
 {
     u3d_status status = U3D_OK;
@@ -81,7 +82,8 @@ static u3d_status case_measure(const u3d_evaluate_opts *o, const u3d_volume *pre
     int n = 0;
     if (!values || !p || !r) U3D_GO(U3D_E_NOMEM);
     for (int k = 0; k < t->n; k++)
-        if (t->item[k].value != o->background) values[n++] = t->item[k].value;
+        if (t->item[k].value != background && !(o->zero_too && t->item[k].value == 0))
+            values[n++] = t->item[k].value;
     U3D_GO(u3d_surface_voxels(prediction, values, n, o->threads, p));
     U3D_GO(u3d_surface_voxels(reference, values, n, o->threads, r));
     for (int i = 0; i < n; i++)
@@ -126,12 +128,12 @@ static u3d_status case_match(const u3d_evaluate_opts *o, const u3d_pair *c, cons
 {
     if (u3d_volume_match(v[0], c->prediction, v[1], c->reference, false, m) == U3D_OK) {
         if (m->unit_taken) case_take_unit(v);
-        return u3d_volume_onto(&v[1], v[0], m, all->has_unlabeled ? all->unlabeled : o->background);
+        return u3d_volume_onto(&v[1], v[0], m, all->has_unlabeled ? all->unlabeled : all->background);
     }
     const u3d_status status =
         u3d_volume_match(v[1], c->reference, v[0], c->prediction, o->resample_labels, m);
     if (status == U3D_OK && m->unit_taken) case_take_unit(v);
-    if (status == U3D_OK) return u3d_volume_onto(&v[0], v[1], m, o->background);
+    if (status == U3D_OK) return u3d_volume_onto(&v[0], v[1], m, all->background);
     if (o->resample_labels || !u3d_volume_has_place(v[0]) || !u3d_volume_has_place(v[1])) return status;
     return u3d_fail(status, "%s; if both show the same, --resample-labels takes the nearest voxels",
                     u3d_error_text());
@@ -145,7 +147,7 @@ static u3d_status case_score(const u3d_evaluate_opts *o, const u3d_pair *c, cons
     U3D_GO(u3d_thread_each(o->threads, 2, read_one, &files));
     U3D_GO(case_match(o, c, all, files.volume, m));
     U3D_GO(case_count(files.volume[0], files.volume[1], all, t));
-    if (o->surface && t->unlabeled == 0) U3D_GO(case_measure(o, files.volume[0], files.volume[1], t));
+    if (o->surface && t->unlabeled == 0) U3D_GO(case_measure(o, all->background, files.volume[0], files.volume[1], t));
 done:
     u3d_volume_free(files.volume[0]);
     u3d_volume_free(files.volume[1]);
@@ -157,6 +159,7 @@ done:
 typedef struct oddities { /* what is reported once for all cases */
     int n_off, n_sparse; /* cases with grids that differ by over 0.01 voxel; with unlabelled voxels */
     double worst;        /* largest distance between grids, voxels */
+    u3d_name_list empty; /* cases without a labelled voxel in the reference */
     int n_index;         /* cases that are compared as stored */
     int n_part;          /* cases of which one volume covers only a part of the other */
     int n_nearest;       /* cases of which the prediction is resampled */
@@ -176,16 +179,30 @@ static void oddities_add(oddities *odd, const u3d_match *m, const u3d_tallies *t
 
 /* Warns of a value that fills more than half of the references but is never predicted. It probably means
  * "unlabelled", because a label is rarely missed everywhere. `values` has sums over all cases. */
-static void unpainted_tell(const u3d_tallies *values)
+static void unpainted_tell(const u3d_pairs *p, const u3d_tallies *values)
+{
+    for (int k = 0; k < values->n; k++) {
+        const u3d_tally *t = &values->item[k];
+        if (t->value == p->background || t->predicted > 0 || 2 * t->reference <= values->counted) continue;
+        U3D_WARN("evaluate",
+                 "label %d fills %.0f %% of the references and is never predicted; if it means unlabelled, give "
+                 "--unlabeled %d; if it is the background, give --background %d",
+                 (int)t->value, 100 * (double)t->reference / (double)values->counted, (int)t->value,
+                 (int)t->value);
+    }
+}
+
+/* Drops the label 0 if it is background in addition to p->background: no reference has it, or predictions are
+ * known to have it in place of the background. */
+static void zero_drop(const u3d_evaluate_opts *o, const u3d_pairs *p, u3d_tallies *values)
 {
     for (int k = 0; k < values->n; k++)
-        if (values->item[k].predicted == 0 && 2 * values->item[k].reference > values->counted)
-            U3D_WARN("evaluate",
-                     "label %d fills %.0f %% of the references and is never predicted; "
-                     "if it means unlabelled, give --unlabeled %d",
-                     (int)values->item[k].value,
-                     100 * (double)values->item[k].reference / (double)values->counted,
-                     (int)values->item[k].value);
+        if (values->item[k].value == 0 && p->background != 0 &&
+            (o->zero_too || values->item[k].reference == 0)) {
+            values->n--;
+            memmove(values->item + k, values->item + k + 1, (size_t)(values->n - k) * sizeof *values->item);
+            return;
+        }
 }
 
 /* Adds the counts of a case to those of all cases. */
@@ -245,8 +262,11 @@ static void set_apart(u3d_pairs *p, u3d_tallies *t)
     p->n = scored;
 }
 
-static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const oddities *odd)
+static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, oddities *odd)
 {
+    if (odd->empty.n)
+        U3D_WARN("evaluate", "%d of %d references have no labelled voxel, so their cases have no scores: %s",
+                 odd->empty.n, p->n, u3d_name_list_text(&odd->empty));
     if (odd->n_off)
         U3D_WARN(
             "evaluate",
@@ -287,7 +307,7 @@ u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
     u3d_status status = U3D_OK;
     u3d_pairs p = {0};
     u3d_tallies *t = NULL, values = {0};
-    oddities odd = {0};
+    oddities odd = {.n_off = 0};
     int n;
     *out = NULL;
     U3D_GO(u3d_pairs_find(o, &p));
@@ -295,6 +315,7 @@ u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
         p.has_unlabeled = true;
         p.unlabeled = o->unlabeled;
     }
+    if (o->background_given) p.background = o->background;
     t = u3d_new((size_t)p.n, sizeof *t);
     if (!t) U3D_GO(U3D_E_NOMEM);
     U3D_GO(cases_probe(&p));
@@ -305,13 +326,15 @@ u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
         if (status != U3D_OK) U3D_GO(case_fail(&p, i, &t[i], status));
         if (p.item[i].failure) continue;
         oddities_add(&odd, &match, &t[i]);
+        if (t[i].counted == 0) u3d_name_list_add(&odd.empty, p.item[i].id);
         U3D_GO(values_add(&values, &t[i]));
     }
     n = p.n;
     set_apart(&p, t);
     if (p.n == 0) U3D_GO(u3d_fail(U3D_E_FORMAT, "none of %d cases can be scored: %s", n, p.item[0].failure));
     oddities_tell(o, &p, &odd);
-    unpainted_tell(&values);
+    unpainted_tell(&p, &values);
+    zero_drop(o, &p, &values);
     U3D_GO(u3d_evaluate_report(o, &p, t, &values, out));
 done:
     for (int i = 0; t && i < p.n + p.n_failed; i++) u3d_free(t[i].item);

@@ -15,7 +15,11 @@ typedef struct u3d_evaluate_opts {
     const char *prediction, *reference;
     bool unlabeled_given;
     int32_t unlabeled;  /* reference voxels of this value do not count */
-    int32_t background; /* this label is not measured; 0 in most files */
+    /* This label is not measured. Without it, the background is the label that the references' data set calls
+     * "background", otherwise 0. */
+    bool background_given;
+    int32_t background;
+    bool zero_too; /* 0 is background as well, because predictions have it in place of `background` */
     bool part;          /* do not warn about references without a prediction, for example in a fold */
     bool surface;       /* also measure surface distances, see net/evaluate/surface.h */
     bool resample_labels; /* a prediction on another grid than its reference is compared by nearest voxels */
@@ -27,12 +31,14 @@ typedef struct u3d_evaluate_opts {
  *   "foreground_mean": {...}, "unlabeled_voxels"}],
  *  "failures": [{"case", "prediction_file", "error"}],
  *  "mean": {"1": {...}}, "foreground_mean": {...}, "cases", "references_without_prediction", "unlabeled",
+ *  "background",
  *  "surface": null or {"tolerance", "unit", "cases", "note"}}
  *
  * "failures" are the cases that could not be scored; all other members are about the cases that were. The
  * function fails if there are none of these, or if the two files of a single pair cannot be scored.
  *
- * Labels are identified by the files' own values; `background` is left out. The measures of a label are
+ * Labels are identified by the files' own values; the background is left out. So is 0 if the background is
+ * another label and no reference has the label 0, because u3d predict writes the background as 0. The measures of a label are
  * listed below. P are its predicted voxels and R its reference voxels, among the voxels that are labelled in
  * the reference (all voxels, unless some have the value `unlabeled`).
  *

@@ -18,7 +18,7 @@ typedef struct u3d_pairs {
     bool folder;
     int n_unpredicted; /* references without a prediction */
     bool has_unlabeled;
-    int32_t unlabeled;
+    int32_t unlabeled, background;
 } u3d_pairs;
 
 typedef struct u3d_tally { /* one label value in one case */

@@ -112,6 +112,7 @@ static u3d_status pairs_from_folders(const u3d_evaluate_opts *o, u3d_pairs *p)
     U3D_GO(references_open(o->reference, &references));
     p->has_unlabeled = references->has_unlabeled;
     p->unlabeled = references->unlabeled;
+    u3d_dataset_background(references, &p->background);
     U3D_GO(u3d_path_list(o->prediction, &names, &n));
     for (int i = 0; i < n; i++) {
         size_t stem;

@@ -121,7 +121,7 @@ static bool case_json(const writer *w, int i, cJSON *per_case)
               cJSON_AddStringToObject(entry, "reference_file", c->reference) &&
               (!c->image || cJSON_AddStringToObject(entry, "image_file", c->image));
     for (int k = 0; ok && k < w->values->n; k++) {
-        if (w->values->item[k].value == w->o->background) continue;
+        if (w->values->item[k].value == w->p->background) continue;
         snprintf(key, sizeof key, "%d", w->values->item[k].value);
         metrics_of(&w->t[i], w->values->item[k].value, m);
         mean_add(&over_labels, m);
@@ -192,7 +192,7 @@ static bool totals_json(const writer *w, cJSON *root)
     cJSON *means = cJSON_AddObjectToObject(root, "mean");
     bool ok = means != NULL;
     for (int k = 0; ok && k < w->values->n; k++)
-        if (w->values->item[k].value != w->o->background)
+        if (w->values->item[k].value != w->p->background)
             ok = label_json(w, w->values->item[k].value, means, &foreground);
     mean_get(&foreground, m);
     return ok && metrics_json(w, root, "foreground_mean", m) &&
@@ -200,6 +200,7 @@ static bool totals_json(const writer *w, cJSON *root)
            cJSON_AddNumberToObject(root, "references_without_prediction", w->p->n_unpredicted) &&
            cJSON_AddItemToObject(root, "unlabeled",
                                  u3d_json_number(w->p->has_unlabeled ? (double)w->p->unlabeled : NAN)) &&
+           cJSON_AddNumberToObject(root, "background", w->p->background) &&
            surface_json(w, root);
 }
 

@@ -208,6 +208,8 @@ u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case
     u3d_status status = U3D_OK;
     u3d_volume *image = NULL, *classes = NULL, *probabilities = NULL, *labels = NULL, own;
     u3d_resampling r;
+    u3d_labels written = m->labels;
+    if (!p->o.keep_background) u3d_labels_zero_background(&written);
     U3D_GO(u3d_case_read_image(input, &image));
     U3D_GO(turn_to_model(m, image));
     U3D_GO(check_facts(p, m, input, image));
@@ -221,7 +223,7 @@ u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case
     u3d_volume_free(image); /* the components need memory of their own */
     image = NULL;
     U3D_GO(u3d_postprocess(m, input->id, classes));
-    U3D_GO(u3d_labels_to_values(&m->labels, classes, &labels));
+    U3D_GO(u3d_labels_to_values(&written, classes, &labels));
     if (probabilities_out) U3D_GO(u3d_nifti_write(probabilities_out, probabilities));
     if (out) U3D_GO(u3d_nifti_write(out, labels));
 done:

@@ -10,6 +10,7 @@
 typedef struct u3d_predict_opts {
     double step;         /* between tiles, as a share of the patch, for same-padded networks: 0.5        */
     bool tta;            /* average over copies mirrored along the axes that training mirrored           */
+    bool keep_background; /* write the background as training files have it, not as 0                    */
     bool probabilities;  /* probabilities will be asked for; counted in the planned memory               */
     uint64_t memory_cap; /* bytes; 0: limited only by the device's memory                                */
     bool bar;            /* progress as a bar, because stderr is a terminal                              */

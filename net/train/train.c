@@ -216,6 +216,7 @@ static u3d_status finish(u3d_training *t, u3d_train_result *out)
     out->iterations = t->state.iteration;
     out->parameters = u3d_graph_param_count(t->infer.graph);
     out->loss = t->state.loss;
+    out->held_out = t->n_held > 0 || t->held_slices;
     out->val_dice = t->state.val_dice;
     out->val_iou = t->state.val_iou;
     out->peak_planned = t->peak_planned;

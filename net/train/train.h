@@ -17,13 +17,18 @@ typedef struct u3d_train_opts {
     const char *net;        /* a preset, a settings file or "auto"; NULL: "auto"       */
     const char *const *set; /* "key=value", n_set of them, applied after the preset    */
     int n_set;
-    bool unlabeled_given, dense, resample_labels; /* as in u3d_cases_opts                  */
-    int32_t unlabeled;
+    bool unlabeled_given, background_given, dense, resample_labels; /* as in u3d_cases_opts */
+    int32_t unlabeled, background;                                  /* label values         */
     int64_t iterations;     /* 0: from settings or time                                */
     double time_s;          /* 0: no time limit                                        */
     double started;         /* u3d_clock() when the program started                    */
     double checkpoint_s;    /* between checkpoints; 0: ten minutes                     */
     int64_t validate_every; /* iterations; 0: about ten times per run; < 0: never, and nothing is held out */
+    /* --validate: the share of the volumes that is held out, or of the annotated slices if there is a single
+     * volume; 0: nothing. Without it, at most a tenth of ten or more volumes and nothing of fewer; if
+     * validate_every > 0, about a tenth of five or more volumes, or of the slices of a single volume. */
+    bool validate_given, validate_slices; /* validate_slices: there must be a single volume */
+    double validate;
     uint64_t seed, memory_cap; /* memory_cap in bytes; 0: 90 % of the machine's memory    */
     bool bar;                  /* stderr is a terminal                                    */
     volatile int *stop;        /* set by a signal handler: write a checkpoint and return U3D_E_CANCELLED */
@@ -36,6 +41,7 @@ typedef struct u3d_train_result {
     int64_t iterations, parameters;
     double seconds, waited, loss;   /* waited: seconds of waiting for patches since this call began. A device
                                        with its own memory computes during that time. */
+    bool held_out;                  /* data were held out for validation                         */
     double val_dice, val_iou;       /* last validation; NaN if there was none                    */
     double report_dice, report_iou; /* means over the cases in `report`; NaN if there are none   */
     uint64_t peak_planned, peak_resident; /* bytes of host memory                                */

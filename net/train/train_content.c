@@ -1,8 +1,10 @@
 /* The contents of the training files, as hashes, so that a resumed run notices that somebody has repainted a
  * label or chosen other cases since it began.
  *
- *   "content": {"cases": [["hash of image 0", ..., "hash of the label"], ...], "split": "hash",
+ *   "content": {"cases": [["id", "hash of image 0", ..., "hash of the label"], ...], "split": "hash",
  *               "dataset.json": "hash"}
+ *
+ * with all training cases of the options, also those without labels, which are not trained on.
  *
  * The hashes are in the checkpoint. A checkpoint that has none was written before u3d kept them. */
 #include "net/train/train_impl.h"
@@ -17,6 +19,11 @@
 #include "io/path.h"
 
 enum { HASH_CAP = 24, MOST_NAMED = 10 };
+
+bool u3d_training_is_pair(const u3d_training *t)
+{
+    return t->o->data->layout && strcmp(t->o->data->layout, "pair") == 0;
+}
 
 typedef struct contents {
     const char **path; /* [n], borrowed */
@@ -70,7 +77,7 @@ static u3d_status contents_json(const u3d_training *t, const contents *c, cJSON 
     for (int i = 0; ok && i < t->n_which; i++) {
         const u3d_case *one = &t->o->data->cases[t->which[i]];
         cJSON *files = cJSON_CreateArray();
-        ok = cJSON_AddItemToArray(cases, files);
+        ok = cJSON_AddItemToArray(cases, files) && cJSON_AddItemToArray(files, cJSON_CreateString(one->id));
         for (int k = one->n_images + (one->label != NULL); ok && k-- > 0;)
             ok = cJSON_AddItemToArray(files, cJSON_CreateString(c->hash[at++]));
     }
@@ -119,10 +126,21 @@ static bool same_text(const cJSON *a, const cJSON *b)
 static u3d_status case_compare(const u3d_case *one, const cJSON *then, const cJSON *now, changes *c)
 {
     if (cJSON_GetArraySize(then) != cJSON_GetArraySize(now)) return changes_add(c, one->id);
-    for (int k = 0; k < cJSON_GetArraySize(now); k++)
+    for (int k = 1; k < cJSON_GetArraySize(now); k++)
         if (!same_text(cJSON_GetArrayItem(then, k), cJSON_GetArrayItem(now, k)))
-            U3D_TRY(changes_add(c, k < one->n_images ? one->image[k] : one->label));
+            U3D_TRY(changes_add(c, k <= one->n_images ? one->image[k - 1] : one->label));
     return U3D_OK;
+}
+
+/* Finds a case of now among those of then; NULL: it is new. The only case of a pair may have got another
+ * name. */
+static const cJSON *case_then(const u3d_training *t, const cJSON *cases, const cJSON *now)
+{
+    const cJSON *one;
+    if (u3d_training_is_pair(t)) return cJSON_GetArrayItem(cases, 0);
+    cJSON_ArrayForEach(one, cases)
+        if (same_text(cJSON_GetArrayItem(one, 0), cJSON_GetArrayItem(now, 0))) return one;
+    return NULL;
 }
 
 static u3d_status contents_compare(const u3d_training *t, const cJSON *then, changes *c)
@@ -130,9 +148,10 @@ static u3d_status contents_compare(const u3d_training *t, const cJSON *then, cha
     const cJSON *cases_then = u3d_json_member(then, "cases"),
                 *cases_now = u3d_json_member(t->content, "cases");
     static const char *const FILES[] = {"split", "dataset.json"};
-    for (int i = 0; i < t->n_which; i++)
-        U3D_TRY(case_compare(&t->o->data->cases[t->which[i]], cJSON_GetArrayItem(cases_then, i),
-                             cJSON_GetArrayItem(cases_now, i), c));
+    for (int i = 0; i < t->n_which; i++) {
+        const cJSON *now = cJSON_GetArrayItem(cases_now, i), *before = case_then(t, cases_then, now);
+        if (before) U3D_TRY(case_compare(&t->o->data->cases[t->which[i]], before, now, c));
+    }
     for (size_t i = 0; i < sizeof FILES / sizeof FILES[0]; i++) {
         const cJSON *was = u3d_json_member(then, FILES[i]), *is = u3d_json_member(t->content, FILES[i]);
         if ((was || is) && !same_text(was, is))

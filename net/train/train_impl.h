@@ -9,6 +9,7 @@
  *   train_memory.c       plans the peak memory before the start, and says what would fit if it is too much
  *   train_validate.c     Dice and IoU of held-out data and of the reported cases
  *   train_postprocess.c  chooses which classes keep only their largest component
+ *   train_hold.c         which cases are trained on, and what is held out
  *   train_setup.c        makes cases, settings, graphs, memory and feeder, each after what it depends on
  *   train.c              the loop, and the way from options to a written model */
 #ifndef U3D_NET_TRAIN_IMPL_H
@@ -41,6 +42,8 @@ typedef struct u3d_training_state {
     double elapsed_s;         /* of earlier sessions of this run                                    */
     double budget_s;          /* --time; 0: no limit                                                */
     int64_t validate_every;   /* as given: 0 default, < 0 never                                     */
+    int64_t held_volumes;     /* volumes that are held out                                          */
+    double held_slices;       /* share of the slices of a single volume that is held out            */
     double loss;              /* of the last iteration                                              */
     double val_dice, val_iou; /* of the last validation; NaN if there was none                      */
 } u3d_training_state;
@@ -98,6 +101,13 @@ u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t);
  * While the total is unknown, the learning rate warms up and is then constant. */
 u3d_status u3d_training_set_schedule(u3d_training *t);
 
+/* ---- train_hold.c ---- */
+/* Sets t->which to all training cases of the options. */
+u3d_status u3d_training_choose_cases(u3d_training *t);
+/* Called when the cases are open: drops those without labels and holds data out. t->which then lists the cases
+ * that are left, those held out last. */
+u3d_status u3d_training_hold_out(u3d_training *t);
+
 /* ---- train_setup.c ---- */
 u3d_status u3d_training_open(u3d_training *t);
 void u3d_training_close(u3d_training *t);
@@ -131,11 +141,13 @@ u3d_status u3d_training_note_contents(u3d_training *t); /* hashes the training f
 /* Compares them with what a checkpoint noted; NULL is allowed. U3D_E_ARG: the message names the files that
  * changed. */
 u3d_status u3d_training_check_contents(const u3d_training *t, const cJSON *then);
+bool u3d_training_is_pair(const u3d_training *t); /* trains on one image and its label, not on a data set */
 
 /* ---- train_run.c ---- */
 /* Locks the folder and loads the checkpoint of a resumed run. */
 u3d_status u3d_run_open(u3d_training *t);
 u3d_status u3d_run_check_cases(const u3d_training *t); /* U3D_E_ARG: not the cases of the resumed run */
+u3d_status u3d_run_check_contents(const u3d_training *t); /* U3D_E_ARG: their files have changed */
 u3d_status u3d_run_open_log(u3d_training *t);
 u3d_status u3d_run_write_config(const u3d_training *t);
 u3d_status u3d_run_checkpoint(u3d_training *t);

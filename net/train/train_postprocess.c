@@ -145,11 +145,12 @@ u3d_status u3d_training_postprocess(u3d_training *t)
         U3D_TRY(try_to_choose(t));
     else
         U3D_INFO("train", "postprocess=auto: none; %s",
-                 !t->model.labels.background ? "no label is background"
+                 !t->model.labels.background ? "no label is the background (see --background)"
                  : t->held_slices            ? "slices of the only volume do not show what is connected"
                  : t->n_held >= U3D_MIN_TO_CHOOSE
                      ? "predicting the volumes set aside would take too much of the time"
-                     : "fewer than three volumes are set aside, which is too few to decide");
+                     : "fewer than three volumes are set aside, which is too few to decide; --validate SHARE "
+                       "sets more aside");
     U3D_INFO("train", "postprocess: labels of which only the largest component is kept: %s",
              u3d_postprocess_text(&t->model, text, sizeof text));
     return U3D_OK;

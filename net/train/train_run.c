@@ -1,6 +1,7 @@
 /* The RUN folder of a training run, station 12 of training:
  *
- *   config.json             settings, data source, seed, iterations, for `train --resume` and for people
+ *   config.json             settings, labels, data source, seed, iterations, for `train --resume`
+ *                           and for people
  *   checkpoint.safetensors  everything needed to continue: values, moments, averages (prefixes "", "m/",
  *                           "v/", "average/"), the model's metadata, and "u3d.training" (step, total, seed,
  *                           cases, times)
@@ -44,7 +45,7 @@ static bool add_cases(cJSON *json, const u3d_training *t)
     cJSON *list = cJSON_AddArrayToObject(json, "cases");
     for (int i = 0; list && i < t->n_which; i++)
         if (!cJSON_AddItemToArray(list, cJSON_CreateString(t->o->data->cases[t->which[i]].id))) return false;
-    return list && cJSON_AddNumberToObject(json, "held_out", t->n_held);
+    return list && cJSON_AddNumberToObject(json, "held_out", (double)t->state.held_volumes);
 }
 
 static u3d_status state_to_json(const u3d_training *t, char **printed)
@@ -59,6 +60,7 @@ static u3d_status state_to_json(const u3d_training *t, char **printed)
               cJSON_AddNumberToObject(json, "elapsed_s", u3d_training_elapsed(t)) &&
               cJSON_AddNumberToObject(json, "budget_s", s->budget_s) &&
               cJSON_AddNumberToObject(json, "validate_every", (double)s->validate_every) &&
+              cJSON_AddNumberToObject(json, "held_slices", s->held_slices) &&
               cJSON_AddItemToObject(json, "loss", u3d_json_number(s->loss)) &&
               cJSON_AddItemToObject(json, "val_dice", u3d_json_number(s->val_dice)) &&
               cJSON_AddItemToObject(json, "val_iou", u3d_json_number(s->val_iou)) && add_cases(json, t) &&
@@ -89,12 +91,15 @@ static bool get_count(const cJSON *json, const char *key, double low, int64_t *v
 static u3d_status state_from_json(const cJSON *json, const char *where, u3d_training_state *s)
 {
     const cJSON *seed = u3d_json_member(json, "seed");
+    /* Checkpoints of version 0.1 do not say it: slices of a single volume were always held out. */
+    if (!get_number(json, "held_slices", &s->held_slices)) s->held_slices = 0.1;
     bool ok = get_count(json, "iteration", 0, &s->iteration) && get_count(json, "total", 0, &s->total) &&
               cJSON_IsString(seed) && get_number(json, "elapsed_s", &s->elapsed_s) && s->elapsed_s >= 0 &&
               get_number(json, "budget_s", &s->budget_s) &&
               get_count(json, "validate_every", -9007199254740992.0, &s->validate_every) &&
-              get_number(json, "loss", &s->loss) && get_number(json, "val_dice", &s->val_dice) &&
-              get_number(json, "val_iou", &s->val_iou) && (s->total == 0 || s->iteration <= s->total);
+              get_count(json, "held_out", 0, &s->held_volumes) && get_number(json, "loss", &s->loss) &&
+              get_number(json, "val_dice", &s->val_dice) && get_number(json, "val_iou", &s->val_iou) &&
+              (s->total == 0 || s->iteration <= s->total);
     if (!ok)
         return u3d_fail(U3D_E_FORMAT, "%s: the metadata u3d.training is damaged or was not written by u3d", where);
     s->seed = strtoull(seed->valuestring, NULL, 10);
@@ -153,7 +158,7 @@ u3d_status u3d_run_check_cases(const u3d_training *t)
     const cJSON *list = u3d_json_member(json, "cases");
     const char *what = t->o->split ? "the data or the split" : "the data";
     /* The only case of a pair may have got another name, because its contents are compared. */
-    const bool named = !t->o->data->layout || strcmp(t->o->data->layout, "pair") != 0;
+    const bool named = !u3d_training_is_pair(t);
     u3d_status status = U3D_OK;
     if (cJSON_GetArraySize(list) != t->n_which)
         status =
@@ -166,7 +171,15 @@ u3d_status u3d_run_check_cases(const u3d_training *t)
             status = u3d_fail(U3D_E_ARG, "resume %s: training case %d was '%s', found '%s'; %s changed",
                               t->o->out, i, cJSON_IsString(id) ? id->valuestring : "?", now, what);
     }
-    if (status == U3D_OK) status = u3d_training_check_contents(t, u3d_json_member(json, "content"));
+    cJSON_Delete(json);
+    return status;
+}
+
+u3d_status u3d_run_check_contents(const u3d_training *t)
+{
+    cJSON *json;
+    U3D_TRY(resumed_json(t, &json));
+    const u3d_status status = u3d_training_check_contents(t, u3d_json_member(json, "content"));
     cJSON_Delete(json);
     return status;
 }
@@ -235,7 +248,7 @@ static u3d_status config_of_resumed_run(const u3d_training *t, const char *path,
 u3d_status u3d_run_write_config(const u3d_training *t)
 {
     u3d_status status = U3D_OK;
-    cJSON *settings = NULL, *json = NULL;
+    cJSON *settings = NULL, *labels = NULL, *json = NULL;
     char *path;
     U3D_TRY(u3d_run_path(t, U3D_RUN_CONFIG, &path));
     if (u3d_path_exists(path))
@@ -243,13 +256,20 @@ u3d_status u3d_run_write_config(const u3d_training *t)
     else
         U3D_GO(config_of_new_run(t, &json));
     U3D_GO(u3d_config_to_json(&t->model.config, &settings));
+    U3D_GO(u3d_labels_to_json(&t->model.labels, &labels));
     cJSON_DeleteItemFromObjectCaseSensitive(json, "iterations");
     cJSON_DeleteItemFromObjectCaseSensitive(json, "settings");
+    cJSON_DeleteItemFromObjectCaseSensitive(json, "labels");
     cJSON_DeleteItemFromObjectCaseSensitive(json, "spacing_why");
     const char *why = t->model.facts.spacing_why;
     if ((why[0] && !cJSON_AddStringToObject(json, "spacing_why", why)) ||
         !cJSON_AddNumberToObject(json, "iterations", (double)t->state.total) ||
-        !cJSON_AddItemToObject(json, "settings", settings)) {
+        !cJSON_AddItemToObject(json, "labels", labels)) {
+        status = json_failed();
+        goto done;
+    }
+    labels = NULL;
+    if (!cJSON_AddItemToObject(json, "settings", settings)) {
         status = json_failed();
         goto done;
     }
@@ -257,6 +277,7 @@ u3d_status u3d_run_write_config(const u3d_training *t)
     U3D_GO(u3d_json_write(path, json));
 done:
     cJSON_Delete(settings);
+    cJSON_Delete(labels);
     cJSON_Delete(json);
     u3d_free(path);
     return status;

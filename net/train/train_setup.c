@@ -21,12 +21,6 @@
 #include "net/model/autoplan.h"
 #include "net/sample/sample.h"
 
-/* HOLD_SHARE of the training volumes is set aside for validation, at least 1 and at most U3D_MAX_HELD. With
- * fewer than MIN_TO_HOLD volumes, all are trained on, because then another training volume is worth more than
- * a validation curve. Training does not need validation, because it selects no weights by it. */
-static const double HOLD_SHARE = 0.1;
-enum { MIN_TO_HOLD = 5 };
-
 /* Least time that is assumed for reading a volume. The measured time can be too short for later readings,
  * because the files may have been in the system's cache. */
 static const double LEAST_VOLUME_S = 0.05;
@@ -35,89 +29,7 @@ static const double LEAST_VOLUME_S = 0.05;
  * would drown the others in noise. */
 static const double MAX_CLASS_WEIGHT = 10.0;
 
-/* ---- choice of cases ---- */
-
-static bool is_in(const int *list, int n, int value)
-{
-    for (int i = 0; i < n; i++)
-        if (list[i] == value) return true;
-    return false;
-}
-
-/* Draws n_held of the training cases with the seed and moves them to the end. The order is otherwise kept. */
-static void choose_held(u3d_training *t)
-{
-    int n = t->n_which, held[U3D_MAX_HELD], used = 0;
-    u3d_rng rng = u3d_rng_at(t->state.seed, U3D_RNG_SPLIT, 0);
-    while (used < t->n_held) {
-        int pick = t->o->train[u3d_rng_below(&rng, n)];
-        if (!is_in(held, used, pick)) held[used++] = pick;
-    }
-    int kept = 0;
-    for (int i = 0; i < n; i++)
-        if (!is_in(held, used, t->o->train[i])) t->which[kept++] = t->o->train[i];
-    for (int i = 0; i < n; i++)
-        if (is_in(held, used, t->o->train[i])) t->which[kept++] = t->o->train[i];
-}
-
-static u3d_status choose_cases(u3d_training *t)
-{
-    int n = t->n_which = t->o->n_train;
-    if (n < 1)
-        return u3d_fail(U3D_E_ARG,
-                        "training: no training cases; the split leaves none, or the data set is empty");
-    t->which = u3d_new((size_t)n, sizeof *t->which);
-    if (!t->which) return U3D_E_NOMEM;
-    if (t->state.validate_every >= 0 && n >= MIN_TO_HOLD) {
-        long held = lround(HOLD_SHARE * n);
-        t->n_held = held < 1 ? 1 : held > U3D_MAX_HELD ? U3D_MAX_HELD : (int)held;
-    }
-    choose_held(t);
-    if (!t->resumed) return U3D_OK;
-    U3D_TRY(u3d_training_note_contents(t));
-    return u3d_run_check_cases(t);
-}
-
 /* ---- cases and settings ---- */
-
-/* Reads the painted labels of each held-out case that is resampled, on the grid of the file. Predictions are
- * compared with these labels, not with resampled ones. */
-static u3d_status keep_own_labels(u3d_training *t)
-{
-    int first = u3d_cases_count(t->cases);
-    t->held_own = u3d_new((size_t)t->n_held, sizeof(u3d_volume *));
-    if (!t->held_own) return U3D_E_NOMEM;
-    for (int i = 0; i < t->n_held; i++)
-        if (u3d_cases_is_resampled(t->cases, first + i))
-            U3D_TRY(u3d_cases_read_own(t->cases, first + i, &t->held_own[i]));
-    return U3D_OK;
-}
-
-static u3d_status hold_out(u3d_training *t)
-{
-    char text[256];
-    if (t->n_held > 0) {
-        u3d_cases_hold_last(t->cases, t->n_held);
-        U3D_TRY(keep_own_labels(t));
-        U3D_INFO("train", "%d of %d training volumes are set aside for validation", t->n_held, t->n_which);
-        return U3D_OK;
-    }
-    if (t->state.validate_every < 0) return U3D_OK;
-    if (t->n_which > 1) {
-        U3D_INFO("train",
-                 "no validation: %d volumes are too few (at least %d are needed to set one aside), "
-                 "so all are used for training",
-                 t->n_which, MIN_TO_HOLD);
-        return U3D_OK;
-    }
-    u3d_status status = u3d_cases_hold_slices(t->cases, HOLD_SHARE, &t->held_slices, text, sizeof text);
-    if (status == U3D_E_UNSUPPORTED) {
-        U3D_INFO("train", "no validation: %s", u3d_error_text());
-        return U3D_OK;
-    }
-    if (status == U3D_OK) U3D_INFO("train", "validation on annotated slices that are set aside: %s", text);
-    return status;
-}
 
 /* Keeps the facts about the data in the model, and the spacing that spacing=auto led to. A resumed run finds
  * numbers in place of `auto` and keeps the stored reason for them. */
@@ -135,6 +47,8 @@ static u3d_status open_cases(u3d_training *t)
 {
     u3d_cases_opts co = {.unlabeled_given = t->o->unlabeled_given,
                          .unlabeled = t->o->unlabeled,
+                         .background_given = t->o->background_given,
+                         .background = t->o->background,
                          .dense = t->o->dense,
                          .resample_labels = t->o->resample_labels,
                          .slices_only = u3d_config_across(&t->model.config) >= 0,
@@ -146,7 +60,6 @@ static u3d_status open_cases(u3d_training *t)
     U3D_TRY(u3d_cases_probe(t->o->data, t->which, t->n_which));
     const double begin = u3d_clock();
     U3D_TRY(u3d_cases_open(t->o->data, t->which, t->n_which, t->model.config.intensity, &co, &t->cases));
-    if (!t->content) U3D_TRY(u3d_training_note_contents(t)); /* now the files are in the system's cache */
     t->volume_s = fmax((u3d_clock() - begin) / t->n_which, LEAST_VOLUME_S);
     const u3d_labels *labels = u3d_cases_labels(t->cases);
     if (t->resumed &&
@@ -165,7 +78,7 @@ static u3d_status open_cases(u3d_training *t)
     t->model.labels = *labels;
     keep_facts(t);
     t->model.intensity = *u3d_cases_intensity(t->cases);
-    return hold_out(t);
+    return U3D_OK;
 }
 
 static bool is_set(const u3d_train_opts *o, const char *key)
@@ -188,7 +101,8 @@ static u3d_status fit_to_data(u3d_training *t)
     if (c->postprocess == U3D_POST_LARGEST && !t->model.labels.background)
         return u3d_fail(
             U3D_E_ARG,
-            "postprocess=largest: no label is 0, so there is no background to replace removed components");
+            "postprocess=largest: no label is the background, which would replace removed components; if one "
+            "is, say which one with --background V");
     c->labels = labels;
     c->channels = channels;
     return U3D_OK;
@@ -409,8 +323,12 @@ u3d_status u3d_training_open(u3d_training *t)
     t->smooth_loss = NAN;
     if (!t->o->resume) U3D_TRY(open_fresh(t));
     U3D_TRY(u3d_run_open(t));
-    U3D_TRY(choose_cases(t));
+    U3D_TRY(u3d_training_choose_cases(t));
+    if (t->o->resume) U3D_TRY(u3d_training_note_contents(t));
+    if (t->o->resume) U3D_TRY(u3d_run_check_contents(t));
     U3D_TRY(open_cases(t));
+    if (!t->content) U3D_TRY(u3d_training_note_contents(t)); /* now the files are in the system's cache */
+    U3D_TRY(u3d_training_hold_out(t));
     U3D_TRY(complete_settings(t));
     U3D_TRY(make_augmentation(t));
     U3D_TRY(make_graphs(t));

@@ -143,12 +143,22 @@ u3d_status u3d_training_validate(u3d_training *t)
 
 /* ---- the fold's validation cases ---- */
 
+static bool is_labelled(const u3d_volume *classes)
+{
+    const uint8_t *v = classes->data;
+    const int64_t n = u3d_volume_voxels(classes);
+    for (int64_t i = 0; i < n; i++)
+        if (v[i] != U3D_UNLABELED) return true;
+    return false;
+}
+
 static u3d_status report_case(u3d_training *t, const u3d_case *c, tally *sums)
 {
     u3d_status status = U3D_OK;
     u3d_volume *image = NULL, *classes = NULL;
     U3D_GO(u3d_case_read_image(c, &image));
     U3D_GO(u3d_cases_read_classes(t->cases, c, image, &classes));
+    if (!is_labelled(classes)) U3D_GO(u3d_fail(U3D_E_FORMAT, "'%s' has no labelled voxel", c->label));
     U3D_GO(u3d_intensity_normalise(image, &t->model.intensity));
     U3D_GO(u3d_resample_image(u3d_cases_resampling(t->cases), image));
     U3D_GO(score_volume(t, image, classes, sums));

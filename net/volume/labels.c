@@ -1,7 +1,7 @@
 /* The label table: values in files <-> classes 0..n-1 of the network, and its JSON form.
  *
- * Files may use any integers; the network counts its classes from 0. The table keeps the values in increasing
- * order, so that a value is found by binary search. Label volumes consist of runs of equal voxels, and the
+ * Files may use any integers; the network counts its classes from 0. The table keeps the values behind the
+ * background in increasing order, so that a value is found by binary search. Label volumes consist of runs of equal voxels, and the
  * search is done only once per run. */
 #include "net/volume/labels.h"
 
@@ -18,7 +18,8 @@
 static int labels_find(const u3d_labels *l, int32_t value)
 {
     if (l->has_unlabeled && value == l->unlabeled) return U3D_UNLABELED;
-    int low = 0, high = l->n - 1;
+    if (l->background && value == l->value[0]) return 0;
+    int low = l->background ? 1 : 0, high = l->n - 1;
     while (low <= high) {
         int middle = (low + high) / 2;
         if (l->value[middle] == value) return middle;
@@ -96,6 +97,15 @@ u3d_status u3d_labels_to_values(const u3d_labels *l, const u3d_volume *classes, 
     return U3D_OK;
 }
 
+bool u3d_labels_zero_background(u3d_labels *l)
+{
+    for (int32_t class = 1; class < l->n; class ++)
+        if (l->value[class] == 0) return false;
+    if (!l->background) return false;
+    l->value[0] = 0;
+    return true;
+}
+
 u3d_status u3d_labels_to_json(const u3d_labels *l, cJSON **out)
 {
     *out = NULL;
@@ -123,6 +133,14 @@ static bool labels_read_int(const cJSON *json, int32_t *v)
     return true;
 }
 
+/* Whether value i may follow the values before it: the background is first, the others increase. */
+static bool labels_in_order(const u3d_labels *l, int i)
+{
+    const int first = l->background ? 1 : 0;
+    if (i > first && l->value[i] <= l->value[i - 1]) return false;
+    return i < first || !l->background || l->value[i] != l->value[0];
+}
+
 u3d_status u3d_labels_from_json(u3d_labels *l, const cJSON *json, const char *where)
 {
     memset(l, 0, sizeof *l);
@@ -134,17 +152,16 @@ u3d_status u3d_labels_from_json(u3d_labels *l, const cJSON *json, const char *wh
         return u3d_fail(U3D_E_FORMAT,
                         "%s: expected lists 'values' and 'names' of equal length, with at most %d entries",
                         where, (int)U3D_MAX_LABELS);
+    l->background = n > 0 && cJSON_IsTrue(u3d_json_member(json, "background"));
     for (int i = 0; i < n; i++) {
         const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(names, i));
-        if (!labels_read_int(cJSON_GetArrayItem(values, i), &l->value[i]) || !name ||
-            (i > 0 && l->value[i] <= l->value[i - 1]))
+        if (!labels_read_int(cJSON_GetArrayItem(values, i), &l->value[i]) || !name || !labels_in_order(l, i))
             return u3d_fail(U3D_E_FORMAT,
                             "%s: entry %d: expected increasing whole numbers in 'values' and strings in 'names'",
                             where, i);
         (void)snprintf(l->name[i], sizeof l->name[i], "%s", name);
     }
     l->n = n;
-    l->background = cJSON_IsTrue(u3d_json_member(json, "background"));
     if (!unlabeled || cJSON_IsNull(unlabeled)) return U3D_OK;
     l->has_unlabeled = labels_read_int(unlabeled, &l->unlabeled);
     return l->has_unlabeled ? U3D_OK : u3d_fail(U3D_E_FORMAT, "%s: 'unlabeled' is not a whole number", where);

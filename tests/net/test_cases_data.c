@@ -193,7 +193,12 @@ static void test_budget(void **state)
         u3d_cases_release(few, i);
     }
 
-    u3d_cases_hold_last(all, 2);
+    bool held[BUDGET_CASES] = {false};
+    held[0] = held[2] = true;
+    assert_ok(u3d_cases_hold(all, held));
+    assert_string_equal(u3d_cases_id(all, 0), u3d_cases_id(few, 1));
+    assert_string_equal(u3d_cases_id(all, BUDGET_CASES - 2), u3d_cases_id(few, 0));
+    assert_string_equal(u3d_cases_id(all, BUDGET_CASES - 1), u3d_cases_id(few, 2));
     assert_int_equal(u3d_cases_count(all), BUDGET_CASES - 2);
     assert_ok(u3d_cases_acquire(all, BUDGET_CASES - 1, &data[0]));
     u3d_cases_release(all, BUDGET_CASES - 1);

@@ -68,20 +68,23 @@ static void crop_labels(const label_case *c)
 static void test_labels_of_a_part(void **state)
 {
     (void)state;
-    for (int dense = 0; dense < 2; dense++) {
+    static const char *const outside[] = {"count as unlabelled", "count as 0 (--dense)",
+                                          "count as 2 (--dense)"};
+    for (int dense = 0; dense < 3; dense++) { /* 2: the background is label 2 */
         label_case c;
         const u3d_case_data *data;
         label_case_new(&c);
         crop_labels(&c);
-        c.o.dense = dense;
+        c.o.dense = dense > 0;
+        c.o.background_given = dense == 2;
+        c.o.background = 2;
         char *said = label_case_open(&c);
         assert_int_equal(u3d_test_count_text(said, "cover only a part of the image in 1 of 1 cases"), 1);
         assert_int_equal(u3d_test_count_text(said, "6x5x4 of 12x10x8 voxels"), 1);
         assert_int_equal(u3d_test_count_text(said, "one slice only"), 0);
-        assert_int_equal(u3d_test_count_text(said, dense ? "count as 0 (--dense)" : "count as unlabelled"),
-                         1);
+        assert_int_equal(u3d_test_count_text(said, outside[dense]), 1);
         const u3d_labels *l = u3d_cases_labels(c.cases);
-        assert_int_equal(l->n, dense ? 4 : 3);
+        assert_int_equal(l->n, dense == 1 ? 4 : 3);
         assert_int_equal(u3d_cases_voxels(c.cases, 0, -1), dense ? 8 * 10 * 12 : 4 * 5 * 6);
         u3d_volume *own = NULL;
         assert_ok(u3d_cases_acquire(c.cases, 0, &data));
@@ -265,6 +268,7 @@ static void test_evaluation(void **state)
     for (int part = 0; part < 2; part++) {
         const u3d_evaluate_opts o = {.prediction = prediction,
                                      .reference = reference,
+                                     .background_given = true,
                                      .background = 1,
                                      .threads = 1,
                                      .unlabeled_given = true,

@@ -18,13 +18,13 @@ typedef struct args {
     char *data, *image, *label, *split, *fold, *unlabeled;
     int dense, resample_labels;
     /* train */
-    char *out, *net, *iterations, *time, *validate_every;
+    char *out, *net, *iterations, *time, *validate_every, *validate;
     char *checkpoint_every;
     int resume, accept_changes;
     /* predict, evaluate */
     char *model, *input, *output, *step, *prediction, *reference;
     char *tolerance, *csv, *picture, *background;
-    int probabilities, tta, no_surface, skip_existing;
+    int probabilities, tta, no_surface, skip_existing, keep_background;
     /* info, bench, devices, verify */
     char *batch, *plan, *dot, *repeat;
     int ops, env, scaling, full;

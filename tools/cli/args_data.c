@@ -57,15 +57,22 @@ u3d_status args_unlabeled(const args *a, bool *given, int32_t *value)
     return U3D_OK;
 }
 
+u3d_status args_background(const args *a, bool *given, int32_t *value)
+{
+    int64_t v = 0;
+    *given = a->background != NULL;
+    if (*given) U3D_TRY(args_int("--background", a->background, INT32_MIN, INT32_MAX, &v));
+    *value = (int32_t)v;
+    return U3D_OK;
+}
+
 u3d_status args_evaluate(const args *a, u3d_evaluate_opts *o)
 {
-    int64_t background = 0;
     *o = (u3d_evaluate_opts){
         .prediction = a->prediction, .reference = a->reference, .surface = !a->no_surface, .tolerance = 1};
     U3D_TRY(args_unlabeled(a, &o->unlabeled_given, &o->unlabeled));
+    U3D_TRY(args_background(a, &o->background_given, &o->background));
     o->resample_labels = a->resample_labels;
-    if (a->background) U3D_TRY(args_int("--background", a->background, INT32_MIN, INT32_MAX, &background));
-    o->background = (int32_t)background;
     if (a->tolerance) U3D_TRY(args_real("--tolerance", a->tolerance, 0, TOLERANCE_MAX, &o->tolerance));
     return args_threads(a, &o->threads);
 }

@@ -16,8 +16,9 @@ typedef struct args_cases {
 u3d_status args_cases_open(const args *a, const char *command_name, bool labels_needed, args_cases *out);
 void args_cases_close(args_cases *c);
 
-/* --unlabeled. */
+/* --unlabeled, --background. */
 u3d_status args_unlabeled(const args *a, bool *given, int32_t *value);
+u3d_status args_background(const args *a, bool *given, int32_t *value);
 /* --prediction, --reference, --unlabeled, --background, --threads, --no-surface, --tolerance. */
 u3d_status args_evaluate(const args *a, u3d_evaluate_opts *o);
 /* --slices NX,NY,NZ -> counts across x, y, z. */

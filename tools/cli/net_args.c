@@ -33,6 +33,7 @@ u3d_status net_args_cases_opts(const args *a, const u3d_config *c, u3d_cases_opt
 {
     *o = (u3d_cases_opts){.dense = a->dense, .resample_labels = a->resample_labels};
     U3D_TRY(args_unlabeled(a, &o->unlabeled_given, &o->unlabeled));
+    U3D_TRY(args_background(a, &o->background_given, &o->background));
     U3D_TRY(args_memory(a, &o->memory_limit));
     if (o->memory_limit == 0) o->memory_limit = u3d_mem_machine() / 10 * 9;
     o->memory_cap = o->memory_limit / 2;

@@ -73,8 +73,11 @@ static u3d_status viewer_settings(viewer *v, u3d_backend *b)
     if (v->labels.has_unlabeled) return U3D_OK;
     v->labels.has_unlabeled = true;
     v->labels.unlabeled = U3D_UNLABELED;
-    for (int32_t k = 0; k < v->labels.n; k++) /* values increase: finds the first free number from 255 on */
-        if (v->labels.value[k] == v->labels.unlabeled) v->labels.unlabeled++;
+    for (int32_t k = 0; k < v->labels.n; k++) /* finds the first free number from 255 on */
+        if (v->labels.value[k] == v->labels.unlabeled) {
+            v->labels.unlabeled++;
+            k = -1;
+        }
     return U3D_OK;
 }
 

@@ -61,6 +61,7 @@ static u3d_status request_json(const crossval *c, cJSON **out)
                    {"background", a->background, false},
                    {"iterations", a->iterations, false},
                    {"time", a->time, false},
+                   {"validate", a->validate, false},
                    {"validate_every", a->validate_every, false},
                    {"seed", a->seed ? a->seed : "1", false}};
     cJSON *json = cJSON_CreateObject();

@@ -119,6 +119,7 @@ static u3d_status print_text(const description *d)
         printf("weights     %s\nlabels     ", d->model->fingerprint);
         for (int32_t k = 0; k < l->n; k++)
             printf(" %d%s%s", l->value[k], l->name[k][0] ? "=" : "", l->name[k]);
+        if (l->background && l->value[0] != 0) printf("; %d is the background", l->value[0]);
         printf("\nlargest component kept of: %s", u3d_postprocess_text(d->model, text, sizeof text));
         printf("\ntrained on  voxels of %.4gx%.4gx%.4g (x, y, z)\n", d->model->facts.spacing[2],
                d->model->facts.spacing[1], d->model->facts.spacing[0]);

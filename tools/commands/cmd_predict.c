@@ -108,6 +108,22 @@ static void say_postprocess(const u3d_model *m)
         U3D_INFO("predict", "labels of which only the largest component is kept: %s", text);
 }
 
+/* Says once with which value a background that has a label of its own is written. */
+static void say_background(const args *a, const u3d_model *m)
+{
+    u3d_labels written = m->labels;
+    if (!m->labels.background || m->labels.value[0] == 0) return;
+    if (a->keep_background)
+        U3D_INFO("predict", "the background is written as label %d, as in the training labels",
+                 m->labels.value[0]);
+    else if (u3d_labels_zero_background(&written))
+        U3D_INFO("predict", "the background, label %d in the training labels, is written as 0",
+                 m->labels.value[0]);
+    else
+        U3D_WARN("predict", "the background is written as label %d, because 0 is the value of another label",
+                 m->labels.value[0]);
+}
+
 static void work_free(work *w)
 {
     batch_free(&w->batch);
@@ -133,6 +149,7 @@ static u3d_status volumes_predict(const args *a, work *w, const u3d_predict_opts
     U3D_GO(args_open_backend(a, &backend));
     U3D_GO(u3d_predictor_open(backend, (const u3d_model *const *)w->models, w->n_models, o, &predictor));
     say_postprocess(w->models[0]);
+    say_background(a, w->models[0]);
     status = results_tell(a, w, batch_run(&w->batch, predictor, w->models[0], a));
 done:
     u3d_predictor_free(predictor);
@@ -145,7 +162,8 @@ u3d_status cmd_predict(const args *a)
     u3d_status status = U3D_OK;
     work w = {0};
     u3d_predict_opts o = {
-        .step = 0.5, .tta = a->tta, .probabilities = a->probabilities, .bar = a->terminal, .stop = a->stop};
+        .step = 0.5, .tta = a->tta, .keep_background = a->keep_background, .probabilities = a->probabilities,
+        .bar = a->terminal, .stop = a->stop};
 
     U3D_GO(args_need("predict", "--model RUN|FILE", a->model));
     U3D_GO(args_need("predict", "--output FILE|DIR", a->output));

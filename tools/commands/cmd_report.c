@@ -155,13 +155,27 @@ static void write_settings(report *r)
     html_list_end(&r->page);
 }
 
+/* Whether any run has scores of held-out data. */
+static bool any_validated(const report *r)
+{
+    for (int i = 0; i < r->n; i++)
+        for (int c = 0; c < r->run[i].n_columns; c++)
+            for (int j = 0; j < r->run[i].n && strncmp(r->run[i].column[c], "dice_", 5) == 0; j++)
+                if (isfinite(r->run[i].value[c * r->run[i].n + j])) return true;
+    return false;
+}
+
 static u3d_status write_runs(report *r)
 {
     if (r->n == 0) return U3D_OK;
     html_heading(&r->page, r->n == 1 ? "Training" : "Training runs");
     write_run_table(r);
     U3D_TRY(write_curve(r, "Training loss", "loss", NULL));
-    return write_curve(r, "Mean Dice of held-out data (empty if nothing was held out)", NULL, "dice_");
+    if (any_validated(r)) return write_curve(r, "Mean Dice of data held out of training", NULL, "dice_");
+    html_paragraph(&r->page, "No data were held out of training, so this page has no validation curve. The loss only "
+                             "says how well the training labels are fitted, not how good the model is on other data. "
+                             "u3d crossval measures that; u3d train --validate SHARE holds data out.");
+    return U3D_OK;
 }
 
 /* ---- scores ---- */
@@ -192,6 +206,12 @@ static void write_scores(report *r, const cJSON *summary)
     html_paragraph(&r->page, "Means of %d cases: %s against %s.",
                    (int)cJSON_GetNumberValue(u3d_json_member(summary, "cases")), r->a->prediction,
                    r->a->reference);
+    for (int i = 0; i < r->n; i++)
+        if (report_run_trained_on(&r->run[i], r->a->reference))
+            html_paragraph(&r->page,
+                           "The run %s was trained on labels of this reference, so these scores do not show how good "
+                           "it is on other data. u3d crossval measures that.",
+                           r->run[i].name);
     const cJSON *failure;
     r->n_unscored = cJSON_GetArraySize(u3d_json_member(summary, "failures"));
     cJSON_ArrayForEach(failure, u3d_json_member(summary, "failures")) html_paragraph(
@@ -214,6 +234,7 @@ static u3d_status write_evaluation(report *r)
     U3D_TRY(args_need("report", "--reference FILE|DIR", a->reference));
     u3d_evaluate_opts o;
     U3D_TRY(args_evaluate(a, &o));
+    if (r->n > 0) U3D_TRY(report_run_labels(r->run[0].path, &o));
     char *png = u3d_format("%s.picture.tmp", a->out);
     if (!png) return U3D_E_NOMEM;
     const int temporary = u3d_temporary_note(png);

@@ -27,8 +27,11 @@ static const source_field SOURCE[] = {{"data", offsetof(args, data), true, true}
                                       {"split", offsetof(args, split), true, true},
                                       {"fold", offsetof(args, fold), false, false},
                                       {"unlabeled", offsetof(args, unlabeled), false, false},
+                                      {"background", offsetof(args, background), false, false},
                                       {"net", offsetof(args, net), false, false},
                                       {"checkpoint-every", offsetof(args, checkpoint_every), false, true}};
+/* Share of the annotated slices that --validate slices holds out. */
+static const double SLICES_SHARE = 0.1;
 enum { N_SOURCE = sizeof SOURCE / sizeof SOURCE[0] };
 
 static char **source_at(args *a, int i)
@@ -101,6 +104,8 @@ static u3d_status print_result(const args *a, const u3d_train_result *r)
     if (!a->json) {
         printf("trained %s: %lld iterations in %.0f s, loss %.4f", a->out, (long long)r->iterations,
                r->seconds, r->loss);
+        if (!a->no_report && !r->held_out && !isfinite(r->report_dice))
+            printf(", quality unknown because nothing was held out (u3d crossval measures it)");
         if (isfinite(r->val_dice)) printf(", held-out Dice %.4f, IoU %.4f", r->val_dice, r->val_iou);
         if (isfinite(r->report_dice))
             printf(", validation cases of the fold Dice %.4f, IoU %.4f", r->report_dice, r->report_iou);
@@ -131,6 +136,19 @@ static u3d_status print_result(const args *a, const u3d_train_result *r)
     return status;
 }
 
+/* --validate: a share of the data, or the word slices. */
+static u3d_status validate_option(const args *a, u3d_train_opts *o)
+{
+    o->validate_given = true;
+    o->validate = SLICES_SHARE;
+    o->validate_slices = strcmp(a->validate, "slices") == 0;
+    if (!o->validate_slices) U3D_TRY(args_real("--validate", a->validate, 0, 0.9, &o->validate));
+    if (o->validate > 0 && a->validate_every && o->validate_every == 0)
+        return u3d_fail(U3D_E_ARG, "u3d train: --validate-every 0 holds nothing out, so --validate %s has no effect; "
+                                   "leave out one of them", a->validate);
+    return U3D_OK;
+}
+
 static u3d_status train_options(const args *a, u3d_train_opts *o)
 {
     int64_t seed = 1;
@@ -156,10 +174,12 @@ static u3d_status train_options(const args *a, u3d_train_opts *o)
     if (a->iterations && a->time)
         return u3d_fail(U3D_E_ARG, "u3d train: give --iterations or --time, not both");
     U3D_TRY(args_unlabeled(a, &o->unlabeled_given, &o->unlabeled));
+    U3D_TRY(args_background(a, &o->background_given, &o->background));
     if (a->iterations) U3D_TRY(args_int("--iterations", a->iterations, 1, INT32_MAX, &o->iterations));
     if (a->time) U3D_TRY(args_seconds("--time", a->time, &o->time_s));
     if (a->validate_every)
         U3D_TRY(args_int("--validate-every", a->validate_every, 0, INT32_MAX, &o->validate_every));
+    if (a->validate) U3D_TRY(validate_option(a, o));
     if (a->validate_every && o->validate_every == 0) o->validate_every = -1; /* never: nothing is set aside */
     if (a->seed) U3D_TRY(args_int("--seed", a->seed, 0, INT64_MAX, &seed));
     o->seed = (uint64_t)seed;

@@ -34,14 +34,19 @@
     {TEXT(time), OFTEN, "TIME", what " for this long, from start to written model: 30m, 2h"}
 #define VALIDATE_EVERY                                                                                       \
     {TEXT_AT("validate-every", validate_every), RARE, "N",                                                   \
-     "iterations between validations (default: about ten per run); 0: validate never and set nothing aside"}
+     "iterations between validations (default: about ten per run); 0: validate never and hold nothing out"}
+#define VALIDATE                                                                                             \
+    {TEXT(validate), RARE, "SHARE|slices",                                                                   \
+     "share of the volumes (of one volume: of its annotated slices) that is held out for a validation "      \
+     "curve (default: a tenth of ten or more volumes, otherwise nothing)"}
 #define CHECKPOINT_EVERY                                                                                     \
     {                                                                                                        \
         TEXT_AT("checkpoint-every", checkpoint_every), RARE, "TIME",                                         \
             "time between checkpoints, the most that a crash costs (default 10m)"                            \
     }
-#define BACKGROUND                                                                                           \
-    {TEXT(background), RARE, "V", "label that the means leave out (default 0)"}
+#define BACKGROUND(use)                                                                                      \
+    {TEXT(background), use, "V",                                                                             \
+     "label of the background (default: a label that dataset.json calls background, otherwise 0)"}
 #define REFERENCE                                                                                            \
     {TEXT(reference), OFTEN, "FILE|DIR", "label file, folder of label files, or data set"}
 #define NOT_SCORED(use)                                                                                      \
@@ -55,6 +60,7 @@ static const option train_options[] = {
     {TEXT(out), OFTEN, "RUN", "folder to make: model, checkpoint, log"},
     TRAINED_NET,
     ANNOTATION(OFTEN),
+    BACKGROUND(OFTEN),
     LENGTH("train"),
     {FLAG(resume), OFTEN, NULL,
      "continue the run in --out; no other option is needed (--data, --image, --label, --split: moved data)"},
@@ -62,6 +68,7 @@ static const option train_options[] = {
      "with --resume: go on although files of the data have changed since the run began"},
     CHECKPOINT_EVERY,
     SPLIT("nnU-Net's splits_final.json: train on the training cases of --fold, score its validation cases"),
+    VALIDATE,
     VALIDATE_EVERY,
     OPTIONS_END};
 
@@ -75,6 +82,8 @@ static const option predict_options[] = {
     {FLAG_AT("skip-existing", skip_existing), OFTEN, NULL,
      "leave out volumes whose outputs are there and whole, for example after an interruption"},
     {FLAG(tta), OFTEN, NULL, "average over mirrored copies of each tile"},
+    {FLAG_AT("keep-background", keep_background), RARE, NULL,
+     "write a background that was painted as label V as V, not as 0"},
     SPLIT("with --data and --fold: only the validation cases of that fold"),
     {TEXT(step), RARE, "S",
      "distance of overlapping tiles as a share of the patch (default 0.5; only networks with padding=same)"},
@@ -92,7 +101,7 @@ static const option evaluate_options[] = {
     {TEXT(image), RARE, "FILE", "with --picture and a single case: its image"},
     {FLAG_AT("no-surface", no_surface), RARE, NULL,
      "no HD95, ASSD, NSD, which take about as long as reading the files"},
-    BACKGROUND,
+    BACKGROUND(RARE),
     OPTIONS_END};
 
 static const option crossval_options[] = {
@@ -105,13 +114,14 @@ static const option crossval_options[] = {
     TRAINED_NET,
     {TEXT(folds), OFTEN, "K", "number of folds (default 5)"},
     ANNOTATION(OFTEN),
+    BACKGROUND(OFTEN),
     LENGTH("train each fold"),
     {FLAG(tta), OFTEN, NULL, "predict with mirrored copies of each tile"},
     {TEXT(split), RARE, "FILE", "instead of --folds: nnU-Net's splits_final.json"},
+    VALIDATE,
     VALIDATE_EVERY,
     CHECKPOINT_EVERY,
     {TEXT(reference), RARE, "DIR", "with --data: score against these labels, for example dense ones"},
-    BACKGROUND,
     OPTIONS_END};
 
 static const option report_options[] = {
@@ -126,7 +136,7 @@ static const option report_options[] = {
     {TEXT(caption), RARE, "TEXT", "text below --picture"},
     {TEXT(image), RARE, "FILE", "image of a single case"},
     NOT_SCORED(RARE),
-    BACKGROUND,
+    BACKGROUND(RARE),
     OPTIONS_END};
 
 static const option info_options[] = {
@@ -209,6 +219,7 @@ static const option augment_options[] = {
     {TEXT(count), OFTEN, "N", "number of patches (default 4)"},
     TRAINED_NET,
     ANNOTATION(OFTEN),
+    BACKGROUND(RARE),
     SPLIT("nnU-Net's splits_final.json: use the training cases of --fold"),
     OPTIONS_END};
 

@@ -15,6 +15,7 @@
 #include "net/evaluate/evaluate.h"
 #include "tools/cli/args_data.h"
 #include "tools/commands/commands.h"
+#include "tools/commands/report_run.h"
 
 /* The paths of one fold. */
 typedef struct fold {
@@ -134,7 +135,8 @@ static u3d_status fold_train(const crossval *c, fold *f)
     if (exists_in(f->run, "checkpoint.safetensors")) {
         a.resume = 1;
         a.force = 0;
-        a.data = a.image = a.label = a.split = a.fold = a.unlabeled = a.net = a.iterations = a.time = NULL;
+        a.data = a.image = a.label = a.split = a.fold = a.unlabeled = a.background = NULL;
+        a.net = a.iterations = a.time = NULL;
         a.dense = a.resample_labels = 0;
         a.set = NULL;
     } else {
@@ -186,6 +188,7 @@ static u3d_status fold_score(const crossval *c, const fold *f, cJSON **summary)
     char *prediction = NULL;
     u3d_evaluate_opts o;
     U3D_TRY(args_evaluate(c->a, &o));
+    U3D_TRY(report_run_labels(f->run, &o));
     o.prediction = f->predictions;
     o.part = true;
     if (!c->split) {

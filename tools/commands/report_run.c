@@ -9,6 +9,7 @@
 #include "engine/base/mem.h"
 #include "io/json.h"
 #include "io/path.h"
+#include "net/volume/labels.h"
 
 static u3d_status read_header(FILE *f, const char *path, report_run *r)
 {
@@ -90,6 +91,42 @@ u3d_status report_run_read(const char *folder, report_run *out)
     u3d_free(config);
     u3d_free(log);
     return status;
+}
+
+u3d_status report_run_labels(const char *folder, u3d_evaluate_opts *o)
+{
+    cJSON *config = NULL;
+    u3d_labels labels;
+    char *path = u3d_path_join(folder, "config.json");
+    u3d_status status = path ? u3d_json_read(path, &config) : U3D_E_NOMEM;
+    const cJSON *json = u3d_json_member(config, "labels");
+    if (status == U3D_OK && json) status = u3d_labels_from_json(&labels, json, path);
+    if (status == U3D_OK && json && labels.background &&
+        (!o->background_given || o->background == labels.value[0])) {
+        o->background_given = true;
+        o->background = labels.value[0];
+        o->zero_too = u3d_labels_zero_background(&labels);
+    }
+    cJSON_Delete(config);
+    u3d_free(path);
+    return status;
+}
+
+bool report_run_trained_on(const report_run *r, const char *reference)
+{
+    const cJSON *source = u3d_json_member(r->config, "source");
+    const char *label = cJSON_GetStringValue(u3d_json_member(source, "label"));
+    const char *data = cJSON_GetStringValue(u3d_json_member(source, "data"));
+    char *real = realpath(reference, NULL); /* `source` has such paths, too */
+    bool is = false;
+    if (real && label) is = strcmp(real, label) == 0;
+    if (real && data && !u3d_json_member(source, "fold")) {
+        const size_t n = strlen(data);
+        is = strncmp(real, data, n) == 0 && (strcmp(real + n, "") == 0 || strcmp(real + n, "/labels") == 0 ||
+                                             strcmp(real + n, "/labelsTr") == 0);
+    }
+    free(real);
+    return is;
 }
 
 void report_run_free(report_run *r)

@@ -4,7 +4,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "engine/base/status.h"
+#include "net/evaluate/evaluate.h"
 
 enum { REPORT_MAX_COLUMNS = 600 };
 
@@ -17,6 +17,11 @@ typedef struct report_run {
     double *value;                          /* [n_columns][n]; NaN for an empty field        */
 } report_run;
 
+/* Sets in *o what the run in `folder` says about its labels and the command line does not: which label is the
+ * background, and whether its predictions have 0 there. Runs of earlier versions say nothing. */
+u3d_status report_run_labels(const char *folder, u3d_evaluate_opts *o);
+/* Whether the reference is, or contains, the labels that the run was trained on. */
+bool report_run_trained_on(const report_run *r, const char *reference);
 u3d_status report_run_read(const char *folder, report_run *out);
 void report_run_free(report_run *r);
 /* Column by name, [n]; NULL if the log does not have it. */
