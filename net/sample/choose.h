@@ -16,9 +16,11 @@ typedef struct u3d_patch_opts {
 /* Chooses the case and the box (network input) of sample number `k` = batch number * batch size + position in
  * the batch. Depends only on (seed, k).
  *
- *   case     uniformly one of those with a labelled voxel
- *   voxel    with probability foreground_share, uniformly one of the foreground classes in the case, and then
- *            uniformly one of that class's voxels; otherwise uniformly one of all labelled voxels
+ *   class    with probability foreground_share, uniformly one of the foreground classes that occur in any
+ *            case; otherwise any labelled voxel will do
+ *   case     uniformly one of those that have the class, or any labelled voxel. So a class that is in few cases
+ *            is seen as often as the others.
+ *   voxel    uniformly one of the class, or of all labelled voxels
  *   box      centred on the voxel. With zero borders it is then moved into the volume as far as it fits.
  *   roam     the voxel may lie anywhere in the box, which is still moved into the volume as far as it fits. A
  *            same-padded network can tell a voxel's position in the patch; if annotated slices were always at

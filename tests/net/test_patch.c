@@ -197,7 +197,7 @@ static void test_choose_uniform(void **state)
 }
 
 /* Patches must be centred on foreground with the right probability, on each foreground class equally often. A
- * case without foreground must also give patches. */
+ * case without foreground must also give patches, but only those for which any labelled voxel will do. */
 static void test_choose_foreground(void **state)
 {
     (void)state;
@@ -206,7 +206,7 @@ static void test_choose_foreground(void **state)
     u3d_cases *c = choose_open(&s, labels, 2);
     const u3d_patch_opts o = {
         .in = {3, 3, 3}, .out = {3, 3, 3}, .foreground_share = 0.4, .border = U3D_BORDER_MIRROR};
-    double of_class[3] = {0}, in_a = 0;
+    double of_class[3] = {0}, in_a = 0, fore = 0;
     for (int64_t k = 0; k < CHOOSE_SAMPLES; k++) {
         u3d_box box;
         int i = -1;
@@ -215,11 +215,48 @@ static void test_choose_foreground(void **state)
         in_a++;
         of_class[(int)voxel_classes(box.start[0] + 1, box.start[1] + 1, box.start[2] + 1, NULL)]++;
     }
-    /* 175 labelled voxels, 25 of class 1 and 2 of class 2 */
-    const double expected[3] = {0.6 * 148 / 175, 0.2 + 0.6 * 25 / 175, 0.2 + 0.6 * 2 / 175};
-    for (int k = 0; k < 3; k++)
-        assert_true(fabs(of_class[k] / in_a - expected[k]) <
-                    5 * sqrt(expected[k] * (1 - expected[k]) / in_a));
+    /* Case "a" has 175 labelled voxels, 25 of class 1 and 2 of class 2; "b" gets half of the other samples. */
+    const double expected[3] = {0.3 * 148 / 175, 0.2 + 0.3 * 25 / 175, 0.2 + 0.3 * 2 / 175};
+    for (int k = 0; k < 3; k++) {
+        assert_true(fabs(of_class[k] / CHOOSE_SAMPLES - expected[k]) <
+                    5 * sqrt(expected[k] * (1 - expected[k]) / CHOOSE_SAMPLES));
+        fore += expected[k];
+    }
+    assert_true(fabs(in_a / CHOOSE_SAMPLES - fore) < 5 * sqrt(fore * (1 - fore) / CHOOSE_SAMPLES));
+    u3d_cases_free(c);
+    u3d_test_set_done(&s);
+}
+
+static double voxel_rare(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    return z == 1 && y == 1 && x == 1 ? 2 : voxel_classes(z, y, x, user) == 1 ? 1 : 0;
+}
+
+static double voxel_common(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    return voxel_classes(z, y, x, user) == 1 ? 1 : 0;
+}
+
+/* A class that is in 1 of 20 cases must be drawn as often as a class that is in all of them. */
+static void test_choose_rare(void **state)
+{
+    (void)state;
+    u3d_test_voxel labels[20] = {voxel_rare};
+    for (int i = 1; i < 20; i++) labels[i] = voxel_common;
+    u3d_test_set s;
+    u3d_cases *c = choose_open(&s, labels, 20);
+    const u3d_patch_opts o = {
+        .in = {3, 3, 3}, .out = {3, 3, 3}, .foreground_share = 1, .border = U3D_BORDER_MIRROR};
+    enum { SAMPLES = 4000 };
+    double rare = 0;
+    for (int64_t k = 0; k < SAMPLES; k++) {
+        u3d_box box;
+        int i = -1;
+        int64_t voxel[3];
+        assert_ok(u3d_patch_choose(c, &o, u3d_test_seed(), k, &i, &box, voxel));
+        rare += i == 0 && voxel[0] == 1 && voxel[1] == 1 && voxel[2] == 1;
+    }
+    assert_true(fabs(rare / SAMPLES - 0.5) < 5 * sqrt(0.25 / SAMPLES));
     u3d_cases_free(c);
     u3d_test_set_done(&s);
 }
@@ -583,7 +620,7 @@ int main(void)
     u3d_log_set_level(U3D_LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mirror_index),     cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_choose_uniform),   cmocka_unit_test(test_choose_foreground),
+        cmocka_unit_test(test_choose_uniform),   cmocka_unit_test(test_choose_foreground), cmocka_unit_test(test_choose_rare),
         cmocka_unit_test(test_choose_inside),    cmocka_unit_test(test_choose_roaming),
         cmocka_unit_test(test_augment_together), cmocka_unit_test(test_augment_alone),
         cmocka_unit_test(test_augment_plan),     cmocka_unit_test(test_feeder_determinism),
