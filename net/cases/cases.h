@@ -19,6 +19,7 @@ typedef struct u3d_cases_opts {
     int32_t background;        /* --background V: label value that stands for the background       */
     bool dense;                /* --dense: every voxel is labelled, and no label value is suspected */
     bool resample_labels;      /* --resample-labels: labels on another grid get the nearest voxel's value */
+    bool plane;                /* a 2D network, which sees slices across axis `across` */
     bool slices_only;          /* of sparse labels, only the annotated slices across axis `across` count */
     int across;                /* 0 z, 1 y, 2 x */
     uint64_t memory_cap;       /* bytes for volumes that stay in memory; 0: half of the machine's memory */

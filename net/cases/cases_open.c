@@ -35,7 +35,7 @@ typedef struct open_scan {
     bool zero_named;                        /* the data set says what 0 means */
     int64_t unlabeled;                      /* number of unlabelled voxels */
     int unplaced;                           /* number of images that do not say where they lie in space */
-    char file_axis[3];                      /* of a 2D network: what the first file calls axes z, y, x */
+    char file_axis[3];                      /* what the first file calls axes z, y, x */
     double *column;                         /* [n] scratch for medians */
 } open_scan;
 
@@ -98,7 +98,7 @@ static u3d_status open_check_channels(u3d_cases *c, int i, const u3d_volume *ima
 static void open_note_orientation(u3d_cases *c, const u3d_volume *image, open_scan *scan)
 {
     static const int right_front_top[3] = {1, 2, 3};
-    for (int a = 0; a < 3 && c->slices_only && !scan->file_axis[a]; a++)
+    for (int a = 0; a < 3 && !scan->file_axis[a]; a++)
         (void)u3d_volume_file_plane(image, a, 0, &scan->file_axis[a]);
     if (u3d_volume_has_place(image))
         memcpy(c->facts.orientation, right_front_top, sizeof right_front_top);
@@ -279,9 +279,9 @@ static void open_warn_single(const u3d_cases *c, const open_scan *scan)
 }
 
 /* A 2D network sees slices across an axis in memory, which may be another one than in the files. */
-static void open_warn_plane(const u3d_cases *c, const open_scan *scan)
+static void open_warn_plane(const u3d_cases *c, const u3d_cases_opts *o, const open_scan *scan)
 {
-    if (!c->slices_only) return;
+    if (!o->plane) return;
     const char across = "zyx"[c->across], *in_file = scan->file_axis;
     if (in_file[c->across] != across)
         U3D_WARN("cases",
@@ -298,7 +298,7 @@ static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cas
                  "--unlabeled %d was given, but no voxel has that value, so every voxel counts as labelled",
                  (int)o->unlabeled);
     if (scan->unlabeled > 0) open_warn_single(c, scan);
-    open_warn_plane(c, scan);
+    open_warn_plane(c, o, scan);
     if (scan->unplaced > 0 && scan->unplaced < c->n)
         U3D_WARN(
             "cases",

@@ -1,5 +1,5 @@
 /* Planes of a label volume: how many voxels of each are labelled, which planes are annotated slices, and
- * which voxels count if only annotated slices of one orientation do (2D networks).
+ * which voxels count if only annotated slices of one orientation do (2D networks with plane_labels=slices).
  *
  * Annotated slices stand out from the planes between them, which have labels only on the lines where
  * slices of other orientations cross them. cases_impl.h defines the threshold. */
@@ -119,8 +119,8 @@ u3d_status u3d_case_find_slices(const u3d_cases *c, const u3d_volume *classes, u
     if (status != U3D_OK || !elsewhere) return status;
     return u3d_fail(
         U3D_E_ARG,
-        "case '%s': no slice across %c is annotated, but a 2D network learns from whole slices; "
-        "choose another plane with --set plane=..., or a 3D network",
+        "case '%s': no slice across %c is annotated, but with plane_labels=slices a 2D network learns from whole "
+        "slices only; give --set plane_labels=all, or choose another plane with --set plane=...",
         e->files.id, "zyx"[c->across]);
 }
 

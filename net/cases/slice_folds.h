@@ -8,11 +8,18 @@
 
 typedef struct u3d_slice_folds u3d_slice_folds;
 
-/* Finds the annotated slices of each sparsely annotated orientation and assigns them to n folds in turn,
- * one orientation after the other, so that the slices of each fold are spread over the volume. `label` has
- * i32 values. U3D_E_UNSUPPORTED: there are fewer annotated slices than folds. */
+/* Finds the annotated slices, which are the fewest planes that contain the labelled voxels, whether they are
+ * whole slices, parts of slices or scribbles, and assigns them to n folds in turn, one orientation after the
+ * other, so that the slices of each fold are spread over the volume. `label` has i32 values.
+ * U3D_E_UNSUPPORTED: there are fewer annotated slices than folds. */
 u3d_status u3d_slice_folds_new(const u3d_volume *label, int32_t unlabeled, int n, u3d_slice_folds **out);
 void u3d_slice_folds_free(u3d_slice_folds *f);
+
+/* Number of annotated slices. */
+u3d_status u3d_slice_count(const u3d_volume *label, int32_t unlabeled, int64_t *n);
+/* Whether more than half of the slices lie beside another one, so that the slices of a fold look much like those
+ * that it is trained on. */
+bool u3d_slice_folds_adjoin(const u3d_slice_folds *f);
 
 /* Numbers of slices in fold k across x, y and z. */
 void u3d_slice_folds_count(const u3d_slice_folds *f, int k, int64_t across[3]);

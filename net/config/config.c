@@ -71,6 +71,11 @@ int u3d_config_across(const u3d_config *c)
     return c->plane == U3D_PLANE_OFF ? -1 : (int)c->plane - (int)U3D_PLANE_XY;
 }
 
+bool u3d_config_slices_only(const u3d_config *c)
+{
+    return c->plane != U3D_PLANE_OFF && c->plane_labels == U3D_PLANE_LABELS_SLICES;
+}
+
 char *u3d_config_value_text(const u3d_config *c, const char *name)
 {
     char buf[U3D_KEY_TEXT_CAP];

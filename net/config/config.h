@@ -18,6 +18,7 @@ typedef enum u3d_activation { U3D_ACT_RELU, U3D_ACT_LEAKY } u3d_activation;
 typedef enum u3d_padding { U3D_PAD_VALID, U3D_PAD_SAME } u3d_padding;
 typedef enum u3d_loss_kind { U3D_LOSS_CE, U3D_LOSS_DICE, U3D_LOSS_CE_DICE } u3d_loss_kind;
 typedef enum u3d_plane { U3D_PLANE_OFF, U3D_PLANE_XY, U3D_PLANE_XZ, U3D_PLANE_YZ } u3d_plane;
+typedef enum u3d_plane_labels { U3D_PLANE_LABELS_ALL, U3D_PLANE_LABELS_SLICES } u3d_plane_labels;
 typedef enum u3d_deep { U3D_DEEP_OFF, U3D_DEEP_ON, U3D_DEEP_ALL } u3d_deep;
 typedef enum u3d_post { U3D_POST_NONE, U3D_POST_LARGEST, U3D_POST_AUTO } u3d_post;
 typedef enum u3d_intensity {
@@ -76,6 +77,7 @@ typedef struct u3d_config {
     double leaky_slope;
     u3d_padding padding;
     u3d_plane plane;                          /* the plane of a 2D network; OFF: the network is 3D */
+    u3d_plane_labels plane_labels;            /* which labels a 2D network learns from */
     int32_t kernel[U3D_MAX_LEVELS][3];        /* z, y, x; text: "3x3x3", or "3x3x1,3x3x3", finest first */
     int32_t pool[U3D_MAX_LEVELS - 1][3];      /* z, y, x; pool[l] leads from level l to l+1 */
     int64_t labels, channels;                 /* 0: taken from the data */
@@ -133,6 +135,8 @@ u3d_status u3d_config_preset(u3d_config *c, const char *net);
 bool u3d_config_sets(const char *const *set, int n, const char *key);
 /* The axis perpendicular to the slices of a 2D network: 0 z, 1 y, 2 x; -1: the network is not 2D. */
 int u3d_config_across(const u3d_config *c);
+/* Whether a 2D network learns only from the annotated slices of its plane. */
+bool u3d_config_slices_only(const u3d_config *c);
 /* Sets one key from the text "key=value". The keys "augment" and "plane" also set other keys; to change
  * one of these, set it afterwards. U3D_E_ARG: the key is unknown (the message suggests the nearest one),
  * or the value is not legal. */

@@ -17,6 +17,7 @@ static const char *const words_statistics[] = {"tile", "running", NULL};
 static const char *const words_activation[] = {"relu", "leaky", NULL};
 static const char *const words_padding[] = {"valid", "same", NULL};
 static const char *const words_plane[] = {"off", "xy", "xz", "yz", NULL};
+static const char *const words_plane_labels[] = {"all", "slices", NULL};
 static const char *const words_loss[] = {"ce", "dice", "ce+dice", NULL};
 static const char *const words_deep[] = {"off", "on", "all", NULL};
 static const char *const words_post[] = {"none", "largest", "auto", NULL};
@@ -147,6 +148,10 @@ const u3d_config_key u3d_config_keys[] = {
     {.name = "plane", .kind = U3D_KEY_WORD, .offset = AT(plane), .value = "off", .words = words_plane,
      .implied = plane_implied,
      .help = "2D network that learns from these slices (x: to the right, y: front, z: up); sets kernel, pool, patch"},
+    {.name = "plane_labels", .kind = U3D_KEY_WORD, .offset = AT(plane_labels), .value = "all",
+     .words = words_plane_labels,
+     .help = "2D network: learn from every label, or only from whole slices of its plane, not from the lines "
+             "where slices of other planes cross"},
     {.name = "kernel", .kind = U3D_KEY_AXES, .offset = AT(kernel), .value = "3x3x3", .low = 1, .high = 15,
      .count = U3D_MAX_LEVELS,
      .help = "convolution kernel x,y,z; or one per level, finest first, of which the last is repeated"},

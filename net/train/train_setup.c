@@ -51,7 +51,8 @@ static u3d_status open_cases(u3d_training *t)
                          .background = t->o->background,
                          .dense = t->o->dense,
                          .resample_labels = t->o->resample_labels,
-                         .slices_only = u3d_config_across(&t->model.config) >= 0,
+                         .plane = u3d_config_across(&t->model.config) >= 0,
+                         .slices_only = u3d_config_slices_only(&t->model.config),
                          .across = u3d_config_across(&t->model.config),
                          .memory_cap = u3d_training_memory_cap(t) / 2,
                          .memory_limit = u3d_training_memory_cap(t)};

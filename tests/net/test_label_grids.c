@@ -247,7 +247,7 @@ static void test_planes_of_2d_networks(void **state)
         label_case_new(&c);
         const char *image = c.set.d.cases[0].image[0];
         if (other) u3d_test_store(image, U3D_VOLUME_IMAGE, 8, image); /* x, z, y */
-        c.o.dense = c.o.slices_only = true;
+        c.o.dense = c.o.plane = true;
         char *said = label_case_open(&c);
         assert_int_equal(u3d_test_count_text(said, "axis y of file"), other);
         u3d_free(said);

@@ -74,8 +74,9 @@ check "copied slices do not agree with the slices that were left out" test -z "$
 expect 0 'kept 5.31 %' "$u3d" sparsify --label data/labelsDense --slices 1,0,1 --missing z=16-18 --output holes --rest unseen
 expect 2 'the volume has 32' "$u3d" sparsify --label data/labelsDense --slices 1,0,1 --missing z=30-32 --output outside
 expect 0 'kept' "$u3d" sparsify --label data/labelsDense --slices 0,3,0 --output y
-expect 2 'no slice across x is annotated' "$u3d" train --image data/imagesTr/phantom_001.nii.gz --label y/phantom_001.nii.gz \
-  --unlabeled 255 --out flat3 $flat --set plane=yz --set patch=1x24x24
+other_plane="--image data/imagesTr/phantom_001.nii.gz --label y/phantom_001.nii.gz --unlabeled 255 $flat --set plane=yz --set patch=1x24x24"
+expect 0 'trained flat3' "$u3d" train $other_plane --out flat3
+expect 2 'no slice across x is annotated' "$u3d" train $other_plane --out flat4 --set plane_labels=slices
 
 # Scores.
 expect 0 'foreground mean' "$u3d" evaluate --prediction again --reference data/labelsDense

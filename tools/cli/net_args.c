@@ -39,7 +39,8 @@ u3d_status net_args_cases_opts(const args *a, const u3d_config *c, u3d_cases_opt
     o->memory_cap = o->memory_limit / 2;
     u3d_resampling_of(c, &o->resampling);
     o->across = u3d_config_across(c);
-    o->slices_only = o->across >= 0;
+    o->plane = o->across >= 0;
+    o->slices_only = u3d_config_slices_only(c);
     return U3D_OK;
 }
 

@@ -19,6 +19,7 @@
 #include "io/json.h"
 #include "io/path.h"
 #include "net/cases/cases.h"
+#include "net/cases/slice_folds.h"
 #include "tools/cli/args_data.h"
 #include "tools/cli/files.h"
 #include "tools/commands/commands.h"
@@ -165,12 +166,28 @@ done:
 
 /* ---- all folds ---- */
 
+/* Lowers the default number of folds to the number of annotated slices. */
+static u3d_status folds_of_slices(crossval *c)
+{
+    u3d_volume *label;
+    int64_t slices = 0;
+    U3D_TRY(u3d_nifti_read(c->a->label, U3D_VOLUME_LABEL, &label));
+    u3d_status status = u3d_volume_turn_to_file(label); /* the folds are slices of the file */
+    if (status == U3D_OK) status = u3d_slice_count(label, c->unlabeled, &slices);
+    u3d_volume_free(label);
+    if (status != U3D_OK || slices >= c->n || slices < 2) return status;
+    c->n = (int)slices;
+    U3D_INFO("crossval", "%d folds, because %d slices are annotated", c->n, c->n);
+    return U3D_OK;
+}
+
 static u3d_status folds_number(crossval *c)
 {
     const args *a = c->a;
     int64_t n = FOLDS_DEFAULT;
     if (a->folds) U3D_TRY(args_int("--folds", a->folds, 2, FOLDS_MOST, &n));
     c->n = (int)n;
+    if (!a->data && !a->folds) return folds_of_slices(c);
     if (!a->split) return U3D_OK;
     if (a->folds)
         return u3d_fail(U3D_E_ARG, "u3d crossval: leave out --folds, because --split defines the folds");

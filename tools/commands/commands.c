@@ -116,7 +116,7 @@ static const option crossval_options[] = {
     ANNOTATION(OFTEN),
     BACKGROUND(OFTEN),
     LENGTH("train each fold"),
-    {FLAG(tta), OFTEN, NULL, "predict with mirrored copies of each tile"},
+    {FLAG(tta), RARE, NULL, "predict with mirrored copies of each tile"},
     {TEXT(split), RARE, "FILE", "instead of --folds: nnU-Net's splits_final.json"},
     VALIDATE,
     VALIDATE_EVERY,

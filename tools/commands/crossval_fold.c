@@ -101,6 +101,10 @@ static u3d_status fold_labels(const crossval *c, const fold *f)
     U3D_GO(u3d_nifti_read(c->a->label, U3D_VOLUME_LABEL, &label));
     U3D_GO(u3d_volume_turn_to_file(label)); /* the folds are slices of the file */
     U3D_GO(u3d_slice_folds_new(label, c->unlabeled, c->n, &folds));
+    if (f->k == 0 && u3d_slice_folds_adjoin(folds))
+        U3D_WARN("crossval",
+                 "most of the annotated slices lie side by side, so each is tested beside slices that were "
+                 "trained on, and scores are better than for slices far from annotated ones");
     U3D_GO(u3d_slice_folds_make(folds, label, f->k, &train, &test));
     u3d_slice_folds_count(folds, f->k, across);
     U3D_INFO("crossval", "fold %d is tested on %lld slices across x, %lld across y, %lld across z", f->k,

@@ -52,8 +52,14 @@ train=${TRAIN:-}
 metric=${METRIC:-IoU}
 python=${PYTHON:-python3}
 
-# net_options NAME+KEY=VALUE+...: prints the options of u3d train for this network
-net_options() { echo "--net ${1//+/ --set }"; }
+# net_options NAME+KEY=VALUE+...: prints the options of u3d train for this network. The 2D network learns from the
+# slices of its plane only, as in the paper, not from the lines where slices of other planes cross them.
+net_options() {
+  local name=${1%%+*}
+  local more=${1#"$name"}
+  [ "$name" != paper2d ] || name="$name --set plane_labels=slices"
+  echo "--net $name${more//+/ --set }"
+}
 
 # start NAME: says which run begins
 running=
