@@ -64,7 +64,7 @@ u3d_status u3d_split_read(const char *path, int fold, const u3d_dataset *d, int 
 /* Counts the folds of such a file. */
 u3d_status u3d_split_count(const char *path, int *n);
 /* Writes such a file with n folds. Case i is in the list "val" of fold fold[i] and in the list "train" of all
- * other folds. */
+ * other folds, or in no list if fold[i] < 0. */
 u3d_status u3d_split_write(const char *path, const u3d_dataset *d, int n, const int *fold);
 
 #endif

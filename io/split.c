@@ -97,7 +97,8 @@ u3d_status u3d_split_write(const char *path, const u3d_dataset *d, int n, const 
         ok = cJSON_AddItemToArray(json, entry);
         cJSON *train = cJSON_AddArrayToObject(entry, "train"), *val = cJSON_AddArrayToObject(entry, "val");
         for (int i = 0; i < d->n_cases && ok; i++)
-            ok = cJSON_AddItemToArray(fold[i] == k ? val : train, cJSON_CreateString(d->cases[i].id));
+            if (fold[i] >= 0)
+                ok = cJSON_AddItemToArray(fold[i] == k ? val : train, cJSON_CreateString(d->cases[i].id));
     }
     u3d_status status = ok ? u3d_json_write(path, json) : U3D_E_NOMEM;
     cJSON_Delete(json);

@@ -24,7 +24,10 @@ typedef struct u3d_cases_opts {
     int across;                /* 0 z, 1 y, 2 x */
     uint64_t memory_cap;       /* bytes for volumes that stay in memory; 0: half of the machine's memory */
     uint64_t memory_limit;     /* bytes that resampling one case may take; 0: the machine's memory */
+    const u3d_labels *labels;  /* the label table; NULL: made of the values in files and their names      */
+    const u3d_intensity_stats *stats; /* how intensities are normalised; NULL: from the data              */
     double deadline; /* u3d_clock(); 0: none. Reading that takes longer is given up with U3D_E_ARG */
+    int *failed; /* may be NULL; receives the place in `which` of the case that cannot be used, or -1 */
     u3d_resampling resampling; /* voxels of all cases; spacing 0: u3d_resample_target finds it */
 } u3d_cases_opts;
 
@@ -53,6 +56,8 @@ u3d_status u3d_cases_probe(const u3d_dataset *d, const int *which, int n);
  * The background is the label that the options name, otherwise the one that the data set calls "background",
  * otherwise 0 if it is a label.
  *
+ * U3D_E_ARG: there are label files, but no voxel is labelled in any of them.
+ * U3D_E_ARG: a label file has a value that is not in the table of the options.
  * U3D_E_ARG: no label has the value that the options give as background, or that value means "unlabelled".
  * U3D_E_ARG: a label volume looks as if a value, often 0, meant "unlabelled", and neither the options nor the
  * data set say what it means. The message asks for --unlabeled or --dense (rules: cases_sparse.c). */
@@ -108,8 +113,8 @@ u3d_status u3d_cases_read_own(const u3d_cases *c, int i, u3d_volume **classes);
  * voxel if k < 0. */
 u3d_status u3d_cases_locate(u3d_cases *c, int i, int k, int64_t r, int64_t pos[3]);
 
-/* Leaves out the cases without any labelled voxel, because nothing can be learned from them or scored on them,
- * and warns with their names. kept [count] receives which cases are kept. Call this before cases are
+/* Leaves out the cases without any labelled voxel, because nothing can be learned from them or scored on
+ * them, and warns with their names. kept [count] receives which cases are kept. Call this before cases are
  * held out. U3D_E_ARG: no case would be left; the message names the files and says what to do. */
 u3d_status u3d_cases_drop_unlabelled(u3d_cases *c, bool *kept);
 

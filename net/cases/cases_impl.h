@@ -170,6 +170,9 @@ u3d_status u3d_case_background(const u3d_dataset *d, const u3d_cases_opts *o, co
 u3d_status u3d_case_table(const u3d_dataset *d, const u3d_labels *found, const u3d_background *background,
                           u3d_labels *table);
 
+/* U3D_E_ARG: a value that was found is not in the table. */
+u3d_status u3d_case_table_check(const u3d_labels *found, const u3d_labels *table);
+
 /* ---- cases_ct.c ---- */
 
 /* A sample of the foreground intensities of all cases. */

@@ -163,3 +163,17 @@ u3d_status u3d_case_table(const u3d_dataset *d, const u3d_labels *found, const u
     labels_warn(d, found, table);
     return U3D_OK;
 }
+
+u3d_status u3d_case_table_check(const u3d_labels *found, const u3d_labels *table)
+{
+    char list[128];
+    for (int i = 0; i < found->n; i++) {
+        if (labels_has(table, found->value[i])) continue;
+        labels_list(table, labels_any, list, sizeof list);
+        return u3d_fail(U3D_E_ARG,
+                        "the label files contain the value %d, but the labels that training began with are %s; the "
+                        "data changed",
+                        (int)found->value[i], list);
+    }
+    return U3D_OK;
+}

@@ -26,6 +26,7 @@ typedef struct open_scan {
     const u3d_dataset *d;
     u3d_labels found;                       /* label values seen so far */
     u3d_background background;
+    bool samples_ct;                        /* CT statistics are made from these cases */
     int32_t (*values)[U3D_MAX_LABELS];      /* [n]: the values of each case, increasing */
     int *n_values;                          /* [n] */
     u3d_only_plane (*only)[U3D_MAX_LABELS]; /* [n]: for each of these values, the only plane that shows it */
@@ -68,7 +69,9 @@ static u3d_status open_settle_unlabeled(const u3d_dataset *d, const u3d_cases_op
     scan->found.unlabeled = o->unlabeled_given ? o->unlabeled : d->has_unlabeled ? d->unlabeled : 0;
     scan->must_ask = !scan->found.has_unlabeled && !o->dense;
     for (int i = 0; i < d->n_labels; i++) scan->zero_named = scan->zero_named || d->labels[i].value == 0;
-    return u3d_case_background(d, o, &scan->found, &scan->background);
+    if (!o->labels) return u3d_case_background(d, o, &scan->found, &scan->background);
+    scan->background = (u3d_background){.known = o->labels->background, .value = o->labels->value[0]};
+    return U3D_OK;
 }
 
 /* intensity=auto means CT only if every channel is named so. */
@@ -169,7 +172,7 @@ static int64_t unlabelled(const u3d_volume *classes)
 static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
 {
     u3d_case_entry *e = &c->entry[i];
-    const bool ct = c->intensity.kind == U3D_INTENSITY_CT;
+    const bool ct = scan->samples_ct;
     u3d_volume *image = NULL, *label = NULL, *classes = NULL;
     u3d_match match;
     u3d_status status;
@@ -337,6 +340,13 @@ static u3d_status open_new(const u3d_dataset *d, const int *which, int n, const 
     return status;
 }
 
+static u3d_status open_table(u3d_cases *c, const u3d_cases_opts *o, const open_scan *scan)
+{
+    if (!o->labels) return u3d_case_table(scan->d, &scan->found, &scan->background, &c->labels);
+    c->labels = *o->labels;
+    return u3d_case_table_check(&scan->found, &c->labels);
+}
+
 /* Gives up if reading goes on after the deadline, so that nobody waits hours for a run that cannot be. */
 static u3d_status open_check_time(const u3d_cases_opts *o, double began, int done, int n)
 {
@@ -354,13 +364,15 @@ static u3d_status open_scan_all(u3d_cases *c, const u3d_cases_opts *o, open_scan
 {
     const double began = u3d_clock();
     for (int i = 0; i < c->n; i++) {
-        U3D_TRY(open_scan_case(c, i, scan));
+        const u3d_status status = open_scan_case(c, i, scan);
+        if (status != U3D_OK && o->failed) *o->failed = i;
+        U3D_TRY(status);
         if (i + 1 < c->n) U3D_TRY(open_check_time(o, began, i + 1, c->n));
     }
-    U3D_TRY(u3d_case_table(scan->d, &scan->found, &scan->background, &c->labels));
+    U3D_TRY(open_table(c, o, scan));
     for (int i = 0; i < c->n; i++)
         open_renumber(&c->entry[i], scan->values[i], scan->n_values[i], &c->labels);
-    if (c->intensity.kind == U3D_INTENSITY_CT) U3D_TRY(open_normalise_ct(c, scan));
+    if (scan->samples_ct) U3D_TRY(open_normalise_ct(c, scan));
     c->placed = scan->unplaced == 0;
     open_facts(c, scan->column);
     open_report(c, scan, o);
@@ -371,6 +383,7 @@ u3d_status u3d_cases_open(const u3d_dataset *d, const int *which, int n, u3d_int
                           const u3d_cases_opts *o, u3d_cases **out)
 {
     *out = NULL;
+    if (o->failed) *o->failed = -1;
     if (n < 1) return u3d_fail(U3D_E_ARG, "no case of '%s' is left to open", d->path ? d->path : "the data");
     u3d_cases *c = NULL;
     open_scan *scan = u3d_new(1, sizeof *scan);
@@ -381,7 +394,9 @@ u3d_status u3d_cases_open(const u3d_dataset *d, const int *which, int n, u3d_int
     U3D_GO(open_new(d, which, n, o, &c));
     if (scan->background.known) c->outside = scan->background.value;
     U3D_GO(u3d_case_settle_spacing(c, &o->resampling));
-    c->intensity.kind = open_intensity_kind(d, intensity);
+    if (o->stats) c->intensity = *o->stats;
+    if (!o->stats) c->intensity.kind = open_intensity_kind(d, intensity);
+    scan->samples_ct = !o->stats && c->intensity.kind == U3D_INTENSITY_CT;
     scan->values = u3d_new((size_t)n, sizeof *scan->values);
     scan->n_values = u3d_new((size_t)n, sizeof *scan->n_values);
     scan->only = u3d_new((size_t)n, sizeof *scan->only);

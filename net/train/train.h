@@ -3,6 +3,8 @@
 #ifndef U3D_NET_TRAIN_H
 #define U3D_NET_TRAIN_H
 
+#include <cjson/cJSON.h>
+
 #include "engine/plan/backend.h"
 #include "io/dataset.h"
 #include "net/config/config.h"
@@ -14,6 +16,7 @@ typedef struct u3d_train_opts {
     const int *train, *report; /* case indices; report: the validation cases of the fold, which are scored
                                   once at the end and never used to select anything */
     int n_train, n_report;
+    const cJSON *plan;      /* from u3d_train_plan, instead of `net` and `set`; NULL: there is none */
     const char *net;        /* a preset, a settings file or "auto"; NULL: "auto"       */
     const char *const *set; /* "key=value", n_set of them, applied after the preset    */
     int n_set;
@@ -48,6 +51,13 @@ typedef struct u3d_train_result {
     uint64_t device_planned, device_peak; /* bytes of a device's own memory; 0 if it has none    */
     char fingerprint[24];
 } u3d_train_result;
+
+/* Plans what several trainings on parts of these cases must share, so that their models can be averaged: the
+ * settings, including network, patch and voxel spacing, the label table, and the statistics of intensities.
+ * o->train lists all cases; nothing is trained or written, and o->out is not used. The plan also lists under
+ * "left_out" the ids of the cases without any labelled voxel. Cases that cannot be read or used do not count
+ * and are not listed. The caller owns *out. */
+u3d_status u3d_train_plan(u3d_backend *b, const u3d_train_opts *o, cJSON **out);
 
 /* Options of the optimizer for a run of `total` iterations. If total is 0, the number is not known yet, and
  * the schedule does not depend on it. */

@@ -10,6 +10,7 @@
  *   train_validate.c     Dice and IoU of held-out data and of the reported cases
  *   train_postprocess.c  chooses which classes keep only their largest component
  *   train_hold.c         which cases are trained on, and what is held out
+ *   train_plan.c         what several trainings on parts of the same data share
  *   train_setup.c        makes cases, settings, graphs, memory and feeder, each after what it depends on
  *   train.c              the loop, and the way from options to a written model */
 #ifndef U3D_NET_TRAIN_IMPL_H
@@ -65,6 +66,7 @@ typedef struct u3d_training {
     double *row; /* one line of log.csv                                            */
     int n_row;
 
+    int failed_case;             /* of opening, see u3d_cases_opts */
     int *which, n_which, n_held; /* indices into o->data; the last n_held are held out for validation */
     double volume_s; /* seconds to read, normalise and resample one volume; measured by open_cases */
     u3d_cases *cases;
@@ -104,13 +106,20 @@ u3d_status u3d_training_set_schedule(u3d_training *t);
 /* ---- train_hold.c ---- */
 /* Sets t->which to all training cases of the options. */
 u3d_status u3d_training_choose_cases(u3d_training *t);
-/* Called when the cases are open: drops those without labels and holds data out. t->which then lists the cases
- * that are left, those held out last. */
+/* Called when the cases are open: drops those without labels and holds data out. t->which then lists the
+ * cases that are left, those held out last. */
 u3d_status u3d_training_hold_out(u3d_training *t);
 
 /* ---- train_setup.c ---- */
 u3d_status u3d_training_open(u3d_training *t);
+/* Opens the cases and completes the settings, as at the beginning of u3d_training_open, without a RUN folder.
+ */
+u3d_status u3d_training_open_settings(u3d_training *t);
 void u3d_training_close(u3d_training *t);
+
+/* ---- train_plan.c ---- */
+/* Takes settings, label table and statistics from o->plan. */
+u3d_status u3d_training_take_plan(u3d_training *t);
 
 /* ---- train_memory.c ---- */
 /* Bytes of the volumes that are kept in memory and of those that are being read. */

@@ -6,7 +6,8 @@
  *   config.json -> log.csv -> pace
  *
  * The settings come from the defaults, the preset, --set, then labels and channels from the data, then
- * u3d_autoplan for --net auto. A resumed run takes all settings from its checkpoint. */
+ * u3d_autoplan for --net auto. A resumed run takes all settings from its checkpoint, a fold of a
+ * cross-validation from the plan that all folds share. */
 #include "net/train/train_impl.h"
 
 #include <math.h>
@@ -31,19 +32,26 @@ static const double MAX_CLASS_WEIGHT = 10.0;
 
 /* ---- cases and settings ---- */
 
-/* Keeps the facts about the data in the model, and the spacing that spacing=auto led to. A resumed run finds
- * numbers in place of `auto` and keeps the stored reason for them. */
+/* Whether settings and label table are known already: from the checkpoint, or from a plan. */
+static bool is_planned(const u3d_training *t)
+{
+    return t->resumed || t->o->plan;
+}
+
+/* Keeps the facts about the data in the model, and the spacing that spacing=auto led to. A run that is
+ * resumed or planned finds numbers in place of `auto` and keeps the stored reason for them. */
 static void keep_facts(u3d_training *t)
 {
     char why[sizeof t->model.facts.spacing_why];
     const u3d_resampling *r = u3d_cases_resampling(t->cases);
     memcpy(why, t->model.facts.spacing_why, sizeof why);
     t->model.facts = *u3d_cases_facts(t->cases);
-    if (t->resumed) memcpy(t->model.facts.spacing_why, why, sizeof why);
+    if (is_planned(t)) memcpy(t->model.facts.spacing_why, why, sizeof why);
     if (r->on) u3d_spacing_text(r->spacing, t->model.config.spacing, sizeof t->model.config.spacing);
 }
 
-static u3d_status open_cases(u3d_training *t)
+/* `deadline`: when reading is given up, as in u3d_cases_opts. */
+static u3d_status open_cases(u3d_training *t, double deadline)
 {
     u3d_cases_opts co = {.unlabeled_given = t->o->unlabeled_given,
                          .unlabeled = t->o->unlabeled,
@@ -51,24 +59,21 @@ static u3d_status open_cases(u3d_training *t)
                          .background = t->o->background,
                          .dense = t->o->dense,
                          .resample_labels = t->o->resample_labels,
-                         .plane = u3d_config_across(&t->model.config) >= 0,
                          .slices_only = u3d_config_slices_only(&t->model.config),
+                         .plane = u3d_config_across(&t->model.config) >= 0,
                          .across = u3d_config_across(&t->model.config),
+                         .deadline = deadline,
+                         .failed = &t->failed_case,
+                         .labels = is_planned(t) ? &t->model.labels : NULL,
+                         .stats = is_planned(t) ? &t->model.intensity : NULL,
                          .memory_cap = u3d_training_memory_cap(t) / 2,
                          .memory_limit = u3d_training_memory_cap(t)};
-    if (!t->o->resume && t->state.budget_s > 0) co.deadline = t->o->started + t->state.budget_s;
     u3d_resampling_of(&t->model.config, &co.resampling);
     U3D_TRY(u3d_cases_probe(t->o->data, t->which, t->n_which));
     const double begin = u3d_clock();
     U3D_TRY(u3d_cases_open(t->o->data, t->which, t->n_which, t->model.config.intensity, &co, &t->cases));
     t->volume_s = fmax((u3d_clock() - begin) / t->n_which, LEAST_VOLUME_S);
     const u3d_labels *labels = u3d_cases_labels(t->cases);
-    if (t->resumed &&
-        (labels->n != t->model.labels.n ||
-         memcmp(labels->value, t->model.labels.value, (size_t)labels->n * sizeof labels->value[0]) != 0))
-        return u3d_fail(
-            U3D_E_ARG, "resume %s: the data now has %d labels, the run was started with %d; the data changed",
-            t->o->out, labels->n, t->model.labels.n);
     if (t->resumed && memcmp(u3d_cases_facts(t->cases)->orientation, t->model.facts.orientation,
                              sizeof t->model.facts.orientation) != 0)
         return u3d_fail(
@@ -116,6 +121,7 @@ static const char *net_name(const u3d_train_opts *o)
 
 static u3d_status preset_settings(u3d_training *t)
 {
+    if (t->o->plan) return u3d_training_take_plan(t);
     u3d_config_default(&t->model.config);
     U3D_TRY(u3d_config_preset(&t->model.config, net_name(t->o)));
     for (int i = 0; i < t->o->n_set; i++) U3D_TRY(u3d_config_set(&t->model.config, t->o->set[i]));
@@ -142,7 +148,7 @@ static u3d_status complete_settings(u3d_training *t)
 {
     u3d_config *c = &t->model.config;
     U3D_TRY(fit_to_data(t));
-    if (!t->resumed && strcmp(net_name(t->o), "auto") == 0) U3D_TRY(autoplan(t));
+    if (!is_planned(t) && strcmp(net_name(t->o), "auto") == 0) U3D_TRY(autoplan(t));
     if (!t->resumed) {
         if (t->o->iterations > 0) c->iterations = t->o->iterations;
         t->state.total = t->state.budget_s > 0 ? 0 : c->iterations;
@@ -319,15 +325,26 @@ static u3d_status open_fresh(u3d_training *t)
     return preset_settings(t);
 }
 
+u3d_status u3d_training_open_settings(u3d_training *t)
+{
+    U3D_TRY(open_fresh(t));
+    U3D_TRY(u3d_training_choose_cases(t));
+    U3D_TRY(open_cases(t, 0));
+    U3D_TRY(u3d_training_hold_out(t));
+    U3D_TRY(complete_settings(t));
+    return make_augmentation(t);
+}
+
 u3d_status u3d_training_open(u3d_training *t)
 {
     t->smooth_loss = NAN;
     if (!t->o->resume) U3D_TRY(open_fresh(t));
     U3D_TRY(u3d_run_open(t));
+    const bool timed = !t->o->resume && t->state.budget_s > 0;
     U3D_TRY(u3d_training_choose_cases(t));
     if (t->o->resume) U3D_TRY(u3d_training_note_contents(t));
     if (t->o->resume) U3D_TRY(u3d_run_check_contents(t));
-    U3D_TRY(open_cases(t));
+    U3D_TRY(open_cases(t, timed ? t->o->started + t->state.budget_s : 0));
     if (!t->content) U3D_TRY(u3d_training_note_contents(t)); /* now the files are in the system's cache */
     U3D_TRY(u3d_training_hold_out(t));
     U3D_TRY(complete_settings(t));

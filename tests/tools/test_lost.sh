@@ -125,6 +125,8 @@ cp -r data hurt
 cut_file hurt/imagesTr/phantom_003.nii.gz 5000
 expect 3 '3 of 3 folds failed or are incomplete' "$u3d" crossval --data hurt --folds 3 --out folds --iterations 2 $small
 check "the fold that tests the damaged volume is scored without it" grep -q '^2,1,foreground,0' folds/summary.csv
+check "the other volumes are planned for, and the damaged one stays in its fold" sh -c \
+  'test -s folds/plan.json && ! grep -q phantom_003 folds/plan.json && grep -q phantom_003 folds/splits_final.json'
 cp data/imagesTr/phantom_003.nii.gz hurt/imagesTr
 expect 0 'mean, foreground' "$u3d" crossval --data hurt --folds 3 --out folds --iterations 2 $small
 check "the same call does the rest" test "$(ls folds/fold_*/summary.json | wc -l)" -eq 3

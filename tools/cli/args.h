@@ -40,6 +40,7 @@ typedef struct args {
     volatile int *stop; /* set by SIGINT, SIGTERM and SIGHUP                */
     bool terminal;      /* whether stderr is a terminal                     */
     bool no_report;     /* train: do not score the fold, crossval does that */
+    const char *plan_file; /* train: the plan that crossval has made for all folds; NULL: there is none */
 } args;
 
 extern const char u3d_version[]; /* "0.1.0 (commit)", written when the program is built */

@@ -1,6 +1,7 @@
 /* u3d crossval: for each fold in turn, trains on the other folds, then predicts and scores this one.
  *
  *   OUT/crossval.json        the options; a call with the same options continues, one with others is refused
+ *   OUT/plan.json            what all folds share: settings, label table, CT statistics
  *   OUT/splits_final.json    the folds, unless --split names a file with them
  *   OUT/fold_K/              run/ from u3d train, predictions/, and summary.json as from u3d evaluate; a fold
  *                            that has it is done; for a single volume also train.nii.gz and test.nii.gz, the
@@ -15,18 +16,14 @@
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
-#include "engine/base/rng.h"
 #include "io/json.h"
 #include "io/path.h"
 #include "net/cases/cases.h"
-#include "net/cases/slice_folds.h"
 #include "tools/cli/args_data.h"
 #include "tools/cli/files.h"
 #include "tools/commands/commands.h"
-#include "tools/commands/crossval_fold.h"
+#include "tools/commands/crossval_impl.h"
 #include "tools/commands/crossval_out.h"
-
-enum { FOLDS_DEFAULT = 5, FOLDS_MOST = 1000 };
 
 /* ---- the options of earlier calls ---- */
 
@@ -100,7 +97,7 @@ static bool exists_in(const char *dir, const char *name)
 static bool anything_done(const crossval *c)
 {
     bool done = false;
-    for (int k = 0; k < FOLDS_MOST && !done; k++) {
+    for (int k = 0; k < CROSSVAL_FOLDS_MOST && !done; k++) {
         char config[64], summary[64];
         (void)snprintf(config, sizeof config, "fold_%d/run/config.json", k);
         (void)snprintf(summary, sizeof summary, "fold_%d/summary.json", k);
@@ -112,7 +109,8 @@ static bool anything_done(const crossval *c)
 /* Refuses a folder that has such files, but not from a cross-validation: they would be overwritten. */
 static u3d_status folder_check(const args *a)
 {
-    static const char *const OWN[] = {"splits_final.json", "summary.json", "summary.csv", "fold_0"};
+    static const char *const OWN[] = {"splits_final.json", "plan.json", "summary.json", "summary.csv",
+                                      "fold_0"};
     for (size_t i = 0; i < sizeof OWN / sizeof OWN[0]; i++)
         if (!a->force && !(i == 0 && a->split) && exists_in(a->out, OWN[i]))
             return u3d_fail(
@@ -125,10 +123,14 @@ static u3d_status folder_check(const args *a)
 
 static u3d_status request_begin(const crossval *c, const char *path, const cJSON *wanted)
 {
-    char *split = u3d_path_join(c->a->out, "splits_final.json");
-    if (!split) return U3D_E_NOMEM;
-    if (!c->a->split) (void)remove(split); /* written by an earlier call, which failed */
-    u3d_free(split);
+    static const char *const MADE[] = {"plan.json", "splits_final.json"};
+    for (size_t i = 0; i < sizeof MADE / sizeof MADE[0]; i++) {
+        if (i == 1 && c->a->split) continue;
+        char *file = u3d_path_join(c->a->out, MADE[i]);
+        if (!file) return U3D_E_NOMEM;
+        (void)remove(file); /* written by an earlier call, which failed */
+        u3d_free(file);
+    }
     U3D_TRY(u3d_path_make_dir(c->a->out));
     return u3d_json_write(path, wanted);
 }
@@ -166,88 +168,11 @@ done:
 
 /* ---- all folds ---- */
 
-/* Lowers the default number of folds to the number of annotated slices. */
-static u3d_status folds_of_slices(crossval *c)
-{
-    u3d_volume *label;
-    int64_t slices = 0;
-    U3D_TRY(u3d_nifti_read(c->a->label, U3D_VOLUME_LABEL, &label));
-    u3d_status status = u3d_volume_turn_to_file(label); /* the folds are slices of the file */
-    if (status == U3D_OK) status = u3d_slice_count(label, c->unlabeled, &slices);
-    u3d_volume_free(label);
-    if (status != U3D_OK || slices >= c->n || slices < 2) return status;
-    c->n = (int)slices;
-    U3D_INFO("crossval", "%d folds, because %d slices are annotated", c->n, c->n);
-    return U3D_OK;
-}
-
-static u3d_status folds_number(crossval *c)
-{
-    const args *a = c->a;
-    int64_t n = FOLDS_DEFAULT;
-    if (a->folds) U3D_TRY(args_int("--folds", a->folds, 2, FOLDS_MOST, &n));
-    c->n = (int)n;
-    if (!a->data && !a->folds) return folds_of_slices(c);
-    if (!a->split) return U3D_OK;
-    if (a->folds)
-        return u3d_fail(U3D_E_ARG, "u3d crossval: leave out --folds, because --split defines the folds");
-    return u3d_split_count(a->split, &c->n);
-}
-
-/* Sets of[case] to the fold of each case. The cases are dealt to the folds in turn, in random order, so the
- * sizes of the folds differ by at most one. */
-static u3d_status folds_deal(int n_cases, int n, uint64_t seed, int **of)
-{
-    u3d_rng rng = u3d_rng_at(seed, U3D_RNG_SPLIT, 1); /* training uses index 0 to choose held-out cases */
-    *of = u3d_new((size_t)n_cases, sizeof **of);
-    if (!*of) return U3D_E_NOMEM;
-    for (int i = 0; i < n_cases; i++) (*of)[i] = i % n;
-    for (int i = n_cases - 1; i > 0; i--) { /* Fisher-Yates shuffle */
-        const int64_t j = u3d_rng_below(&rng, i + 1);
-        const int kept = (*of)[i];
-        (*of)[i] = (*of)[j];
-        (*of)[j] = kept;
-    }
-    return U3D_OK;
-}
-
-static u3d_status split_make(const crossval *c, uint64_t seed)
-{
-    int *of = NULL;
-    u3d_dataset *data;
-    U3D_TRY(u3d_dataset_open(c->a->data, true, &data));
-    u3d_status status = U3D_OK;
-    if (c->n > data->n_cases)
-        status = u3d_fail(U3D_E_ARG, "cannot make %d folds of the %d cases of '%s'", c->n, data->n_cases,
-                          data->path);
-    if (status == U3D_OK) status = folds_deal(data->n_cases, c->n, seed, &of);
-    if (status == U3D_OK) status = u3d_split_write(c->split, data, c->n, of);
-    u3d_free(of);
-    u3d_dataset_free(data);
-    return status;
-}
-
-/* Sets the file that lists the folds: the one of --split, or splits_final.json, which is written if it is
- * missing. */
-static u3d_status folds_file(crossval *c)
-{
-    const args *a = c->a;
-    int64_t seed = 1;
-    if (!a->data) return U3D_OK;
-    if (a->split) {
-        c->split = u3d_strdup(a->split);
-        return c->split ? U3D_OK : U3D_E_NOMEM;
-    }
-    if (a->seed) U3D_TRY(args_int("--seed", a->seed, 0, INT64_MAX, &seed));
-    c->split = u3d_path_join(a->out, "splits_final.json");
-    if (!c->split) return U3D_E_NOMEM;
-    return u3d_path_exists(c->split) ? U3D_OK : split_make(c, (uint64_t)seed);
-}
-
 /* No output is one of the inputs, as the label in `--label cv/fold_0/test.nii.gz --out cv` would be. */
 static u3d_status files_of_crossval(const crossval *c)
 {
-    static const char *const OWN[] = {"crossval.json", "summary.json", "summary.csv", "splits_final.json"};
+    static const char *const OWN[] = {"crossval.json", "plan.json", "summary.json", "summary.csv",
+                                      "splits_final.json"};
     static const char *const FOLD[] = {"summary.json", "train.nii.gz", "test.nii.gz"};
     const args *a = c->a;
     files f = {0};
@@ -259,7 +184,7 @@ static u3d_status files_of_crossval(const crossval *c)
     files_read_volumes(&f, a->reference);
     for (size_t i = 0; i < sizeof OWN / sizeof OWN[0]; i++) {
         char *path = u3d_path_join(a->out, OWN[i]);
-        if (!a->split || i != 3) files_write(&f, path, true);
+        if (!a->split || i != 4) files_write(&f, path, true);
         u3d_free(path);
     }
     for (int k = 0; k < c->n; k++)
@@ -307,7 +232,7 @@ static u3d_status options_check(crossval *c)
         return u3d_fail(U3D_E_ARG,
                         "u3d crossval: the folds of a single volume are its annotated slices; "
                         "say with --unlabeled V which value means unlabelled");
-    U3D_TRY(folds_number(c));
+    U3D_TRY(crossval_number(c));
     return files_of_crossval(c);
 }
 
@@ -364,10 +289,11 @@ u3d_status cmd_crossval(const args *a)
     u3d_status status;
     U3D_GO(options_check(&c));
     U3D_GO(request_settle(&c));
-    U3D_GO(folds_file(&c));
+    U3D_GO(cases_check(a));
+    U3D_GO(crossval_plan(&c, anything_done(&c)));
+    U3D_GO(crossval_split(&c));
     summaries = cJSON_CreateArray();
     if (!summaries) U3D_GO(U3D_E_NOMEM);
-    U3D_GO(cases_check(a));
     U3D_GO(folds_run(&c, summaries, &n_failed));
     U3D_GO(crossval_summary(summaries, &result));
     U3D_GO(summary_write(a, result));
@@ -380,5 +306,6 @@ done:
     cJSON_Delete(summaries);
     cJSON_Delete(result);
     u3d_free(c.split);
+    u3d_free(c.plan);
     return status;
 }

@@ -144,8 +144,10 @@ static u3d_status validate_option(const args *a, u3d_train_opts *o)
     o->validate_slices = strcmp(a->validate, "slices") == 0;
     if (!o->validate_slices) U3D_TRY(args_real("--validate", a->validate, 0, 0.9, &o->validate));
     if (o->validate > 0 && a->validate_every && o->validate_every == 0)
-        return u3d_fail(U3D_E_ARG, "u3d train: --validate-every 0 holds nothing out, so --validate %s has no effect; "
-                                   "leave out one of them", a->validate);
+        return u3d_fail(U3D_E_ARG,
+                        "u3d train: --validate-every 0 holds nothing out, so --validate %s has no effect; "
+                        "leave out one of them",
+                        a->validate);
     return U3D_OK;
 }
 
@@ -186,6 +188,53 @@ static u3d_status train_options(const args *a, u3d_train_opts *o)
     return args_memory(a, &o->memory_cap);
 }
 
+/* Gives the cases that are training cases in any fold of --split; without --split, all cases. */
+static u3d_status cases_of_all_folds(const args *a, args_cases *c)
+{
+    args all = *a;
+    int folds, n = 0;
+    all.split = all.fold = NULL;
+    U3D_TRY(args_cases_open(&all, "crossval", true, c));
+    if (!a->split) return U3D_OK;
+    U3D_TRY(u3d_split_count(a->split, &folds));
+    bool *used = u3d_new((size_t)c->data->n_cases, sizeof *used);
+    u3d_status status = used ? U3D_OK : U3D_E_NOMEM;
+    for (int k = 0; k < folds && status == U3D_OK; k++) {
+        int *train = NULL, *val = NULL, n_train = 0, n_val = 0;
+        status = u3d_split_read(a->split, k, c->data, &train, &n_train, &val, &n_val);
+        for (int i = 0; status == U3D_OK && i < n_train; i++) used[train[i]] = true;
+        u3d_free(train);
+        u3d_free(val);
+    }
+    for (int i = 0; used && i < c->data->n_cases; i++)
+        if (used[i]) c->train[n++] = i;
+    c->n_train = n;
+    u3d_free(used);
+    return status;
+}
+
+u3d_status train_plan(const args *a)
+{
+    u3d_status status;
+    cJSON *plan = NULL;
+    args_cases cases = {0};
+    u3d_backend *backend = NULL;
+    u3d_train_opts o = {0};
+    U3D_GO(train_options(a, &o));
+    U3D_GO(cases_of_all_folds(a, &cases));
+    o.data = cases.data;
+    o.train = cases.train;
+    o.n_train = cases.n_train;
+    U3D_GO(args_open_backend(a, &backend));
+    U3D_GO(u3d_train_plan(backend, &o, &plan));
+    U3D_GO(u3d_json_write(a->plan_file, plan));
+done:
+    cJSON_Delete(plan);
+    u3d_backend_close(backend);
+    args_cases_close(&cases);
+    return status;
+}
+
 /* With --force, the files of an earlier run are moved to RUN.old, and an earlier one there is removed. None
  * of them may be an input of this one. */
 static u3d_status files_of_train(const args *a, const u3d_dataset *data)
@@ -208,7 +257,7 @@ u3d_status cmd_train(const args *given)
 {
     u3d_status status = U3D_OK;
     args a = *given;
-    cJSON *stored = NULL;
+    cJSON *stored = NULL, *plan = NULL;
     char *source = NULL;
     args_cases cases = {0};
     u3d_backend *backend = NULL;
@@ -226,6 +275,8 @@ u3d_status cmd_train(const args *given)
     if (a.force) U3D_GO(files_of_train(&a, cases.data));
     U3D_GO(source_store(&a, &source));
     o.command_json = source;
+    if (a.plan_file) U3D_GO(u3d_json_read(a.plan_file, &plan));
+    o.plan = plan;
     o.data = cases.data;
     o.train = cases.train;
     o.n_train = cases.n_train;
@@ -241,5 +292,6 @@ done:
     args_cases_close(&cases);
     u3d_free(source);
     cJSON_Delete(stored);
+    cJSON_Delete(plan);
     return status;
 }

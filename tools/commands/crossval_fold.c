@@ -1,14 +1,11 @@
 /* Runs one fold. Training and prediction each run in a process of their own, as the commands that a user
  * would call. */
-#include "tools/commands/crossval_fold.h"
+#include "tools/commands/crossval_impl.h"
 
 #include <string.h>
 
-#include "engine/base/child.h"
-#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
-#include "engine/base/stop.h"
 #include "io/json.h"
 #include "io/path.h"
 #include "net/cases/slice_folds.h"
@@ -25,46 +22,10 @@ typedef struct fold {
     char *dir, *run, *predictions, *summary, *train, *test;
 } fold;
 
-/* ---- running a command in its own process ---- */
-
-typedef struct task {
-    u3d_status (*run)(const args *a);
-    args a;
-    struct {
-        u3d_status status;
-        char text[2000];
-    } result;
-} task;
-
-static void task_work(void *context)
+static u3d_status fold_task(const fold *f, const char *what, u3d_status (*run)(const args *a), const args *a)
 {
-    task *t = context;
-    t->a.started = u3d_clock();
-    t->result.status = freopen("/dev/null", "w", stdout) ? t->run(&t->a) : U3D_E_IO;
-    (void)snprintf(t->result.text, sizeof t->result.text, "%s", u3d_error_text());
-}
-
-static u3d_status task_run(const fold *f, const char *what, u3d_status (*run)(const args *a), const args *a)
-{
-    int ended_by;
-    task *t = u3d_new(1, sizeof *t);
-    if (!t) return U3D_E_NOMEM;
-    t->run = run;
-    t->a = *a;
-    u3d_status status;
-    u3d_stop_hold(); /* the child writes a checkpoint first */
-    const bool whole = u3d_child_run(task_work, t, &t->result, sizeof t->result, &ended_by);
-    u3d_stop_release();
-    if (!whole && u3d_stop_requested())
-        status = u3d_fail(U3D_E_CANCELLED, "fold %d: %s was interrupted", f->k, what);
-    else if (!whole)
-        status =
-            u3d_fail(U3D_E_DEVICE, "fold %d: %s ended without a result (signal %d)", f->k, what, ended_by);
-    else
-        status = t->result.status == U3D_OK ? U3D_OK
-                                            : u3d_fail(t->result.status, "fold %d: %s", f->k, t->result.text);
-    u3d_free(t);
-    return status;
+    const u3d_status status = crossval_task(what, run, a);
+    return status == U3D_OK ? U3D_OK : u3d_wrap(status, "fold %d", f->k);
 }
 
 /* ---- the folds ---- */
@@ -147,9 +108,10 @@ static u3d_status fold_train(const crossval *c, fold *f)
         a.force = 1; /* overwrites the files of a run that was interrupted before its first checkpoint */
         a.split = c->split;
         a.fold = c->split ? f->number : NULL;
+        a.plan_file = c->plan;
         if (!c->split) a.label = f->train;
     }
-    return task_run(f, "training", cmd_train, &a);
+    return fold_task(f, "training", cmd_train, &a);
 }
 
 static u3d_status fold_predict(const crossval *c, fold *f)
@@ -167,7 +129,7 @@ static u3d_status fold_predict(const crossval *c, fold *f)
         a.input = a.image;
         U3D_TRY(u3d_path_make_dir(f->predictions));
     }
-    return task_run(f, "prediction", cmd_predict, &a);
+    return fold_task(f, "prediction", cmd_predict, &a);
 }
 
 /* Gives the path of the only file in a folder. */
