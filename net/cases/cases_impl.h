@@ -149,6 +149,12 @@ u3d_status u3d_case_find_slices(const u3d_cases *c, const u3d_volume *classes, u
 /* Makes every voxel unlabelled that lies in none of these slices. `classes` are not resampled yet. */
 void u3d_case_keep_slices(const u3d_cases *c, const u3d_case_entry *e, u3d_volume *classes);
 
+/* ---- cases_leave.c ---- */
+
+/* Fails with U3D_E_ARG and a message for cases of which none has a labelled voxel. `found` has the label values of
+ * the files. */
+u3d_status u3d_case_none_labelled(const u3d_cases *c, const u3d_labels *found);
+
 /* ---- cases_labels.c ---- */
 
 /* Adds to `found` every value of a label volume, except found->unlabeled. U3D_E_FORMAT: there are more than

@@ -1,5 +1,6 @@
 /* Whole cases that training does not sample from: those without labels, which are dropped, and those that are
  * held out for validation. cases_hold.c holds out slices of a single case. */
+#include <stdio.h>
 #include <string.h>
 
 #include "engine/base/log.h"
@@ -25,20 +26,17 @@ static u3d_status move_last(u3d_cases *c, const bool *wanted, int *n_wanted)
     return U3D_OK;
 }
 
-static u3d_status none_labelled(const u3d_cases *c)
+u3d_status u3d_case_none_labelled(const u3d_cases *c, const u3d_labels *found)
 {
     u3d_name_list files = {.n = 0};
+    char why[80] = "";
     for (int i = 0; i < c->n; i++)
         if (c->entry[i].files.label) u3d_name_list_add(&files, c->entry[i].files.label);
     if (files.n == 0) return u3d_fail(U3D_E_ARG, "none of the %d cases has a label file", c->n);
-    if (!c->labels.has_unlabeled)
-        return u3d_fail(U3D_E_ARG, "no voxel is labelled in any of the %d label files: %s", files.n,
-                        u3d_name_list_text(&files));
-    return u3d_fail(
-        U3D_E_ARG,
-        "no voxel is labelled in any of the %d label files, because they are %d throughout, which "
-        "means unlabelled: %s; paint some voxels, or correct --unlabeled",
-        files.n, (int)c->labels.unlabeled, u3d_name_list_text(&files));
+    if (found->has_unlabeled && found->n == 0)
+        (void)snprintf(why, sizeof why, " (every voxel is %d, which means unlabelled)", (int)found->unlabeled);
+    return u3d_fail(U3D_E_ARG, "no voxel is labelled in %s%s: %s; paint some voxels, or correct --unlabeled",
+                    files.n > 1 ? "any of the label files" : "the label file", why, u3d_name_list_text(&files));
 }
 
 /* Drops the cases that are not `wanted`. */
@@ -64,7 +62,7 @@ u3d_status u3d_cases_drop_unlabelled(u3d_cases *c, bool *kept)
         if (!kept[i]) u3d_name_list_add(&names, c->entry[i].files.id);
     }
     if (names.n == 0) return U3D_OK;
-    if (names.n == n) return none_labelled(c);
+    if (names.n == n) return u3d_case_none_labelled(c, &c->labels);
     U3D_TRY(drop(c, kept));
     U3D_WARN("cases", "%d of %d volumes have no labelled voxel and are left out: %s", names.n, n,
              u3d_name_list_text(&names));

@@ -1,8 +1,8 @@
 /* Opening the training cases: every file is read once, checked, and kept in memory as far as the budget
  * allows.
  *
- *   1. The values that mean "unlabelled" and "background" are settled (from the options or the data set; there
- *      may be none).
+ *   1. The values that mean "unlabelled" and "background" are settled (from the options or the data
+ *      set; there may be none).
  *   2. The spacing that voxels are resampled to is settled (cases_resample.c).
  *   3. For each case, image and labels are read. Its classes are counted with preliminary numbers, which are
  *      made from the values of this case only, because the values of later cases are not known yet.
@@ -194,8 +194,7 @@ static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
     }
     if (ct) {
         if (!scan->sample.value) U3D_GO(u3d_ct_sample_new(image->channels, c->n, &scan->sample));
-        if (classes)
-            u3d_ct_sample_add(&scan->sample, image, classes, open_background(scan, i));
+        if (classes) u3d_ct_sample_add(&scan->sample, image, classes, open_background(scan, i));
     }
     u3d_volume_free(label);
     label = NULL;
@@ -368,6 +367,11 @@ static u3d_status open_scan_all(u3d_cases *c, const u3d_cases_opts *o, open_scan
         if (status != U3D_OK && o->failed) *o->failed = i;
         U3D_TRY(status);
         if (i + 1 < c->n) U3D_TRY(open_check_time(o, began, i + 1, c->n));
+    }
+    if (scan->found.n == 0) {
+        bool any = false;
+        for (int i = 0; i < c->n; i++) any = any || c->entry[i].files.label;
+        if (any) return u3d_case_none_labelled(c, &scan->found);
     }
     U3D_TRY(open_table(c, o, scan));
     for (int i = 0; i < c->n; i++)

@@ -80,6 +80,26 @@ static bool resampled_alike(const u3d_config *a, const u3d_config *b)
     return alike;
 }
 
+/* Images are normalised once, for all models, with the statistics of the first one. */
+static u3d_status normalised_alike(const u3d_intensity_stats *a, const u3d_intensity_stats *b, int i)
+{
+    bool alike = true;
+    if (a->kind != b->kind)
+        return u3d_fail(U3D_E_ARG,
+                        "averaging models: model %d normalises intensities differently from the first; predict with "
+                        "each model and compare the results instead",
+                        i + 1);
+    for (int32_t ch = 0; a->kind == U3D_INTENSITY_CT && ch < a->channels; ch++)
+        alike = alike && a->low[ch] == b->low[ch] && a->high[ch] == b->high[ch] && a->mean[ch] == b->mean[ch] &&
+                a->sd[ch] == b->sd[ch];
+    if (!alike)
+        U3D_WARN("predict",
+                 "averaging models: model %d was trained with other CT statistics; those of the first model are "
+                 "used (the folds of u3d crossval share them)",
+                 i + 1);
+    return U3D_OK;
+}
+
 static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
 {
     const u3d_labels *la = &a->labels, *lb = &b->labels;
@@ -117,7 +137,7 @@ static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
             "averaging models: model %d resamples differently (spacing=%s) from the first (spacing=%s); "
             "predict with each model and compare the results instead",
             i + 1, b->config.spacing, a->config.spacing);
-    return U3D_OK;
+    return normalised_alike(&a->intensity, &b->intensity, i);
 }
 
 /* Builds the graph and loads the weights of every network. */

@@ -587,7 +587,7 @@ static void test_feeder_edges(void **state)
     u3d_cases *c = NULL;
     u3d_feeder *f = NULL;
     u3d_test_set_new(&s);
-    u3d_test_set_add(&s, "a", size, 1, voxel_number, voxel_blank, NULL);
+    u3d_test_set_add(&s, "a", size, 1, voxel_number, NULL, NULL);
     u3d_feeder_opts o = feed_opts(2, 3, 0);
     assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_NONE, &blank_is_9, &c));
     assert_status(u3d_feeder_open(c, &o, &f), U3D_E_ARG);
