@@ -65,9 +65,59 @@ static void too_few_slices_are_refused(void **state)
     u3d_volume_free(label);
 }
 
+/* Fills planes, parts of planes or lines across z, and counts the slices that are found. */
+typedef enum way { MANY_PLANES, PARTS, SCRIBBLES, WAYS } way;
+
+static bool painted(way w, int64_t z, int64_t y, int64_t x)
+{
+    switch (w) {
+    case MANY_PLANES: return z >= 2 && z < 13;                       /* 11 of 16 planes side by side */
+    case PARTS: return z % 4 == 1 && y < 3 + z && x >= 2 && x < 11;  /* 4 boxes of different sizes  */
+    case SCRIBBLES: return (z == 3 || z == 11) && (y == x || y == z + 2); /* 2 planes with strokes */
+    default: return false;
+    }
+}
+
+static void every_way_of_painting_works(void **state)
+{
+    (void)state;
+    static const int64_t expected[WAYS] = {11, 4, 2};
+    for (way w = 0; w < WAYS; w++) {
+        u3d_volume *label = sparse();
+        u3d_slice_folds *f;
+        int32_t *v = label->data;
+        int64_t found, across[3], slices = 0, tested = 0, labelled = 0;
+        for (int64_t z = 0; z < NZ; z++)
+            for (int64_t y = 0; y < NY; y++)
+                for (int64_t x = 0; x < NX; x++) {
+                    *v++ = painted(w, z, y, x) ? 1 : BLANK;
+                    labelled += painted(w, z, y, x);
+                }
+        assert_ok(u3d_slice_count(label, BLANK, &found));
+        if (found != expected[w]) fail_msg("way %d: found %lld slices", (int)w, (long long)found);
+        assert_ok(u3d_slice_folds_new(label, BLANK, 2, &f));
+        assert_int_equal(u3d_slice_folds_adjoin(f), w == MANY_PLANES);
+        for (int k = 0; k < 2; k++) {
+            u3d_volume *train, *test;
+            u3d_slice_folds_count(f, k, across);
+            assert_true(across[0] == 0 && across[1] == 0); /* all of them are across z */
+            slices += across[2];
+            assert_ok(u3d_slice_folds_make(f, label, k, &train, &test));
+            for (int64_t i = 0; i < NZ * NY * NX; i++) tested += ((const int32_t *)test->data)[i] != BLANK;
+            u3d_volume_free(train);
+            u3d_volume_free(test);
+        }
+        assert_int_equal(slices, expected[w]);
+        assert_int_equal(tested, labelled);
+        u3d_slice_folds_free(f);
+        u3d_volume_free(label);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(folds_part_the_slices),
-                                       cmocka_unit_test(too_few_slices_are_refused)};
+                                       cmocka_unit_test(too_few_slices_are_refused),
+                                       cmocka_unit_test(every_way_of_painting_works)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
