@@ -114,7 +114,7 @@ expect 0 'most of the annotated slices lie side by side' "$u3d" crossval --image
   --folds 2 --out f5 --iterations 2 $small
 
 # ---- folds share their plan ----
-# Only the first volume has label 3, and spacings differ, so that no two folds would have the same labels and spacing.
+# Only the first volume has label 3, so the fold that is tested on it is trained without that label.
 cp -r painted mixed
 for i in 2 3; do
   "$u3d" --quiet sparsify --label data/labelsDense/phantom_00$i.nii.gz --merge 0+2,1 --slices 2,2,2 --unlabeled 0 --output mixed/labels/phantom_00$i.nii.gz --force >/dev/null
