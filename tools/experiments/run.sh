@@ -28,13 +28,14 @@
 #   FOLDS=3                              number of folds
 #   VOLUMES="2 5 20"                     for volumes: instead of folds, train on this many volumes, and test on the
 #                                        volumes on which none of these runs is trained
+#   BACKGROUND=1                         the label of the background in the label files (default: 0)
 #   SPARSIFY="--missing z=30-32"         more options of `u3d sparsify`, here for planes whose labels are wrong
 #   TRAIN="--memory 4G"                  more options of `u3d train`
 #   METRIC=IoU                           metric of the tables: IoU or Dice
 #   U3D=build/tools/u3d                  the program
 #   PYTHON=python3                       a Python with torch, for NETS="... torch" (slices only); options are added as
 #                                        in torch+base=8, see peer_torch.py
-# NETS and SEEDS may grow from call to call. Another TIME, SLICES, FOLDS, VOLUMES, SPARSIFY or TRAIN needs another OUT.
+# NETS and SEEDS may grow from call to call. Another TIME, SLICES, FOLDS, VOLUMES, SPARSIFY, TRAIN or BACKGROUND needs another OUT.
 set -euo pipefail
 shopt -s inherit_errexit
 here=$(cd "$(dirname "$0")/../.." && pwd)
@@ -49,6 +50,7 @@ folds=${FOLDS:-3}
 volumes=${VOLUMES:-}
 sparsify=${SPARSIFY:-}
 train=${TRAIN:-}
+background=${BACKGROUND:+--background $BACKGROUND}
 metric=${METRIC:-IoU}
 python=${PYTHON:-python3}
 
@@ -104,8 +106,8 @@ keep() {
 
 # score PREDICTION TEST PERCENT NET SEED: evaluates a prediction and adds its rows to the results
 score() {
-  "$u3d" --quiet evaluate --prediction "$1" --reference "$out/reference.nii.gz" --unlabeled 255 --no-surface --csv "$out/scores.csv" \
-    --force >/dev/null
+  "$u3d" --quiet evaluate --prediction "$1" --reference "$out/reference.nii.gz" --unlabeled 255 $background --no-surface \
+    --csv "$out/scores.csv" --force >/dev/null
   keep "$2" "$3" "$4" "$5" "$out/scores.csv"
 }
 
@@ -138,7 +140,7 @@ segment() {
         attempt "$u3d" --quiet train --resume --out "$4" || return
       else
         attempt "$u3d" --quiet train --image "$image" --label "$3" --unlabeled 255 $(net_options "$1") --seed "$2" --time "$time" \
-          --validate-every 0 --out "$4" --force $train || return
+          --validate-every 0 --out "$4" --force $background $train || return
       fi
       attempt "$u3d" --quiet predict --model "$4" --input "$image" --output "$4/prediction.nii.gz" --force
       ;;
@@ -181,7 +183,7 @@ crossval() {
       done_already "${tests##*,}" "$net" "$seed" && continue
       start "$net, seed $seed"
       attempt "$u3d" --quiet crossval "$@" --unlabeled 255 $(net_options "$net") --seed "$seed" --time "$time" --validate-every 0 \
-        --out "$out/cv_${net}_$seed" $train || continue
+        --out "$out/cv_${net}_$seed" $background $train || continue
       fold_rows "$tests" "$percent" "$net" "$seed" "$out/cv_${net}_$seed"
     done
   done
@@ -364,7 +366,7 @@ case $experiment in
 esac
 mkdir -p "$out"
 out=$(realpath "$out")
-settings="$experiment ${data:-$image $label} TIME=$time SLICES=$slices FOLDS=$folds VOLUMES=$volumes SPARSIFY=$sparsify TRAIN=$train"
+settings="$experiment ${data:-$image $label} TIME=$time SLICES=$slices FOLDS=$folds VOLUMES=$volumes SPARSIFY=$sparsify TRAIN=$train${background:+ $background}"
 [ -e "$out/settings" ] || echo "$settings" >"$out/settings"
 [ "$settings" = "$(cat "$out/settings")" ] ||
   refuse "$out contains an experiment with other settings: $(cat "$out/settings"); now: $settings; choose another OUT"
