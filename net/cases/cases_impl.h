@@ -151,8 +151,8 @@ void u3d_case_keep_slices(const u3d_cases *c, const u3d_case_entry *e, u3d_volum
 
 /* ---- cases_leave.c ---- */
 
-/* Fails with U3D_E_ARG and a message for cases of which none has a labelled voxel. `found` has the label values of
- * the files. */
+/* Fails with U3D_E_ARG and a message for cases of which none has a labelled voxel. `found` has the label
+ * values of the files. */
 u3d_status u3d_case_none_labelled(const u3d_cases *c, const u3d_labels *found);
 
 /* ---- cases_labels.c ---- */

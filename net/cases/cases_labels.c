@@ -1,6 +1,6 @@
 /* The label table of a data set: the values that occur in the label volumes, and those that dataset.json
  * names. Values keep their names and are sorted, the background first; their positions are the classes of the
- * network. The value that means "unlabelled" is not in the table. Unusual tables cause warnings, not errors. */
+ * network. The value that means "unlabelled" is not in the table. Unusual tables cause warnings. */
 #include <stdio.h>
 #include <string.h>
 
@@ -87,10 +87,11 @@ u3d_status u3d_case_background(const u3d_dataset *d, const u3d_cases_opts *o, co
     *out = (u3d_background){.known = !(found->has_unlabeled && value == found->unlabeled), .value = value};
     if (!o->background_given) return U3D_OK;
     if (found->has_unlabeled && o->background == found->unlabeled)
-        return u3d_fail(U3D_E_ARG,
-                        "--background %d: %d means unlabelled; the background needs a label of its own, which is "
-                        "painted where nothing else is",
-                        (int)o->background, (int)o->background);
+        return u3d_fail(
+            U3D_E_ARG,
+            "--background %d: %d means unlabelled; the background needs a label of its own, which is "
+            "painted where nothing else is",
+            (int)o->background, (int)o->background);
     if (named && out->known && value != o->background)
         U3D_WARN("cases",
                  "'%s' calls label %d the background, but --background %d was given, so label %d counts as a "
@@ -170,10 +171,11 @@ u3d_status u3d_case_table_check(const u3d_labels *found, const u3d_labels *table
     for (int i = 0; i < found->n; i++) {
         if (labels_has(table, found->value[i])) continue;
         labels_list(table, labels_any, list, sizeof list);
-        return u3d_fail(U3D_E_ARG,
-                        "the label files contain the value %d, but the labels that training began with are %s; the "
-                        "data changed",
-                        (int)found->value[i], list);
+        return u3d_fail(
+            U3D_E_ARG,
+            "the label files contain the value %d, but the labels that training began with are %s; the "
+            "data changed",
+            (int)found->value[i], list);
     }
     return U3D_OK;
 }

@@ -34,9 +34,11 @@ u3d_status u3d_case_none_labelled(const u3d_cases *c, const u3d_labels *found)
         if (c->entry[i].files.label) u3d_name_list_add(&files, c->entry[i].files.label);
     if (files.n == 0) return u3d_fail(U3D_E_ARG, "none of the %d cases has a label file", c->n);
     if (found->has_unlabeled && found->n == 0)
-        (void)snprintf(why, sizeof why, " (every voxel is %d, which means unlabelled)", (int)found->unlabeled);
+        (void)snprintf(why, sizeof why, " (every voxel is %d, which means unlabelled)",
+                       (int)found->unlabeled);
     return u3d_fail(U3D_E_ARG, "no voxel is labelled in %s%s: %s; paint some voxels, or correct --unlabeled",
-                    files.n > 1 ? "any of the label files" : "the label file", why, u3d_name_list_text(&files));
+                    files.n > 1 ? "any of the label files" : "the label file", why,
+                    u3d_name_list_text(&files));
 }
 
 /* Drops the cases that are not `wanted`. */

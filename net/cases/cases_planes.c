@@ -117,11 +117,11 @@ u3d_status u3d_case_find_slices(const u3d_cases *c, const u3d_volume *classes, u
         elsewhere |= u3d_case_annotated(counts.of[a], classes->size[a], counts.scratch) > 0;
     u3d_plane_counts_free(&counts);
     if (status != U3D_OK || !elsewhere) return status;
-    return u3d_fail(
-        U3D_E_ARG,
-        "case '%s': no slice across %c is annotated, but with plane_labels=slices a 2D network learns from whole "
-        "slices only; give --set plane_labels=all, or choose another plane with --set plane=...",
-        e->files.id, "zyx"[c->across]);
+    return u3d_fail(U3D_E_ARG,
+                    "case '%s': no slice across %c is annotated, but with plane_labels=slices a 2D network "
+                    "learns from whole slices only; give --set plane_labels=all, or choose another plane with "
+                    "--set plane=...",
+                    e->files.id, "zyx"[c->across]);
 }
 
 void u3d_case_keep_slices(const u3d_cases *c, const u3d_case_entry *e, u3d_volume *classes)

@@ -17,8 +17,8 @@ void u3d_slice_folds_free(u3d_slice_folds *f);
 
 /* Number of annotated slices. */
 u3d_status u3d_slice_count(const u3d_volume *label, int32_t unlabeled, int64_t *n);
-/* Whether more than half of the slices lie beside another one, so that the slices of a fold look much like those
- * that it is trained on. */
+/* Whether more than half of the slices lie beside another one, so that the slices of a fold look much like
+ * those that it is trained on. */
 bool u3d_slice_folds_adjoin(const u3d_slice_folds *f);
 
 /* Numbers of slices in fold k across x, y and z. */

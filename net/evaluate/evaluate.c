@@ -147,7 +147,8 @@ static u3d_status case_score(const u3d_evaluate_opts *o, const u3d_pair *c, cons
     U3D_GO(u3d_thread_each(o->threads, 2, read_one, &files));
     U3D_GO(case_match(o, c, all, files.volume, m));
     U3D_GO(case_count(files.volume[0], files.volume[1], all, t));
-    if (o->surface && t->unlabeled == 0) U3D_GO(case_measure(o, all->background, files.volume[0], files.volume[1], t));
+    if (o->surface && t->unlabeled == 0)
+        U3D_GO(case_measure(o, all->background, files.volume[0], files.volume[1], t));
 done:
     u3d_volume_free(files.volume[0]);
     u3d_volume_free(files.volume[1]);
@@ -184,11 +185,12 @@ static void unpainted_tell(const u3d_pairs *p, const u3d_tallies *values)
     for (int k = 0; k < values->n; k++) {
         const u3d_tally *t = &values->item[k];
         if (t->value == p->background || t->predicted > 0 || 2 * t->reference <= values->counted) continue;
-        U3D_WARN("evaluate",
-                 "label %d fills %.0f %% of the references and is never predicted; if it means unlabelled, give "
-                 "--unlabeled %d; if it is the background, give --background %d",
-                 (int)t->value, 100 * (double)t->reference / (double)values->counted, (int)t->value,
-                 (int)t->value);
+        U3D_WARN(
+            "evaluate",
+            "label %d fills %.0f %% of the references and is never predicted; if it means unlabelled, give "
+            "--unlabeled %d; if it is the background, give --background %d",
+            (int)t->value, 100 * (double)t->reference / (double)values->counted, (int)t->value,
+            (int)t->value);
     }
 }
 

@@ -19,7 +19,7 @@ typedef struct u3d_evaluate_opts {
      * "background", otherwise 0. */
     bool background_given;
     int32_t background;
-    bool zero_too; /* 0 is background as well, because predictions have it in place of `background` */
+    bool zero_too;      /* 0 is background as well, because predictions have it in place of `background` */
     bool part;          /* do not warn about references without a prediction, for example in a fold */
     bool surface;       /* also measure surface distances, see net/evaluate/surface.h */
     bool resample_labels; /* a prediction on another grid than its reference is compared by nearest voxels */
@@ -38,9 +38,9 @@ typedef struct u3d_evaluate_opts {
  * function fails if there are none of these, or if the two files of a single pair cannot be scored.
  *
  * Labels are identified by the files' own values; the background is left out. So is 0 if the background is
- * another label and no reference has the label 0, because u3d predict writes the background as 0. The measures of a label are
- * listed below. P are its predicted voxels and R its reference voxels, among the voxels that are labelled in
- * the reference (all voxels, unless some have the value `unlabeled`).
+ * another label and no reference has the label 0, because u3d predict writes the background as 0. The
+ * measures of a label are listed below. P are its predicted voxels and R its reference voxels, among the
+ * voxels that are labelled in the reference (all voxels, unless some have the value `unlabeled`).
  *
  *   Dice        2|P and R| / (|P| + |R|)                  ratios are null if they are 0 / 0
  *   IoU         |P and R| / |P or R|

@@ -200,8 +200,7 @@ static bool totals_json(const writer *w, cJSON *root)
            cJSON_AddNumberToObject(root, "references_without_prediction", w->p->n_unpredicted) &&
            cJSON_AddItemToObject(root, "unlabeled",
                                  u3d_json_number(w->p->has_unlabeled ? (double)w->p->unlabeled : NAN)) &&
-           cJSON_AddNumberToObject(root, "background", w->p->background) &&
-           surface_json(w, root);
+           cJSON_AddNumberToObject(root, "background", w->p->background) && surface_json(w, root);
 }
 
 u3d_status u3d_evaluate_report(const u3d_evaluate_opts *o, const u3d_pairs *p, const u3d_tallies *t,

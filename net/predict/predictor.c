@@ -85,18 +85,20 @@ static u3d_status normalised_alike(const u3d_intensity_stats *a, const u3d_inten
 {
     bool alike = true;
     if (a->kind != b->kind)
-        return u3d_fail(U3D_E_ARG,
-                        "averaging models: model %d normalises intensities differently from the first; predict with "
-                        "each model and compare the results instead",
-                        i + 1);
+        return u3d_fail(
+            U3D_E_ARG,
+            "averaging models: model %d normalises intensities differently from the first; predict with "
+            "each model and compare the results instead",
+            i + 1);
     for (int32_t ch = 0; a->kind == U3D_INTENSITY_CT && ch < a->channels; ch++)
-        alike = alike && a->low[ch] == b->low[ch] && a->high[ch] == b->high[ch] && a->mean[ch] == b->mean[ch] &&
-                a->sd[ch] == b->sd[ch];
+        alike = alike && a->low[ch] == b->low[ch] && a->high[ch] == b->high[ch] &&
+                a->mean[ch] == b->mean[ch] && a->sd[ch] == b->sd[ch];
     if (!alike)
-        U3D_WARN("predict",
-                 "averaging models: model %d was trained with other CT statistics; those of the first model are "
-                 "used (the folds of u3d crossval share them)",
-                 i + 1);
+        U3D_WARN(
+            "predict",
+            "averaging models: model %d was trained with other CT statistics; those of the first model are "
+            "used (the folds of u3d crossval share them)",
+            i + 1);
     return U3D_OK;
 }
 

@@ -1,8 +1,8 @@
 /* Station 3 of training; before: the training cases with their index of labelled voxels; after: the case and
  * the box that station 4 cuts.
  *
- * A sample number becomes a class, a case that has it, a voxel, and the box around that voxel. Every choice depends only on
- * (seed, sample number), so any worker can make any sample. */
+ * A sample number becomes a class, a case that has it, a voxel, and the box around that voxel. Every choice
+ * depends only on (seed, sample number), so any worker can make any sample. */
 #include "net/sample/choose.h"
 
 #include "net/config/config.h"

@@ -18,8 +18,8 @@ typedef struct u3d_patch_opts {
  *
  *   class    with probability foreground_share, uniformly one of the foreground classes that occur in any
  *            case; otherwise any labelled voxel will do
- *   case     uniformly one of those that have the class, or any labelled voxel. So a class that is in few cases
- *            is seen as often as the others.
+ *   case     uniformly one of those that have the class, or any labelled voxel. So a class that is in few
+ *            cases is seen as often as the others.
  *   voxel    uniformly one of the class, or of all labelled voxels
  *   box      centred on the voxel. With zero borders it is then moved into the volume as far as it fits.
  *   roam     the voxel may lie anywhere in the box, which is still moved into the volume as far as it fits. A

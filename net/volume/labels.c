@@ -1,8 +1,8 @@
 /* The label table: values in files <-> classes 0..n-1 of the network, and its JSON form.
  *
  * Files may use any integers; the network counts its classes from 0. The table keeps the values behind the
- * background in increasing order, so that a value is found by binary search. Label volumes consist of runs of equal voxels, and the
- * search is done only once per run. */
+ * background in increasing order, so that a value is found by binary search. Label volumes consist of runs of
+ * equal voxels, and the search is done only once per run. */
 #include "net/volume/labels.h"
 
 #include <limits.h>

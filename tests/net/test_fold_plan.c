@@ -48,8 +48,8 @@ static void test_folds_share_a_plan(void **state)
     u3d_test_run_new(&f, 0, u3d_test_ball);
     for (int i = 0; i < 3; i++) {
         f.set.spacing[0] = 1 + 0.5 * i;
-        u3d_test_set_add(&f.set, (const char[]){(char)('a' + i), 0}, size, 1, u3d_test_voxel_mix, two_or_three,
-                         i == 0 ? &f : NULL);
+        u3d_test_set_add(&f.set, (const char[]){(char)('a' + i), 0}, size, 1, u3d_test_voxel_mix,
+                         two_or_three, i == 0 ? &f : NULL);
         f.train[i] = i;
     }
     f.o.iterations = 1;

@@ -1,5 +1,5 @@
-/* Tests of what people paint: a background with a label of its own, and volumes without labels. Also of the label
- * table that the folds of a cross-validation share. */
+/* Tests of what people paint: a background with a label of its own, and volumes without labels. Also of the
+ * label table that the folds of a cross-validation share. */
 #include "tests/support/support_cases.h"
 
 #include <string.h>

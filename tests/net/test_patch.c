@@ -215,7 +215,8 @@ static void test_choose_foreground(void **state)
         in_a++;
         of_class[(int)voxel_classes(box.start[0] + 1, box.start[1] + 1, box.start[2] + 1, NULL)]++;
     }
-    /* Case "a" has 175 labelled voxels, 25 of class 1 and 2 of class 2; "b" gets half of the other samples. */
+    /* Case "a" has 175 labelled voxels, 25 of class 1 and 2 of class 2; "b" gets half of the other samples.
+     */
     const double expected[3] = {0.3 * 148 / 175, 0.2 + 0.3 * 25 / 175, 0.2 + 0.3 * 2 / 175};
     for (int k = 0; k < 3; k++) {
         assert_true(fabs(of_class[k] / CHOOSE_SAMPLES - expected[k]) <
@@ -619,11 +620,12 @@ int main(void)
 {
     u3d_log_set_level(U3D_LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_mirror_index),     cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_choose_uniform),   cmocka_unit_test(test_choose_foreground), cmocka_unit_test(test_choose_rare),
-        cmocka_unit_test(test_choose_inside),    cmocka_unit_test(test_choose_roaming),
-        cmocka_unit_test(test_augment_together), cmocka_unit_test(test_augment_alone),
-        cmocka_unit_test(test_augment_plan),     cmocka_unit_test(test_feeder_determinism),
-        cmocka_unit_test(test_feeder_failure),   cmocka_unit_test(test_feeder_edges)};
+        cmocka_unit_test(test_mirror_index),       cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_choose_uniform),     cmocka_unit_test(test_choose_foreground),
+        cmocka_unit_test(test_choose_rare),        cmocka_unit_test(test_choose_inside),
+        cmocka_unit_test(test_choose_roaming),     cmocka_unit_test(test_augment_together),
+        cmocka_unit_test(test_augment_alone),      cmocka_unit_test(test_augment_plan),
+        cmocka_unit_test(test_feeder_determinism), cmocka_unit_test(test_feeder_failure),
+        cmocka_unit_test(test_feeder_edges)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

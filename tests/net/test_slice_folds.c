@@ -71,8 +71,8 @@ typedef enum way { MANY_PLANES, PARTS, SCRIBBLES, WAYS } way;
 static bool painted(way w, int64_t z, int64_t y, int64_t x)
 {
     switch (w) {
-    case MANY_PLANES: return z >= 2 && z < 13;                       /* 11 of 16 planes side by side */
-    case PARTS: return z % 4 == 1 && y < 3 + z && x >= 2 && x < 11;  /* 4 boxes of different sizes  */
+    case MANY_PLANES: return z >= 2 && z < 13;                            /* 11 of 16 planes side by side */
+    case PARTS: return z % 4 == 1 && y < 3 + z && x >= 2 && x < 11;       /* 4 boxes of different sizes  */
     case SCRIBBLES: return (z == 3 || z == 11) && (y == x || y == z + 2); /* 2 planes with strokes */
     default: return false;
     }

@@ -161,9 +161,12 @@ u3d_status cmd_predict(const args *a)
 {
     u3d_status status = U3D_OK;
     work w = {0};
-    u3d_predict_opts o = {
-        .step = 0.5, .tta = a->tta, .keep_background = a->keep_background, .probabilities = a->probabilities,
-        .bar = a->terminal, .stop = a->stop};
+    u3d_predict_opts o = {.step = 0.5,
+                          .tta = a->tta,
+                          .keep_background = a->keep_background,
+                          .probabilities = a->probabilities,
+                          .bar = a->terminal,
+                          .stop = a->stop};
 
     U3D_GO(args_need("predict", "--model RUN|FILE", a->model));
     U3D_GO(args_need("predict", "--output FILE|DIR", a->output));

@@ -172,9 +172,10 @@ static u3d_status write_runs(report *r)
     write_run_table(r);
     U3D_TRY(write_curve(r, "Training loss", "loss", NULL));
     if (any_validated(r)) return write_curve(r, "Mean Dice of data held out of training", NULL, "dice_");
-    html_paragraph(&r->page, "No data were held out of training, so this page has no validation curve. The loss only "
-                             "says how well the training labels are fitted, not how good the model is on other data. "
-                             "u3d crossval measures that; u3d train --validate SHARE holds data out.");
+    html_paragraph(&r->page,
+                   "No data were held out of training, so this page has no validation curve. The loss only "
+                   "says how well the training labels are fitted, not how good the model is on other data. "
+                   "u3d crossval measures that; u3d train --validate SHARE holds data out.");
     return U3D_OK;
 }
 
@@ -208,10 +209,11 @@ static void write_scores(report *r, const cJSON *summary)
                    r->a->reference);
     for (int i = 0; i < r->n; i++)
         if (report_run_trained_on(&r->run[i], r->a->reference))
-            html_paragraph(&r->page,
-                           "The run %s was trained on labels of this reference, so these scores do not show how good "
-                           "it is on other data. u3d crossval measures that.",
-                           r->run[i].name);
+            html_paragraph(
+                &r->page,
+                "The run %s was trained on labels of this reference, so these scores do not show how good "
+                "it is on other data. u3d crossval measures that.",
+                r->run[i].name);
     const cJSON *failure;
     r->n_unscored = cJSON_GetArraySize(u3d_json_member(summary, "failures"));
     cJSON_ArrayForEach(failure, u3d_json_member(summary, "failures")) html_paragraph(

@@ -23,8 +23,8 @@ u3d_status cmd_settings(const args *a);
 u3d_status cmd_help(const args *a);
 u3d_status cmd_completion(const args *a);
 
-/* Plans what the folds of a cross-validation share, from all cases on which any fold is trained, and writes the
- * plan to a->plan_file. */
+/* Plans what the folds of a cross-validation share, from all cases on which any fold is trained, and writes
+ * the plan to a->plan_file. */
 u3d_status train_plan(const args *a);
 
 #endif
