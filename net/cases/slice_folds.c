@@ -17,8 +17,8 @@ struct u3d_slice_folds {
 
 /* ---- which planes were painted ---- */
 
-/* A plane that adds less than this share of what the fullest plane has is not a slice of its own: stray
- * voxels stay in the training labels of every fold. */
+/* A plane that adds less than this share of what the fullest plane of its orientation has is not a slice of
+ * its own: stray voxels stay in the training labels of every fold. */
 static const double LEAST_PART = 0.05;
 
 typedef struct painted {
@@ -28,23 +28,32 @@ typedef struct painted {
     bool *is[3];             /* per axis: planes that were found                  */
 } painted;
 
-static double filled(const painted *p, int a, int64_t at)
+static int64_t area(const painted *p, int axis)
 {
-    return (double)p->counts.of[a][at] / (double)(p->size[(a + 1) % 3] * p->size[(a + 2) % 3]);
+    return p->size[(axis + 1) % 3] * p->size[(axis + 2) % 3];
 }
 
-/* The plane of which the largest part is labelled and on no plane found so far. */
-static double fullest(const painted *p, int *axis, int64_t *plane)
+static int64_t most_in(const painted *p, int axis)
 {
-    double most = 0;
+    int64_t most = 0;
+    for (int64_t at = 0; at < p->size[axis]; at++)
+        if (p->counts.of[axis][at] > most) most = p->counts.of[axis][at];
+    return most;
+}
+
+/* Gives the plane with the most voxels that are on no plane found so far; false if none has at least `least`
+ * of its orientation. */
+static bool fullest(const painted *p, const double least[3], int *axis, int64_t *plane)
+{
+    int64_t most = 0;
     for (int a = 0; a < 3; a++)
         for (int64_t at = 0; at < p->size[a]; at++)
-            if (filled(p, a, at) > most) {
-                most = filled(p, a, at);
+            if (p->counts.of[a][at] > most && (double)p->counts.of[a][at] >= least[a]) {
+                most = p->counts.of[a][at];
                 *axis = a;
                 *plane = at;
             }
-    return most;
+    return most > 0;
 }
 
 static void take(painted *p, int axis, int64_t plane)
@@ -62,13 +71,26 @@ static void take(painted *p, int axis, int64_t plane)
             }
 }
 
-/* Finds the fewest planes, of all three orientations, that contain the labelled voxels: always the fullest
- * plane is taken next. Whole slices are found before the planes that they cross, and it does not matter how
- * many there are, or whether they were painted edge to edge. */
+/* Takes the planes that were painted from edge to edge. In dense labels, those of the first orientation
+ * contain all the others. */
+static void take_whole(painted *p)
+{
+    for (int64_t a = 0, at = 0; a < 3; a++)
+        for (int64_t plane = 0; plane < p->size[a]; plane++, at++)
+            p->counts.scratch[at] = p->counts.of[a][plane] == area(p, (int)a);
+    for (int64_t a = 0, at = 0; a < 3; a++)
+        for (int64_t plane = 0; plane < p->size[a]; plane++, at++)
+            if (p->counts.scratch[at] && p->counts.of[a][plane] > 0) take(p, (int)a, plane);
+}
+
+/* Finds the planes, of all three orientations, that were painted: first whole planes, then the fewest that
+ * contain the other labelled voxels, by always taking the fullest. It does not matter how many there are, or
+ * whether they are slices, parts of slices or scribbles. */
 static u3d_status painted_find(const u3d_volume *label, int32_t unlabeled, painted *p)
 {
     const int64_t n = u3d_volume_voxels(label), *size = label->size;
     const int32_t *v = label->data;
+    double least[3];
     int axis = 0;
     int64_t plane = 0;
     *p = (painted){.size = size};
@@ -79,8 +101,9 @@ static u3d_status painted_find(const u3d_volume *label, int32_t unlabeled, paint
     p->is[1] = p->is[0] + size[0];
     p->is[2] = p->is[1] + size[1];
     for (int64_t i = 0; i < n; i++) p->open[i] = v[i] != unlabeled;
-    const double first = fullest(p, &axis, &plane);
-    while (first > 0 && fullest(p, &axis, &plane) >= LEAST_PART * first) take(p, axis, plane);
+    for (int a = 0; a < 3; a++) least[a] = LEAST_PART * (double)most_in(p, a);
+    take_whole(p);
+    while (fullest(p, least, &axis, &plane)) take(p, axis, plane);
     return U3D_OK;
 }
 
