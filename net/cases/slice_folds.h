@@ -9,8 +9,9 @@
 typedef struct u3d_slice_folds u3d_slice_folds;
 
 /* Finds the annotated slices: planes that were painted from edge to edge, and the fewest planes that contain
- * the other labelled voxels, which may be parts of slices or scribbles. Assigns them to n folds in turn, one orientation after the
- * other, so that the slices of each fold are spread over the volume. `label` has i32 values.
+ * the other labelled voxels, which may be parts of slices or scribbles. Assigns them to n folds in turn, one
+ * orientation after the other, so that the slices of each fold are spread over the volume. `label` has i32
+ * values.
  * U3D_E_UNSUPPORTED: there are fewer annotated slices than folds. */
 u3d_status u3d_slice_folds_new(const u3d_volume *label, int32_t unlabeled, int n, u3d_slice_folds **out);
 void u3d_slice_folds_free(u3d_slice_folds *f);
