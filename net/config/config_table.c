@@ -257,7 +257,7 @@ const u3d_config_key u3d_config_keys[] = {
      .help = "also losses at coarser decoder levels; on: not at the coarsest (nnU-Net); needs padding=same"},
     {.name = "class_weights", .kind = U3D_KEY_TEXT, .offset = AT(class_weights), .value = "none",
      .count = U3D_LIST_CAP, .check = table_check_weights,
-     .help = "none, auto (rare classes count more), or one number per label, such as 1,2,2"},
+     .help = "none, auto (rare classes count more), or one number per label, background first: 1,2,2"},
     {.group = "optimizer",
      .name = "optimizer", .kind = U3D_KEY_WORD, .offset = AT(optimizer), .value = "sgd",
      .words = words_optimizer, .help = "method that updates the weights"},
