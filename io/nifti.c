@@ -7,6 +7,7 @@
  * goes directly to its place in memory, which may be spread out and reversed, so no second copy is needed.
  * zlib also reads files that are not compressed. */
 #include "io/nifti_impl.h"
+#include "io/nifti.h"
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"

@@ -51,7 +51,7 @@ static u3d_status read_channels(const u3d_case *files, u3d_volume **out)
     u3d_status status;
     u3d_volume *image = NULL, *one = NULL;
     for (int ch = 0; ch < files->n_images; ch++) {
-        U3D_GO(u3d_nifti_read(files->image[ch], U3D_VOLUME_IMAGE, &one));
+        U3D_GO(u3d_volume_read(files->image[ch], U3D_VOLUME_IMAGE, &one));
         if (one->channels != 1) {
             status = u3d_fail(U3D_E_FORMAT,
                               "'%s' has %d channels; each of the %d image files of a case must have one channel",
@@ -77,7 +77,7 @@ u3d_status u3d_case_read_image(const u3d_case *c, u3d_volume **out)
 {
     *out = NULL;
     const u3d_status status =
-        c->n_images == 1 ? u3d_nifti_read(c->image[0], U3D_VOLUME_IMAGE, out) : read_channels(c, out);
+        c->n_images == 1 ? u3d_volume_read(c->image[0], U3D_VOLUME_IMAGE, out) : read_channels(c, out);
     return status == U3D_OK ? U3D_OK : u3d_wrap(status, "case '%s'", c->id);
 }
 

@@ -107,7 +107,7 @@ static u3d_status read_one(void *context, int worker, int64_t item)
 {
     reading *r = context;
     (void)worker;
-    return u3d_nifti_read(r->path[item], U3D_VOLUME_LABEL, &r->volume[item]);
+    return u3d_volume_read(r->path[item], U3D_VOLUME_LABEL, &r->volume[item]);
 }
 
 /* Gives the volume whose header has no unit the unit of the other one, so that distances are in mm. */

@@ -138,7 +138,7 @@ static u3d_status turn_to_model(const u3d_model *m, u3d_volume *image)
 static u3d_status check_memory(const u3d_predictor *p, const u3d_model *m, const u3d_case *input)
 {
     u3d_volume *grid;
-    U3D_TRY(u3d_nifti_probe(input->image[0], &grid));
+    U3D_TRY(u3d_volume_probe(input->image[0], &grid));
     (void)turn_to_model(m, grid); /* a header alone cannot fail */
     const uint64_t bytes = volume_bytes(p, grid);
     u3d_volume_free(grid);
@@ -215,8 +215,8 @@ u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case
     image = NULL;
     U3D_GO(u3d_postprocess(m, input->id, classes));
     U3D_GO(u3d_labels_to_values(&m->labels, classes, &labels));
-    if (probabilities_out) U3D_GO(u3d_nifti_write(probabilities_out, probabilities));
-    U3D_GO(u3d_nifti_write(out, labels));
+    if (probabilities_out) U3D_GO(u3d_volume_write(probabilities_out, probabilities));
+    U3D_GO(u3d_volume_write(out, labels));
 done:
     u3d_volume_free(image);
     u3d_volume_free(classes);

@@ -21,15 +21,15 @@ static u3d_volume *volume_read(int s, bool placed)
     v->voxel_to_world[2][3] = -31;
     u3d_volume_new_grid(v);
     for (int i = 0; i < VOXELS; i++) ((int32_t *)v->data)[i] = i;
-    assert_ok(u3d_nifti_write(path, v));
+    assert_ok(u3d_volume_write(path, v));
     u3d_volume_free(v);
     u3d_test_store(path, U3D_VOLUME_LABEL, s, path);
-    assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &v));
+    assert_ok(u3d_volume_read(path, U3D_VOLUME_LABEL, &v));
     if (!placed) {
         v->grid.sform_code = 0;
-        assert_ok(u3d_nifti_write(path, v));
+        assert_ok(u3d_volume_write(path, v));
         u3d_volume_free(v);
-        assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &v));
+        assert_ok(u3d_volume_read(path, U3D_VOLUME_LABEL, &v));
     }
     u3d_free(path);
     return v;

@@ -3,6 +3,7 @@
  * sform, the qform or pixdim; and the comparison of two grids.
  *
  * support_nifti.c writes the files byte by byte. test_nifti_hostile.c tests wrong and damaged files. */
+#include "io/nifti.h"
 #include "tests/support/support_nifti.h"
 
 #include "engine/base/mem.h"

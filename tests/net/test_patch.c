@@ -360,7 +360,7 @@ static void plan_for(const char *const *names, int32_t code, const char *const *
     u3d_volume *v = NULL; /* the spacings are equal within 1 %, which permits turns */
     assert_ok(u3d_volume_new(size, (const double[]){1, 1.005, 1}, U3D_F32, 1, &v));
     v->grid.sform_code = v->grid.qform_code = code;
-    assert_ok(u3d_nifti_write(s.d.cases[0].image[0], v));
+    assert_ok(u3d_volume_write(s.d.cases[0].image[0], v));
     u3d_volume_free(v);
     char *label = s.d.cases[0].label;
     s.d.cases[0].label = NULL;

@@ -343,9 +343,9 @@ static double predicted_dice(const u3d_test_set *s, int i, const u3d_model *m, c
     char *p_out = u3d_test_path(s->dir, p_name);
     assert_ok(u3d_predictor_open(b, &m, 1, &o, &p));
     assert_ok(u3d_predict_case(p, m, c, out, p_out));
-    assert_ok(u3d_nifti_read(out, U3D_VOLUME_LABEL, &got));
-    assert_ok(u3d_nifti_read(p_out, U3D_VOLUME_IMAGE, &probabilities));
-    assert_ok(u3d_nifti_read(c->label, U3D_VOLUME_LABEL, &want));
+    assert_ok(u3d_volume_read(out, U3D_VOLUME_LABEL, &got));
+    assert_ok(u3d_volume_read(p_out, U3D_VOLUME_IMAGE, &probabilities));
+    assert_ok(u3d_volume_read(c->label, U3D_VOLUME_LABEL, &want));
     assert_memory_equal(&got->grid.sform, &want->grid.sform, sizeof got->grid.sform);
     assert_memory_equal(got->size, want->size, sizeof got->size);
     assert_memory_equal(got->spacing, want->spacing, sizeof got->spacing);

@@ -253,7 +253,7 @@ static double dice_of_prediction(const fixture *f)
     assert_ok(u3d_case_read_image(last, &image));
     assert_ok(u3d_intensity_normalise(image, &m->intensity));
     assert_ok(u3d_predict_volume(p, image, &classes, NULL));
-    assert_ok(u3d_nifti_read(last->label, U3D_VOLUME_LABEL, &label));
+    assert_ok(u3d_volume_read(last->label, U3D_VOLUME_LABEL, &label));
     assert_ok(u3d_labels_to_classes(&m->labels, label, last->label, &reference));
     u3d_overlap_add(classes, reference, 2, overlap);
     u3d_volume_free(image);

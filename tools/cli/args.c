@@ -111,6 +111,7 @@ int args_set_count(const args *a)
 
 u3d_status args_free_output(const args *a, const char *path)
 {
+    U3D_TRY(u3d_path_check_name(path));
     if (!u3d_path_exists(path) || a->force) return U3D_OK;
     return u3d_fail(U3D_E_ARG, "%s exists already; choose another name or give --force to overwrite it",
                     path);

@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "io/format.h"
+#include "io/listing.h"
 #include "io/path.h"
-#include "io/volume.h"
 
 static const double TOLERANCE_MAX = 1e6;
 
@@ -92,22 +93,27 @@ u3d_status args_label_files(const char *path, char ***names, int *n, bool *folde
         (*names)[(*n)++] = u3d_strdup(path);
         return (*names)[0] ? U3D_OK : U3D_E_NOMEM;
     }
-    char **all;
-    int n_all;
-    U3D_TRY(u3d_path_list(path, &all, &n_all));
-    for (int i = 0; i < n_all; i++) {
-        size_t stem;
-        if (u3d_nifti_is_listed(all[i], &stem)) {
-            char *keep = all[*n];
-            all[*n] = all[i];
-            all[i] = keep;
-            (*n)++;
-        }
+    u3d_listing files = {0};
+    u3d_status status = U3D_OK;
+    char **read = NULL;
+    U3D_GO(u3d_listing_open(path, &files));
+    if (!files.n)
+        U3D_GO(u3d_fail(U3D_E_IO, "%s: no volumes found, expected files with one of the endings %s", path,
+                        u3d_format_listed_text()));
+    *names = u3d_new((size_t)files.n, sizeof **names);
+    read = u3d_new((size_t)files.n, sizeof *read);
+    if (!*names || !read) U3D_GO(U3D_E_NOMEM);
+    for (int i = 0; i < files.n; i++) {
+        read[i] = u3d_path_join(path, files.file[i].name);
+        if (!read[i]) U3D_GO(U3D_E_NOMEM);
     }
-    for (int i = *n; i < n_all; i++) u3d_free(all[i]);
-    *names = all;
-    if (*n) return U3D_OK;
-    u3d_path_list_free(all, 0);
-    *names = NULL;
-    return u3d_fail(U3D_E_IO, "%s: no volumes found, looked for *.nii, *.nii.gz and *.hdr", path);
+    U3D_GO(u3d_unread_warn((const char *const *)read, files.n));
+    for (; *n < files.n; ++*n) {
+        (*names)[*n] = files.file[*n].name;
+        files.file[*n].name = NULL;
+    }
+done:
+    u3d_path_list_free(read, read ? files.n : 0);
+    u3d_listing_done(&files);
+    return status;
 }

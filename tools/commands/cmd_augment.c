@@ -102,7 +102,7 @@ static u3d_status file_write(const viewer *v, int64_t k, const char *what, const
 {
     char *path = u3d_format("%s/%03lld_%s.nii.gz", v->a->out, (long long)k + 1, what);
     if (!path) return U3D_E_NOMEM;
-    const u3d_status status = u3d_nifti_write(path, volume);
+    const u3d_status status = u3d_volume_write(path, volume);
     u3d_free(path);
     return status;
 }

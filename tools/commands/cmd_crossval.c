@@ -109,15 +109,15 @@ static u3d_status fold_labels(const crossval *c, const fold *f)
     u3d_volume *label = NULL, *train = NULL, *test = NULL;
     u3d_slice_folds *folds = NULL;
     int64_t across[3];
-    U3D_GO(u3d_nifti_read(c->a->label, U3D_VOLUME_LABEL, &label));
+    U3D_GO(u3d_volume_read(c->a->label, U3D_VOLUME_LABEL, &label));
     U3D_GO(u3d_volume_turn_to_file(label)); /* the folds are slices of the file */
     U3D_GO(u3d_slice_folds_new(label, c->unlabeled, c->n, &folds));
     U3D_GO(u3d_slice_folds_make(folds, label, f->k, &train, &test));
     u3d_slice_folds_count(folds, f->k, across);
     U3D_INFO("crossval", "fold %d is tested on %lld slices across x, %lld across y, %lld across z", f->k,
              (long long)across[0], (long long)across[1], (long long)across[2]);
-    U3D_GO(u3d_nifti_write(f->train, train));
-    U3D_GO(u3d_nifti_write(f->test, test));
+    U3D_GO(u3d_volume_write(f->train, train));
+    U3D_GO(u3d_volume_write(f->test, test));
 done:
     if (status != U3D_OK) u3d_wrap(status, "%s", c->a->label);
     u3d_slice_folds_free(folds);

@@ -18,10 +18,10 @@ static u3d_status volumes_read(const args *a, int32_t unlabeled, volumes *v)
     if (a->n_rest + 1 > PICTURE_LABELS)
         return u3d_fail(U3D_E_ARG, "u3d picture: found %d label files, expected at most %d", a->n_rest + 1,
                         PICTURE_LABELS);
-    U3D_TRY(u3d_nifti_read(a->image, U3D_VOLUME_IMAGE, &v->image));
+    U3D_TRY(u3d_volume_read(a->image, U3D_VOLUME_IMAGE, &v->image));
     for (int i = 0; i <= a->n_rest; i++) {
         const char *path = i == 0 ? a->label : a->rest[i - 1];
-        U3D_TRY(u3d_nifti_read(path, U3D_VOLUME_LABEL, &v->labels[i]));
+        U3D_TRY(u3d_volume_read(path, U3D_VOLUME_LABEL, &v->labels[i]));
         v->n_labels++;
         U3D_TRY(u3d_volume_match(v->image, a->image, v->labels[i], path, false, &m));
         U3D_TRY(u3d_volume_onto(&v->labels[i], v->image, &m, unlabeled));

@@ -65,7 +65,7 @@ static u3d_status labels_onto(const u3d_volume *grid, const char *grid_name, u3d
 /* Reads the image, and brings the reference onto its grid. If that fails, the picture is drawn without it. */
 static void image_read(const char *path, int32_t outside, volumes *v)
 {
-    if (u3d_nifti_read(path, U3D_VOLUME_IMAGE, &v->image) == U3D_OK &&
+    if (u3d_volume_read(path, U3D_VOLUME_IMAGE, &v->image) == U3D_OK &&
         labels_onto(v->image, path, &v->reference, "the reference", outside) == U3D_OK)
         return;
     U3D_WARN("evaluate", "the picture is drawn without the image: %s", u3d_error_text());
@@ -77,9 +77,9 @@ static void image_read(const char *path, int32_t outside, volumes *v)
  * cover. */
 static u3d_status volumes_read(const cJSON *entry, const char *image, int32_t outside, volumes *v)
 {
-    U3D_TRY(u3d_nifti_read(cJSON_GetStringValue(u3d_json_member(entry, "reference_file")), U3D_VOLUME_LABEL,
+    U3D_TRY(u3d_volume_read(cJSON_GetStringValue(u3d_json_member(entry, "reference_file")), U3D_VOLUME_LABEL,
                            &v->reference));
-    U3D_TRY(u3d_nifti_read(cJSON_GetStringValue(u3d_json_member(entry, "prediction_file")), U3D_VOLUME_LABEL,
+    U3D_TRY(u3d_volume_read(cJSON_GetStringValue(u3d_json_member(entry, "prediction_file")), U3D_VOLUME_LABEL,
                            &v->prediction));
     if (!image) image = cJSON_GetStringValue(u3d_json_member(entry, "image_file"));
     if (image) image_read(image, outside, v);
