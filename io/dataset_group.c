@@ -1,9 +1,10 @@
-/* Groups the volumes of a folder into cases: NAME_0000, NAME_0001, ... are the channels of one case NAME, unless
- * something says that they are volumes of their own.
+/* Groups the volumes of a folder into cases: NAME_0000, NAME_0001, ... are the channels of one case NAME,
+ * unless something says that they are volumes of their own.
  *
- * What says so, in this order: a label with the full name; a missing NAME_0000; the number of channels that the
- * model wants. A model of one channel makes NAME_0000 ... NAME_0003 four volumes, and files that hold all of the
- * model's channels themselves are volumes as well. A single NAME_0000 loses its number, as in nnU-Net. */
+ * What says so, in this order: a label with the full name; a missing NAME_0000; the number of channels that
+ * the model wants. A model of one channel makes NAME_0000 ... NAME_0003 four volumes, and files that hold all
+ * of the model's channels themselves are volumes as well. A single NAME_0000 loses its number, as in nnU-Net.
+ */
 #include "io/dataset_impl.h"
 
 #include "engine/base/mem.h"
@@ -64,8 +65,8 @@ static bool group_has_more(const grouping *g, int first, size_t base)
     return false;
 }
 
-/* Whether a file holds all of the channels that the model wants, so that it cannot be one of them. A file that
- * cannot be read is reported when its voxels are needed. */
+/* Whether a file holds all of the channels that the model wants, so that it cannot be one of them. A file
+ * that cannot be read is reported when its voxels are needed. */
 static u3d_status group_is_whole(const grouping *g, int image, bool *whole)
 {
     u3d_volume *header = NULL;
@@ -77,7 +78,8 @@ static u3d_status group_is_whole(const grouping *g, int image, bool *whole)
     return status == U3D_E_NOMEM ? status : U3D_OK;
 }
 
-/* Decides whether NAME_0003 is channel 3 of a case NAME (*channel = 3) or a case of its own (*channel = -1). */
+/* Decides whether NAME_0003 is channel 3 of a case NAME (*channel = 3) or a case of its own (*channel = -1).
+ */
 static u3d_status group_channel(const grouping *g, const u3d_listed *f, int *channel)
 {
     const int wanted = g->rule->channels, number = case_channel(f->name, f->stem);
@@ -100,8 +102,8 @@ static u3d_status group_channel(const grouping *g, const u3d_listed *f, int *cha
     return U3D_OK;
 }
 
-/* Finds or adds the case to which an image belongs. Files are passed in sorted order, so the case of a further
- * channel is near the end of the list. */
+/* Finds or adds the case to which an image belongs. Files are passed in sorted order, so the case of a
+ * further channel is near the end of the list. */
 static u3d_status group_case(grouping *g, const u3d_listed *f, u3d_case **out)
 {
     int channel = -1;

@@ -14,8 +14,8 @@
 
 /* Whether a name has the ending of a volume. *stem is the length without that ending, or the whole length. */
 bool u3d_format_is_name(const char *path, size_t *stem);
-/* Whether a file with this name stands for a volume in the listing of a folder: false for the second file of a
- * pair. *stem as above. */
+/* Whether a file with this name stands for a volume in the listing of a folder: false for the second file of
+ * a pair. *stem as above. */
 bool u3d_format_is_listed(const char *path, size_t *stem);
 /* Whether u3d can write a volume of this name. *stem as above. */
 bool u3d_format_is_written(const char *path, size_t *stem);

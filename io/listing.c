@@ -1,7 +1,7 @@
 /* Lists the volumes in folders, and finds files that nobody reads.
  *
- * Public bug reports are full of volumes that were left out without a word: another format, a misspelt name, a
- * second file of the same name. So what is ambiguous is refused here, and what is not read is named. */
+ * Public bug reports are full of volumes that were left out without a word: another format, a misspelt name,
+ * a second file of the same name. So what is ambiguous is refused here, and what is not read is named. */
 #include "io/listing.h"
 
 #include "engine/base/log.h"
@@ -57,10 +57,11 @@ u3d_status u3d_listing_open(const char *dir, u3d_listing *out)
     for (int i = 1; i < out->n; i++) {
         const u3d_listed *a = &out->file[i - 1], *b = &out->file[i];
         if (stem_compare(a->name, a->stem, b->name, b->stem) == 0)
-            U3D_GO(u3d_fail(U3D_E_FORMAT,
-                            "'%s': '%s' and '%s' are two volumes of the same name, and u3d cannot know which of "
-                            "them counts; remove or rename one",
-                            dir, a->name, b->name));
+            U3D_GO(
+                u3d_fail(U3D_E_FORMAT,
+                         "'%s': '%s' and '%s' are two volumes of the same name, and u3d cannot know which of "
+                         "them counts; remove or rename one",
+                         dir, a->name, b->name));
     }
 done:
     u3d_path_list_free(names, n);
@@ -92,11 +93,11 @@ static int path_compare(const void *a, const void *b)
 /* Files that nnU-Net, u3d or an operating system puts beside volumes. */
 static bool unread_is_companion(const char *name)
 {
-    static const char *const known[] = {"dataset.json",      "splits_final.json",
-                                        "plans.json",        "dataset_fingerprint.json",
-                                        "summary.json",      "predict_from_raw_data_args.json",
+    static const char *const known[] = {"dataset.json",       "splits_final.json",
+                                        "plans.json",         "dataset_fingerprint.json",
+                                        "summary.json",       "predict_from_raw_data_args.json",
                                         "postprocessing.pkl", "plans.pkl",
-                                        "Thumbs.db",         "desktop.ini"};
+                                        "Thumbs.db",          "desktop.ini"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcasecmp(name, known[i]) == 0) return true;
     return false;

@@ -22,7 +22,8 @@ typedef struct u3d_listing {
  * the list with u3d_listing_done, also after a failure. */
 u3d_status u3d_listing_open(const char *dir, u3d_listing *out);
 void u3d_listing_done(u3d_listing *l);
-/* The index of the volume whose name without ending is the first `length` bytes of `id`; -1: there is none. */
+/* The index of the volume whose name without ending is the first `length` bytes of `id`; -1: there is none.
+ */
 int u3d_listing_find(const u3d_listing *l, const char *id, size_t length);
 
 /* Warns, once for each folder, of the files that lie beside the n files that are read but are not read

@@ -219,8 +219,8 @@ u3d_status u3d_path_check_name(const char *path)
     u3d_free(dir);
     if (length <= most) return U3D_OK;
     return u3d_fail(U3D_E_OUTPUT,
-                    "write '%s': its name has %zu bytes, but the file system allows %zu; "
-                    "shorten the name of the file that it is made from",
+                    "write '%s': the name has %zu bytes, but the file system allows %zu; "
+                    "shorten it, or the name of the input that it is made from",
                     path, length, most);
 }
 

@@ -20,6 +20,7 @@ typedef struct u3d_cases_opts {
     int across;                /* 0 z, 1 y, 2 x */
     uint64_t memory_cap;       /* bytes for volumes that stay in memory; 0: half of the machine's memory */
     uint64_t memory_limit;     /* bytes that resampling one case may take; 0: the machine's memory */
+    const u3d_intensity_stats *intensity; /* a resumed run: keep its kinds; NULL: they are chosen */
     u3d_resampling resampling; /* voxels of all cases; spacing 0: u3d_resample_target finds it */
 } u3d_cases_opts;
 
@@ -36,8 +37,11 @@ typedef struct u3d_cases u3d_cases;
  * Labels that cover only a part of their image are placed in it; outside of them voxels are unlabelled, or 0
  * if o->dense. Labels on another grid are refused unless o->resample_labels.
  *
- * Warns about what is legal but unlikely to be meant, such as label values without a name, no annotated
- * background, or grids of image and label that differ by more than 0.01 voxel.
+ * With U3D_INTENSITY_AUTO, each channel is normalised as its name in the data set says
+ * (u3d_intensity_of_name); otherwise all channels in the same way.
+ *
+ * Warns about what is legal but unlikely to be meant, such as label values without a name, names without a
+ * voxel, no annotated background, or grids of image and label that differ by more than 0.01 voxel.
  *
  * U3D_E_ARG: a label volume looks as if a value, often 0, meant "unlabelled", and neither the options nor the
  * data set say what it means. The message asks for --unlabeled or --dense (rules: cases_sparse.c). */

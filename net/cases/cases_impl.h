@@ -171,7 +171,7 @@ u3d_status u3d_ct_sample_new(int32_t channels, int n_cases, u3d_ct_sample *s);
 void u3d_ct_sample_done(u3d_ct_sample *s);
 /* Adds evenly spaced labelled voxels of one case, but not those of class `background` (-1: there is none). */
 void u3d_ct_sample_add(u3d_ct_sample *s, const u3d_volume *image, const u3d_volume *classes, int background);
-/* U3D_E_FORMAT: no foreground voxel was seen. */
+/* Sets the statistics of the channels whose kind is CT. U3D_E_FORMAT: no foreground voxel was seen. */
 u3d_status u3d_ct_sample_stats(u3d_ct_sample *s, u3d_intensity_stats *out);
 
 #endif

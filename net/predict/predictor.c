@@ -97,6 +97,11 @@ static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
             "averaging models: the axes of model %d's training data are oriented differently from those "
             "of the first; predict with each model and compare the results instead",
             i + 1);
+    if (memcmp(a->intensity.kind, b->intensity.kind, sizeof a->intensity.kind) != 0)
+        return u3d_fail(U3D_E_ARG,
+                        "averaging models: model %d normalises intensities differently from the first; "
+                        "predict with each model and compare the results instead",
+                        i + 1);
     if (memcmp(a->config.patch, b->config.patch, sizeof a->config.patch) != 0 ||
         a->config.padding != b->config.padding)
         return u3d_fail(

@@ -137,6 +137,7 @@ static u3d_status open_cases(u3d_training *t)
                          .across = u3d_config_across(&t->model.config),
                          .memory_cap = u3d_training_memory_cap(t) / 2,
                          .memory_limit = u3d_training_memory_cap(t)};
+    if (t->resumed) co.intensity = &t->model.intensity;
     u3d_resampling_of(&t->model.config, &co.resampling);
     const double begin = u3d_clock();
     U3D_TRY(u3d_cases_open(t->o->data, t->which, t->n_which, t->model.config.intensity, &co, &t->cases));

@@ -113,7 +113,7 @@ static void model_new(u3d_model *m)
     m->labels.background = true;
     for (int k = 0; k < 4; k++) m->labels.value[k] = 10 * k;
     strcpy(m->labels.name[3], "spleen");
-    m->intensity.kind = U3D_INTENSITY_ZSCORE;
+    m->intensity.kind[0] = U3D_INTENSITY_ZSCORE;
     m->intensity.channels = 1;
 }
 
