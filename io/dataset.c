@@ -116,40 +116,45 @@ int u3d_dataset_match(const u3d_dataset *d, const char *name, u3d_status *status
     return at;
 }
 
-/* Refuses labels without an image. Otherwise a case with a misspelt name would silently be left out. */
-static u3d_status labels_check_spare(const u3d_dataset *d, const char *label_dir, const u3d_listing *labels)
+/* Finds the label of a case: by its id, or by the name of its first channel, which some people give to labels. */
+static int labels_find(const u3d_listing *labels, const char *id, u3d_status *status)
 {
-    for (int i = 0; i < labels->n; i++) {
-        char *id = u3d_format("%.*s", (int)labels->file[i].stem, labels->file[i].name);
-        if (!id) return U3D_E_NOMEM;
-        const bool known = u3d_dataset_find(d, id) >= 0;
-        u3d_free(id);
-        if (!known)
-            return u3d_fail(U3D_E_FORMAT, "label '%s/%s' has no image of the same name", label_dir,
-                            labels->file[i].name);
-    }
-    return U3D_OK;
+    int at = u3d_listing_find(labels, id, strlen(id));
+    if (at >= 0) return at;
+    char *channel = u3d_format("%s_0000", id);
+    if (!channel) *status = U3D_E_NOMEM;
+    if (channel) at = u3d_listing_find(labels, channel, strlen(channel));
+    u3d_free(channel);
+    return at;
 }
 
 u3d_status u3d_dataset_join_labels(u3d_dataset *d, const char *label_dir, bool needed)
 {
     u3d_listing labels = {0};
+    bool *used = NULL;
     u3d_status status = U3D_OK;
     if (!u3d_path_is_dir(label_dir) && !needed) return U3D_OK;
-    if (d->n_cases) qsort(d->cases, (size_t)d->n_cases, sizeof *d->cases, case_compare);
     U3D_GO(u3d_listing_open(label_dir, &labels));
+    used = u3d_new((size_t)labels.n + 1, sizeof *used);
+    if (!used) U3D_GO(U3D_E_NOMEM);
     for (int i = 0; i < d->n_cases; i++) {
         u3d_case *c = &d->cases[i];
-        const int at = u3d_listing_find(&labels, c->id, strlen(c->id));
+        const int at = labels_find(&labels, c->id, &status);
+        if (status != U3D_OK) goto done;
         if (at < 0 && needed)
             U3D_GO(u3d_fail(U3D_E_IO, "case '%s' has no label: looked for '%s/%s' with one of the endings %s",
                             c->id, label_dir, c->id, u3d_format_listed_text()));
         if (at < 0) continue;
+        used[at] = true;
         c->label = u3d_path_join(label_dir, labels.file[at].name);
         if (!c->label) U3D_GO(U3D_E_NOMEM);
     }
-    if (needed) U3D_GO(labels_check_spare(d, label_dir, &labels));
+    for (int i = 0; i < labels.n && needed; i++) /* otherwise a case with a misspelt name would be left out */
+        if (!used[i])
+            U3D_GO(u3d_fail(U3D_E_FORMAT, "label '%s/%s' has no image of the same name", label_dir,
+                            labels.file[i].name));
 done:
+    u3d_free(used);
     u3d_listing_done(&labels);
     return status;
 }

@@ -175,6 +175,12 @@ static int64_t unlabelled(const u3d_volume *classes)
     return count;
 }
 
+static u3d_status open_normalise(const u3d_case_entry *e, u3d_volume *image, const u3d_intensity_stats *s)
+{
+    const u3d_status status = u3d_intensity_normalise(image, s);
+    return status == U3D_OK ? status : u3d_wrap(status, "case '%s'", e->files.id);
+}
+
 /* Step 3. */
 static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
 {
@@ -210,7 +216,7 @@ static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
     label = NULL;
     if (classes) U3D_GO(open_index_labels(c, e, scan->values[i], scan->n_values[i], classes));
     if (c->resident + e->bytes > c->cap || (ct && e->resampled)) goto done;
-    if (!ct) U3D_GO(u3d_intensity_normalise(image, &c->intensity));
+    if (!ct) U3D_GO(open_normalise(e, image, &c->intensity));
     U3D_GO(u3d_case_resample(c, e, image, NULL));
     c->resident += e->bytes;
     e->data = (u3d_case_data){.image = image, .label = classes};
@@ -245,7 +251,8 @@ static u3d_status open_normalise_ct(u3d_cases *c, open_scan *scan)
 {
     U3D_TRY(u3d_ct_sample_stats(&scan->sample, &c->intensity));
     for (int i = 0; i < c->n; i++)
-        if (c->entry[i].data.image) U3D_TRY(u3d_intensity_normalise(c->entry[i].data.image, &c->intensity));
+        if (c->entry[i].data.image)
+            U3D_TRY(open_normalise(&c->entry[i], c->entry[i].data.image, &c->intensity));
     return U3D_OK;
 }
 

@@ -204,7 +204,8 @@ u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case
     U3D_GO(u3d_case_read_image(input, &image));
     U3D_GO(turn_to_model(m, image));
     U3D_GO(check_facts(p, m, input, image));
-    U3D_GO(u3d_intensity_normalise(image, &m->intensity));
+    status = u3d_intensity_normalise(image, &m->intensity);
+    if (status != U3D_OK) U3D_GO(u3d_wrap(status, "%s", input->image[0]));
     own = *image;
     own.data = NULL;
     u3d_resampling_of(&m->config, &r);

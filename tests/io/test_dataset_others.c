@@ -150,6 +150,18 @@ static void test_series(void **state)
     IDS(IMAGES, "whole", 2, 1, "t_0000", "t_0001");
 }
 
+/* Labels that are called like the first channel of their image, in nnU-Net's layout too. */
+static void test_numbered_labels(void **state)
+{
+    (void)state;
+    PUT("numbered", "imagesTr/a_0000.nii.gz", "imagesTr/b_0000.nii.gz", "labelsTr/a_0000.nii.gz",
+        "labelsTr/b.nii.gz");
+    put_json("numbered", "{\"channel_names\": {\"0\": \"MRI\"}, \"file_ending\": \".nii.gz\"}");
+    IDS(DATA, "numbered", 0, 1, "a", "b");
+    PUT("numbered", "labelsTr/b_0000.nii.gz");
+    assert_refused(DATA, "numbered", "b_0000.nii.gz' has no image");
+}
+
 static void test_match(void **state)
 {
     (void)state;
@@ -348,11 +360,11 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_endings),       cmocka_unit_test(test_two_of_a_name),
-        cmocka_unit_test(test_series),        cmocka_unit_test(test_match),
-        cmocka_unit_test(test_unread),        cmocka_unit_test(test_nnunet_v1),
-        cmocka_unit_test(test_copied_json),   cmocka_unit_test(test_label_numbers),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_endings),         cmocka_unit_test(test_two_of_a_name),
+        cmocka_unit_test(test_series),          cmocka_unit_test(test_match),
+        cmocka_unit_test(test_numbered_labels), cmocka_unit_test(test_unread),
+        cmocka_unit_test(test_nnunet_v1),       cmocka_unit_test(test_copied_json),
+        cmocka_unit_test(test_label_numbers),   cmocka_unit_test(test_out_of_memory),
     };
     dir = u3d_test_dir();
     u3d_log_set_level(U3D_LOG_ERROR);
