@@ -321,6 +321,12 @@ done:
 static u3d_status folder_open(const folder *f, bool labels, u3d_dataset **out)
 {
     bool exists = f->plain;
+    if (exists && labels) {
+        char *folder_of_labels = u3d_path_join(f->dir, "labels");
+        if (!folder_of_labels) return U3D_E_NOMEM;
+        exists = u3d_path_is_dir(folder_of_labels);
+        u3d_free(folder_of_labels);
+    }
     if (!exists && f->json) U3D_TRY(u3d_dataset_json_files(f->dir, f->json, &exists));
     if (!exists) {
         U3D_TRY(dataset_flat(f, labels, out));

@@ -267,6 +267,8 @@ static void test_copied_json(void **state)
     assert_true(d->has_unlabeled);
     assert_int_equal(d->unlabeled, 7);
     u3d_dataset_free(d);
+    PUT("mixed", "a.nii.gz", "images/b.nii.gz"); /* references beside a folder of images */
+    IDS(LABELS, "mixed", 0, 1, "a");
     put_json("gone", decathlon); /* nothing at all is there, so the missing file is named */
     assert_status(open_as(IMAGES, "gone", 1, &d), U3D_E_IO);
     u3d_test_says("imagesTr/far.nii.gz");
