@@ -208,11 +208,12 @@ u3d_status u3d_dataset_finish(u3d_dataset *d, const char *looked_in, bool labels
 /* A folder, with its dataset.json if it has one. */
 typedef struct folder {
     const char *dir;
-    int channels; /* of the model; 0: unknown */
+    int channels;           /* of the model; 0: unknown                                 */
     char *json_path;
-    cJSON *json;         /* NULL: there is none                                       */
-    bool plain;          /* it has a folder images/                                   */
-    bool nnunet, listed; /* the json is of this layout, and describes files that exist */
+    cJSON *json;            /* NULL: there is none                                      */
+    bool exist;             /* the images that the json describes are there             */
+    bool nnunet, decathlon; /* the json is of this layout                               */
+    bool plain;             /* it is of neither, and there is a folder images/          */
 } folder;
 
 static void folder_done(folder *f)
@@ -223,7 +224,6 @@ static void folder_done(folder *f)
 
 static u3d_status folder_read(const char *dir, int channels, folder *f)
 {
-    bool exists = false;
     *f = (folder){.dir = dir, .channels = channels};
     if (!u3d_path_is_dir(dir)) return u3d_fail(U3D_E_IO, "open dataset '%s': no such folder", dir);
     f->json_path = u3d_path_join(dir, "dataset.json");
@@ -234,12 +234,12 @@ static u3d_status folder_read(const char *dir, int channels, folder *f)
     if (!u3d_path_exists(f->json_path)) return U3D_OK;
     U3D_TRY(u3d_json_read(f->json_path, &f->json));
     if (!cJSON_IsObject(f->json)) return u3d_fail(U3D_E_FORMAT, "'%s': expected an object", f->json_path);
-    U3D_TRY(u3d_dataset_json_files(dir, f->json, &exists));
-    f->nnunet = cJSON_HasObjectItem(f->json, "file_ending") ||
-                (cJSON_HasObjectItem(f->json, "channel_names") && !cJSON_HasObjectItem(f->json, "training"));
-    f->nnunet = f->nnunet && (exists || !f->plain);
-    f->listed = !f->nnunet && cJSON_HasObjectItem(f->json, "training") && (exists || !f->plain);
-    f->plain = f->plain && !f->nnunet && !f->listed;
+    U3D_TRY(u3d_dataset_json_files(dir, f->json, &f->exist));
+    if (f->plain && !f->exist) return U3D_OK; /* the json only gives names to what lies in images/ */
+    f->decathlon = cJSON_HasObjectItem(f->json, "training") && !cJSON_HasObjectItem(f->json, "file_ending");
+    f->nnunet = !f->decathlon && (cJSON_HasObjectItem(f->json, "file_ending") ||
+                                  cJSON_HasObjectItem(f->json, "channel_names"));
+    f->plain = f->plain && !f->nnunet && !f->decathlon;
     return U3D_OK;
 }
 
@@ -278,7 +278,7 @@ done:
 static u3d_status dataset_open(const folder *f, bool labels_needed, u3d_dataset **out)
 {
     if (f->nnunet) return u3d_dataset_nnunet(f->dir, f->json_path, f->json, labels_needed, out);
-    if (f->listed) return u3d_dataset_decathlon(f->dir, f->json_path, f->json, labels_needed, out);
+    if (f->decathlon) return u3d_dataset_decathlon(f->dir, f->json_path, f->json, labels_needed, out);
     return dataset_plain(f, labels_needed, out);
 }
 
@@ -320,15 +320,14 @@ done:
  * alone does not make a data set: nnU-Net copies it beside predictions. */
 static u3d_status folder_open(const folder *f, bool labels, u3d_dataset **out)
 {
-    bool exists = f->plain;
-    if (exists && labels) {
-        char *folder_of_labels = u3d_path_join(f->dir, "labels");
-        if (!folder_of_labels) return U3D_E_NOMEM;
-        exists = u3d_path_is_dir(folder_of_labels);
-        u3d_free(folder_of_labels);
+    bool whole = f->plain || f->exist;
+    if (f->plain && labels) {
+        char *beside = u3d_path_join(f->dir, "labels");
+        if (!beside) return U3D_E_NOMEM;
+        whole = u3d_path_is_dir(beside);
+        u3d_free(beside);
     }
-    if (!exists && f->json) U3D_TRY(u3d_dataset_json_files(f->dir, f->json, &exists));
-    if (!exists) {
+    if (!whole) {
         U3D_TRY(dataset_flat(f, labels, out));
         if (*out) return U3D_OK;
         if (!f->json)

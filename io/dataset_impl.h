@@ -30,7 +30,8 @@ u3d_status u3d_dataset_join_labels(u3d_dataset *d, const char *label_dir, bool n
 u3d_status u3d_dataset_finish(u3d_dataset *d, const char *looked_in, bool labels_needed);
 
 /* Read the labels, or labels and channels, from dataset.json (parsed as `json`, with `path` for messages), and
- * open the two layouts that it can describe. *exist: whether the images that it describes are there. */
+ * open the two layouts that it can describe. u3d_dataset_json_names is for plain folders: channels without proper
+ * names cause a warning there. *exist: whether the images that the file describes are there. */
 u3d_status u3d_dataset_json_labels(u3d_dataset *d, const char *path, const cJSON *json);
 u3d_status u3d_dataset_json_names(u3d_dataset *d, const char *path, const cJSON *json);
 u3d_status u3d_dataset_json_files(const char *dir, const cJSON *json, bool *exist);

@@ -149,7 +149,14 @@ static u3d_status json_channels(u3d_dataset *d, const char *path, const cJSON *j
 u3d_status u3d_dataset_json_names(u3d_dataset *d, const char *path, const cJSON *json)
 {
     U3D_TRY(u3d_dataset_json_labels(d, path, json));
-    return json_channels(d, path, json);
+    const u3d_status status = json_channels(d, path, json);
+    if (status != U3D_E_FORMAT) return status;
+    U3D_WARN("io", "%s; the channels stay without names", u3d_error_text());
+    for (int i = 0; i < d->n_channel_names; i++) u3d_free(d->channel_names[i]);
+    u3d_free(d->channel_names);
+    d->channel_names = NULL;
+    d->n_channel_names = 0;
+    return U3D_OK;
 }
 
 /* Compares the number of cases with the optional field "numTraining": a difference suggests that files were
@@ -161,11 +168,12 @@ static void json_check_count(const u3d_dataset *d, const char *path, const cJSON
         U3D_WARN("io", "'%s': numTraining is %d, but %d cases were found", path, count, d->n_cases);
 }
 
-static u3d_status json_check_channels(const u3d_dataset *d, const char *path, const char *field)
+static u3d_status json_check_channels(const u3d_dataset *d, const u3d_case *c, const char *path,
+                                      const char *field)
 {
-    if (!d->n_channel_names || d->cases[0].n_images == d->n_channel_names) return U3D_OK;
+    if (!d->n_channel_names || c->n_images == d->n_channel_names) return U3D_OK;
     return u3d_fail(U3D_E_FORMAT, "'%s': %s has %d channels, but case '%s' has %d image files", path, field,
-                    d->n_channel_names, d->cases[0].id, d->cases[0].n_images);
+                    d->n_channel_names, c->id, c->n_images);
 }
 
 /* Whether a listed path is not a volume but a resource fork from a macOS archive ("._x.nii.gz"). */
@@ -186,7 +194,7 @@ static u3d_status json_find_file(char **path)
     if (u3d_path_exists(*path) || !u3d_format_is_name(*path, &stem)) return U3D_OK;
     const char *ending = *path + stem;
     U3D_TRY(u3d_path_find(*path, stem, &ending, 1, &found, &n));
-    if (n > 0) {
+    if (n == 1) {
         u3d_free(*path);
         *path = found[0];
         found[0] = NULL;
@@ -197,12 +205,12 @@ static u3d_status json_find_file(char **path)
 
 /* Adds the channels of a case of nnU-Net v1, whose list says x.nii.gz for the files x_0000.nii.gz, x_0001.nii.gz,
  * ... *n is their number. */
-static u3d_status json_add_channels(u3d_case *c, const char *path, int *n)
+static u3d_status json_add_channels(u3d_case *c, const char *listed, int *n)
 {
     size_t stem;
-    u3d_format_is_name(path, &stem);
+    u3d_format_is_name(listed, &stem);
     for (*n = 0;; ++*n) {
-        char *channel = u3d_format("%.*s_%04d%s", (int)stem, path, *n, path + stem);
+        char *channel = u3d_format("%.*s_%04d%s", (int)stem, listed, *n, listed + stem);
         const u3d_status status = json_find_file(&channel);
         if (status != U3D_OK || !u3d_path_exists(channel)) {
             u3d_free(channel);
@@ -212,28 +220,35 @@ static u3d_status json_add_channels(u3d_case *c, const char *path, int *n)
     }
 }
 
-/* Adds a listed image, which takes ownership of its path. */
-static u3d_status json_add_image(u3d_case *c, char *path, bool channels)
+/* Adds the image that a list calls `listed` and takes ownership of that name. *channels is the number of files if
+ * the list stands for the files of channels, otherwise 0. */
+static u3d_status json_add_image(u3d_case *c, char *listed, int *channels)
 {
-    int n = 0;
-    u3d_status status = json_find_file(&path);
-    if (status == U3D_OK && channels && !u3d_path_exists(path)) status = json_add_channels(c, path, &n);
-    if (status == U3D_OK && n == 0) return u3d_case_add_image(c, path);
-    u3d_free(path);
+    *channels = 0;
+    u3d_status status = json_find_file(&listed);
+    if (status == U3D_OK && !u3d_path_exists(listed)) status = json_add_channels(c, listed, channels);
+    if (status == U3D_OK && *channels == 0) return u3d_case_add_image(c, listed);
+    u3d_free(listed);
     return status;
 }
 
-static u3d_status json_add_images(u3d_case *c, const char *dir, const char *path, const cJSON *image)
+static u3d_status json_add_images(const u3d_dataset *d, u3d_case *c, const char *path, const cJSON *image)
 {
     const cJSON *item = NULL;
-    if (cJSON_IsString(image)) return json_add_image(c, u3d_path_join(dir, image->valuestring), true);
+    int channels = 0;
+    if (cJSON_IsString(image)) {
+        U3D_TRY(json_add_image(c, u3d_path_join(d->path, image->valuestring), &channels));
+        return channels > 0 ? json_check_channels(d, c, path, "modality") : U3D_OK;
+    }
     if (!cJSON_IsArray(image) || cJSON_GetArraySize(image) == 0)
         return u3d_fail(U3D_E_FORMAT, "'%s': case '%s': expected an image or a list of images", path, c->id);
     cJSON_ArrayForEach(item, image)
     {
         if (!cJSON_IsString(item))
             return u3d_fail(U3D_E_FORMAT, "'%s': case '%s': an image is not a file name", path, c->id);
-        U3D_TRY(json_add_image(c, u3d_path_join(dir, item->valuestring), false));
+        char *listed = u3d_path_join(d->path, item->valuestring);
+        U3D_TRY(json_find_file(&listed));
+        U3D_TRY(u3d_case_add_image(c, listed));
     }
     return U3D_OK;
 }
@@ -251,10 +266,11 @@ static u3d_status json_set_label(u3d_case *c, const char *dir, const char *path,
 static u3d_status json_image_exists(const char *dir, const cJSON *image, bool *exists)
 {
     u3d_case c = {0};
+    int channels = 0;
     const cJSON *first = cJSON_IsArray(image) ? cJSON_GetArrayItem(image, 0) : image;
     *exists = false;
     if (!cJSON_IsString(first)) return U3D_OK;
-    const u3d_status status = json_add_image(&c, u3d_path_join(dir, first->valuestring), true);
+    const u3d_status status = json_add_image(&c, u3d_path_join(dir, first->valuestring), &channels);
     *exists = status == U3D_OK && u3d_path_exists(c.image[0]);
     for (int i = 0; i < c.n_images; i++) u3d_free(c.image[i]);
     u3d_free(c.image);
@@ -301,7 +317,7 @@ static u3d_status decathlon_case(u3d_dataset *d, const char *path, const cJSON *
     const char *slash = strrchr(first->valuestring, '/'), *name = slash ? slash + 1 : first->valuestring;
     stem -= (size_t)(name - first->valuestring);
     U3D_TRY(u3d_dataset_add_case(d, name, u3d_case_id_length(name, stem), &c));
-    U3D_TRY(json_add_images(c, d->path, path, image));
+    U3D_TRY(json_add_images(d, c, path, image));
     return json_set_label(c, d->path, path, u3d_json_member(item, "label"));
 }
 
@@ -314,10 +330,10 @@ u3d_status u3d_dataset_decathlon(const char *dir, const char *path, const cJSON 
     u3d_status status = U3D_OK;
     if (!cJSON_IsArray(training)) return u3d_fail(U3D_E_FORMAT, "'%s': training: expected a list", path);
     U3D_GO(u3d_dataset_new(dir, "decathlon", &d));
-    U3D_GO(u3d_dataset_json_names(d, path, json));
+    U3D_GO(u3d_dataset_json_labels(d, path, json));
+    U3D_GO(json_channels(d, path, json));
     cJSON_ArrayForEach(item, training) U3D_GO(decathlon_case(d, path, item, index++));
     U3D_GO(u3d_dataset_finish(d, path, labels_needed));
-    if (d->cases[0].n_images > 1) U3D_GO(json_check_channels(d, path, "modality"));
     json_check_count(d, path, json);
     *out = d;
     d = NULL;
@@ -337,7 +353,7 @@ static u3d_status nnunet_listed(u3d_dataset *d, const char *path, const cJSON *l
             return u3d_fail(U3D_E_FORMAT, "'%s': dataset: expected an object with the name of each case",
                             path);
         U3D_TRY(u3d_dataset_add_case(d, item->string, strlen(item->string), &c));
-        U3D_TRY(json_add_images(c, d->path, path, u3d_json_member(item, "images")));
+        U3D_TRY(json_add_images(d, c, path, u3d_json_member(item, "images")));
         U3D_TRY(json_set_label(c, d->path, path, u3d_json_member(item, "label")));
     }
     return U3D_OK;
@@ -378,13 +394,14 @@ u3d_status u3d_dataset_nnunet(const char *dir, const char *path, const cJSON *js
     u3d_status status = U3D_OK;
     U3D_TRY(json_ending(path, json, &ending));
     U3D_GO(u3d_dataset_new(dir, "nnunet", &d));
-    U3D_GO(u3d_dataset_json_names(d, path, json));
+    U3D_GO(u3d_dataset_json_labels(d, path, json));
+    U3D_GO(json_channels(d, path, json));
     if (cJSON_IsObject(listed))
         U3D_GO(nnunet_listed(d, path, listed));
     else
         U3D_GO(nnunet_folders(d, ending, labels_needed));
     U3D_GO(u3d_dataset_finish(d, path, labels_needed));
-    U3D_GO(json_check_channels(d, path, "channel_names"));
+    U3D_GO(json_check_channels(d, &d->cases[0], path, "channel_names"));
     json_check_count(d, path, json);
     *out = d;
     d = NULL;

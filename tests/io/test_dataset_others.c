@@ -244,6 +244,10 @@ static void test_nnunet_v1(void **state)
     IDS(DATA, "v1", 0, 2, "a", "b");
     PUT("v1", "imagesTr/a_0002.nii.gz", "imagesTr/b_0002.nii.gz");
     assert_refused(DATA, "v1", "modality has 2 channels, but case 'a' has 3 image files");
+    PUT("v1gap", "imagesTr/a_0000.nii.gz", "imagesTr/a_0002.nii.gz", "imagesTr/b_0000.nii.gz",
+        "labelsTr/a.nii.gz", "labelsTr/b.nii.gz");
+    put_json("v1gap", json);
+    assert_refused(DATA, "v1gap", "modality has 2 channels, but case 'a' has 1 image files");
 }
 
 static void test_copied_json(void **state)
@@ -278,6 +282,11 @@ static void test_copied_json(void **state)
     assert_string_equal(d->layout, "plain");
     assert_string_equal(d->channel_names[0], "CT");
     assert_string_equal(d->labels[1].name, "kidney");
+    u3d_dataset_free(d);
+    put_json("beside",
+             "{\"modality\": {\"1\": \"CT\"}}"); /* only a warning, because the names are not needed */
+    assert_ok(open_as(DATA, "beside", 0, &d));
+    assert_int_equal(d->n_channel_names, 0);
     u3d_dataset_free(d);
     put_json("beside", "{\"modality\": \"CT\"}");
     assert_ok(open_as(DATA, "beside", 0, &d));
