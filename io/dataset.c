@@ -1,9 +1,9 @@
 /* Opens a dataset, builds its list of cases, and checks the list.
  *
  * The layout is detected from the content. dataset_json.c reads the two layouts that dataset.json describes,
- * dataset_group.c makes cases of the files in a folder; this file opens plain folders, single pairs, images to
- * predict and references. No voxels are read: a missing file is
- * found here, before hours of training, and a damaged file is found when it is read. */
+ * dataset_group.c makes cases of the files in a folder; this file opens plain folders, single pairs, images
+ * to predict and references. No voxels are read: a missing file is found here, before hours of training, and
+ * a damaged file is found when it is read. */
 #include "io/dataset_impl.h"
 
 #include "engine/base/mem.h"
@@ -116,7 +116,8 @@ int u3d_dataset_match(const u3d_dataset *d, const char *name, u3d_status *status
     return at;
 }
 
-/* Finds the label of a case: by its id, or by the name of its first channel, which some people give to labels. */
+/* Finds the label of a case: by its id, or by the name of its first channel, which some people give to
+ * labels. */
 static int labels_find(const u3d_listing *labels, const char *id, u3d_status *status)
 {
     int at = u3d_listing_find(labels, id, strlen(id));
@@ -159,8 +160,8 @@ done:
     return status;
 }
 
-/* Names the files beside those of the cases that are not read. A single volume was chosen by its name, so there
- * the other files do not matter. */
+/* Names the files beside those of the cases that are not read. A single volume was chosen by its name, so
+ * there the other files do not matter. */
 static u3d_status finish_unread(const u3d_dataset *d)
 {
     int n = 0;
@@ -179,11 +180,21 @@ static u3d_status finish_unread(const u3d_dataset *d)
     return status;
 }
 
+/* Refuses a folder without a volume, and names what lies there instead. */
+static u3d_status no_volumes(const char *looked_in)
+{
+    char *inside = u3d_format("%s/", looked_in);
+    u3d_status status = inside ? U3D_OK : U3D_E_NOMEM;
+    if (inside && u3d_path_is_dir(looked_in)) status = u3d_unread_warn((const char *const *)&inside, 1);
+    u3d_free(inside);
+    U3D_TRY(status);
+    return u3d_fail(U3D_E_FORMAT, "'%s': no volumes found, expected files with one of the endings %s",
+                    looked_in, u3d_format_listed_text());
+}
+
 u3d_status u3d_dataset_finish(u3d_dataset *d, const char *looked_in, bool labels_needed)
 {
-    if (d->n_cases == 0)
-        return u3d_fail(U3D_E_FORMAT, "'%s': no volumes found, expected files with one of the endings %s",
-                        looked_in, u3d_format_listed_text());
+    if (d->n_cases == 0) return no_volumes(looked_in);
     qsort(d->cases, (size_t)d->n_cases, sizeof *d->cases, case_compare);
     for (int i = 0; i < d->n_cases; i++) {
         const u3d_case *c = &d->cases[i];
@@ -243,7 +254,7 @@ static u3d_status folder_read(const char *dir, int channels, folder *f)
     return U3D_OK;
 }
 
-/* Opens the folders images/ and labels/. If there is a dataset.json, it may name the labels and the channels. */
+/* Opens the folders images/ and labels/. A dataset.json may name the labels and the channels. */
 static u3d_status dataset_plain(const folder *f, bool labels_needed, u3d_dataset **out)
 {
     u3d_dataset *d = NULL;
@@ -259,9 +270,8 @@ static u3d_status dataset_plain(const folder *f, bool labels_needed, u3d_dataset
     if (labels_needed && !u3d_path_is_dir(labels))
         U3D_GO(u3d_fail(U3D_E_IO, "'%s': the folder labels/ next to images/ is missing", f->dir));
     U3D_GO(u3d_dataset_new(f->dir, "plain", &d));
-    u3d_case_rule rule = {.image_dir = images,
-                          .label_dir = u3d_path_is_dir(labels) ? labels : NULL,
-                          .channels = f->channels};
+    u3d_case_rule rule = {
+        .image_dir = images, .label_dir = u3d_path_is_dir(labels) ? labels : NULL, .channels = f->channels};
     U3D_GO(u3d_dataset_group(d, &rule));
     U3D_GO(u3d_dataset_join_labels(d, labels, labels_needed));
     if (f->json) U3D_GO(u3d_dataset_json_names(d, f->json_path, f->json));
@@ -292,16 +302,15 @@ u3d_status u3d_dataset_open(const char *dir, bool labels_needed, u3d_dataset **o
     return status;
 }
 
-/* Opens the volumes that lie in the folder itself. If `labels`, each file is a case of its own, and a dataset.json
- * (perhaps a copy) names their values. *out is NULL if there are no volumes. */
+/* Opens the volumes that lie in the folder itself. If `labels`, each file is a case of its own, and a
+ * dataset.json (perhaps a copy) names their values. *out is NULL if there are no volumes. */
 static u3d_status dataset_flat(const folder *f, bool labels, u3d_dataset **out)
 {
     u3d_dataset *d = NULL;
     u3d_status status = U3D_OK;
     /* A file is a case of its own if a label has its name. The folder is also its folder of labels, so this
      * holds for every file. */
-    u3d_case_rule rule = {
-        .image_dir = f->dir, .label_dir = labels ? f->dir : NULL, .channels = f->channels};
+    u3d_case_rule rule = {.image_dir = f->dir, .label_dir = labels ? f->dir : NULL, .channels = f->channels};
     *out = NULL;
     U3D_GO(u3d_dataset_new(f->dir, labels ? "labels" : "plain", &d));
     U3D_GO(u3d_dataset_group(d, &rule));
@@ -316,8 +325,8 @@ done:
     return status;
 }
 
-/* Whether a folder is a data set with files of its own, or its volumes lie in the folder itself. A dataset.json
- * alone does not make a data set: nnU-Net copies it beside predictions. */
+/* Whether a folder is a data set with files of its own, or its volumes lie in the folder itself. A
+ * dataset.json alone does not make a data set: nnU-Net copies it beside predictions. */
 static u3d_status folder_open(const folder *f, bool labels, u3d_dataset **out)
 {
     bool whole = f->plain || f->exist;
@@ -330,9 +339,7 @@ static u3d_status folder_open(const folder *f, bool labels, u3d_dataset **out)
     if (!whole) {
         U3D_TRY(dataset_flat(f, labels, out));
         if (*out) return U3D_OK;
-        if (!f->json)
-            return u3d_fail(U3D_E_FORMAT, "'%s': no volumes found, expected files with one of the endings %s",
-                            f->dir, u3d_format_listed_text());
+        if (!f->json) return no_volumes(f->dir);
     }
     return dataset_open(f, labels, out); /* this also says what is wrong with a data set without files */
 }

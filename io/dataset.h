@@ -50,14 +50,14 @@ u3d_status u3d_dataset_pair(const char *image, const char *label, u3d_dataset **
 void u3d_dataset_free(u3d_dataset *d);
 int u3d_dataset_find(const u3d_dataset *d, const char *id); /* -1 if absent */
 /* Finds the case for a file that is called `name` (without ending): the case of that id, or otherwise the one
- * whose id differs by the number _0000 of a first channel, which one tool keeps and another drops. -1 if absent;
- * *status becomes U3D_E_NOMEM if memory ran out. */
+ * whose id differs by the number _0000 of a first channel, which one tool keeps and another drops. -1 if
+ * absent; *status becomes U3D_E_NOMEM if memory ran out. */
 int u3d_dataset_match(const u3d_dataset *d, const char *name, u3d_status *status);
 
 /* Opens images to predict. `path` is a file, a folder of files CASE.nii.gz or CASE_0000.nii.gz ... (grouped
- * by case), or a folder that u3d_dataset_open accepts. `channels` is the number that the model wants (0: unknown);
- * with one channel, NAME_0000 and NAME_0001 are two cases. A dataset.json that describes files which are not
- * there does not matter. */
+ * by case), or a folder that u3d_dataset_open accepts. `channels` is the number that the model wants (0:
+ * unknown); with one channel, NAME_0000 and NAME_0001 are two cases. A dataset.json that describes files
+ * which are not there does not matter. */
 u3d_status u3d_dataset_images(const char *path, int channels, u3d_dataset **out);
 /* Opens the labels in a folder: a data set with its labels, or a folder of label files. Each of these files
  * becomes a case of its own, even if its name ends like a channel (_0000); the label file is the image of its

@@ -29,9 +29,10 @@ u3d_status u3d_dataset_join_labels(u3d_dataset *d, const char *label_dir, bool n
  * the same number of images in all cases. Warns of files beside those of the cases that are not read. */
 u3d_status u3d_dataset_finish(u3d_dataset *d, const char *looked_in, bool labels_needed);
 
-/* Read the labels, or labels and channels, from dataset.json (parsed as `json`, with `path` for messages), and
- * open the two layouts that it can describe. u3d_dataset_json_names is for plain folders: channels without proper
- * names cause a warning there. *exist: whether the images that the file describes are there. */
+/* Read the labels, or labels and channels, from dataset.json (parsed as `json`, with `path` for messages),
+ * and open the two layouts that it can describe. u3d_dataset_json_names is for plain folders: channels
+ * without proper names cause a warning there. *exist: whether the images that the file describes are there.
+ */
 u3d_status u3d_dataset_json_labels(u3d_dataset *d, const char *path, const cJSON *json);
 u3d_status u3d_dataset_json_names(u3d_dataset *d, const char *path, const cJSON *json);
 u3d_status u3d_dataset_json_files(const char *dir, const cJSON *json, bool *exist);

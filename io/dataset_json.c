@@ -6,8 +6,8 @@
  *   nnU-Net v2  "channel_names": {"0": "CT"}, "labels": {"liver": 1, "ignore": 2}, "file_ending": ".nii.gz",
  *               optionally "dataset": {"case": {"images": [...], "label": "..."}}
  *
- * In both layouts labels may be written either way, {"1": "liver"} or {"liver": 1}, and numbers as texts. Source:
- * nnU-Net, documentation/dataset_format.md. */
+ * In both layouts labels may be written either way, {"1": "liver"} or {"liver": 1}, and numbers as texts.
+ * Source: nnU-Net, documentation/dataset_format.md. */
 #include "io/dataset_impl.h"
 
 #include "engine/base/log.h"
@@ -34,10 +34,11 @@ static u3d_status json_add_label(u3d_dataset *d, const char *path, int32_t value
 {
     if (json_means_unlabeled(name)) {
         if (d->has_unlabeled && d->unlabeled != value)
-            return u3d_fail(U3D_E_FORMAT,
-                            "'%s': labels: '%s' is %d, but %d is already named as the value of voxels that nobody "
-                            "labelled; keep one of them, or rename a class",
-                            path, name, value, d->unlabeled);
+            return u3d_fail(
+                U3D_E_FORMAT,
+                "'%s': labels: '%s' is %d, but %d is already named as the value of voxels that nobody "
+                "labelled; keep one of them, or rename a class",
+                path, name, value, d->unlabeled);
         d->has_unlabeled = true;
         d->unlabeled = value;
         return U3D_OK;
@@ -72,8 +73,8 @@ static bool json_number(const cJSON *item, int32_t *out)
     return true;
 }
 
-/* Reads one entry of "labels": "1": "liver", "liver": 1 or "liver": "1". A list of one value is that value, as in
- * nnU-Net. */
+/* Reads one entry of "labels": "1": "liver", "liver": 1 or "liver": "1". A list of one value is that value,
+ * as in nnU-Net. */
 static u3d_status json_label(u3d_dataset *d, const char *path, const cJSON *item)
 {
     int32_t value = 0;
@@ -183,8 +184,8 @@ static bool json_is_fork(const char *path)
     return strncmp(slash ? slash + 1 : path, "._", 2) == 0;
 }
 
-/* Finds a listed file: by its name, or with its ending in another case. *path stays as it is if there is no such
- * file, so that the message names what the list asks for. */
+/* Finds a listed file: by its name, or with its ending in another case. *path stays as it is if there is no
+ * such file, so that the message names what the list asks for. */
 static u3d_status json_find_file(char **path)
 {
     char **found = NULL;
@@ -203,8 +204,8 @@ static u3d_status json_find_file(char **path)
     return U3D_OK;
 }
 
-/* Adds the channels of a case of nnU-Net v1, whose list says x.nii.gz for the files x_0000.nii.gz, x_0001.nii.gz,
- * ... *n is their number. */
+/* Adds the channels of a case of nnU-Net v1, whose list says x.nii.gz for the files x_0000.nii.gz,
+ * x_0001.nii.gz, ... *n is their number. */
 static u3d_status json_add_channels(u3d_case *c, const char *listed, int *n)
 {
     size_t stem;
@@ -220,8 +221,8 @@ static u3d_status json_add_channels(u3d_case *c, const char *listed, int *n)
     }
 }
 
-/* Adds the image that a list calls `listed` and takes ownership of that name. *channels is the number of files if
- * the list stands for the files of channels, otherwise 0. */
+/* Adds the image that a list calls `listed` and takes ownership of that name. *channels is the number of
+ * files if the list stands for the files of channels, otherwise 0. */
 static u3d_status json_add_image(u3d_case *c, char *listed, int *channels)
 {
     *channels = 0;
@@ -367,6 +368,10 @@ static u3d_status nnunet_folders(u3d_dataset *d, const char *ending, bool labels
     if (!images || !labels) U3D_GO(U3D_E_NOMEM);
     u3d_case_rule rule = {.image_dir = images, .ending = ending, .numbered = true};
     U3D_GO(u3d_dataset_group(d, &rule));
+    if (ending && d->n_cases == 0)
+        U3D_GO(u3d_fail(U3D_E_FORMAT,
+                        "'%s': no volumes found, expected files ending in %s, the file_ending of dataset.json",
+                        images, ending));
     U3D_GO(u3d_dataset_join_labels(d, labels, labels_needed));
 done:
     u3d_free(images);

@@ -14,6 +14,10 @@
 #include <string.h>
 #include <strings.h>
 
+#define TWO_VOLUMES                                                                                          \
+    "'%s' and '%s' are two volumes of the same name, and u3d cannot know which of them counts; "             \
+    "remove or rename one"
+
 enum { NAMES_SHOWN = 10, NAMES_CAP = 1000 };
 
 /* ---- the volumes ---- */
@@ -90,7 +94,8 @@ static int path_compare(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* Files that nnU-Net, u3d or an operating system puts beside volumes. */
+/* Files that nnU-Net, u3d or an operating system puts beside volumes: known names, resource forks of macOS,
+ * and hidden files that are not volumes. */
 static bool unread_is_companion(const char *name)
 {
     static const char *const known[] = {"dataset.json",       "splits_final.json",
@@ -98,6 +103,8 @@ static bool unread_is_companion(const char *name)
                                         "summary.json",       "predict_from_raw_data_args.json",
                                         "postprocessing.pkl", "plans.pkl",
                                         "Thumbs.db",          "desktop.ini"};
+    size_t stem;
+    if (name[0] == '.' && (name[1] == '_' || !u3d_format_is_name(name, &stem))) return true;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strcasecmp(name, known[i]) == 0) return true;
     return false;
@@ -112,18 +119,28 @@ static bool unread_is_above(const char *folder, const char *const *read, int n)
     return false;
 }
 
-/* Whether `path` is one of the files that are read, or the other file of a pair that is read. */
-static bool unread_is_read(const char *path, const char *const *read, int n)
+/* The volume among the files that are read whose name without ending is the first `stem` bytes of `path`;
+ * NULL: there is none. */
+static const char *unread_twin(const char *path, size_t stem, const char *const *read, int n)
 {
-    if (bsearch(&path, read, (size_t)n, sizeof *read, path_compare)) return true;
-    size_t stem, other;
-    if (!u3d_format_is_pair(path)) return false;
-    u3d_format_is_name(path, &stem);
+    size_t other;
     for (int i = 0; i < n; i++)
-        if (strncmp(read[i], path, stem) == 0 && u3d_format_is_pair(read[i]) &&
-            u3d_format_is_name(read[i], &other) && other == stem)
-            return true;
-    return false;
+        if (strncmp(read[i], path, stem) == 0 && u3d_format_is_name(read[i], &other) && other == stem)
+            return read[i];
+    return NULL;
+}
+
+/* Decides whether `path` is one of the files that are read, or the other file of a pair that is read.
+ * U3D_E_FORMAT: it is another volume of the same name. */
+static u3d_status unread_is_read(const char *path, const char *const *read, int n, bool *is)
+{
+    size_t stem;
+    *is = bsearch(&path, read, (size_t)n, sizeof *read, path_compare) != NULL;
+    if (*is || !u3d_format_is_name(path, &stem)) return U3D_OK;
+    const char *twin = unread_twin(path, stem, read, n);
+    *is = twin && u3d_format_is_pair(path) && u3d_format_is_pair(twin);
+    if (!twin || *is || !u3d_format_is_listed(path, &stem)) return U3D_OK;
+    return u3d_fail(U3D_E_FORMAT, TWO_VOLUMES, twin, path);
 }
 
 /* Appends a name to the list in `text`, or "..." after the last one that is shown. */
@@ -144,14 +161,15 @@ static u3d_status unread_in_folder(const char *dir, const char *const *read, int
     char **names = NULL, text[NAMES_CAP] = "";
     int n_names = 0, files = 0, folders = 0;
     u3d_status status = U3D_OK;
-    U3D_TRY(u3d_path_list(*dir ? dir : ".", &names, &n_names));
+    U3D_TRY(u3d_path_list_all(*dir ? dir : ".", &names, &n_names));
     for (int i = 0; i < n_names; i++) {
         char *path = u3d_format("%s%s", dir, names[i]);
         if (!path) U3D_GO(U3D_E_NOMEM);
         const bool folder = u3d_path_is_dir(path);
-        const bool silent = folder ? unread_is_above(path, read, n)
-                                   : unread_is_companion(names[i]) || unread_is_read(path, read, n);
+        bool silent = unread_is_companion(names[i]) || (folder && unread_is_above(path, read, n));
+        if (!folder && !silent) status = unread_is_read(path, read, n, &silent);
         u3d_free(path);
+        if (status != U3D_OK) goto done;
         if (silent) continue;
         unread_add(text, files + folders, names[i], folder);
         files += !folder;

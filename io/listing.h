@@ -27,7 +27,9 @@ void u3d_listing_done(u3d_listing *l);
 int u3d_listing_find(const u3d_listing *l, const char *id, size_t length);
 
 /* Warns, once for each folder, of the files that lie beside the n files that are read but are not read
- * themselves. Hidden files and files that belong to data sets, such as dataset.json, stay silent. */
+ * themselves. Files that belong to data sets, such as dataset.json, files "._*" and hidden files
+ * that are not volumes stay silent. U3D_E_FORMAT: one
+ * of them is a second volume of the same name. */
 u3d_status u3d_unread_warn(const char *const *read, int n);
 
 #endif

@@ -26,14 +26,14 @@ enum {
 
 static const double label_tolerance = 1e-3; /* the rounding error of integers up to 10^4 in float32 scaling */
 
-/* Of half a step: the error of a step that was stored as float32, times 65535, the largest stored value of labels
- * that were quantised to 16 bits. */
+/* Of half a step: the error of a step that was stored as float32, times 65535, the largest stored value of
+ * labels that were quantised to 16 bits. */
 static const double label_step_slack = 1 + 1e-2;
 
-/* How far a label may be from a whole number. Some programs store labels as integers times scl_slope, for example
- * 127 * 2/255 = 0.99607849 for label 1. Each label is then the stored value that is nearest to it, so it is off by
- * at most half a step; a map of fractions has values that are further off. This holds for steps below 1: coarser
- * ones cannot tell labels apart, so their values must be whole. */
+/* How far a label may be from a whole number. Some programs store labels as integers times scl_slope, for
+ * example 127 * 2/255 = 0.99607849 for label 1. Each label is then the stored value that is nearest to it, so
+ * it is off by at most half a step; a map of fractions has values that are further off. This holds for steps
+ * below 1: coarser ones cannot tell labels apart, so their values must be whole. */
 static double label_allowed(const u3d_nifti_info *info)
 {
     const double step = fabs(info->slope);

@@ -1,10 +1,10 @@
 /* Names of files and folders, and output files that appear whole or not at all.
  *
  * An output is written to DIR/.tmp-PID-N-NAME with O_EXCL, flushed to disk, and renamed to DIR/NAME. The
- * temporary name is hidden, so that listings skip it, and it keeps the ending of the final name; only the last
- * bytes of a long NAME are kept, because it must not be longer than the file system allows either. A reader
- * sees the old file or the new file but never a part of it, and a failure leaves nothing behind. Inputs must
- * be regular files: a pipe could block forever, and a folder can be opened but not read. */
+ * temporary name is hidden, so that listings skip it, and it keeps the ending of the final name; only the
+ * last bytes of a long NAME are kept, because it must not be longer than the file system allows either. A
+ * reader sees the old file or the new file but never a part of it, and a failure leaves nothing behind.
+ * Inputs must be regular files: a pipe could block forever, and a folder can be opened but not read. */
 #include "io/path.h"
 
 #include "engine/base/mem.h"
@@ -153,7 +153,14 @@ static u3d_status names_give(u3d_status status, char **list, int count, char ***
     return U3D_OK;
 }
 
-u3d_status u3d_path_list(const char *dir, char ***names, int *n)
+/* Whether a listing leaves out a name: the folder itself, its parent and, unless they are wanted, hidden
+ * files. */
+static bool path_is_left_out(const char *name, bool hidden)
+{
+    return name[0] == '.' && (!hidden || strcmp(name, ".") == 0 || strcmp(name, "..") == 0);
+}
+
+static u3d_status path_list(const char *dir, bool hidden, char ***names, int *n)
 {
     char **list = NULL;
     int count = 0, room = 0;
@@ -167,10 +174,21 @@ u3d_status u3d_path_list(const char *dir, char ***names, int *n)
         const struct dirent *entry = readdir(d);
         if (!entry && errno) status = u3d_fail(U3D_E_IO, "read folder '%s': %s", dir, strerror(errno));
         if (!entry) break;
-        if (entry->d_name[0] != '.') status = names_add(&list, &count, &room, u3d_strdup(entry->d_name));
+        if (!path_is_left_out(entry->d_name, hidden))
+            status = names_add(&list, &count, &room, u3d_strdup(entry->d_name));
     }
     closedir(d);
     return names_give(status, list, count, names, n);
+}
+
+u3d_status u3d_path_list(const char *dir, char ***names, int *n)
+{
+    return path_list(dir, false, names, n);
+}
+
+u3d_status u3d_path_list_all(const char *dir, char ***names, int *n)
+{
+    return path_list(dir, true, names, n);
 }
 
 /* The length of the folder in a path, with its slash; 0: there is none. */

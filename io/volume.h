@@ -141,9 +141,9 @@ u3d_status u3d_volume_read(const char *path, u3d_volume_kind kind, u3d_volume **
  * the file's size. */
 u3d_status u3d_volume_probe(const char *path, u3d_volume **out);
 
-/* Writes a volume with its grid and the axes of its file, in the format that the name asks for: to a temporary
- * file next to it, which is flushed and renamed. U3D_E_ARG: the name's ending is not one that u3d writes.
- * U3D_E_OUTPUT: writing failed; nothing is left behind. */
+/* Writes a volume with its grid and the axes of its file, in the format that the name asks for: to a
+ * temporary file next to it, which is flushed and renamed. U3D_E_ARG: the name's ending is not one that u3d
+ * writes. U3D_E_OUTPUT: writing failed; nothing is left behind. */
 u3d_status u3d_volume_write(const char *path, const u3d_volume *v);
 
 #endif

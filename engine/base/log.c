@@ -106,8 +106,8 @@ void u3d_log(u3d_log_level level, const char *channel, const char *fmt, ...)
     fwrite(line, 1, n + 1, stderr);
 }
 
-/* Notes a text by its hash (FNV-1a, 64 bits) and returns whether it is new. When the table is full, every text
- * counts as new. */
+/* Notes a text by its hash (FNV-1a, 64 bits) and returns whether it is new. When the table is full, every
+ * text counts as new. */
 static bool log_is_new(const char *text)
 {
     static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

@@ -96,8 +96,8 @@ static void labels_warn_absent(const u3d_dataset *d, const u3d_labels *found, co
     }
     if (n > 0)
         U3D_WARN("cases",
-                 "%d class%s of dataset.json occur%s in no label of the training cases, so the network cannot learn "
-                 "%s: %s",
+                 "%d class%s of dataset.json occur%s in no label of the training cases, so the network "
+                 "cannot learn %s: %s",
                  n, n == 1 ? "" : "es", n == 1 ? "s" : "", n == 1 ? "it" : "them", list);
 }
 

@@ -7,8 +7,8 @@
  *      made from the values of this case only, because the values of later cases are not known yet.
  *   4. The label table is made, and the preliminary numbers are replaced by its classes.
  *   5. Images are normalised. This is done in step 3 already, unless a channel is CT, whose statistics are
- *      complete only now. Normalisation comes before resampling (as in nnU-Net), so CT cases that must be resampled
- *      are not kept in memory by opening; they are read again when they are needed. */
+ *      complete only now. Normalisation comes before resampling (as in nnU-Net), so CT cases that must be
+ *      resampled are not kept in memory by opening; they are read again when they are needed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,8 +69,8 @@ static u3d_status open_settle_unlabeled(const u3d_dataset *d, const u3d_cases_op
     return U3D_OK;
 }
 
-/* Settles how each channel is normalised. Names that do not match the channels one by one still count if all of
- * them mean the same. */
+/* Settles how each channel is normalised. Names that do not match the channels one by one still count if all
+ * of them mean the same. */
 static void open_settle_intensity(const u3d_dataset *d, const open_scan *scan, u3d_intensity_stats *s)
 {
     const int n = d->n_channel_names;
@@ -78,10 +78,11 @@ static void open_settle_intensity(const u3d_dataset *d, const open_scan *scan, u
     bool same = true;
     for (int i = 1; i < n; i++) same = same && u3d_intensity_of_name(d->channel_names[i]) == first;
     if (scan->wanted == U3D_INTENSITY_AUTO && !same && n != s->channels)
-        U3D_WARN("cases",
-                 "'%s' names %d channels, but the images have %d; the names are ignored, and every channel is "
-                 "normalised by zscore; set intensity=... if that is wrong",
-                 d->path, n, (int)s->channels);
+        U3D_WARN(
+            "cases",
+            "'%s' names %d channels, but the images have %d; the names are ignored, and every channel is "
+            "normalised by zscore; set intensity=... if that is wrong",
+            d->path, n, (int)s->channels);
     for (int32_t ch = 0; ch < s->channels; ch++) {
         s->kind[ch] = scan->wanted != U3D_INTENSITY_AUTO ? scan->wanted
                       : same                             ? first

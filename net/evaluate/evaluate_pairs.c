@@ -59,10 +59,10 @@ static bool ends_with(const char *name, size_t length, const char *end)
     return length >= n && memcmp(name + length - n, end, n) == 0;
 }
 
-/* Adds the pair of a prediction and the reference of its name. `taken` tells which references have a prediction
- * already. */
-static u3d_status pairs_match(const u3d_evaluate_opts *o, const u3d_dataset *references, const u3d_listed *file,
-                              bool *taken, u3d_pairs *p)
+/* Adds the pair of a prediction and the reference of its name. `taken` tells which references have a
+ * prediction already. */
+static u3d_status pairs_match(const u3d_evaluate_opts *o, const u3d_dataset *references,
+                              const u3d_listed *file, bool *taken, u3d_pairs *p)
 {
     u3d_status status = U3D_OK;
     char *id = u3d_format("%.*s", (int)file->stem, file->name), *image = NULL;
@@ -72,7 +72,8 @@ static u3d_status pairs_match(const u3d_evaluate_opts *o, const u3d_dataset *ref
         status = u3d_fail(U3D_E_FORMAT, "%s: the prediction %s has no reference of the same name in %s",
                           o->prediction, file->name, o->reference);
     if (status == U3D_OK && taken[at])
-        status = u3d_fail(U3D_E_FORMAT, "%s: the prediction %s is the second one for the reference %s in %s; remove one",
+        status = u3d_fail(U3D_E_FORMAT,
+                          "%s: the prediction %s is the second one for the reference %s in %s; remove one",
                           o->prediction, file->name, references->cases[at].id, o->reference);
     if (status == U3D_OK) status = case_image(&references->cases[at], &image);
     if (status == U3D_OK) {

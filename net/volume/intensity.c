@@ -1,12 +1,12 @@
 /* Station 2 of training, station 1b of prediction; before: intensities as in the file; after:
  * intensities that are comparable between volumes.
  *
- * Each channel has a kind of its own, because a data set may hold CT beside PET. zscore treats every channel of
- * every volume on its own, because scanners and exporters choose scales freely (in one public data set the maxima
- * of similar images range over four orders of magnitude). ct keeps the absolute scale of computed tomography: it
- * clips, and then applies one shift and one scale to the whole data set. These statistics are found while the cases
- * are read (net/cases/cases_ct.c). The other kinds are nnU-Net's noNorm, rescale_to_0_1 and rgb_to_0_1. All sums
- * are in double. */
+ * Each channel has a kind of its own, because a data set may hold CT beside PET. zscore treats every channel
+ * of every volume on its own, because scanners and exporters choose scales freely (in one public data set the
+ * maxima of similar images range over four orders of magnitude). ct keeps the absolute scale of computed
+ * tomography: it clips, and then applies one shift and one scale to the whole data set. These statistics are
+ * found while the cases are read (net/cases/cases_ct.c). The other kinds are nnU-Net's noNorm, rescale_to_0_1
+ * and rgb_to_0_1. All sums are in double. */
 #include "net/volume/intensity.h"
 
 #include <math.h>
@@ -18,7 +18,8 @@
 
 enum { RGB_MOST = 255 };
 
-static void intensity_range(const float *data, int64_t n, int32_t channels, int32_t ch, float *least, float *most)
+static void intensity_range(const float *data, int64_t n, int32_t channels, int32_t ch, float *least,
+                            float *most)
 {
     *least = *most = data[ch];
     for (int64_t v = 0; v < n; v++) {
@@ -27,7 +28,8 @@ static void intensity_range(const float *data, int64_t n, int32_t channels, int3
     }
 }
 
-/* Makes channel `ch` of data [n, channels] (x - shift) / scale; everything becomes 0 if the channel is flat. */
+/* Makes channel `ch` of data [n, channels] (x - shift) / scale; everything becomes 0 if the channel is flat.
+ */
 static void intensity_shift(float *data, int64_t n, int32_t channels, int32_t ch, bool flat, double shift,
                             double scale)
 {
@@ -138,8 +140,8 @@ bool u3d_intensity_has(const u3d_intensity_stats *s, u3d_intensity kind)
     return false;
 }
 
-/* ---- JSON: {"channels": 2, "kind": ["ct", "zscore"], "low": [...], ...}. If all channels are of one kind, it is a
- * single text, as in models that were written when there was only one. ---- */
+/* ---- JSON: {"channels": 2, "kind": ["ct", "zscore"], "low": [...], ...}. If all channels are of one kind,
+ * it is a single text, as in models that were written when there was only one. ---- */
 
 static cJSON *intensity_kinds_json(const u3d_intensity_stats *s)
 {
@@ -197,15 +199,15 @@ static u3d_status intensity_read_kinds(const cJSON *json, const char *where, u3d
 {
     const cJSON *kinds = u3d_json_member(json, "kind");
     if (cJSON_IsArray(kinds) && cJSON_GetArraySize(kinds) != s->channels)
-        return u3d_fail(U3D_E_FORMAT, "%s: 'kind' has %d entries; expected %d", where, cJSON_GetArraySize(kinds),
-                        (int)s->channels);
+        return u3d_fail(U3D_E_FORMAT, "%s: 'kind' has %d entries; expected %d", where,
+                        cJSON_GetArraySize(kinds), (int)s->channels);
     for (int32_t ch = 0; ch < s->channels; ch++) {
         const char *kind = cJSON_GetStringValue(cJSON_IsArray(kinds) ? cJSON_GetArrayItem(kinds, ch) : kinds);
         for (int i = U3D_INTENSITY_ZSCORE; kind && i <= U3D_INTENSITY_RGB; i++)
             if (strcmp(kind, intensity_words[i]) == 0) s->kind[ch] = (u3d_intensity)i;
         if (s->kind[ch] == U3D_INTENSITY_AUTO)
-            return u3d_fail(U3D_E_FORMAT, "%s: 'kind' is %s; expected zscore, ct, none, rescale or rgb", where,
-                            kind ? kind : "missing");
+            return u3d_fail(U3D_E_FORMAT, "%s: 'kind' is %s; expected zscore, ct, none, rescale or rgb",
+                            where, kind ? kind : "missing");
     }
     return U3D_OK;
 }

@@ -8,8 +8,8 @@
 #include "io/volume.h"
 #include "net/config/config.h"
 
-/* Everything that normalisation needs to know; stored in the model. The statistics are used by CT channels only
- * and come from the labelled foreground voxels of the training cases (net/cases/cases_ct.c). */
+/* Everything that normalisation needs to know; stored in the model. The statistics are used by CT channels
+ * only and come from the labelled foreground voxels of the training cases (net/cases/cases_ct.c). */
 typedef struct u3d_intensity_stats {
     int32_t channels;
     u3d_intensity kind[U3D_MAX_CHANNELS];                 /* never AUTO                      */
@@ -17,8 +17,8 @@ typedef struct u3d_intensity_stats {
     double mean[U3D_MAX_CHANNELS], sd[U3D_MAX_CHANNELS];  /* CT                              */
 } u3d_intensity_stats;
 
-/* The kind that nnU-Net gives to a channel of this name: ct for CT, none for noNorm, rescale for rescale_to_0_1,
- * rgb for rgb_to_0_1, in any case; zscore for every other name. */
+/* The kind that nnU-Net gives to a channel of this name: ct for CT, none for noNorm, rescale for
+ * rescale_to_0_1, rgb for rgb_to_0_1, in any case; zscore for every other name. */
 u3d_intensity u3d_intensity_of_name(const char *name);
 /* Whether some channel is of this kind. */
 bool u3d_intensity_has(const u3d_intensity_stats *s, u3d_intensity kind);

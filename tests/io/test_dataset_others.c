@@ -116,6 +116,13 @@ static void test_two_of_a_name(void **state)
     PUT("nnunet", "imagesTr/a_0000.nii.gz", "imagesTr/a_0000.nii", "labelsTr/a.nii.gz");
     put_json("nnunet", "{\"channel_names\": {\"0\": \"CT\"}, \"file_ending\": \".nii.gz\"}");
     assert_refused(DATA, "nnunet", "two volumes of the same name");
+    PUT("task", "imagesTr/a.nii.gz", "labelsTr/a.nii.gz", "labelsTr/a.nii");
+    put_json("task",
+             "{\"training\": [{\"image\": \"imagesTr/a.nii.gz\", \"label\": \"labelsTr/a.nii.gz\"}]}");
+    assert_refused(DATA, "task", "two volumes of the same name");
+    PUT("unzipped", "imagesTr/a_0000.nii", "labelsTr/a.nii");
+    put_json("unzipped", "{\"channel_names\": {\"0\": \"CT\"}, \"file_ending\": \".nii.gz\"}");
+    assert_refused(DATA, "unzipped", "expected files ending in .nii.gz, the file_ending of dataset.json");
     PUT("sizes", "a.nii.gz", "ab.nii", "a_.nii.gz"); /* different names that begin alike */
     IDS(IMAGES, "sizes", 0, 1, "a", "a_", "ab");
 }
@@ -191,6 +198,14 @@ static void open_folder(void *user)
     u3d_dataset_free(d);
 }
 
+static void open_hollow(void *unused)
+{
+    u3d_dataset *d = NULL;
+    (void)unused;
+    assert_status(open_as(DATA, "uhollow", 0, &d), U3D_E_FORMAT);
+    u3d_test_says("no volumes found");
+}
+
 static void assert_unread(const char *folder, const char *says)
 {
     char *text = u3d_test_stderr_of(open_folder, (void *)folder);
@@ -212,8 +227,12 @@ static void test_unread(void **state)
     assert_unread("unread", "4 files were not read: b.mha, c.img, d.nii.zip, notes.txt");
     PUT("silent", "a.nii.gz", "._b.nii.gz", ".DS_Store", "dataset_fingerprint.json", "Thumbs.db");
     assert_unread("silent", NULL);
-    PUT("one", "a.nii.gz", "b.nrrd");
-    assert_unread("one", "1 file was not read: b.nrrd");
+    PUT("one", "a.nii.gz", ".b.nii.gz", ".hidden");
+    assert_unread("one", "1 file was not read: .b.nii.gz");
+    PUT("uhollow", "images/a.mha", "labels/a.mha");
+    char *text = u3d_test_stderr_of(open_hollow, NULL);
+    assert_int_equal(u3d_test_count_text(text, "1 file was not read: a.mha"), 1);
+    u3d_free(text);
     PUT("deep", "a.nii.gz", "patient/b.nii.gz");
     assert_unread("deep", "1 folder was not read: patient/");
     PUT("many", "a.nii.gz", "00.x", "01.x", "02.x", "03.x", "04.x", "05.x", "06.x", "07.x", "08.x", "09.x",

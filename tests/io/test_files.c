@@ -67,8 +67,8 @@ static void test_outfile(void **state)
     u3d_free(path);
 }
 
-/* Names may have as many bytes as the file system allows, although the temporary names are longer than the final
- * ones. Longer names are refused before anything is computed. */
+/* Names may have as many bytes as the file system allows, although the temporary names are longer than the
+ * final ones. Longer names are refused before anything is computed. */
 static void test_long_names(void **state)
 {
     (void)state;
@@ -241,9 +241,9 @@ static void test_png(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_join), cmocka_unit_test(test_outfile), cmocka_unit_test(test_long_names), cmocka_unit_test(test_list),
-        cmocka_unit_test(test_lock), cmocka_unit_test(test_json),    cmocka_unit_test(test_csvlog),
-        cmocka_unit_test(test_png),
+        cmocka_unit_test(test_join),   cmocka_unit_test(test_outfile), cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_list),   cmocka_unit_test(test_lock),    cmocka_unit_test(test_json),
+        cmocka_unit_test(test_csvlog), cmocka_unit_test(test_png),
     };
     dir = u3d_test_dir();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

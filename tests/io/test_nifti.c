@@ -305,8 +305,8 @@ static void test_pair_in_any_case(void **state)
     u3d_free(folder);
 }
 
-/* Reads 24 stored uint8 values, all 0 except `stored`, as labels; returns the label of that voxel, or -1 if the
- * file is refused. */
+/* Reads 24 stored uint8 values, all 0 except `stored`, as labels; returns the label of that voxel, or -1 if
+ * the file is refused. */
 static int label_of(double slope, double inter, double stored, int datatype)
 {
     u3d_test_nifti s = u3d_test_nifti_default();

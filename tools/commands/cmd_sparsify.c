@@ -201,7 +201,8 @@ static u3d_status file_path(const char *option, const char *name, bool folder, c
     return *out ? U3D_OK : U3D_E_NOMEM;
 }
 
-/* Does the same for an output: a name with an ending that u3d does not write, such as .hdr, gets another one. */
+/* Does the same for an output: a name with an ending that u3d does not write, such as .hdr, gets another one.
+ */
 static u3d_status output_path(const char *option, const char *name, bool folder, char **out)
 {
     size_t stem;

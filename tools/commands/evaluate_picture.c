@@ -78,9 +78,9 @@ static void image_read(const char *path, int32_t outside, volumes *v)
 static u3d_status volumes_read(const cJSON *entry, const char *image, int32_t outside, volumes *v)
 {
     U3D_TRY(u3d_volume_read(cJSON_GetStringValue(u3d_json_member(entry, "reference_file")), U3D_VOLUME_LABEL,
-                           &v->reference));
+                            &v->reference));
     U3D_TRY(u3d_volume_read(cJSON_GetStringValue(u3d_json_member(entry, "prediction_file")), U3D_VOLUME_LABEL,
-                           &v->prediction));
+                            &v->prediction));
     if (!image) image = cJSON_GetStringValue(u3d_json_member(entry, "image_file"));
     if (image) image_read(image, outside, v);
     return labels_onto(v->reference, "the reference", &v->prediction, "the prediction", 0);
