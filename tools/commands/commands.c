@@ -12,7 +12,7 @@
 
 #define NET "paper|paper-bn|paper2d|auto|FILE"
 #define LABELLED_DATA                                                                                        \
-    {TEXT(data), OFTEN, "DIR", "data set: Decathlon, nnU-Net v2 raw, or a folder with images/ and labels/"}, \
+    {TEXT(data), OFTEN, "DIR", "data set: Decathlon, nnU-Net raw, or a folder with images/ and labels/"},    \
     {TEXT(image), OFTEN, "FILE", "instead of --data: one image, with --label"},                              \
     {TEXT(label), OFTEN, "FILE", "labels of --image"}
 #define TRAINED_NET                                                                                          \
@@ -85,7 +85,7 @@ static const option evaluate_options[] = {
     OPTIONS_END};
 
 static const option crossval_options[] = {
-    {TEXT(data), OFTEN, "DIR", "data set: Decathlon, nnU-Net v2 raw, or a folder with images/ and labels/"},
+    {TEXT(data), OFTEN, "DIR", "data set: Decathlon, nnU-Net raw, or a folder with images/ and labels/"},
     {TEXT(image), OFTEN, "FILE",
      "instead of --data: one image, with --label; its annotated slices are divided among the folds"},
     {TEXT(label), OFTEN, "FILE", "labels of --image"},
