@@ -354,11 +354,32 @@ u3d_status u3d_dataset_labels(const char *path, u3d_dataset **out)
     return status;
 }
 
+/* Opens one image. Like in a folder, it keeps its number if it belongs to a series of volumes. */
+static u3d_status image_open(const char *path, int channels, u3d_dataset **out)
+{
+    bool series = false;
+    size_t stem;
+    U3D_TRY(u3d_dataset_pair(path, NULL, out));
+    u3d_status status = channels == 1 ? u3d_case_in_series(path, &series) : U3D_OK;
+    if (series) {
+        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+        u3d_case *c = &(*out)->cases[0];
+        u3d_format_is_name(name, &stem);
+        u3d_free(c->id);
+        c->id = u3d_format("%.*s", (int)stem, name);
+        if (!c->id) status = U3D_E_NOMEM;
+    }
+    if (status == U3D_OK) return status;
+    u3d_dataset_free(*out);
+    *out = NULL;
+    return status;
+}
+
 u3d_status u3d_dataset_images(const char *path, int channels, u3d_dataset **out)
 {
     folder f;
     *out = NULL;
-    if (!u3d_path_is_dir(path)) return u3d_dataset_pair(path, NULL, out);
+    if (!u3d_path_is_dir(path)) return image_open(path, channels, out);
     u3d_status status = folder_read(path, channels, &f);
     if (status == U3D_OK) status = folder_open(&f, false, out);
     folder_done(&f);

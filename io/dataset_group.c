@@ -8,6 +8,7 @@
 #include "io/dataset_impl.h"
 
 #include "engine/base/mem.h"
+#include "io/format.h"
 #include "io/listing.h"
 #include "io/path.h"
 #include "io/volume.h"
@@ -36,6 +37,25 @@ static int case_channel(const char *name, size_t stem)
 size_t u3d_case_id_length(const char *name, size_t stem)
 {
     return case_channel(name, stem) == 0 ? stem - CHANNEL_DIGITS - 1 : stem;
+}
+
+u3d_status u3d_case_in_series(const char *path, bool *is)
+{
+    const char *slash = strrchr(path, '/'), *own = slash ? slash + 1 : path;
+    char **names = NULL, *dir = slash ? u3d_format("%.*s", (int)(own - path), path) : u3d_strdup(".");
+    size_t stem = 0, other;
+    int n = 0;
+    *is = false;
+    if (!dir) return U3D_E_NOMEM;
+    u3d_format_is_name(own, &stem);
+    const u3d_status status =
+        case_channel(own, stem) == 0 ? u3d_path_list(dir, &names, &n) : U3D_OK; /* other names stay whole */
+    for (int i = 0; i < n && !*is; i++)
+        *is = u3d_format_is_listed(names[i], &other) && other == stem && case_channel(names[i], other) > 0 &&
+              strncmp(names[i], own, stem - CHANNEL_DIGITS) == 0;
+    u3d_path_list_free(names, n);
+    u3d_free(dir);
+    return status == U3D_E_NOMEM ? status : U3D_OK; /* a folder that cannot be listed has no series */
 }
 
 /* What is needed while a folder is grouped. */

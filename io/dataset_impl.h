@@ -45,6 +45,9 @@ u3d_status u3d_dataset_nnunet(const char *dir, const char *path, const cJSON *js
  * not part of the id. */
 size_t u3d_case_id_length(const char *name, size_t stem);
 
+/* Whether `path` is NAME_0000 and volumes NAME_0001 or the like lie beside it. */
+u3d_status u3d_case_in_series(const char *path, bool *is);
+
 /* Makes room for one more element after n. The array grows only if n is 0 or a power of two, so that no
  * capacity has to be stored. */
 void *u3d_dataset_grow(void *array, int n, size_t size);

@@ -133,6 +133,10 @@ static void test_series(void **state)
     PUT("series", "n_0000.nii.gz", "n_0001.nii.gz", "n_0002.nii", "n_0003.nii.gz", "x_0000.nii.gz",
         "y.nii.gz", "z_0002.nii.gz");
     IDS(IMAGES, "series", 1, 1, "n_0000", "n_0001", "n_0002", "n_0003", "x", "y", "z_0002");
+    IDS(IMAGES, "series/n_0000.nii.gz", 1, 1, "n_0000"); /* a single file by the same rule */
+    IDS(IMAGES, "series/n_0001.nii.gz", 1, 1, "n_0001");
+    IDS(IMAGES, "series/x_0000.nii.gz", 1, 1, "x");
+    IDS(IMAGES, "series/n_0000.nii.gz", 0, 1, "n");
     PUT("gaps", "n_0000.nii.gz", "n_0002.nii.gz");
     IDS(IMAGES, "gaps", 1, 1, "n_0000", "n_0002");
     PUT("four", "n_0000.nii.gz", "n_0001.nii.gz", "n_0002.nii.gz", "n_0003.nii.gz");
