@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <math.h>
 #include <nifti2_io.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -217,18 +216,6 @@ static u3d_status read_report(const reader *r)
         r->info->slope != 1 || r->info->inter != 0 ? " after scaling by the header's scl_slope" : "");
 }
 
-/* Says once per run that volumes without a place in space are taken as they are. */
-static void volume_warn_unplaced(const char *path)
-{
-    static atomic_flag said = ATOMIC_FLAG_INIT;
-    if (atomic_flag_test_and_set(&said)) return;
-    U3D_WARN(
-        "io",
-        "'%s': its header does not say where it lies in space (sform_code and qform_code are 0, or neither "
-        "is valid), so its axes are used as stored; other such volumes are not mentioned",
-        path);
-}
-
 /* Sets all members of a volume except its data. */
 static void volume_describe(const char *path, const u3d_nifti_info *info, u3d_dtype dtype, u3d_volume *v)
 {
@@ -241,7 +228,11 @@ static void volume_describe(const char *path, const u3d_nifti_info *info, u3d_dt
     memcpy(v->voxel_to_world, info->voxel_to_world, sizeof v->voxel_to_world);
     v->grid = info->grid;
     if (!info->placed) {
-        volume_warn_unplaced(path);
+        u3d_log_first(
+            U3D_LOG_WARN, "io",
+            "'%s': its header does not say where it lies in space (sform_code and qform_code are 0, or "
+            "neither is valid), so its axes are used as stored; other such volumes are not mentioned",
+            path);
         return;
     }
     memcpy(v->stored, as_stored, sizeof v->stored);

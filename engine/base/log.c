@@ -134,3 +134,14 @@ void u3d_log_once(u3d_log_level level, const char *channel, const char *fmt, ...
     va_end(args);
     if (log_is_new(text)) u3d_log(level, channel, "%s", text);
 }
+
+void u3d_log_first(u3d_log_level level, const char *channel, const char *fmt, ...)
+{
+    char text[LOG_LINE_CAP];
+    va_list args;
+    if (!u3d_log_on(level, channel) || !log_is_new(fmt)) return;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    u3d_log(level, channel, "%s", text);
+}

@@ -164,8 +164,7 @@ static void log_resampled(const u3d_case *input, const u3d_volume *own, const u3
 
 /* Compares the volume with the model's training data: what cannot work is refused, what is doubtful is warned
  * about. */
-static u3d_status check_facts(u3d_predictor *p, const u3d_model *m, const u3d_case *input,
-                              const u3d_volume *image)
+static u3d_status check_facts(const u3d_model *m, const u3d_case *input, const u3d_volume *image)
 {
     const u3d_data_facts *f = &m->facts;
     if (image->channels != m->config.channels)
@@ -183,14 +182,13 @@ static u3d_status check_facts(u3d_predictor *p, const u3d_model *m, const u3d_ca
             break;
         }
     }
-    if (f->orientation[0] && !u3d_volume_has_place(image) && !p->told_unplaced) {
-        p->told_unplaced = true;
-        U3D_WARN("predict",
-                 "%s: it does not say where it lies in space, so its axes are used as stored; the result is "
-                 "reliable only if x, y and z run to the right, front and top, as in the training data; other "
-                 "such volumes are not mentioned",
-                 input->id);
-    }
+    if (f->orientation[0] && !u3d_volume_has_place(image))
+        u3d_log_first(
+            U3D_LOG_WARN, "predict",
+            "%s: it does not say where it lies in space, so its axes are used as stored; the result is "
+            "reliable only if x, y and z run to the right, front and top, as in the training data; "
+            "other such volumes are not mentioned",
+            input->id);
     return U3D_OK;
 }
 
@@ -203,7 +201,7 @@ u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case
     U3D_GO(check_memory(p, m, input));
     U3D_GO(u3d_case_read_image(input, &image));
     U3D_GO(turn_to_model(m, image));
-    U3D_GO(check_facts(p, m, input, image));
+    U3D_GO(check_facts(m, input, image));
     status = u3d_intensity_normalise(image, &m->intensity);
     if (status != U3D_OK) U3D_GO(u3d_wrap(status, "%s", input->image[0]));
     own = *image;
