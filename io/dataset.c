@@ -6,6 +6,7 @@
  * a damaged file is found when it is read. */
 #include "io/dataset_impl.h"
 
+#include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "io/format.h"
 #include "io/json.h"
@@ -292,11 +293,11 @@ static u3d_status dataset_open(const folder *f, bool labels_needed, u3d_dataset 
     return dataset_plain(f, labels_needed, out);
 }
 
-u3d_status u3d_dataset_open(const char *dir, bool labels_needed, u3d_dataset **out)
+u3d_status u3d_dataset_open(const char *dir, int channels, bool labels_needed, u3d_dataset **out)
 {
     folder f;
     *out = NULL;
-    u3d_status status = folder_read(dir, 0, &f);
+    u3d_status status = folder_read(dir, channels, &f);
     if (status == U3D_OK) status = dataset_open(&f, labels_needed, out);
     folder_done(&f);
     return status;
@@ -354,21 +355,35 @@ u3d_status u3d_dataset_labels(const char *path, u3d_dataset **out)
     return status;
 }
 
-/* Opens one image. Like in a folder, it keeps its number if it belongs to a series of volumes. */
+/* Gives a case the full name of its first image, with the number. */
+static u3d_status image_keep_number(u3d_case *c)
+{
+    const char *slash = strrchr(c->image[0], '/'), *name = slash ? slash + 1 : c->image[0];
+    size_t stem;
+    u3d_format_is_name(name, &stem);
+    u3d_free(c->id);
+    c->id = u3d_format("%.*s", (int)stem, name);
+    return c->id ? U3D_OK : U3D_E_NOMEM;
+}
+
+/* Opens one image. As in a folder, it keeps its number if it belongs to a series of volumes, and if the model
+ * wants several channels, the other files of the series are its further channels. */
 static u3d_status image_open(const char *path, int channels, u3d_dataset **out)
 {
-    bool series = false;
-    size_t stem;
+    char **more = NULL;
+    int n = 0;
+    bool alone = channels == 1;
+    u3d_status status = U3D_OK;
     U3D_TRY(u3d_dataset_pair(path, NULL, out));
-    u3d_status status = channels == 1 ? u3d_case_in_series(path, &series) : U3D_OK;
-    if (series) {
-        const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-        u3d_case *c = &(*out)->cases[0];
-        u3d_format_is_name(name, &stem);
-        u3d_free(c->id);
-        c->id = u3d_format("%.*s", (int)stem, name);
-        if (!c->id) status = U3D_E_NOMEM;
-    }
+    u3d_case *c = &(*out)->cases[0];
+    if (channels > 0) U3D_GO(u3d_case_series(path, &more, &n));
+    if (n > 0 && !alone) U3D_GO(u3d_case_is_whole(path, channels, &alone));
+    if (n > 0) U3D_GO(alone ? image_keep_number(c) : u3d_case_add_series(c, more, n));
+    if (c->n_images > 1)
+        U3D_INFO("io", "'%s' is read as the first of %d channels; the others are files beside it", path,
+                 n + 1);
+done:
+    u3d_path_list_free(more, n);
     if (status == U3D_OK) return status;
     u3d_dataset_free(*out);
     *out = NULL;

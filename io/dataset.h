@@ -44,8 +44,9 @@ typedef struct u3d_dataset {
 /* Open a dataset, or an image and its label (may be NULL) as a dataset with one case. U3D_E_IO, U3D_E_FORMAT:
  * the message has the file, the field, what was found and what was expected. If a listed file is missing, if
  * a case has no label although `labels_needed` is true, or if a folder is empty, the message says what was
- * looked for. */
-u3d_status u3d_dataset_open(const char *dir, bool labels_needed, u3d_dataset **out);
+ * looked for. `channels` is the number that the model wants (0: unknown); if it is 1, images NAME_0000 and
+ * NAME_0001 of a plain folder are two cases, unless a label says that they are one. */
+u3d_status u3d_dataset_open(const char *dir, int channels, bool labels_needed, u3d_dataset **out);
 u3d_status u3d_dataset_pair(const char *image, const char *label, u3d_dataset **out);
 void u3d_dataset_free(u3d_dataset *d);
 int u3d_dataset_find(const u3d_dataset *d, const char *id); /* -1 if absent */
@@ -55,9 +56,9 @@ int u3d_dataset_find(const u3d_dataset *d, const char *id); /* -1 if absent */
 int u3d_dataset_match(const u3d_dataset *d, const char *name, u3d_status *status);
 
 /* Opens images to predict. `path` is a file, a folder of files CASE.nii.gz or CASE_0000.nii.gz ... (grouped
- * by case), or a folder that u3d_dataset_open accepts. `channels` is the number that the model wants (0:
- * unknown); with one channel, NAME_0000 and NAME_0001 are two cases. A dataset.json that describes files
- * which are not there does not matter. */
+ * by case), or a folder that u3d_dataset_open accepts. `channels` as above. A file NAME_0000 that does not
+ * hold all of several channels stands for the files NAME_0001, ... beside it, too. A dataset.json that
+ * describes files which are not there does not matter. */
 u3d_status u3d_dataset_images(const char *path, int channels, u3d_dataset **out);
 /* Opens the labels in a folder: a data set with its labels, or a folder of label files. Each of these files
  * becomes a case of its own, even if its name ends like a channel (_0000); the label file is the image of its

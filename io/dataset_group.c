@@ -39,23 +39,61 @@ size_t u3d_case_id_length(const char *name, size_t stem)
     return case_channel(name, stem) == 0 ? stem - CHANNEL_DIGITS - 1 : stem;
 }
 
-u3d_status u3d_case_in_series(const char *path, bool *is)
+u3d_status u3d_case_series(const char *path, char ***more, int *n)
 {
     const char *slash = strrchr(path, '/'), *own = slash ? slash + 1 : path;
-    char **names = NULL, *dir = slash ? u3d_format("%.*s", (int)(own - path), path) : u3d_strdup(".");
+    char **names = NULL, *dir = slash ? u3d_format("%.*s", (int)(own - path), path) : u3d_strdup("");
     size_t stem = 0, other;
-    int n = 0;
-    *is = false;
+    int n_names = 0;
+    *more = NULL;
+    *n = 0;
     if (!dir) return U3D_E_NOMEM;
     u3d_format_is_name(own, &stem);
-    const u3d_status status =
-        case_channel(own, stem) == 0 ? u3d_path_list(dir, &names, &n) : U3D_OK; /* other names stay whole */
-    for (int i = 0; i < n && !*is; i++)
-        *is = u3d_format_is_listed(names[i], &other) && other == stem && case_channel(names[i], other) > 0 &&
-              strncmp(names[i], own, stem - CHANNEL_DIGITS) == 0;
-    u3d_path_list_free(names, n);
+    u3d_status status = case_channel(own, stem) == 0 /* other names stay whole */
+                            ? u3d_path_list(*dir ? dir : ".", &names, &n_names)
+                            : U3D_OK;
+    if (status == U3D_E_IO) status = U3D_OK; /* a folder that cannot be listed has no series */
+    if (status == U3D_OK && n_names) *more = u3d_new((size_t)n_names, sizeof **more);
+    if (n_names && !*more) status = U3D_E_NOMEM;
+    for (int i = 0; i < n_names && status == U3D_OK; i++) {
+        if (!u3d_format_is_listed(names[i], &other) || other != stem || case_channel(names[i], other) <= 0 ||
+            strncmp(names[i], own, stem - CHANNEL_DIGITS) != 0)
+            continue;
+        (*more)[*n] = u3d_format("%s%s", dir, names[i]);
+        if (!(*more)[*n]) status = U3D_E_NOMEM;
+        *n += status == U3D_OK;
+    }
+    u3d_path_list_free(names, n_names);
     u3d_free(dir);
-    return status == U3D_E_NOMEM ? status : U3D_OK; /* a folder that cannot be listed has no series */
+    return status;
+}
+
+u3d_status u3d_case_add_series(u3d_case *c, char **more, int n)
+{
+    for (int i = 0; i < n; i++) {
+        size_t stem;
+        u3d_format_is_name(more[i], &stem);
+        const int number = case_channel(more[i], stem);
+        if (number < c->n_images)
+            return u3d_fail(U3D_E_FORMAT,
+                            "'%s' and '%s' are both channel %04d of '%s'; remove or rename one of them",
+                            c->image[c->n_images - 1], more[i], number, c->id);
+        if (number > c->n_images)
+            return u3d_fail(U3D_E_FORMAT, "'%s': channel %04d of this case is missing", more[i], c->n_images);
+        char *owned = more[i];
+        more[i] = NULL;
+        U3D_TRY(u3d_case_add_image(c, owned));
+    }
+    return U3D_OK;
+}
+
+u3d_status u3d_case_is_whole(const char *path, int channels, bool *whole)
+{
+    u3d_volume *header = NULL;
+    const u3d_status status = u3d_volume_probe(path, &header);
+    *whole = header && header->channels > 1 && header->channels == channels;
+    u3d_volume_free(header);
+    return status == U3D_E_NOMEM ? status : U3D_OK;
 }
 
 /* What is needed while a folder is grouped. */
@@ -85,17 +123,12 @@ static bool group_has_more(const grouping *g, int first, size_t base)
     return false;
 }
 
-/* Whether a file holds all of the channels that the model wants, so that it cannot be one of them. A file
- * that cannot be read is reported when its voxels are needed. */
 static u3d_status group_is_whole(const grouping *g, int image, bool *whole)
 {
-    u3d_volume *header = NULL;
     char *path = u3d_path_join(g->rule->image_dir, g->images.file[image].name);
-    const u3d_status status = path ? u3d_volume_probe(path, &header) : U3D_E_NOMEM;
-    *whole = header && header->channels > 1 && header->channels == g->rule->channels;
-    u3d_volume_free(header);
+    const u3d_status status = path ? u3d_case_is_whole(path, g->rule->channels, whole) : U3D_E_NOMEM;
     u3d_free(path);
-    return status == U3D_E_NOMEM ? status : U3D_OK;
+    return status;
 }
 
 /* Decides whether NAME_0003 is channel 3 of a case NAME (*channel = 3) or a case of its own (*channel = -1).

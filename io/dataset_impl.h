@@ -45,8 +45,15 @@ u3d_status u3d_dataset_nnunet(const char *dir, const char *path, const cJSON *js
  * not part of the id. */
 size_t u3d_case_id_length(const char *name, size_t stem);
 
-/* Whether `path` is NAME_0000 and volumes NAME_0001 or the like lie beside it. */
-u3d_status u3d_case_in_series(const char *path, bool *is);
+/* The volumes NAME_0001, NAME_0002, ... beside a file NAME_0000, in this order, perhaps with gaps; none for
+ * other names. The caller frees them with u3d_path_list_free. */
+u3d_status u3d_case_series(const char *path, char ***more, int *n);
+/* Adds these volumes as the further channels of a case, and takes ownership of those that it adds.
+ * U3D_E_FORMAT: a channel is missing, or there are two files for it. */
+u3d_status u3d_case_add_series(u3d_case *c, char **more, int n);
+/* Whether a file holds all of the channels that the model wants, so that it cannot be one of them. A file
+ * that cannot be read is reported when its voxels are needed. */
+u3d_status u3d_case_is_whole(const char *path, int channels, bool *whole);
 
 /* Makes room for one more element after n. The array grows only if n is 0 or a power of two, so that no
  * capacity has to be stored. */

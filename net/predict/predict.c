@@ -168,8 +168,12 @@ static u3d_status check_facts(const u3d_model *m, const u3d_case *input, const u
 {
     const u3d_data_facts *f = &m->facts;
     if (image->channels != m->config.channels)
-        return u3d_fail(U3D_E_FORMAT, "%s: found %d channels, but the model was trained on %lld",
-                        input->image[0], image->channels, (long long)m->config.channels);
+        return u3d_fail(
+            U3D_E_FORMAT, "%s: found %d channel%s, but the model was trained on %lld%s", input->image[0],
+            image->channels, image->channels == 1 ? "" : "s", (long long)m->config.channels,
+            image->channels == 1 ? "; put all of them into one 4D file, or into files NAME_0000, "
+                                   "NAME_0001, ... of which the first one (or their folder) is given"
+                                 : "");
     const bool as_it_is = m->config.resample == U3D_RESAMPLE_OFF;
     for (int a = 0; a < 3 && as_it_is; a++) {
         const double ratio = f->spacing[a] > 0 ? image->spacing[a] / f->spacing[a] : 1;

@@ -40,7 +40,7 @@ static u3d_status open_folder(const char *folder, bool labels_needed, u3d_datase
 {
     char *path = u3d_test_path(dir, folder);
     int64_t live = u3d_mem_live();
-    u3d_status status = u3d_dataset_open(path, labels_needed, out);
+    u3d_status status = u3d_dataset_open(path, 0, labels_needed, out);
     if (status != U3D_OK) assert_int_equal(u3d_mem_live(), live);
     assert_true((status == U3D_OK) == (*out != NULL));
     u3d_free(path);
@@ -343,7 +343,7 @@ static void test_out_of_memory(void **state)
         for (int n = 1;; n++) {
             u3d_dataset *d = NULL;
             u3d_mem_fail_at(n);
-            u3d_status status = u3d_dataset_open(path, true, &d);
+            u3d_status status = u3d_dataset_open(path, 0, true, &d);
             u3d_mem_fail_at(0);
             u3d_dataset_free(d);
             assert_int_equal(u3d_mem_live(), live);

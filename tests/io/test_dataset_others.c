@@ -46,7 +46,7 @@ typedef enum opener { DATA, IMAGES, LABELS } opener;
 static u3d_status open_as(opener how, const char *folder, int channels, u3d_dataset **out)
 {
     char *path = u3d_test_path(dir, folder);
-    const u3d_status status = how == DATA     ? u3d_dataset_open(path, true, out)
+    const u3d_status status = how == DATA     ? u3d_dataset_open(path, channels, true, out)
                               : how == IMAGES ? u3d_dataset_images(path, channels, out)
                                               : u3d_dataset_labels(path, out);
     u3d_free(path);
@@ -70,13 +70,18 @@ static void assert_ids(opener how, const char *folder, int channels, int n_image
 #define IDS(how, folder, channels, n_images, ...)                                                            \
     assert_ids(how, folder, channels, n_images, (const char *const[]){__VA_ARGS__, NULL})
 
-static void assert_refused(opener how, const char *folder, const char *says)
+static void assert_refused_for(int channels, opener how, const char *folder, const char *says)
 {
     u3d_dataset *d = NULL;
     const int64_t live = u3d_mem_live();
-    assert_status(open_as(how, folder, 0, &d), U3D_E_FORMAT);
+    assert_status(open_as(how, folder, channels, &d), U3D_E_FORMAT);
     assert_int_equal(u3d_mem_live(), live);
     u3d_test_says(says);
+}
+
+static void assert_refused(opener how, const char *folder, const char *says)
+{
+    assert_refused_for(0, how, folder, says);
 }
 
 /* ---- names ---- */
@@ -142,6 +147,13 @@ static void test_series(void **state)
     PUT("four", "n_0000.nii.gz", "n_0001.nii.gz", "n_0002.nii.gz", "n_0003.nii.gz");
     IDS(IMAGES, "four", 4, 4, "n");
     IDS(IMAGES, "four", 0, 4, "n");
+    IDS(IMAGES, "four/n_0000.nii.gz", 4, 4, "n"); /* the first file stands for all */
+    IDS(IMAGES, "four/n_0001.nii.gz", 4, 1, "n_0001");
+    IDS(IMAGES, "series/x_0000.nii.gz", 4, 1, "x");
+    assert_refused_for(3, IMAGES, "gaps/n_0000.nii.gz",
+                       "n_0002.nii.gz': channel 0001 of this case is missing");
+    PUT("four", "n_0001.nii");
+    assert_refused_for(4, IMAGES, "four/n_0000.nii.gz", "are both channel 0001 of 'n'");
     PUT("named/images", "n_0000.nii.gz", "n_0001.nii.gz");
     PUT("named/labels", "n.nii.gz");
     IDS(IMAGES, "named", 1, 2, "n"); /* a label says that the files are one case */
@@ -159,6 +171,7 @@ static void test_series(void **state)
     }
     u3d_free(folder);
     IDS(IMAGES, "whole", 2, 1, "t_0000", "t_0001");
+    IDS(IMAGES, "whole/t_0000.nii", 2, 1, "t_0000");
 }
 
 /* Labels that are called like the first channel of their image, in nnU-Net's layout too. */
@@ -365,18 +378,19 @@ static void test_label_numbers(void **state)
 static void test_out_of_memory(void **state)
 {
     (void)state;
-    static const char *const folders[] = {"v1", "copied0", "series"};
+    static const char *const paths[] = {"copied0", "copied0", "series", "v1m", "two_channels/n_0000.nii"};
+    PUT("two_channels", "n_0000.nii", "n_0001.nii.gz");
     PUT("v1m", "imagesTr/a_0000.NII.GZ", "imagesTr/notes.txt", "labelsTr/a.nii.gz");
     put_json("v1m", "{\"training\": [{\"image\": \"imagesTr/a.nii.gz\", \"label\": \"labelsTr/a.nii.gz\"}]}");
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < (int)(sizeof paths / sizeof *paths); i++) {
         const opener how = i == 3 ? DATA : i == 0 ? LABELS : IMAGES;
         const int64_t live = u3d_mem_live();
         for (int n = 1;; n++) {
             u3d_dataset *d = NULL;
-            char *path = u3d_test_path(dir, i == 3 ? "v1m" : folders[i == 0 ? 1 : i]);
+            char *path = u3d_test_path(dir, paths[i]);
             u3d_mem_fail_at(n);
-            const u3d_status status = how == DATA     ? u3d_dataset_open(path, true, &d)
-                                      : how == IMAGES ? u3d_dataset_images(path, 1, &d)
+            const u3d_status status = how == DATA     ? u3d_dataset_open(path, 0, true, &d)
+                                      : how == IMAGES ? u3d_dataset_images(path, i == 4 ? 2 : 1, &d)
                                                       : u3d_dataset_labels(path, &d);
             u3d_mem_fail_at(0);
             u3d_free(path);

@@ -63,6 +63,14 @@ echo "{\"modality\": {\"0\": \"CT\", \"1\": \"PET\"}, \"numTraining\": \"3\", \"
 expect 0 'CT ct, PET zscore' train v1 run_v1
 expect 0 '^intensity *ct zscore' "$u3d" info --model run_v1
 expect 0 'out_v1/x3.nii.gz' predict run_v1 v1/imagesTr out_v1
+expect 0 'one_v1/x1.nii.gz' predict run_v1 v1/imagesTr/x1_0000.nii.gz one_v1
+check 'the first file of a case stands for all' cmp out_v1/x1.nii.gz one_v1/x1.nii.gz
+expect 3 'found 1 channel, but the model was trained on 2; put all' predict run_v1 v1/imagesTr/x1_0001.nii.gz no
+
+# The same rule for volumes of --data that have no label.
+mkdir -p unlabelled/images
+for i in 0 1; do cp data/imagesTr/phantom_001.nii.gz unlabelled/images/n_000$i.nii.gz; done
+expect 0 'out_data/n_0001.nii.gz' "$u3d" predict --backend=cpu --model run --data unlabelled --output out_data
 
 # A dataset.json beside images/ and labels/: modality, and a class that no label has.
 echo '{"modality": {"0": "CT"}, "labels": {"background": 0, "cell": 1, "nucleus": 2, "virus": 3}}' >plain/dataset.json

@@ -20,7 +20,8 @@ static u3d_status cases_all(args_cases *c)
     return U3D_OK;
 }
 
-u3d_status args_cases_open(const args *a, const char *command_name, bool labels_needed, args_cases *out)
+u3d_status args_cases_open(const args *a, const char *command_name, int channels, bool labels_needed,
+                           args_cases *out)
 {
     *out = (args_cases){0};
     int64_t fold;
@@ -34,7 +35,7 @@ u3d_status args_cases_open(const args *a, const char *command_name, bool labels_
         return u3d_fail(U3D_E_ARG, "u3d %s: --split and --fold need each other", command_name);
     if (a->split && !a->data) return u3d_fail(U3D_E_ARG, "u3d %s: --split needs --data", command_name);
     if (a->data)
-        U3D_TRY(u3d_dataset_open(a->data, labels_needed, &out->data));
+        U3D_TRY(u3d_dataset_open(a->data, channels, labels_needed, &out->data));
     else
         U3D_TRY(u3d_dataset_pair(a->image, a->label, &out->data));
     if (!a->split) return cases_all(out);

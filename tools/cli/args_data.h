@@ -12,8 +12,10 @@ typedef struct args_cases {
     int n_train, n_val;
 } args_cases;
 
-/* Reads --data, or --image with --label, and --split with --fold. U3D_E_ARG: they do not fit together. */
-u3d_status args_cases_open(const args *a, const char *command_name, bool labels_needed, args_cases *out);
+/* Reads --data, or --image with --label, and --split with --fold. `channels` as for u3d_dataset_open.
+ * U3D_E_ARG: they do not fit together. */
+u3d_status args_cases_open(const args *a, const char *command_name, int channels, bool labels_needed,
+                           args_cases *out);
 void args_cases_close(args_cases *c);
 
 /* --unlabeled. */

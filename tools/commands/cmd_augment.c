@@ -58,7 +58,7 @@ static u3d_status viewer_settings(viewer *v, u3d_backend *b)
     int64_t out[3];
     U3D_TRY(u3d_config_preset(&v->config, net));
     for (int i = 0; i < args_set_count(a); i++) U3D_TRY(u3d_config_set(&v->config, a->set[i]));
-    U3D_TRY(args_cases_open(a, "augment", true, &v->found));
+    U3D_TRY(args_cases_open(a, "augment", 0, true, &v->found));
     U3D_TRY(net_args_cases_opts(a, &v->config, &o));
     U3D_TRY(
         u3d_cases_open(v->found.data, v->found.train, v->found.n_train, v->config.intensity, &o, &v->cases));

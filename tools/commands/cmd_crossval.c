@@ -379,7 +379,7 @@ static u3d_status split_make(const crossval *c, uint64_t seed)
 {
     int *of = NULL;
     u3d_dataset *data;
-    U3D_TRY(u3d_dataset_open(c->a->data, true, &data));
+    U3D_TRY(u3d_dataset_open(c->a->data, 0, true, &data));
     u3d_status status = U3D_OK;
     if (c->n > data->n_cases)
         status = u3d_fail(U3D_E_ARG, "cannot make %d folds of the %d cases of '%s'", c->n, data->n_cases,

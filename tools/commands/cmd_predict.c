@@ -41,12 +41,13 @@ static u3d_status models_load(const args *a, work *w)
  * validation cases of that fold are predicted. */
 static u3d_status inputs_find(const args *a, work *w)
 {
+    const int channels = (int)w->models[0]->config.channels;
     if (!a->input == !a->data) return u3d_fail(U3D_E_ARG, "u3d predict: expected --input or --data");
     if (a->input) {
         if (a->split || a->fold) return u3d_fail(U3D_E_ARG, "u3d predict: --split and --fold need --data");
-        U3D_TRY(u3d_dataset_images(a->input, (int)w->models[0]->config.channels, &w->cases.data));
+        U3D_TRY(u3d_dataset_images(a->input, channels, &w->cases.data));
     } else {
-        U3D_TRY(args_cases_open(a, "predict", false, &w->cases));
+        U3D_TRY(args_cases_open(a, "predict", channels, false, &w->cases));
     }
     w->n_jobs = a->split ? w->cases.n_val : w->cases.data->n_cases;
     if (!w->n_jobs) return u3d_fail(U3D_E_ARG, "u3d predict: fold %s has no validation cases", a->fold);

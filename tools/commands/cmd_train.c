@@ -162,7 +162,7 @@ u3d_status cmd_train(const args *given)
     U3D_GO(args_need("train", "--out RUN", a.out));
     if (a.resume) U3D_GO(source_restore(&a, &stored));
     U3D_GO(train_options(&a, &o));
-    U3D_GO(args_cases_open(&a, "train", true, &cases));
+    U3D_GO(args_cases_open(&a, "train", 0, true, &cases));
     U3D_GO(source_store(&a, &source));
     o.command_json = source;
     o.data = cases.data;
