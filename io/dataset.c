@@ -430,3 +430,26 @@ done:
     u3d_dataset_free(d);
     return status;
 }
+
+u3d_status u3d_dataset_name_label(u3d_dataset *d, int32_t value, const char *name)
+{
+    char *copy = u3d_strdup(name);
+    if (!copy) return U3D_E_NOMEM;
+    int at = 0;
+    while (at < d->n_labels && d->labels[at].value < value) at++;
+    if (at < d->n_labels && d->labels[at].value == value) {
+        u3d_free(d->labels[at].name);
+        d->labels[at].name = copy;
+        return U3D_OK;
+    }
+    u3d_label_name *grown = u3d_dataset_grow(d->labels, d->n_labels, sizeof *grown);
+    if (!grown) {
+        u3d_free(copy);
+        return U3D_E_NOMEM;
+    }
+    memmove(grown + at + 1, grown + at, (size_t)(d->n_labels - at) * sizeof *grown);
+    grown[at] = (u3d_label_name){.value = value, .name = copy};
+    d->labels = grown;
+    d->n_labels++;
+    return U3D_OK;
+}

@@ -37,7 +37,7 @@ typedef struct u3d_dataset {
     int n_channel_names;
     u3d_label_name *labels;   /* sorted by value, without `unlabeled`; may be empty         */
     int n_labels;
-    bool has_unlabeled;       /* dataset.json has a label "ignore" or "unlabeled"           */
+    bool has_unlabeled;       /* dataset.json has a label "ignore", "unlabeled" or the like */
     int32_t unlabeled;
 } u3d_dataset;
 
@@ -49,6 +49,10 @@ typedef struct u3d_dataset {
 u3d_status u3d_dataset_open(const char *dir, int channels, bool labels_needed, u3d_dataset **out);
 u3d_status u3d_dataset_pair(const char *image, const char *label, u3d_dataset **out);
 void u3d_dataset_free(u3d_dataset *d);
+/* Names a label value; a name that it has already is replaced. U3D_E_NOMEM. */
+u3d_status u3d_dataset_name_label(u3d_dataset *d, int32_t value, const char *name);
+/* Whether a label of this name, such as "ignore" in any case, says that nobody labelled the voxel. */
+bool u3d_label_means_unlabeled(const char *name);
 int u3d_dataset_find(const u3d_dataset *d, const char *id); /* -1 if absent */
 /* Finds the case for a file that is called `name` (without ending): the case of that id, or otherwise the one
  * whose id differs by the number _0000 of a first channel, which one tool keeps and another drops. -1 if

@@ -21,8 +21,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* Whether a label of this name says that nobody labelled the voxel. */
-static bool json_means_unlabeled(const char *name)
+bool u3d_label_means_unlabeled(const char *name)
 {
     static const char *const words[] = {"unlabeled", "unlabelled", "unannotated", "ignore", "void"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -32,7 +31,7 @@ static bool json_means_unlabeled(const char *name)
 
 static u3d_status json_add_label(u3d_dataset *d, const char *path, int32_t value, const char *name)
 {
-    if (json_means_unlabeled(name)) {
+    if (u3d_label_means_unlabeled(name)) {
         if (d->has_unlabeled && d->unlabeled != value)
             return u3d_fail(
                 U3D_E_FORMAT,

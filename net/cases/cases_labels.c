@@ -79,7 +79,7 @@ static bool labels_nameless(const u3d_labels *l, int i)
     return l->name[i][0] == '\0';
 }
 
-/* Warns of names in dataset.json whose values no voxel has. Background has a warning of its own. */
+/* Warns of names whose values no voxel has. Background has a warning of its own. */
 static void labels_warn_absent(const u3d_dataset *d, const u3d_labels *found, const u3d_labels *table)
 {
     char list[600] = "";
@@ -96,7 +96,7 @@ static void labels_warn_absent(const u3d_dataset *d, const u3d_labels *found, co
     }
     if (n > 0)
         U3D_WARN("cases",
-                 "%d class%s of dataset.json occur%s in no label of the training cases, so the network "
+                 "%d named class%s occur%s in no label of the training cases, so the network "
                  "cannot learn %s: %s",
                  n, n == 1 ? "" : "es", n == 1 ? "s" : "", n == 1 ? "it" : "them", list);
 }
@@ -105,7 +105,7 @@ static void labels_warn(const u3d_dataset *d, const u3d_labels *found, const u3d
 {
     char list[128];
     if (d->n_labels > 0 && labels_list(table, labels_nameless, list, sizeof list) > 0)
-        U3D_WARN("cases", "label values without a name in dataset.json are used nevertheless: %s", list);
+        U3D_WARN("cases", "label values without a name are used nevertheless: %s", list);
     labels_warn_absent(d, found, table);
     labels_list(table, labels_any, list, sizeof list);
     if (found->has_unlabeled && found->unlabeled == 0)

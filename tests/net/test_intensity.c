@@ -218,7 +218,7 @@ static void test_absent_classes(void **state)
     u3d_free(text);
     u3d_test_set_name_label(&s, 2, "cyst");
     text = u3d_test_stderr_of(open_and_close, &o);
-    assert_int_equal(u3d_test_count_text(text, "1 class of dataset.json occurs in no label"), 1);
+    assert_int_equal(u3d_test_count_text(text, "1 named class occurs in no label"), 1);
     assert_int_equal(u3d_test_count_text(text, "cannot learn it: cyst (2)"), 1);
     u3d_free(text);
     u3d_test_set_done(&s);

@@ -15,7 +15,7 @@ typedef struct args {
     char *backend, *device, *threads, *seed, *memory, **set, *help;
     int json, force, quiet, verbose, version;
     /* data */
-    char *data, *image, *label, *split, *fold, *unlabeled;
+    char *data, *image, *label, *split, *fold, *unlabeled, *names;
     int dense, resample_labels;
     /* train */
     char *out, *net, *iterations, *time, *validate_every;

@@ -145,7 +145,8 @@ static u3d_status fold_train(const crossval *c, fold *f)
     if (exists_in(f->run, "checkpoint.safetensors")) {
         a.resume = 1;
         a.force = 0;
-        a.data = a.image = a.label = a.split = a.fold = a.unlabeled = a.net = a.iterations = a.time = NULL;
+        a.data = a.image = a.label = a.split = a.fold = a.unlabeled = a.names = a.net = a.iterations =
+            a.time = NULL;
         a.dense = a.resample_labels = 0;
         a.set = NULL;
     } else {
@@ -266,6 +267,7 @@ static u3d_status request_json(const crossval *c, cJSON **out)
                    {"label", a->label, true},
                    {"split", a->split, true},
                    {"unlabeled", a->unlabeled, false},
+                   {"names", a->names, false},
                    {"net", a->net ? a->net : "auto", false},
                    {"reference", a->reference, true},
                    {"background", a->background, false},
@@ -421,6 +423,7 @@ static u3d_status options_check(crossval *c)
         return u3d_fail(U3D_E_IO, "--reference '%s': expected a folder of label files, or a data set",
                         a->reference);
     U3D_TRY(args_unlabeled(a, &given, &c->unlabeled));
+    U3D_TRY(args_names(a, NULL));
     if (!a->data && !given)
         return u3d_fail(U3D_E_ARG,
                         "u3d crossval: the folds of a single volume are its annotated slices; "

@@ -22,7 +22,7 @@ static const source_field SOURCE[] = {
     {"data", offsetof(args, data), true},   {"image", offsetof(args, image), true},
     {"label", offsetof(args, label), true}, {"split", offsetof(args, split), true},
     {"fold", offsetof(args, fold), false},  {"unlabeled", offsetof(args, unlabeled), false},
-    {"net", offsetof(args, net), false}};
+    {"net", offsetof(args, net), false},    {"names", offsetof(args, names), false}};
 enum { N_SOURCE = sizeof SOURCE / sizeof SOURCE[0] };
 
 static char **source_at(args *a, int i)

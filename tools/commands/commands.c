@@ -11,10 +11,14 @@
 /* clang-format off: tables, a row each */
 
 #define NET "paper|paper-bn|paper2d|auto|FILE"
+#define NAMES(use)                                                                                           \
+    {TEXT(names), use, "1=NAME,2=NAME",                                                                      \
+     "names of label values; with names such as left_kidney, patches are not mirrored from left to right"}
 #define LABELLED_DATA                                                                                        \
     {TEXT(data), OFTEN, "DIR", "data set: Decathlon, nnU-Net raw, or a folder with images/ and labels/"},    \
     {TEXT(image), OFTEN, "FILE", "instead of --data: one image, with --label"},                              \
-    {TEXT(label), OFTEN, "FILE", "labels of --image"}
+    {TEXT(label), OFTEN, "FILE", "labels of --image"},                                                       \
+    NAMES(OFTEN)
 #define TRAINED_NET                                                                                          \
     {TEXT(net), OFTEN, NET, "a preset, or a JSON file of settings (default auto: fitted to the data)"}
 #define RESAMPLE_LABELS(what)                                                                                \
@@ -89,6 +93,7 @@ static const option crossval_options[] = {
     {TEXT(image), OFTEN, "FILE",
      "instead of --data: one image, with --label; its annotated slices are divided among the folds"},
     {TEXT(label), OFTEN, "FILE", "labels of --image"},
+    NAMES(RARE),
     {TEXT(out), OFTEN, "DIR",
      "folder to make: run, predictions and scores of each fold; the same call continues it"},
     TRAINED_NET,
