@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "net/cases/cases.h"
+#include "net/volume/sparse.h"
 
 /* Counts of the labelled voxels of a case by class and z plane. With them, the r-th voxel of a class is found
  * without a list of positions. */
@@ -114,16 +115,6 @@ void u3d_case_report_resampling(const u3d_cases *c);
 u3d_status u3d_case_sparse_check(const u3d_case *files, const u3d_volume *label, bool zero_named);
 
 /* ---- cases_planes.c ---- */
-
-/* Numbers of labelled voxels. */
-typedef struct u3d_plane_counts {
-    int64_t *of[3];   /* in each plane across axis z, y, x                             */
-    int64_t *scratch; /* scratch space for the caller, as long as the three together   */
-    int64_t all;      /* in the whole volume                                           */
-} u3d_plane_counts;
-/* Counts the voxels that differ from `unlabeled` in a label volume (i32 values or u8 classes). */
-u3d_status u3d_plane_counts_make(const u3d_volume *label, int32_t unlabeled, u3d_plane_counts *out);
-void u3d_plane_counts_free(u3d_plane_counts *counts);
 
 /* Finds the annotated slices among the n planes of one orientation, from the number of labelled voxels in
  * each. Writes their positions in order into at [n] and returns their number; 0: labels are not sparse in

@@ -59,7 +59,7 @@ static u3d_status case_count(const u3d_volume *prediction, const u3d_volume *ref
     const int64_t n = u3d_volume_voxels(reference);
     for (int64_t v = 0, end; v < n; v = end) {
         for (end = v + 1; end < n && p[end] == p[v] && r[end] == r[v];) end++;
-        if (all->has_unlabeled && r[v] == all->unlabeled)
+        if (t->blank && r[v] == all->unlabeled)
             t->unlabeled += end - v;
         else
             U3D_TRY(run_count(t, p[v], r[v], end - v));
@@ -119,14 +119,14 @@ static void case_take_unit(u3d_volume *v[2])
 }
 
 /* Brings both volumes onto one grid. If the reference covers only a part of the prediction, nothing is known
- * outside of it (if there is a value for that), or there is background. Otherwise the prediction comes onto the
+ * outside of it (if it has a value for that: `blank`), or there is background. Otherwise the prediction comes onto the
  * grid of the reference, so that no voxel of the reference is left out; outside of a prediction is background. */
-static u3d_status case_match(const u3d_evaluate_opts *o, const u3d_pair *c, const u3d_pairs *all,
+static u3d_status case_match(const u3d_evaluate_opts *o, const u3d_pair *c, const u3d_pairs *all, bool blank,
                              u3d_volume *v[2], u3d_match *m)
 {
     if (u3d_volume_match(v[0], c->prediction, v[1], c->reference, false, m) == U3D_OK) {
         if (m->unit_taken) case_take_unit(v);
-        return u3d_volume_onto(&v[1], v[0], m, all->has_unlabeled ? all->unlabeled : o->background);
+        return u3d_volume_onto(&v[1], v[0], m, blank ? all->unlabeled : o->background);
     }
     const u3d_status status =
         u3d_volume_match(v[1], c->reference, v[0], c->prediction, o->resample_labels, m);
@@ -143,7 +143,8 @@ static u3d_status case_score(const u3d_evaluate_opts *o, const u3d_pair *c, cons
     u3d_status status = U3D_OK;
     reading files = {.path = {c->prediction, c->reference}};
     U3D_GO(u3d_thread_each(o->threads, 2, read_one, &files));
-    U3D_GO(case_match(o, c, all, files.volume, m));
+    U3D_GO(u3d_pair_blank(o, all, c, files.volume[0], files.volume[1], &t->blank));
+    U3D_GO(case_match(o, c, all, t->blank, files.volume, m));
     U3D_GO(case_count(files.volume[0], files.volume[1], all, t));
     if (o->surface && t->unlabeled == 0) U3D_GO(case_measure(o, files.volume[0], files.volume[1], t));
 done:
@@ -156,6 +157,7 @@ done:
 
 typedef struct oddities { /* what is reported once for all cases */
     int n_off, n_sparse; /* cases with grids that differ by over 0.01 voxel; with unlabelled voxels */
+    int n_label;         /* cases in which the model's value for unlabelled voxels counts as a label */
     double worst;        /* largest distance between grids, voxels */
     int n_index;         /* cases that are compared as stored */
     int n_part;          /* cases of which one volume covers only a part of the other */
@@ -163,7 +165,7 @@ typedef struct oddities { /* what is reported once for all cases */
     int n_unit;          /* cases of which one header has no unit, and takes that of the other one */
 } oddities;
 
-static void oddities_add(oddities *odd, const u3d_match *m, const u3d_tallies *t)
+static void oddities_add(oddities *odd, const u3d_match *m, const u3d_pairs *p, const u3d_tallies *t)
 {
     odd->n_off += m->off_by > 0.01 && m->how == U3D_MATCH_SAME;
     if (m->how == U3D_MATCH_SAME) odd->worst = fmax(odd->worst, m->off_by);
@@ -172,20 +174,22 @@ static void oddities_add(oddities *odd, const u3d_match *m, const u3d_tallies *t
     odd->n_nearest += m->how == U3D_MATCH_NEAREST;
     odd->n_unit += m->unit_taken;
     odd->n_sparse += t->unlabeled > 0;
+    odd->n_label += p->has_unlabeled && !t->blank;
 }
 
-/* Warns of a value that fills more than half of the references but is never predicted. It probably means
- * "unlabelled", because a label is rarely missed everywhere. `values` has sums over all cases. */
-static void unpainted_tell(const u3d_tallies *values)
+/* Warns of a value that is never predicted but fills more than half of the references, or is 255. It probably
+ * means "unlabelled", because a label is rarely missed everywhere. `values` has sums over all cases. */
+static void unpainted_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const u3d_tallies *values)
 {
-    for (int k = 0; k < values->n; k++)
-        if (values->item[k].predicted == 0 && 2 * values->item[k].reference > values->counted)
+    for (int k = 0; k < values->n && !o->dense; k++) {
+        const u3d_tally *t = &values->item[k];
+        if (t->predicted > 0 || u3d_pairs_is_label(o, p, t->value)) continue;
+        if (t->value == U3D_UNLABELED || 2 * t->reference > values->counted)
             U3D_WARN("evaluate",
-                     "label %d fills %.0f %% of the references and is never predicted; "
+                     "label %d fills %.0f %% of the references and is never predicted, so it counts as missed; "
                      "if it means unlabelled, give --unlabeled %d",
-                     (int)values->item[k].value,
-                     100 * (double)values->item[k].reference / (double)values->counted,
-                     (int)values->item[k].value);
+                     (int)t->value, 100 * (double)t->reference / (double)values->counted, (int)t->value);
+    }
 }
 
 /* Adds the counts of a case to those of all cases. */
@@ -218,7 +222,7 @@ static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const 
         U3D_WARN("evaluate",
                  "prediction or reference covers only a part of the other one in %d of %d cases; outside of a "
                  "prediction is background, outside of a reference %s",
-                 odd->n_part, p->n, p->has_unlabeled ? "nothing counts" : "too");
+                 odd->n_part, p->n, p->has_unlabeled && odd->n_label < p->n ? "nothing counts" : "too");
     if (odd->n_unit)
         U3D_WARN("evaluate",
                  "only one of prediction and reference gives its unit of length (xyzt_units) in %d of %d cases; "
@@ -229,6 +233,12 @@ static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const 
                  "%d of %d predictions have another grid than their references; each voxel of a reference is "
                  "compared with the nearest one of the prediction (--resample-labels)",
                  odd->n_nearest, p->n);
+    if (odd->n_label)
+        U3D_WARN("evaluate",
+                 "the model takes %d for unlabelled, but in %d of %d cases the prediction has %d as well and the "
+                 "reference does not look sparse, so %d counts as a label there; if it means unlabelled, give "
+                 "--unlabeled %d",
+                 (int)p->unlabeled, odd->n_label, p->n, (int)p->unlabeled, (int)p->unlabeled, (int)p->unlabeled);
     if (p->n_unpredicted && !o->part)
         U3D_WARN("evaluate", "%d references have no prediction in %s and are left out", p->n_unpredicted,
                  o->prediction);
@@ -236,6 +246,16 @@ static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const 
         U3D_INFO("evaluate",
                  "%d of %d references have unlabelled voxels, so their surface distances are not measured",
                  odd->n_sparse, p->n);
+}
+
+/* The value that means "unlabelled": from the options, the data set of the references, or the model. */
+static void unlabeled_settle(const u3d_evaluate_opts *o, u3d_pairs *p)
+{
+    const u3d_dataset *d = p->references;
+    p->certain = o->unlabeled_given || (d && d->has_unlabeled);
+    p->has_unlabeled = p->certain || (o->trained && o->trained->has_unlabeled && !o->dense);
+    if (p->has_unlabeled)
+        p->unlabeled = o->unlabeled_given ? o->unlabeled : p->certain ? d->unlabeled : o->trained->unlabeled;
 }
 
 u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
@@ -246,20 +266,18 @@ u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
     oddities odd = {0};
     *out = NULL;
     U3D_GO(u3d_pairs_find(o, &p));
-    if (o->unlabeled_given) {
-        p.has_unlabeled = true;
-        p.unlabeled = o->unlabeled;
-    }
+    unlabeled_settle(o, &p);
     t = u3d_new((size_t)p.n, sizeof *t);
     if (!t) U3D_GO(U3D_E_NOMEM);
     for (int i = 0; i < p.n; i++) {
         u3d_match match;
         U3D_GO(case_score(o, &p.item[i], &p, &match, &t[i]));
-        oddities_add(&odd, &match, &t[i]);
+        oddities_add(&odd, &match, &p, &t[i]);
         U3D_GO(values_add(&values, &t[i]));
     }
     oddities_tell(o, &p, &odd);
-    unpainted_tell(&values);
+    unpainted_tell(o, &p, &values);
+    if (odd.n_label == p.n) p.has_unlabeled = false;
     U3D_GO(u3d_evaluate_report(o, &p, t, &values, out));
 done:
     for (int i = 0; t && i < p.n; i++) u3d_free(t[i].item);

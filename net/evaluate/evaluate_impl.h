@@ -3,6 +3,8 @@
 #ifndef U3D_NET_EVALUATE_IMPL_H
 #define U3D_NET_EVALUATE_IMPL_H
 
+#include "io/dataset.h"
+#include "io/volume.h"
 #include "net/evaluate/evaluate.h"
 #include "net/evaluate/surface.h"
 
@@ -14,9 +16,11 @@ typedef struct u3d_pair {
 typedef struct u3d_pairs {
     u3d_pair *item;
     int n;
-    int n_unpredicted; /* references without a prediction */
-    bool has_unlabeled;
+    int n_unpredicted;       /* references without a prediction */
+    u3d_dataset *references; /* NULL for two files */
+    bool has_unlabeled;      /* a value of the references means "unlabelled", or may mean it, see `certain` */
     int32_t unlabeled;
+    bool certain;            /* the options or the data set say so; otherwise only the model does */
 } u3d_pairs;
 
 typedef struct u3d_tally { /* one label value in one case */
@@ -28,6 +32,7 @@ typedef struct u3d_tally { /* one label value in one case */
 typedef struct u3d_tallies {
     u3d_tally *item; /* sorted by value */
     int n, cap;
+    bool blank;                 /* voxels with u3d_pairs.unlabeled do not count in this case */
     int64_t counted, unlabeled; /* voxels that count, and voxels that do not */
     double voxel;               /* volume of one voxel, mm^3 */
     bool unit_unknown;          /* the header does not give its unit, which is taken for mm */
@@ -36,6 +41,13 @@ typedef struct u3d_tallies {
 /* Finds out which files belong together. The caller frees `p` with u3d_pairs_free, also after a failure. */
 u3d_status u3d_pairs_find(const u3d_evaluate_opts *o, u3d_pairs *p);
 void u3d_pairs_free(u3d_pairs *p);
+
+/* Whether the model or the data set of the references say that a value is a label. */
+bool u3d_pairs_is_label(const u3d_evaluate_opts *o, const u3d_pairs *p, int32_t value);
+/* Decides whether p->unlabeled means "unlabelled" in the reference of pair c. U3D_E_ARG: some value looks as if it did,
+ * and nothing says so. */
+u3d_status u3d_pair_blank(const u3d_evaluate_opts *o, const u3d_pairs *p, const u3d_pair *c,
+                          const u3d_volume *prediction, const u3d_volume *reference, bool *blank);
 
 /* Makes the report. t[p->n] has the counts of each case, `values` every label value that occurs in any
  * case. */

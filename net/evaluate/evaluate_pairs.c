@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
-#include "io/dataset.h"
 #include "io/format.h"
 #include "io/listing.h"
 #include "io/path.h"
@@ -19,6 +18,7 @@ void u3d_pairs_free(u3d_pairs *p)
         u3d_free(p->item[i].image);
     }
     u3d_free(p->item);
+    u3d_dataset_free(p->references);
 }
 
 /* Adds a pair. It takes ownership of the three names, also on failure. `image` may be NULL (unknown). */
@@ -103,27 +103,23 @@ static u3d_status predictions_unread(const u3d_evaluate_opts *o, const u3d_listi
 static u3d_status pairs_from_folders(const u3d_evaluate_opts *o, u3d_pairs *p)
 {
     u3d_status status = U3D_OK;
-    u3d_dataset *references = NULL;
     u3d_listing files = {0};
     bool *taken = NULL;
-    U3D_GO(u3d_dataset_labels(o->reference, &references));
-    p->has_unlabeled = references->has_unlabeled;
-    p->unlabeled = references->unlabeled;
-    taken = u3d_new((size_t)references->n_cases, sizeof *taken);
+    U3D_GO(u3d_dataset_labels(o->reference, &p->references));
+    taken = u3d_new((size_t)p->references->n_cases, sizeof *taken);
     if (!taken) U3D_GO(U3D_E_NOMEM);
     U3D_GO(u3d_listing_open(o->prediction, &files));
     for (int i = 0; i < files.n; i++)
         if (!ends_with(files.file[i].name, files.file[i].stem, "_probabilities"))
-            U3D_GO(pairs_match(o, references, &files.file[i], taken, p));
+            U3D_GO(pairs_match(o, p->references, &files.file[i], taken, p));
     if (!p->n)
         U3D_GO(u3d_fail(U3D_E_IO, "%s: no predictions were found, expected files with one of the endings %s",
                         o->prediction, u3d_format_listed_text()));
     U3D_GO(predictions_unread(o, &files));
-    p->n_unpredicted = references->n_cases - p->n;
+    p->n_unpredicted = p->references->n_cases - p->n;
 done:
     u3d_listing_done(&files);
     u3d_free(taken);
-    u3d_dataset_free(references);
     return status;
 }
 

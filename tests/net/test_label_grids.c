@@ -262,14 +262,17 @@ static void test_evaluation(void **state)
     char *dir = u3d_test_dir(), *prediction = u3d_test_path(dir, "prediction.nii");
     cJSON *json;
     u3d_test_store(reference, U3D_VOLUME_LABEL, 35, prediction);
-    for (int part = 0; part < 2; part++) {
+    /* outside of a part nothing counts, whether the options or the model say which value means that */
+    const u3d_labels trained = {.n = 2, .value = {1, 2}, .background = true, .has_unlabeled = true, .unlabeled = 9};
+    for (int part = 0; part < 3; part++) {
         const u3d_evaluate_opts o = {.prediction = prediction,
                                      .reference = reference,
                                      .background = 1,
                                      .threads = 1,
-                                     .unlabeled_given = true,
-                                     .unlabeled = 9};
-        if (part) crop_labels(&c);
+                                     .unlabeled_given = part < 2,
+                                     .unlabeled = 9,
+                                     .trained = &trained};
+        if (part == 1) crop_labels(&c);
         assert_ok(u3d_evaluate(&o, &json));
         const cJSON *mean = cJSON_GetObjectItem(cJSON_GetObjectItem(json, "mean"), "2");
         assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(mean, "Dice")), 1, 0);

@@ -146,6 +146,9 @@ u3d_status args_evaluate(const args *a, u3d_evaluate_opts *o)
     *o = (u3d_evaluate_opts){
         .prediction = a->prediction, .reference = a->reference, .surface = !a->no_surface, .tolerance = 1};
     U3D_TRY(args_unlabeled(a, &o->unlabeled_given, &o->unlabeled));
+    if (a->dense && o->unlabeled_given)
+        return u3d_fail(U3D_E_ARG, "--dense and --unlabeled exclude each other");
+    o->dense = a->dense;
     o->resample_labels = a->resample_labels;
     if (a->background) U3D_TRY(args_int("--background", a->background, INT32_MIN, INT32_MAX, &background));
     o->background = (int32_t)background;

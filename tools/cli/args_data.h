@@ -23,7 +23,7 @@ void args_cases_close(args_cases *c);
 u3d_status args_names(const args *a, u3d_dataset *d);
 /* --unlabeled. */
 u3d_status args_unlabeled(const args *a, bool *given, int32_t *value);
-/* --prediction, --reference, --unlabeled, --background, --threads, --no-surface, --tolerance. */
+/* --prediction, --reference, --unlabeled, --dense, --background, --threads, --no-surface, --tolerance. */
 u3d_status args_evaluate(const args *a, u3d_evaluate_opts *o);
 /* --slices NX,NY,NZ -> counts across x, y, z. */
 u3d_status args_slices(const char *text, int64_t n[3]);

@@ -211,8 +211,9 @@ static u3d_status sheets_make(const viewer *v, const u3d_volume *grid, shown *s)
 static u3d_status sheets_write(const viewer *v)
 {
     picture_part parts[2 * MOST_DRAWN];
-    const picture_opts o = {.has_unlabeled = true, .unlabeled = v->labels.unlabeled};
-    int n = 0, n_slices;
+    const picture_opts o = {.has_unlabeled = true, .unlabeled = v->labels.unlabeled, .as_stored = true};
+    picture_result result;
+    int n = 0;
     for (int64_t k = 0; k < v->count && k < MOST_DRAWN; k++)
         for (int axis = 0; axis < 2; axis++)
             if (v->shown[k].image[axis])
@@ -222,7 +223,7 @@ static u3d_status sheets_write(const viewer *v)
                                             .slices = {0, axis == 1, axis == 0}};
     char *path = u3d_path_join(v->a->out, "augment.png");
     if (!path) return U3D_E_NOMEM;
-    const u3d_status status = picture_write(path, parts, n, &o, &n_slices);
+    const u3d_status status = picture_write(path, parts, n, &o, &result);
     u3d_free(path);
     return status;
 }

@@ -25,6 +25,7 @@
 #include "tools/cli/args_data.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/crossval_out.h"
+#include "tools/commands/run_source.h"
 
 enum { FOLDS_DEFAULT = 5, FOLDS_MOST = 1000 };
 
@@ -196,10 +197,14 @@ static u3d_status fold_score(const crossval *c, const fold *f)
     u3d_status status = U3D_OK;
     char *prediction = NULL;
     cJSON *summary = NULL;
+    u3d_labels *trained = NULL;
     u3d_evaluate_opts o;
     U3D_TRY(args_evaluate(c->a, &o));
+    U3D_GO(run_labels(f->run, &trained));
     o.prediction = f->predictions;
     o.part = true;
+    o.trained = trained;
+    if (c->a->reference) o.unlabeled_given = false; /* --unlabeled is about the labels for training */
     if (!c->split) {
         U3D_TRY(only_file(f->predictions, &prediction));
         o.prediction = prediction;
@@ -211,6 +216,7 @@ static u3d_status fold_score(const crossval *c, const fold *f)
     U3D_GO(u3d_json_write(f->summary, summary));
 done:
     cJSON_Delete(summary);
+    u3d_free(trained);
     u3d_free(prediction);
     return status;
 }

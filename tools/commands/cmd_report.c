@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "io/json.h"
 #include "net/evaluate/evaluate.h"
@@ -14,6 +15,7 @@
 #include "tools/draw/html.h"
 #include "tools/commands/report_chart.h"
 #include "tools/commands/report_run.h"
+#include "tools/commands/run_source.h"
 
 enum { MAX_RUNS = 64, MAX_CELLS = 64 };
 
@@ -196,28 +198,58 @@ static void write_scores(report *r, const cJSON *summary)
     html_table_end(&r->page);
 }
 
+/* Sets *trained to the labels of the first run that has a model, NULL if none has. U3D_E_ARG: the runs disagree
+ * about the value that means "unlabelled", so that only --unlabeled can say it. */
+static u3d_status runs_labels(const report *r, u3d_labels **trained)
+{
+    const char *first = NULL;
+    for (int i = 0; i < r->n; i++) {
+        u3d_labels *l = NULL;
+        if (run_labels(r->run[i].path, &l) != U3D_OK) {
+            U3D_INFO("report", "the labels of %s are not known: %s", r->run[i].path, u3d_error_text());
+            continue;
+        }
+        const u3d_labels *t = *trained ? *trained : l;
+        const bool same = t->has_unlabeled == l->has_unlabeled && (!l->has_unlabeled || t->unlabeled == l->unlabeled);
+        if (*trained)
+            u3d_free(l);
+        else
+            *trained = l, first = r->run[i].path;
+        if (!same && !r->a->unlabeled && !r->a->dense)
+            return u3d_fail(U3D_E_ARG,
+                            "u3d report: %s and %s were trained with different values for unlabelled voxels; say with "
+                            "--unlabeled V or --dense what holds for --reference",
+                            first, r->run[i].path);
+    }
+    return U3D_OK;
+}
+
 static u3d_status write_evaluation(report *r)
 {
     const args *a = r->a;
     cJSON *summary = NULL;
+    u3d_labels *trained = NULL;
+    char caption[300], *png = NULL;
     u3d_status status;
     if (!a->prediction && !a->reference) return U3D_OK;
     U3D_TRY(args_need("report", "--prediction FILE|DIR", a->prediction));
     U3D_TRY(args_need("report", "--reference FILE|DIR", a->reference));
     u3d_evaluate_opts o;
     U3D_TRY(args_evaluate(a, &o));
-    char *png = u3d_format("%s.picture.tmp", a->out);
-    if (!png) return U3D_E_NOMEM;
+    U3D_GO(runs_labels(r, &trained));
+    o.trained = trained;
+    png = u3d_format("%s.picture.tmp", a->out);
+    if (!png) U3D_GO(U3D_E_NOMEM);
     U3D_GO(u3d_evaluate(&o, &summary));
     html_heading(&r->page, "Scores");
     write_scores(r, summary);
-    U3D_GO(evaluate_picture(summary, a->image, png));
-    U3D_GO(html_picture(&r->page, png,
-                        "The worst and the median case: image (if available), reference, prediction, "
-                        "outlines (reference white)"));
+    for (int i = 0; i < r->n; i++) U3D_GO(run_add_images(r->run[i].config, summary));
+    U3D_GO(evaluate_picture(summary, a->image, png, caption, sizeof caption));
+    U3D_GO(html_picture(&r->page, png, caption));
 done:
-    (void)remove(png);
+    if (png) (void)remove(png);
     u3d_free(png);
+    u3d_free(trained);
     cJSON_Delete(summary);
     return status;
 }

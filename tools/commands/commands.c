@@ -45,6 +45,7 @@
     {TEXT(reference), OFTEN, "FILE|DIR", "label file, folder of label files, or data set"}
 #define NOT_SCORED(use)                                                                                      \
     {TEXT(unlabeled), use, "V", "reference voxels of this value do not count"},                              \
+    {FLAG(dense), use, NULL, "every voxel of the references is annotated"},                                  \
     RESAMPLE_LABELS("predictions on another grid than their references")
 #define BATCH(help)                                                                                          \
     {TEXT(batch), OFTEN, "N", help}
@@ -77,11 +78,13 @@ static const option evaluate_options[] = {
     {TEXT(prediction), OFTEN, "FILE|DIR", "label file or folder"},
     REFERENCE,
     NOT_SCORED(OFTEN),
+    {TEXT(model), OFTEN, "RUN|FILE",
+     "the run or model that made the predictions: it knows which value means unlabelled, and the images"},
     {TEXT(tolerance), OFTEN, "MM",
      "NSD: share of the surfaces that lie within this distance (default 1)"},
     {TEXT(csv), OFTEN, "FILE", "also write every measure of every case and label, and the means"},
     {TEXT(picture), OFTEN, "PNG",
-     "also draw the worst and the median case (images come from the data set given as --reference)"},
+     "also draw the worst and the median case (images come from the data set given as --reference or --model)"},
     {TEXT(image), RARE, "FILE", "with --picture and a single case: its image"},
     {FLAG_AT("no-surface", no_surface), RARE, NULL,
      "no HD95, ASSD, NSD, which take about as long as reading the files"},
@@ -117,7 +120,7 @@ static const option report_options[] = {
      "draw column Y of a table over its column X, one line per value of column BY"},
     {TEXT(picture), OFTEN, "PNG", "show this picture"},
     {TEXT(caption), RARE, "TEXT", "text below --picture"},
-    {TEXT(image), RARE, "FILE", "image of a single case"},
+    {TEXT(image), RARE, "FILE", "image of a single case (default: the one that RUN was trained on)"},
     NOT_SCORED(RARE),
     BACKGROUND,
     OPTIONS_END};
@@ -192,8 +195,10 @@ static const option picture_options[] = {
     {TEXT(label), OFTEN, "FILE",
      "labels to draw over it; label files named after the options get a column each"},
     {TEXT(output), OFTEN, "PNG", "picture to write"},
-    {TEXT(slices), OFTEN, "NX,NY,NZ", "number of slices to show across x, y and z (default 1,1,1)"},
-    {TEXT(unlabeled), OFTEN, "V", "value that gets no colour, like 0 (default 255)"},
+    {TEXT(slices), OFTEN, "NX,NY,NZ",
+     "number of sagittal, coronal and axial slices (across x, y and z) to show (default 1,1,1)"},
+    {TEXT(unlabeled), OFTEN, "V", "value that means unlabelled: dimmed, without a colour"},
+    {TEXT(model), RARE, "RUN|FILE", "a run or model that knows this value"},
     OPTIONS_END};
 
 static const option augment_options[] = {
