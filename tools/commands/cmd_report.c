@@ -6,6 +6,7 @@
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "io/csv.h"
 #include "io/json.h"
 #include "net/evaluate/evaluate.h"
 #include "tools/cli/args.h"
@@ -17,7 +18,7 @@
 #include "tools/commands/report_run.h"
 #include "tools/commands/run_source.h"
 
-enum { MAX_RUNS = 64, MAX_CELLS = 64 };
+enum { MAX_RUNS = 64 };
 
 typedef struct report {
     const args *a;
@@ -259,26 +260,16 @@ done:
 static u3d_status write_csv(report *r)
 {
     if (!r->a->csv) return U3D_OK;
-    FILE *f = fopen(r->a->csv, "r");
-    if (!f) return u3d_fail(U3D_E_IO, "%s: cannot open the table", r->a->csv);
-    char *line = NULL;
-    size_t cap = 0;
-    html_table_begin(&r->page);
-    for (bool head = true; getline(&line, &cap, f) > 0; head = false) {
-        const char *cells[MAX_CELLS];
-        int n = 0;
-        line[strcspn(line, "\r\n")] = '\0';
-        for (char *at = line, *end; at && n < MAX_CELLS; at = end) {
-            cells[n++] = at;
-            end = strchr(at, ',');
-            if (end) *end++ = '\0';
-        }
-        html_row(&r->page, cells, n, head);
+    u3d_csv table;
+    u3d_status status = u3d_csv_read(r->a->csv, &table);
+    if (status == U3D_OK) {
+        html_table_begin(&r->page);
+        for (int i = 0; i < table.n; i++)
+            html_row(&r->page, (const char *const *)table.cell + table.first[i], u3d_csv_width(&table, i), i == 0);
+        html_table_end(&r->page);
     }
-    html_table_end(&r->page);
-    free(line);
-    fclose(f);
-    return U3D_OK;
+    u3d_csv_free(&table);
+    return status;
 }
 
 static u3d_status write_page(report *r)

@@ -44,9 +44,7 @@ static u3d_status source_store(const args *a, char **text)
         ok = cJSON_AddStringToObject(json, SOURCE[i].name, absolute ? absolute : value);
         free(absolute);
     }
-    char *printed = ok ? cJSON_PrintUnformatted(json) : NULL;
-    if (printed) *text = u3d_strdup(printed);
-    cJSON_free(printed);
+    *text = ok ? u3d_json_text(json) : NULL;
     cJSON_Delete(json);
     return *text ? U3D_OK : u3d_fail(U3D_E_NOMEM, "out of memory while storing the options of training");
 }
