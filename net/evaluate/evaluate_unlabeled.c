@@ -3,7 +3,8 @@
  * The options and the data set of the references are certain. The model that made the predictions knows which
  * value meant "unlabelled" in its training labels, but these references may be others: if training took 0 for
  * unlabelled, 0 may be the background of a dense reference. A model never predicts that value as a label. So
- * its word counts where the prediction does not have the value, or where the reference looks sparse.
+ * its word counts if the prediction does not have the value, or the reference looks sparse, or the reference
+ * shows that its background is another value.
  *
  * If nothing says what is unlabelled, u3d looks for a value that is in the reference only. If the reference
  * consists of single painted slices, or the value is 255 and fills most of it, u3d asks instead of
@@ -69,6 +70,14 @@ static u3d_status unknown_check(const u3d_evaluate_opts *o, const u3d_pairs *p, 
     return value_ask(c, prediction, reference, U3D_UNLABELED, false);
 }
 
+/* Whether the reference has the value that was background in training, so that 0, which predictions may have
+ * in its place, is not background in the reference. */
+static bool background_is_another(const u3d_labels *trained, const u3d_volume *reference)
+{
+    return trained->background && trained->value[0] != 0 && trained->unlabeled == 0 &&
+           volume_has(reference, trained->value[0]);
+}
+
 u3d_status u3d_pair_blank(const u3d_evaluate_opts *o, const u3d_pairs *p, const u3d_pair *c,
                           const u3d_volume *prediction, const u3d_volume *reference, bool *blank)
 {
@@ -77,7 +86,7 @@ u3d_status u3d_pair_blank(const u3d_evaluate_opts *o, const u3d_pairs *p, const 
     if (!p->has_unlabeled) return o->dense ? U3D_OK : unknown_check(o, p, c, prediction, reference);
     if (!p->certain && !volume_has(reference, p->unlabeled))
         return unknown_check(o, p, c, prediction, reference);
-    if (p->certain || !volume_has(prediction, p->unlabeled))
+    if (p->certain || !volume_has(prediction, p->unlabeled) || background_is_another(o->trained, reference))
         return U3D_OK;
     return u3d_sparse_looks(reference, p->unlabeled, blank, seen, sizeof seen);
 }
