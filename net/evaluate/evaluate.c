@@ -143,7 +143,8 @@ static u3d_status case_score(const u3d_evaluate_opts *o, const u3d_pair *c, cons
     u3d_status status = U3D_OK;
     reading files = {.path = {c->prediction, c->reference}};
     U3D_GO(u3d_thread_each(o->threads, 2, read_one, &files));
-    U3D_GO(u3d_pair_blank(o, all, c, files.volume[0], files.volume[1], &t->blank));
+    U3D_GO(u3d_pair_blank(o, all, c, files.volume[0], files.volume[1], &t->blank, &t->question));
+    if (t->question) goto done;
     U3D_GO(case_match(o, c, all, t->blank, files.volume, m));
     U3D_GO(case_count(files.volume[0], files.volume[1], all, t));
     if (o->surface && t->unlabeled == 0) U3D_GO(case_measure(o, files.volume[0], files.volume[1], t));
@@ -175,21 +176,6 @@ static void oddities_add(oddities *odd, const u3d_match *m, const u3d_pairs *p, 
     odd->n_unit += m->unit_taken;
     odd->n_sparse += t->unlabeled > 0;
     odd->n_label += p->has_unlabeled && !t->blank;
-}
-
-/* Warns of a value that is never predicted but fills more than half of the references, or is 255. It probably
- * means "unlabelled", because a label is rarely missed everywhere. `values` has sums over all cases. */
-static void unpainted_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const u3d_tallies *values)
-{
-    for (int k = 0; k < values->n && !o->dense; k++) {
-        const u3d_tally *t = &values->item[k];
-        if (t->predicted > 0 || u3d_pairs_is_label(o, p, t->value)) continue;
-        if (t->value == U3D_UNLABELED || 2 * t->reference > values->counted)
-            U3D_WARN("evaluate",
-                     "label %d fills %.0f %% of the references and is never predicted, so it counts as missed; "
-                     "if it means unlabelled, give --unlabeled %d",
-                     (int)t->value, 100 * (double)t->reference / (double)values->counted, (int)t->value);
-    }
 }
 
 /* Adds the counts of a case to those of all cases. */
@@ -272,15 +258,19 @@ u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
     for (int i = 0; i < p.n; i++) {
         u3d_match match;
         U3D_GO(case_score(o, &p.item[i], &p, &match, &t[i]));
+        if (t[i].question) U3D_GO(u3d_fail(U3D_E_ARG, "%s", t[i].question));
         oddities_add(&odd, &match, &p, &t[i]);
         U3D_GO(values_add(&values, &t[i]));
     }
     oddities_tell(o, &p, &odd);
-    unpainted_tell(o, &p, &values);
+    U3D_GO(u3d_unpredicted_check(o, &p, &values));
     if (odd.n_label == p.n) p.has_unlabeled = false;
     U3D_GO(u3d_evaluate_report(o, &p, t, &values, out));
 done:
-    for (int i = 0; t && i < p.n; i++) u3d_free(t[i].item);
+    for (int i = 0; t && i < p.n; i++) {
+        u3d_free(t[i].item);
+        u3d_free(t[i].question);
+    }
     u3d_free(t);
     u3d_free(values.item);
     u3d_pairs_free(&p);

@@ -33,6 +33,7 @@ typedef struct u3d_tallies {
     u3d_tally *item; /* sorted by value */
     int n, cap;
     bool blank;                 /* voxels with u3d_pairs.unlabeled do not count in this case */
+    char *question;             /* what the user must say before the case can be scored; NULL: nothing */
     int64_t counted, unlabeled; /* voxels that count, and voxels that do not */
     double voxel;               /* volume of one voxel, mm^3 */
     bool unit_unknown;          /* the header does not give its unit, which is taken for mm */
@@ -44,10 +45,13 @@ void u3d_pairs_free(u3d_pairs *p);
 
 /* Whether the model or the data set of the references say that a value is a label. */
 bool u3d_pairs_is_label(const u3d_evaluate_opts *o, const u3d_pairs *p, int32_t value);
-/* Decides whether p->unlabeled means "unlabelled" in the reference of pair c. U3D_E_ARG: some value looks as if it did,
- * and nothing says so. */
+/* Decides whether p->unlabeled means "unlabelled" in the reference of pair c. *question becomes NULL, or, if some value
+ * looks as if it did and nothing says so, a sentence that asks; the caller frees it. */
 u3d_status u3d_pair_blank(const u3d_evaluate_opts *o, const u3d_pairs *p, const u3d_pair *c,
-                          const u3d_volume *prediction, const u3d_volume *reference, bool *blank);
+                          const u3d_volume *prediction, const u3d_volume *reference, bool *blank, char **question);
+/* Looks for values that are never predicted and may mean "unlabelled"; `values` has sums over all cases. Warns, or asks
+ * with U3D_E_ARG. */
+u3d_status u3d_unpredicted_check(const u3d_evaluate_opts *o, const u3d_pairs *p, const u3d_tallies *values);
 
 /* Makes the report. t[p->n] has the counts of each case, `values` every label value that occurs in any
  * case. */

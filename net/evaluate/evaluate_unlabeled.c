@@ -6,12 +6,12 @@
  * its word counts if the prediction does not have the value, or the reference looks sparse, or the reference
  * shows that its background is another value.
  *
- * If nothing says what is unlabelled, u3d looks for a value that is in the reference only. If the reference
- * consists of single painted slices, or the value is 255 and fills most of it, u3d asks instead of
- * guessing, as training does (net/cases/cases_sparse.c): scored as a label, it would spoil every mean. */
-#include <stdio.h>
-
+ * If nothing says what is unlabelled, u3d looks for a value that is in the references only. If a reference
+ * consists of single painted slices, or the value is 255 and there are two values besides it, so that this is
+ * not a mask of 0 and 255, u3d asks instead of guessing, as training does (net/cases/cases_sparse.c): scored
+ * as a label, it would spoil every mean. */
 #include "engine/base/log.h"
+#include "engine/base/mem.h"
 #include "net/evaluate/evaluate_impl.h"
 #include "net/volume/sparse.h"
 
@@ -33,41 +33,52 @@ bool u3d_pairs_is_label(const u3d_evaluate_opts *o, const u3d_pairs *p, int32_t 
     return false;
 }
 
-/* Asks if `value` is only in the reference and looks as if it meant "unlabelled". `most`: it fills more than
- * half of the reference. */
-static u3d_status value_ask(const u3d_pair *c, const u3d_volume *prediction, const u3d_volume *reference,
-                            int32_t value, bool most)
+#define QUESTION                                                                                             \
+    "if %d means that nobody labelled the voxel, give --unlabeled %d, or --model with the run, which may "   \
+    "know; if it is a label like any other, give --dense"
+
+/* Looks at a value that fills more than half of a reference, if nothing says what is unlabelled. */
+static u3d_status majority_check(const u3d_pair *c, const u3d_volume *prediction, const u3d_volume *reference,
+                                 int32_t value, char **question)
 {
-    char seen[160] = "";
+    char seen[160];
     bool looks;
     U3D_TRY(u3d_sparse_looks(reference, value, &looks, seen, sizeof seen));
-    if (!looks && !(value == U3D_UNLABELED && most)) return U3D_OK;
-    if (!looks) (void)snprintf(seen, sizeof seen, "more than half of its voxels are %d", (int)value);
-    if (!volume_has(prediction, value))
-        return u3d_fail(
-            U3D_E_ARG,
-            "reference '%s': %s, and no voxel of the prediction is %d; if %d means that nobody "
-            "labelled the voxel, give --unlabeled %d, or --model with the run, which may know; if it is "
-            "a label like any other, give --dense",
-            c->reference, seen, (int)value, (int)value, (int)value);
-    U3D_WARN("evaluate",
-             "reference '%s': %s; %d counts as a label; if it means that nobody labelled the voxel, give "
-             "--unlabeled %d",
-             c->reference, seen, (int)value, (int)value);
-    return U3D_OK;
+    if (!looks) return U3D_OK;
+    if (volume_has(prediction, value)) {
+        if (volume_has(reference, U3D_UNLABELED)) return U3D_OK; /* u3d_unpredicted_check asks about that */
+        U3D_WARN("evaluate",
+                 "reference '%s': %s; %d counts as a label; if it means that nobody labelled the voxel, give "
+                 "--unlabeled %d",
+                 c->reference, seen, (int)value, (int)value);
+        return U3D_OK;
+    }
+    *question = u3d_format("reference '%s': %s, and no voxel of the prediction is %d; " QUESTION,
+                           c->reference, seen, (int)value, (int)value, (int)value);
+    return *question ? U3D_OK : U3D_E_NOMEM;
 }
 
-/* For references of which nothing says what is unlabelled. */
-static u3d_status unknown_check(const u3d_evaluate_opts *o, const u3d_pairs *p, const u3d_pair *c,
-                                const u3d_volume *prediction, const u3d_volume *reference)
+u3d_status u3d_unpredicted_check(const u3d_evaluate_opts *o, const u3d_pairs *p, const u3d_tallies *values)
 {
-    int32_t value = 0;
-    const bool most = u3d_sparse_majority(reference, &value);
-    if (most && !u3d_pairs_is_label(o, p, value)) U3D_TRY(value_ask(c, prediction, reference, value, true));
-    if ((most && value == U3D_UNLABELED) || u3d_pairs_is_label(o, p, U3D_UNLABELED) ||
-        !volume_has(reference, U3D_UNLABELED))
-        return U3D_OK;
-    return value_ask(c, prediction, reference, U3D_UNLABELED, false);
+    int others = 0; /* values that references have besides 255 */
+    for (int k = 0; k < values->n; k++)
+        others += values->item[k].reference > 0 && values->item[k].value != U3D_UNLABELED;
+    for (int k = 0; k < values->n && !o->dense; k++) {
+        const u3d_tally *t = &values->item[k];
+        const double percent = 100 * (double)t->reference / (double)values->counted;
+        if (t->predicted > 0 || u3d_pairs_is_label(o, p, t->value)) continue;
+        if (t->value == U3D_UNLABELED && others > 1)
+            return u3d_fail(
+                U3D_E_ARG,
+                "%.3g %% of the voxels of the references are %d, and none of the predictions; " QUESTION,
+                percent, (int)t->value, (int)t->value, (int)t->value);
+        if (2 * t->reference > values->counted)
+            U3D_WARN("evaluate",
+                     "label %d fills %.0f %% of the references and is never predicted, so it counts as missed; "
+                     "if it means unlabelled, give --unlabeled %d",
+                     (int)t->value, percent, (int)t->value);
+    }
+    return U3D_OK;
 }
 
 /* Whether the reference has the value that was background in training, so that 0, which predictions may have
@@ -79,13 +90,19 @@ static bool background_is_another(const u3d_labels *trained, const u3d_volume *r
 }
 
 u3d_status u3d_pair_blank(const u3d_evaluate_opts *o, const u3d_pairs *p, const u3d_pair *c,
-                          const u3d_volume *prediction, const u3d_volume *reference, bool *blank)
+                          const u3d_volume *prediction, const u3d_volume *reference, bool *blank,
+                          char **question)
 {
     char seen[160];
+    int32_t most;
+    const bool has = p->has_unlabeled && (p->certain || volume_has(reference, p->unlabeled));
     *blank = p->has_unlabeled;
-    if (!p->has_unlabeled) return o->dense ? U3D_OK : unknown_check(o, p, c, prediction, reference);
-    if (!p->certain && !volume_has(reference, p->unlabeled))
-        return unknown_check(o, p, c, prediction, reference);
+    *question = NULL;
+    if (!has) {
+        if (o->dense || !u3d_sparse_majority(reference, &most) || u3d_pairs_is_label(o, p, most))
+            return U3D_OK;
+        return majority_check(c, prediction, reference, most, question);
+    }
     if (p->certain || !volume_has(prediction, p->unlabeled) || background_is_another(o->trained, reference))
         return U3D_OK;
     return u3d_sparse_looks(reference, p->unlabeled, blank, seen, sizeof seen);

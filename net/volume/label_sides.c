@@ -33,7 +33,7 @@ static const struct {
     {" links", " rechts", 0, ALONE},
     {"links ", "rechts ", 0, BOTH},
     {" linke ", " rechte ", 0, ALONE},
-    {" linker ", " rechter ", 0, ALONE},
+    {" linker", " rechter", 0, BOTH},
     {" linkes ", " rechtes ", 0, ALONE},
     {" linken ", " rechten ", 0, ALONE},
     {" li ", " re ", 0, BOTH},
@@ -55,6 +55,7 @@ static const struct {
     {" sx ", " dx ", 0, BOTH},
     {" sin ", " dx ", 0, BOTH},
     {" sin ", " dex ", 0, BOTH},
+    {" sin ", " dxt ", 0, BOTH},
     /* Portuguese, Catalan */
     {" esquerd", " direit", 0, ALONE},
     {" esq ", " dir ", 0, BOTH},
@@ -76,6 +77,7 @@ static const struct {
     {" levaya ", " pravaya ", 0, ALONE},
     /* Romanian, Turkish, Hungarian, Indonesian, Vietnamese */
     {" stang", " drept", 0, BOTH},
+    {" stang", " dreapt", 0, BOTH},
     {" sol ", " sag ", 0, BOTH},
     {" bal ", " jobb ", 0, BOTH},
     {" kiri ", " kanan ", 0, ALONE},
@@ -88,6 +90,8 @@ static const struct {
     {"左", "右", 0, ALONE},
     {"왼", "오른", 0, ALONE},
     {"좌측", "우측", 0, ALONE},
+    {" 좌", " 우", 0, BOTH},
+    {"ひだり", "みぎ", 0, ALONE},
     /* Arabic, Hebrew, Hindi, Thai */
     {"يسر", "يمن", 0, ALONE},
     {"يسار", "يمين", 0, ALONE},

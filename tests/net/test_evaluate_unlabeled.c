@@ -61,6 +61,11 @@ static int32_t big(int64_t z, int64_t y, int64_t x) /* a label that fills more t
     return z < 9 && x + y >= 0 ? 2 : 0;
 }
 
+static int32_t mask(int64_t z, int64_t y, int64_t x) /* of 0 and 255 */
+{
+    return big(z, y, x) ? 255 : 0;
+}
+
 static int32_t nothing(int64_t z, int64_t y, int64_t x)
 {
     (void)z, (void)y, (void)x;
@@ -132,15 +137,16 @@ static void test_nothing_known(void **state)
 {
     (void)state;
     assert_int_equal(score(dense, sparse_255, &none, "give --unlabeled 255").status, U3D_E_ARG);
-    assert_int_equal(score(dense, box_255, &none, "more than half of its voxels are 255").status, U3D_E_ARG);
+    assert_int_equal(score(dense, box_255, &none, "are 255, and none of the predictions").status, U3D_E_ARG);
     assert_int_equal(score(dense_one, sparse_0, &none, "give --unlabeled 0").status, U3D_E_ARG);
     /* the prediction has 0 as well, so 0 may be background */
     assert_int_equal(score(dense, sparse_0, &none, "give --unlabeled 0").status, U3D_OK);
-    assert_int_equal(score(dense, most_255, &none, "give --unlabeled 255").status, U3D_OK);
+    assert_int_equal(score(dense, most_255, &none, "give --unlabeled 255").status, U3D_E_ARG);
     assert_int_equal(score(dense, dense, &none, NULL).status, U3D_OK);
     /* a network that found nothing is scored */
     assert_int_equal(score(nothing, big, &none, "never predicted").status, U3D_OK);
     assert_int_equal(score(nothing, dense, &none, NULL).status, U3D_OK);
+    assert_int_equal(score(nothing, mask, &none, "never predicted").status, U3D_OK);
 }
 
 static void test_dense(void **state)
@@ -161,10 +167,8 @@ static void test_model_knows(void **state)
     assert_true(score(dense, most_255, &o, NULL).voxels == 7 * SIDE * SIDE);
     assert_true(score(dense, dense, &o, NULL).voxels == 0);
     assert_true(score(dense, box_255, &(u3d_evaluate_opts){.trained = &l, .dense = true}, NULL).voxels == 0);
-    assert_true(score(dense, box_255,
-                      &(u3d_evaluate_opts){.trained = &l, .unlabeled_given = true, .unlabeled = 7},
-                      "never predicted")
-                    .voxels == 0);
+    const u3d_evaluate_opts other = {.trained = &l, .unlabeled_given = true, .unlabeled = 7};
+    assert_int_equal(score(dense, box_255, &other, "none of the predictions").status, U3D_E_ARG);
     /* the model has a label 255 */
     l = (u3d_labels){.n = 2, .value = {0, 255}, .background = true};
     assert_int_equal(score(nothing, box_255, &o, NULL).status, U3D_OK);

@@ -62,6 +62,8 @@ static const trial trials[] = {
     {"x", {"lh_cortex", "rh_cortex"}},
     {"x", {"rein_g", "rein_d"}},
     {"x", {"rene sx", "rene dx"}},
+    {"x", {"linkernier", "rechternier"}},
+    {"x", {"\354\242\214\354\213\240", "\354\232\260\354\213\240"}}, /* Korean abbreviations */
     /* no side */
     {"", {"lung", "rectum"}},
     {"", {"lesion", "R2"}},
@@ -79,6 +81,7 @@ static const trial trials[] = {
     {"", {"ant", "bee"}},
     {"", {"upper"}},
     {"", {"dextran"}},
+    {"", {"linker region"}},
     {"", {"Rechteck"}},
     /* the other axes need both words */
     {"y", {"Anterior", "Posterior"}},
