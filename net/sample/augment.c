@@ -35,7 +35,7 @@ static void augment_auto_mirror(const u3d_cases *cases, bool mirror[3], char *wh
     for (int w = 0; w < 3; w++) {
         if (!told[w]) continue;
         if (used < cap)
-            used += (size_t)snprintf(why + used, cap - used, "%sthe label name '%s' tells %s apart",
+            used += (size_t)snprintf(why + used, cap - used, "%sthe label name '%s' tells %s",
                                      used ? ", " : "", told[w], ends[w]);
         for (int a = 0; a < 3; a++)
             if (!placed || a == 2 - w) mirror[a] = false;
