@@ -51,6 +51,11 @@ static int32_t box_0(int64_t z, int64_t y, int64_t x)
     return z < 7 ? dense_one(z, y, x) : 0;
 }
 
+static int32_t scribbles_4(int64_t z, int64_t y, int64_t x)
+{
+    return (5 * z + 3 * y + x) % 17 == 0 ? dense(z, y, x) : 4;
+}
+
 static int32_t most_255(int64_t z, int64_t y, int64_t x) /* more than half is annotated */
 {
     return z < 9 ? dense(z, y, x) : 255;
@@ -139,6 +144,7 @@ static void test_nothing_known(void **state)
     assert_int_equal(score(dense, sparse_255, &none, "give --unlabeled 255").status, U3D_E_ARG);
     assert_int_equal(score(dense, box_255, &none, "are 255, and none of the predictions").status, U3D_E_ARG);
     assert_int_equal(score(dense_one, sparse_0, &none, "give --unlabeled 0").status, U3D_E_ARG);
+    assert_int_equal(score(dense, scribbles_4, &none, "give --unlabeled 4").status, U3D_E_ARG);
     /* the prediction has 0 as well, so 0 may be background */
     assert_int_equal(score(dense, sparse_0, &none, "give --unlabeled 0").status, U3D_OK);
     assert_int_equal(score(dense, most_255, &none, "give --unlabeled 255").status, U3D_E_ARG);
