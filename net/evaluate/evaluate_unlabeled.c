@@ -6,13 +6,11 @@
  * its word counts if the prediction does not have the value, or the reference looks sparse, or the reference
  * shows that its background is another value.
  *
- * If nothing says what is unlabelled, u3d looks for a value that is in the references only, and asks instead of
- * guessing, as training does (net/cases/cases_sparse.c), because scored as a label it would spoil every mean:
- *
- *   - if a reference consists of single painted slices, and of this value between them;
- *   - if the value fills most of the references, and two other values are both in references and
- *     predictions, so that it is not the one label that a bad network misses;
- *   - if it is 255 and references have two values besides it, so that they are not masks of 0 and 255. */
+ * If nothing says what is unlabelled, u3d looks for a value that is in the references only, because scored as a
+ * label it would spoil every mean. It asks instead of guessing, as training does (net/cases/cases_sparse.c), if a
+ * reference consists of single painted slices and of this value between them, or if the value is 255 and
+ * there are two others, so that the references are not masks of 0 and 255. It warns if the value fills most of
+ * the references, because that may also be a label that a bad network misses. */
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "net/evaluate/evaluate_impl.h"
@@ -63,26 +61,22 @@ static u3d_status majority_check(const u3d_pair *c, const u3d_volume *prediction
 
 u3d_status u3d_unpredicted_check(const u3d_evaluate_opts *o, const u3d_pairs *p, const u3d_tallies *values)
 {
-    int others = 0, shared = 0; /* values of the references besides 255; values that predictions have as well */
-    for (int k = 0; k < values->n; k++) {
-        const u3d_tally *t = &values->item[k];
-        others += t->reference > 0 && t->value != U3D_UNLABELED;
-        shared += t->reference > 0 && t->predicted > 0;
-    }
+    int others = 0; /* values that references have besides 255 */
+    for (int k = 0; k < values->n; k++)
+        others += values->item[k].reference > 0 && values->item[k].value != U3D_UNLABELED;
     for (int k = 0; k < values->n && !o->dense; k++) {
         const u3d_tally *t = &values->item[k];
         const double percent = 100 * (double)t->reference / (double)values->counted;
         if (t->predicted > 0 || u3d_pairs_is_label(o, p, t->value)) continue;
-        const bool most = 2 * t->reference > values->counted;
-        if ((t->value == U3D_UNLABELED && others > 1) || (most && shared > 1))
+        if (t->value == U3D_UNLABELED && others > 1)
             return u3d_fail(
                 U3D_E_ARG,
                 "%.3g %% of the voxels of the references are %d, and none of the predictions; " QUESTION,
                 percent, (int)t->value, (int)t->value, (int)t->value);
-        if (most)
+        if (2 * t->reference > values->counted)
             U3D_WARN("evaluate",
-                     "label %d fills %.0f %% of the references and is never predicted, so it counts as missed; "
-                     "if it means unlabelled, give --unlabeled %d",
+                     "label %d fills %.0f %% of the references and is never predicted, so it lowers all means as "
+                     "a missed label; if it means unlabelled, give --unlabeled %d",
                      (int)t->value, percent, (int)t->value);
     }
     return U3D_OK;

@@ -144,7 +144,7 @@ static void test_nothing_known(void **state)
     assert_int_equal(score(dense, sparse_255, &none, "give --unlabeled 255").status, U3D_E_ARG);
     assert_int_equal(score(dense, box_255, &none, "are 255, and none of the predictions").status, U3D_E_ARG);
     assert_int_equal(score(dense_one, sparse_0, &none, "give --unlabeled 0").status, U3D_E_ARG);
-    assert_int_equal(score(dense, scribbles_4, &none, "give --unlabeled 4").status, U3D_E_ARG);
+    assert_int_equal(score(dense, scribbles_4, &none, "give --unlabeled 4").status, U3D_OK);
     /* the prediction has 0 as well, so 0 may be background */
     assert_int_equal(score(dense, sparse_0, &none, "give --unlabeled 0").status, U3D_OK);
     assert_int_equal(score(dense, most_255, &none, "give --unlabeled 255").status, U3D_E_ARG);
