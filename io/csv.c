@@ -1,7 +1,7 @@
 /* Reads and writes tables with comma-separated values.
  *
- * The text is cut into cells in place. A cell that begins with a quote ends at the next quote that is not doubled; it
- * may contain commas and line ends, and a doubled quote in it stands for one. */
+ * The text is cut into cells in place. A cell that begins with a quote ends at the next quote that is not
+ * doubled; it may contain commas and line ends, and a doubled quote in it stands for one. */
 #include "io/csv.h"
 
 #include <errno.h>
@@ -44,8 +44,8 @@ static u3d_status csv_cut(u3d_csv *t, const char *where)
         for (bool more = true; more; at += more) {
             char *to = t->cell[n_cells++] = at;
             if (*at == '"' && !csv_unquote(&at, &to))
-                return u3d_fail(U3D_E_FORMAT, "'%s': the quote that opens cell %d of row %d is never closed", where,
-                                n_cells - t->first[t->n - 1], t->n);
+                return u3d_fail(U3D_E_FORMAT, "'%s': the quote that opens cell %d of row %d is never closed",
+                                where, n_cells - t->first[t->n - 1], t->n);
             const size_t rest = strcspn(at, ",\r\n");
             memmove(to, at, rest);
             at += rest;

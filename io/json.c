@@ -19,8 +19,12 @@ static const uint64_t json_max_bytes = 64000000;
 /* The number of bytes of the UTF-8 character at p; 0 if there is none (Unicode 15, table 3-7). */
 static size_t utf8_length(const unsigned char *p)
 {
-    const unsigned char low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80,
-                        high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
+    const unsigned char low = p[0] == 0xe0   ? 0xa0
+                              : p[0] == 0xf0 ? 0x90
+                                             : 0x80,
+                        high = p[0] == 0xed   ? 0x9f
+                               : p[0] == 0xf4 ? 0x8f
+                                              : 0xbf;
     if (p[0] < 0x80) return 1;
     if (p[0] < 0xc2 || p[0] > 0xf4 || p[1] < low || p[1] > high) return 0;
     const size_t n = p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
@@ -35,8 +39,8 @@ static bool stands_for_byte(const unsigned char *p)
     return p[0] == 0xee && (p[1] == 0xbe || p[1] == 0xbf) && (p[2] & 0xc0) == 0x80;
 }
 
-/* A copy of the text in which every byte that is not UTF-8 is a character that stands for it. So is every byte of
- * such a character, so that reading gives back exactly what was written. Caller: u3d_free. */
+/* A copy of the text in which every byte that is not UTF-8 is a character that stands for it. So is every
+ * byte of such a character, so that reading gives back exactly what was written. Caller: u3d_free. */
 static char *utf8_made(const char *text)
 {
     const unsigned char *from = (const unsigned char *)text;

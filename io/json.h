@@ -1,8 +1,8 @@
 /* Reads and writes JSON through cJSON. Messages give the file, and the line and column of a syntax error.
  *
- * What is written is valid UTF-8. Names of files need not be: each byte of them that is not UTF-8 is written as a
- * character of the private use area, U+EF80 for byte 0x80 to U+EFFF for byte 0xFF, and becomes that byte again when it
- * is read, so that the name still finds the file. */
+ * What is written is valid UTF-8. Names of files need not be: each byte of them that is not UTF-8 is written
+ * as a character of the private use area, U+EF80 for byte 0x80 to U+EFFF for byte 0xFF, and becomes that byte
+ * again when it is read, so that the name still finds the file. */
 #ifndef U3D_IO_JSON_H
 #define U3D_IO_JSON_H
 

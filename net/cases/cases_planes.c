@@ -1,5 +1,5 @@
-/* Planes of a label volume: which of them are annotated slices, and which voxels count if only annotated slices
- * of one orientation do (2D networks). net/volume/sparse.c counts the labelled voxels of each plane.
+/* Planes of a label volume: which of them are annotated slices, and which voxels count if only annotated
+ * slices of one orientation do (2D networks). net/volume/sparse.c counts the labelled voxels of each plane.
  *
  * Annotated slices stand out from the planes between them, which have labels only on the lines where
  * slices of other orientations cross them. cases_impl.h defines the threshold. */

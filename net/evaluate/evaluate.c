@@ -119,8 +119,9 @@ static void case_take_unit(u3d_volume *v[2])
 }
 
 /* Brings both volumes onto one grid. If the reference covers only a part of the prediction, nothing is known
- * outside of it (if it has a value for that: `blank`), or there is background. Otherwise the prediction comes onto the
- * grid of the reference, so that no voxel of the reference is left out; outside of a prediction is background. */
+ * outside of it (if it has a value for that: `blank`), or there is background. Otherwise the prediction comes
+ * onto the grid of the reference, so that no voxel of the reference is left out; outside of a prediction is
+ * background. */
 static u3d_status case_match(const u3d_evaluate_opts *o, const u3d_pair *c, const u3d_pairs *all, bool blank,
                              u3d_volume *v[2], u3d_match *m)
 {
@@ -205,10 +206,11 @@ static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const 
                  "the same shape and are compared as stored",
                  odd->n_index, p->n);
     if (odd->n_part)
-        U3D_WARN("evaluate",
-                 "prediction or reference covers only a part of the other one in %d of %d cases; outside of a "
-                 "prediction is background, outside of a reference %s",
-                 odd->n_part, p->n, p->has_unlabeled && odd->n_label < p->n ? "nothing counts" : "too");
+        U3D_WARN(
+            "evaluate",
+            "prediction or reference covers only a part of the other one in %d of %d cases; outside of a "
+            "prediction is background, outside of a reference %s",
+            odd->n_part, p->n, p->has_unlabeled && odd->n_label < p->n ? "nothing counts" : "too");
     if (odd->n_unit)
         U3D_WARN("evaluate",
                  "only one of prediction and reference gives its unit of length (xyzt_units) in %d of %d cases; "
@@ -220,11 +222,12 @@ static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, const 
                  "compared with the nearest one of the prediction (--resample-labels)",
                  odd->n_nearest, p->n);
     if (odd->n_label)
-        U3D_WARN("evaluate",
-                 "the model takes %d for unlabelled, but in %d of %d cases the prediction has %d as well and the "
-                 "reference does not look sparse, so %d counts as a label there; if it means unlabelled, give "
-                 "--unlabeled %d",
-                 (int)p->unlabeled, odd->n_label, p->n, (int)p->unlabeled, (int)p->unlabeled, (int)p->unlabeled);
+        U3D_WARN(
+            "evaluate",
+            "the model takes %d for unlabelled, but in %d of %d cases the prediction has %d as well and the "
+            "reference does not look sparse, so %d counts as a label there; if it means unlabelled, give "
+            "--unlabeled %d",
+            (int)p->unlabeled, odd->n_label, p->n, (int)p->unlabeled, (int)p->unlabeled, (int)p->unlabeled);
     if (p->n_unpredicted && !o->part)
         U3D_WARN("evaluate", "%d references have no prediction in %s and are left out", p->n_unpredicted,
                  o->prediction);

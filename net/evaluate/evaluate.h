@@ -16,8 +16,8 @@ typedef struct u3d_evaluate_opts {
     bool unlabeled_given;
     int32_t unlabeled;  /* reference voxels of this value do not count */
     bool dense;         /* every voxel of the references is labelled, and no value is suspected */
-    /* The labels of the model that made the predictions; NULL: unknown. evaluate_unlabeled.c says how they help
-     * to find the value that means "unlabelled". */
+    /* The labels of the model that made the predictions; NULL: unknown. evaluate_unlabeled.c says how they
+     * help to find the value that means "unlabelled". */
     const u3d_labels *trained;
     int32_t background; /* this label is not measured; 0 in most files */
     bool part;          /* do not warn about references without a prediction, for example in a fold */

@@ -20,7 +20,7 @@ typedef struct u3d_pairs {
     u3d_dataset *references; /* NULL for two files */
     bool has_unlabeled;      /* a value of the references means "unlabelled", or may mean it, see `certain` */
     int32_t unlabeled;
-    bool certain;            /* the options or the data set say so; otherwise only the model does */
+    bool certain; /* the options or the data set say so; otherwise only the model does */
 } u3d_pairs;
 
 typedef struct u3d_tally { /* one label value in one case */
@@ -45,12 +45,13 @@ void u3d_pairs_free(u3d_pairs *p);
 
 /* Whether the model or the data set of the references say that a value is a label. */
 bool u3d_pairs_is_label(const u3d_evaluate_opts *o, const u3d_pairs *p, int32_t value);
-/* Decides whether p->unlabeled means "unlabelled" in the reference of pair c. *question becomes NULL, or, if some value
- * looks as if it did and nothing says so, a sentence that asks; the caller frees it. */
+/* Decides whether p->unlabeled means "unlabelled" in the reference of pair c. *question becomes NULL, or, if
+ * some value looks as if it did and nothing says so, a sentence that asks; the caller frees it. */
 u3d_status u3d_pair_blank(const u3d_evaluate_opts *o, const u3d_pairs *p, const u3d_pair *c,
-                          const u3d_volume *prediction, const u3d_volume *reference, bool *blank, char **question);
-/* Looks for values that are never predicted and may mean "unlabelled"; `values` has sums over all cases. Warns, or asks
- * with U3D_E_ARG. */
+                          const u3d_volume *prediction, const u3d_volume *reference, bool *blank,
+                          char **question);
+/* Looks for values that are never predicted and may mean "unlabelled"; `values` has sums over all cases.
+ * Warns, or asks with U3D_E_ARG. */
 u3d_status u3d_unpredicted_check(const u3d_evaluate_opts *o, const u3d_pairs *p, const u3d_tallies *values);
 
 /* Makes the report. t[p->n] has the counts of each case, `values` every label value that occurs in any

@@ -6,11 +6,12 @@
  * its word counts if the prediction does not have the value, or the reference looks sparse, or the reference
  * shows that its background is another value.
  *
- * If nothing says what is unlabelled, u3d looks for a value that is in the references only, because scored as a
- * label it would spoil every mean. It asks instead of guessing, as training does (net/cases/cases_sparse.c), if a
- * reference consists of single painted slices and of this value between them, or if the value is 255 and
- * there are two others, so that the references are not masks of 0 and 255. It warns if the value fills most of
- * the references, because that may also be a label that a bad network misses. */
+ * If nothing says what is unlabelled, u3d looks for a value that is in the references only, because scored as
+ * a label it would spoil every mean. It asks instead of guessing, as training does
+ * (net/cases/cases_sparse.c), if a reference consists of single painted slices and of this value between
+ * them, or if the value is 255 and there are two others, so that the references are not masks of 0 and 255.
+ * It warns if the value fills most of the references, because that may also be a label that a bad network
+ * misses. */
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
 #include "net/evaluate/evaluate_impl.h"
@@ -74,10 +75,11 @@ u3d_status u3d_unpredicted_check(const u3d_evaluate_opts *o, const u3d_pairs *p,
                 "%.3g %% of the voxels of the references are %d, and none of the predictions; " QUESTION,
                 percent, (int)t->value, (int)t->value, (int)t->value);
         if (2 * t->reference > values->counted)
-            U3D_WARN("evaluate",
-                     "label %d fills %.0f %% of the references and is never predicted, so it lowers all means as "
-                     "a missed label; if it means unlabelled, give --unlabeled %d",
-                     (int)t->value, percent, (int)t->value);
+            U3D_WARN(
+                "evaluate",
+                "label %d fills %.0f %% of the references and is never predicted, so it lowers all means as "
+                "a missed label; if it means unlabelled, give --unlabeled %d",
+                (int)t->value, percent, (int)t->value);
     }
     return U3D_OK;
 }

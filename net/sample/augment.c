@@ -54,9 +54,9 @@ static void augment_warn_nameless(const u3d_cases *cases, const char *axes)
     for (int k = 0; k < l->n; k++) nameless += l->value[k] != 0 && l->name[k][0] == '\0';
     if (nameless < 2 || (u3d_labels_told_axes(l, told) && told[0])) return;
     U3D_WARN("augment",
-             "patches are mirrored along %s, and %d foreground labels have no names that would tell whether one of "
-             "them is the mirror image of another; if so, name them, as in --names 1=left_kidney,2=right_kidney, "
-             "or switch mirroring off with --set mirror=none",
+             "patches are mirrored along %s, and %d foreground labels have no names that would tell whether "
+             "one of them is the mirror image of another; if so, name them, as in --names "
+             "1=left_kidney,2=right_kidney, or switch mirroring off with --set mirror=none",
              axes, nameless);
 }
 

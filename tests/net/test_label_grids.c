@@ -263,7 +263,8 @@ static void test_evaluation(void **state)
     cJSON *json;
     u3d_test_store(reference, U3D_VOLUME_LABEL, 35, prediction);
     /* outside of a part nothing counts, whether the options or the model say which value means that */
-    const u3d_labels trained = {.n = 2, .value = {1, 2}, .background = true, .has_unlabeled = true, .unlabeled = 9};
+    const u3d_labels trained = {
+        .n = 2, .value = {1, 2}, .background = true, .has_unlabeled = true, .unlabeled = 9};
     for (int part = 0; part < 3; part++) {
         const u3d_evaluate_opts o = {.prediction = prediction,
                                      .reference = reference,

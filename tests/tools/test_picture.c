@@ -25,7 +25,8 @@ static int32_t label_at(const int64_t at[3])
     return at[0] >= 6 && at[1] < 10 && at[2] < 8 ? 3 : 0;
 }
 
-/* Reads the image (f32) or the labels (i32) from a file with the axes of storage s, turned by `angle` about z. */
+/* Reads the image (f32) or the labels (i32) from a file with the axes of storage s, turned by `angle` about
+ * z. */
 static u3d_volume *volume_make(const char *path, u3d_dtype dtype, int s, double angle, bool placed)
 {
     int64_t v = 0;

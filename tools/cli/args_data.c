@@ -59,8 +59,9 @@ void args_cases_close(args_cases *c)
 
 static u3d_status names_wrong(const char *entry, const char *why)
 {
-    return u3d_fail(U3D_E_ARG, "--names: '%s' %s; expected VALUE=NAME,... such as 1=left_kidney,2=right_kidney",
-                    entry, why);
+    return u3d_fail(U3D_E_ARG,
+                    "--names: '%s' %s; expected VALUE=NAME,... such as 1=left_kidney,2=right_kidney", entry,
+                    why);
 }
 
 /* Splits "1=name" in place and checks both parts. */
@@ -79,8 +80,9 @@ static u3d_status names_entry(char *entry, int32_t *value, const char **name)
         return u3d_fail(U3D_E_ARG, "--names: the name of %ld has %zu bytes, expected at most %zu", number,
                         strlen(*name), sizeof(((u3d_labels *)0)->name[0]) - 1);
     if (u3d_label_means_unlabeled(*name))
-        return u3d_fail(U3D_E_ARG, "--names: '%s' does not name a label; if %ld means that nobody labelled the voxel, "
-                                   "give --unlabeled %ld instead",
+        return u3d_fail(U3D_E_ARG,
+                        "--names: '%s' does not name a label; if %ld means that nobody labelled the voxel, "
+                        "give --unlabeled %ld instead",
                         *name, number, number);
     return U3D_OK;
 }
@@ -113,15 +115,16 @@ u3d_status args_names(const args *a, u3d_dataset *d)
             U3D_GO(u3d_fail(U3D_E_ARG, "--names: found more than %d names", (int)U3D_MAX_LABELS));
         U3D_GO(names_entry(entry, &values[n], &names[n]));
         if (given && values[n] == unlabeled)
-            U3D_GO(u3d_fail(U3D_E_ARG, "--names: %d is not a label, because --unlabeled says that it means unlabelled",
+            U3D_GO(u3d_fail(U3D_E_ARG,
+                            "--names: %d is not a label, because --unlabeled says that it means unlabelled",
                             (int)unlabeled));
         for (int i = 0; i < n; i++) {
             if (values[i] == values[n])
-                U3D_GO(u3d_fail(U3D_E_ARG, "--names: label %d has two names, '%s' and '%s'", (int)values[n], names[i],
-                                names[n]));
+                U3D_GO(u3d_fail(U3D_E_ARG, "--names: label %d has two names, '%s' and '%s'", (int)values[n],
+                                names[i], names[n]));
             if (strcmp(names[i], names[n]) == 0)
-                U3D_GO(u3d_fail(U3D_E_ARG, "--names: labels %d and %d have the same name '%s'", (int)values[i],
-                                (int)values[n], names[n]));
+                U3D_GO(u3d_fail(U3D_E_ARG, "--names: labels %d and %d have the same name '%s'",
+                                (int)values[i], (int)values[n], names[n]));
         }
         U3D_GO(names_apply(d, values[n], names[n]));
         n++;

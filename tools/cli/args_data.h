@@ -18,8 +18,9 @@ u3d_status args_cases_open(const args *a, const char *command_name, int channels
                            args_cases *out);
 void args_cases_close(args_cases *c);
 
-/* --names VALUE=NAME,...: names labels of `d`, or only checks the option if `d` is NULL. U3D_E_ARG: the option
- * is not such a list, names a value or uses a name twice, or names the value that means "unlabelled". */
+/* --names VALUE=NAME,...: names labels of `d`, or only checks the option if `d` is NULL. U3D_E_ARG: the
+ * option is not such a list, names a value or uses a name twice, or names the value that means "unlabelled".
+ */
 u3d_status args_names(const args *a, u3d_dataset *d);
 /* --unlabeled. */
 u3d_status args_unlabeled(const args *a, bool *given, int32_t *value);

@@ -56,8 +56,8 @@ static u3d_status volume_onto(const u3d_volume *grid, const char *grid_name, u3d
     return u3d_volume_onto(v, grid, &m, outside);
 }
 
-/* Reads the volumes and brings the labels onto the grid of the image. If the image does not say where it lies in
- * space, it gets the place of the first labels that do. */
+/* Reads the volumes and brings the labels onto the grid of the image. If the image does not say where it lies
+ * in space, it gets the place of the first labels that do. */
 static u3d_status volumes_read(const args *a, const picture_opts *o, volumes *v)
 {
     if (a->n_rest + 1 > PICTURE_LABELS)

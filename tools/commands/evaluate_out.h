@@ -20,6 +20,7 @@ u3d_status evaluate_csv(const cJSON *summary, const char *path);
  * better of the two in the middle. Cases without foreground are left out. `image` is the image of a single
  * case; NULL means the images that the summary names. Which cases are drawn is logged. `caption` (cap bytes)
  * becomes a sentence that says what the columns show, which image, and where the patient's left is. */
-u3d_status evaluate_picture(const cJSON *summary, const char *image, const char *path, char *caption, size_t cap);
+u3d_status evaluate_picture(const cJSON *summary, const char *image, const char *path, char *caption,
+                            size_t cap);
 
 #endif

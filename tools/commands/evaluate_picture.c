@@ -63,8 +63,8 @@ static u3d_status volume_onto(const u3d_volume *grid, const char *grid_name, u3d
     return u3d_volume_onto(v, grid, &m, outside);
 }
 
-/* Reads the image, and brings the reference onto its grid, or, if the image has no place in space, the image onto
- * that of the reference. If that fails, the picture is drawn without it. */
+/* Reads the image, and brings the reference onto its grid, or, if the image has no place in space, the image
+ * onto that of the reference. If that fails, the picture is drawn without it. */
 static void image_read(const char *path, int32_t outside, volumes *v)
 {
     u3d_status status = u3d_volume_read(path, U3D_VOLUME_IMAGE, &v->image);
@@ -78,8 +78,8 @@ static void image_read(const char *path, int32_t outside, volumes *v)
     v->image = NULL;
 }
 
-/* Reads the volumes and brings them onto one grid, which has a place in space if one of them has. `outside` is
- * the value of voxels that a reference does not cover. */
+/* Reads the volumes and brings them onto one grid, which has a place in space if one of them has. `outside`
+ * is the value of voxels that a reference does not cover. */
 static u3d_status volumes_read(const cJSON *entry, const char *image, int32_t outside, volumes *v)
 {
     U3D_TRY(u3d_volume_read(cJSON_GetStringValue(u3d_json_member(entry, "reference_file")), U3D_VOLUME_LABEL,
@@ -98,8 +98,12 @@ static void caption_make(const volumes v[2], int n, const char *convention, char
 {
     int images = 0;
     for (int i = 0; i < n; i++) images += v[i].image != NULL;
-    (void)snprintf(caption, cap, "%s%sreference, prediction, outlines (reference white); %s", images ? "image" : "",
-                   images == 0 ? "" : images < n ? " (of one case), " : ", ", convention);
+    (void)snprintf(caption, cap, "%s%sreference, prediction, outlines (reference white); %s",
+                   images ? "image" : "",
+                   images == 0  ? ""
+                   : images < n ? " (of one case), "
+                                : ", ",
+                   convention);
 }
 
 static void tell(const cJSON *per_case, const scored chosen[2], int n, const char *path, const char *caption)
@@ -112,7 +116,8 @@ static void tell(const cJSON *per_case, const scored chosen[2], int n, const cha
     U3D_INFO("evaluate", "%s: columns are %s", path, caption);
 }
 
-u3d_status evaluate_picture(const cJSON *summary, const char *image, const char *path, char *caption, size_t cap)
+u3d_status evaluate_picture(const cJSON *summary, const char *image, const char *path, char *caption,
+                            size_t cap)
 {
     u3d_status status = U3D_OK;
     const cJSON *per_case = u3d_json_member(summary, "metric_per_case"),

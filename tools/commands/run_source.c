@@ -53,7 +53,8 @@ static const char *image_in(const u3d_dataset *data, const char *id)
 
 u3d_status run_add_images(const cJSON *config, cJSON *summary)
 {
-    const cJSON *source = u3d_json_member(config, "source"), *cases = u3d_json_member(summary, "metric_per_case");
+    const cJSON *source = u3d_json_member(config, "source"),
+                *cases = u3d_json_member(summary, "metric_per_case");
     const char *folder = text_member(source, "data"), *single = text_member(source, "image");
     u3d_dataset *data = NULL;
     cJSON *entry;

@@ -210,7 +210,8 @@ static const char *convention_of(const picture *p)
     for (int i = 0; i < p->n_parts; i++) placed += p->parts[i].placed;
     if (placed == p->n_parts) return "radiological: the patient's left is on the right";
     if (placed == 0) return "drawn as stored: the files do not say where left and right are";
-    return "radiological: the patient's left is on the right; a volume without a place in space is drawn as stored";
+    return "radiological: the patient's left is on the right; a volume without a place in space is drawn as "
+           "stored";
 }
 
 u3d_status picture_write(const char *path, const picture_part *parts, int n_parts, const picture_opts *o,

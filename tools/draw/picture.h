@@ -27,10 +27,10 @@ typedef struct picture_result {
     const char *convention; /* a phrase that says where the patient's left is */
 } picture_result;
 
-/* Draws the parts below each other. Slices across x are sagittal, across y coronal and across z axial, whatever
- * the order in which the file stores its axes, and they are drawn in radiological convention; of a volume
- * without a place in space, they are those of the file's axes (picture_view.c). Background (0) is left as it is. Every other label has the same colour in
- * all parts.
+/* Draws the parts below each other. Slices across x are sagittal, across y coronal and across z axial,
+ * whatever the order in which the file stores its axes, and they are drawn in radiological convention; of a
+ * volume without a place in space, they are those of the file's axes (picture_view.c). Background (0) is left
+ * as it is. Every other label has the same colour in all parts.
  *
  * The volume is divided along each axis into as many equal ranges as there are slices across it, and each row
  * shows one slice of one range: the one with most different labels in the last label volume, and of those the

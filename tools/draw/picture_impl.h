@@ -9,7 +9,7 @@ enum { PICTURE_TILE = 320, PICTURE_VALUES = 256 };
 typedef struct view { /* how a slice is drawn; axes are indices into size[] (z, y, x) */
     int across, up, through;
     int64_t at;
-    char left_end;     /* 'R' or 'A': what lies to the left, because `across` runs to the left; 0: as stored */
+    char left_end;     /* 'R' or 'A': what lies to the left, so `across` runs to the left; 0: as stored */
     int width, height; /* pixels */
 } view;
 

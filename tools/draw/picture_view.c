@@ -1,7 +1,7 @@
 /* Which slices of a volume a picture shows, and how they are turned.
  *
- * Reading has turned volumes that have a place in space, so that x runs to the right, y to the front and z up.
- * Their slices are drawn as radiologists look at them:
+ * Reading has turned volumes that have a place in space, so that x runs to the right, y to the front and z
+ * up. Their slices are drawn as radiologists look at them:
  *
  *   across x (sagittal)   anterior on the left, superior at the top
  *   across y (coronal)    the patient's right on the left, superior at the top
