@@ -60,8 +60,10 @@ check "the caption says that the image is shown, and where left is" \
 expect 0 '' "$u3d" report --out bare.html --prediction predictions --reference sparse --unlabeled 255
 check "without a run there is no image" grep -q '<figcaption>reference, prediction' bare.html
 expect 2 'single slices' "$u3d" report --out none.html --prediction predictions --reference sparse
-expect 2 'different values for unlabelled' "$u3d" report --out none.html run zero --prediction predictions --reference sparse
+expect 2 'W report the runs took different values for unlabelled' \
+  "$u3d" report --out none.html run zero --prediction predictions --reference sparse
 check "no page was made" test ! -e none.html
+expect 0 'W report the runs took different values' "$u3d" report --out two.html run zero --prediction predictions --reference dense
 pair="--image study/images/phantom_001.nii.gz --label study/labels/phantom_001.nii.gz"
 expect 0 'trained one' "$u3d" train $pair --unlabeled 255 --out one --iterations 2 --validate-every 0 $small
 expect 0 '' "$u3d" report --out one.html one --prediction predictions/phantom_001.nii.gz --reference dense/phantom_001.nii.gz
@@ -80,6 +82,17 @@ expect 0 'known.png: 3 slices' picture known.png --model run
 expect 0 'W picture .*single slices; 255 is drawn as a label; .*--unlabeled 255' picture drawn.png
 check "the run says what 255 is" cmp dimmed.png known.png
 check "255 is drawn if nothing says so" test "$(cksum <drawn.png)" != "$(cksum <dimmed.png)"
+
+# An image that does not say where it lies in space is drawn where its labels lie (bytes 252 to 255: qform_code, sform_code).
+for i in study/images sparse; do
+  gunzip -c $i/phantom_001.nii.gz >bare_${i##*/}.nii
+  head -c 4 /dev/zero | dd of=bare_${i##*/}.nii bs=1 seek=252 conv=notrunc 2>/dev/null
+done
+expect 0 'radiological' "$u3d" picture --image bare_images.nii --label sparse/phantom_001.nii.gz --output bare.png --unlabeled 255
+check "the place comes from the labels" cmp dimmed.png bare.png
+expect 0 'drawn as stored' "$u3d" picture --image bare_images.nii --label bare_sparse.nii --output stored.png
+expect 0 'columns are image, .*radiological' "$u3d" evaluate --prediction predictions/phantom_001.nii.gz \
+  --reference dense/phantom_001.nii.gz --image bare_images.nii --picture case.png
 
 # report reads what evaluate writes, whatever the cases are called.
 mkdir -p odd/predictions odd/references

@@ -199,30 +199,28 @@ static void write_scores(report *r, const cJSON *summary)
     html_table_end(&r->page);
 }
 
-/* Sets *trained to the labels of the first run that has a model, NULL if none has. U3D_E_ARG: the runs disagree
- * about the value that means "unlabelled", so that only --unlabeled can say it. */
-static u3d_status runs_labels(const report *r, u3d_labels **trained)
+/* The labels of the first run that has a value for unlabelled voxels; *trained is NULL if none has, or if runs have
+ * different ones. The caller frees it. */
+static void runs_labels(const report *r, u3d_labels **trained)
 {
-    const char *first = NULL;
+    *trained = NULL;
     for (int i = 0; i < r->n; i++) {
         u3d_labels *l = NULL;
-        if (run_labels(r->run[i].path, &l) != U3D_OK) {
+        if (run_labels(r->run[i].path, &l) != U3D_OK)
             U3D_INFO("report", "the labels of %s are not known: %s", r->run[i].path, u3d_error_text());
+        const bool knows = l && l->has_unlabeled, differs = knows && *trained && l->unlabeled != (*trained)->unlabeled;
+        if (knows && !*trained) {
+            *trained = l;
             continue;
         }
-        const u3d_labels *t = *trained ? *trained : l;
-        const bool same = t->has_unlabeled == l->has_unlabeled && (!l->has_unlabeled || t->unlabeled == l->unlabeled);
-        if (*trained)
-            u3d_free(l);
-        else
-            *trained = l, first = r->run[i].path;
-        if (!same && !r->a->unlabeled && !r->a->dense)
-            return u3d_fail(U3D_E_ARG,
-                            "u3d report: %s and %s were trained with different values for unlabelled voxels; say with "
-                            "--unlabeled V or --dense what holds for --reference",
-                            first, r->run[i].path);
+        u3d_free(l);
+        if (!differs) continue;
+        U3D_WARN("report", "the runs took different values for unlabelled, so none of them counts as unlabelled in "
+                           "--reference; give --unlabeled V if one does");
+        u3d_free(*trained);
+        *trained = NULL;
+        return;
     }
-    return U3D_OK;
 }
 
 static u3d_status write_evaluation(report *r)
@@ -237,7 +235,7 @@ static u3d_status write_evaluation(report *r)
     U3D_TRY(args_need("report", "--reference FILE|DIR", a->reference));
     u3d_evaluate_opts o;
     U3D_TRY(args_evaluate(a, &o));
-    U3D_GO(runs_labels(r, &trained));
+    runs_labels(r, &trained);
     o.trained = trained;
     png = u3d_format("%s.picture.tmp", a->out);
     if (!png) U3D_GO(U3D_E_NOMEM);
@@ -265,7 +263,8 @@ static u3d_status write_csv(report *r)
     if (status == U3D_OK) {
         html_table_begin(&r->page);
         for (int i = 0; i < table.n; i++)
-            html_row(&r->page, (const char *const *)table.cell + table.first[i], u3d_csv_width(&table, i), i == 0);
+            html_row(&r->page, (const char *const *)table.cell + table.first[i], u3d_csv_width(&table, i),
+                     i == 0);
         html_table_end(&r->page);
     }
     u3d_csv_free(&table);
