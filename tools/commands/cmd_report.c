@@ -199,8 +199,8 @@ static void write_scores(report *r, const cJSON *summary)
     html_table_end(&r->page);
 }
 
-/* The labels of the first run that has a value for unlabelled voxels; *trained is NULL if none has, or if runs have
- * different ones. The caller frees it. */
+/* The labels of the first run that has a value for unlabelled voxels; *trained is NULL if none has, or if
+ * runs have different ones. The caller frees it. */
 static void runs_labels(const report *r, u3d_labels **trained)
 {
     *trained = NULL;
@@ -208,15 +208,17 @@ static void runs_labels(const report *r, u3d_labels **trained)
         u3d_labels *l = NULL;
         if (run_labels(r->run[i].path, &l) != U3D_OK)
             U3D_INFO("report", "the labels of %s are not known: %s", r->run[i].path, u3d_error_text());
-        const bool knows = l && l->has_unlabeled, differs = knows && *trained && l->unlabeled != (*trained)->unlabeled;
+        const bool knows = l && l->has_unlabeled,
+                   differs = knows && *trained && l->unlabeled != (*trained)->unlabeled;
         if (knows && !*trained) {
             *trained = l;
             continue;
         }
         u3d_free(l);
         if (!differs) continue;
-        U3D_WARN("report", "the runs took different values for unlabelled, so none of them counts as unlabelled in "
-                           "--reference; give --unlabeled V if one does");
+        U3D_WARN("report",
+                 "the runs took different values for unlabelled, so none of them counts as unlabelled in "
+                 "--reference; give --unlabeled V if one does");
         u3d_free(*trained);
         *trained = NULL;
         return;
