@@ -199,26 +199,25 @@ static void write_scores(report *r, const cJSON *summary)
     html_table_end(&r->page);
 }
 
-/* The labels of the first run that has a value for unlabelled voxels; *trained is NULL if none has, or if
- * runs have different ones. The caller frees it. */
+/* The labels of the first run that has a value for unlabelled voxels, otherwise of the first run with a model. *trained
+ * is NULL if there is none, or if runs have different values. The caller frees it. */
 static void runs_labels(const report *r, u3d_labels **trained)
 {
     *trained = NULL;
     for (int i = 0; i < r->n; i++) {
-        u3d_labels *l = NULL;
-        if (run_labels(r->run[i].path, &l) != U3D_OK)
+        u3d_labels *l = NULL, *other = *trained;
+        if (run_labels(r->run[i].path, &l) != U3D_OK) {
             U3D_INFO("report", "the labels of %s are not known: %s", r->run[i].path, u3d_error_text());
-        const bool knows = l && l->has_unlabeled,
-                   differs = knows && *trained && l->unlabeled != (*trained)->unlabeled;
-        if (knows && !*trained) {
-            *trained = l;
             continue;
         }
-        u3d_free(l);
-        if (!differs) continue;
-        U3D_WARN("report",
-                 "the runs took different values for unlabelled, so none of them counts as unlabelled in "
-                 "--reference; give --unlabeled V if one does");
+        const bool both = other && other->has_unlabeled && l->has_unlabeled;
+        const bool differ = both && l->unlabeled != other->unlabeled;
+        const bool better = !other || (l->has_unlabeled && !other->has_unlabeled);
+        if (better) *trained = l;
+        u3d_free(better ? other : l);
+        if (!differ) continue;
+        U3D_WARN("report", "the runs took different values for unlabelled, so none of them counts as unlabelled in "
+                           "--reference; give --unlabeled V if one does");
         u3d_free(*trained);
         *trained = NULL;
         return;
