@@ -199,8 +199,8 @@ static void write_scores(report *r, const cJSON *summary)
     html_table_end(&r->page);
 }
 
-/* The labels of the first run that has a value for unlabelled voxels, otherwise of the first run with a model. *trained
- * is NULL if there is none, or if runs have different values. The caller frees it. */
+/* The labels of the first run that has a value for unlabelled voxels, otherwise of the first run with a
+ * model. *trained is NULL if there is none, or if runs have different values. The caller frees it. */
 static void runs_labels(const report *r, u3d_labels **trained)
 {
     *trained = NULL;
@@ -216,8 +216,9 @@ static void runs_labels(const report *r, u3d_labels **trained)
         if (better) *trained = l;
         u3d_free(better ? other : l);
         if (!differ) continue;
-        U3D_WARN("report", "the runs took different values for unlabelled, so none of them counts as unlabelled in "
-                           "--reference; give --unlabeled V if one does");
+        U3D_WARN("report",
+                 "the runs took different values for unlabelled, so none of them counts as unlabelled in "
+                 "--reference; give --unlabeled V if one does");
         u3d_free(*trained);
         *trained = NULL;
         return;
