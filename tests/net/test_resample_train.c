@@ -318,8 +318,8 @@ static void train_mixed(const u3d_test_set *s, const char *out, const char *resa
                         .set = set,
                         .n_set = sizeof set / sizeof set[0],
                         .dense = true,
-                        .iterations = 120,
-                        .validate_every = 60,
+                        .iterations = u3d_test_brief() ? 8 : 120,
+                        .validate_every = u3d_test_brief() ? 4 : 60,
                         .started = u3d_clock(),
                         .seed = 3,
                         .memory_cap = 3000000000};
@@ -401,9 +401,11 @@ static void size_is_told_at_any_spacing(void **state)
         "report %.3f, %.3f\n",
         with.val_dice, without.val_dice, fine[0], fine[1], coarse[0], coarse[1], with.report_dice,
         without.report_dice);
-    assert_true(fine[0] > 0.8 && fine[1] < fine[0] - 0.2);
-    assert_true(coarse[0] > 0.7);
-    assert_true(with.report_dice > without.report_dice + 0.1);
+    if (!u3d_test_brief()) { /* after a few iterations, no network knows anything */
+        assert_true(fine[0] > 0.8 && fine[1] < fine[0] - 0.2);
+        assert_true(coarse[0] > 0.7);
+        assert_true(with.report_dice > without.report_dice + 0.1);
+    }
     u3d_free(on);
     u3d_free(off);
     u3d_model_free(m_with);
