@@ -126,7 +126,7 @@ static bool save_entry(cJSON *header, const u3d_tensor *t, uint64_t begin)
 }
 
 /* The checksums of all tensors as one JSON text, because metadata values must be strings. The caller calls
- * cJSON_free. NULL: out of memory. */
+ * u3d_free. NULL: out of memory. */
 static char *save_hashes(const u3d_tensor *const *order, int n)
 {
     cJSON *hashes = cJSON_CreateObject();
@@ -138,12 +138,12 @@ static char *save_hashes(const u3d_tensor *const *order, int n)
                  u3d_checkpoint_hash(order[i]->data, u3d_type_bytes(&order[i]->type)));
         good = cJSON_AddStringToObject(hashes, order[i]->name, hex) != NULL;
     }
-    if (good) text = cJSON_PrintUnformatted(hashes);
+    if (good) text = u3d_json_text(hashes);
     cJSON_Delete(hashes);
     return text;
 }
 
-/* The JSON header as text. The caller calls cJSON_free. NULL: out of memory. */
+/* The JSON header as text. The caller calls u3d_free. NULL: out of memory. */
 static char *save_header(const u3d_checkpoint *c, const u3d_tensor *const *order)
 {
     char *text = NULL, *hashes = save_hashes(order, c->n_tensors);
@@ -157,9 +157,9 @@ static char *save_header(const u3d_checkpoint *c, const u3d_tensor *const *order
         good = save_entry(header, order[i], begin);
         begin += u3d_type_bytes(&order[i]->type);
     }
-    if (good) text = cJSON_PrintUnformatted(header);
+    if (good) text = u3d_json_text(header);
     cJSON_Delete(header);
-    cJSON_free(hashes);
+    u3d_free(hashes);
     return text;
 }
 
@@ -172,7 +172,7 @@ static u3d_status save_stream(FILE *f, const char *path, const u3d_checkpoint *c
     uint64_t text = strlen(header), padding = (8 - text % 8) % 8, length = text + padding;
     bool good = length < U3D_CHECKPOINT_MAX_HEADER && fwrite(&length, sizeof length, 1, f) == 1 &&
                 fwrite(header, 1, text, f) == text && fwrite(spaces, 1, padding, f) == padding;
-    cJSON_free(header);
+    u3d_free(header);
     for (int i = 0; good && i < c->n_tensors; i++) {
         size_t bytes = (size_t)u3d_type_bytes(&order[i]->type);
         good = fwrite(order[i]->data, 1, bytes, f) == bytes;

@@ -7,6 +7,7 @@
  * goes directly to its place in memory, which may be spread out and reversed, so no second copy is needed.
  * zlib also reads files that are not compressed. */
 #include "io/nifti_impl.h"
+#include "io/nifti.h"
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
@@ -14,7 +15,6 @@
 #include <errno.h>
 #include <math.h>
 #include <nifti2_io.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -24,6 +24,22 @@ enum {
 };
 
 static const double label_tolerance = 1e-3; /* the rounding error of integers up to 10^4 in float32 scaling */
+
+/* Of half a step: the error of a step that was stored as float32, times 65535, the largest stored value of
+ * labels that were quantised to 16 bits. */
+static const double label_step_slack = 1 + 1e-2;
+
+/* How far a label may be from a whole number. Some programs store labels as integers times scl_slope, for
+ * example 127 * 2/255 = 0.99607849 for label 1. Each label is then the stored value that is nearest to it, so
+ * it is off by at most half a step; a map of fractions has values that are further off. This holds for steps
+ * below 1: coarser ones cannot tell labels apart, so their values must be whole. */
+static double label_allowed(const u3d_nifti_info *info)
+{
+    const double step = fabs(info->slope);
+    const bool whole = info->datatype != DT_FLOAT32 && info->datatype != DT_FLOAT64;
+    const double half = whole && step < 1 ? step / 2 * label_step_slack : 0;
+    return fmin(fmax(half, label_tolerance), 0.5);
+}
 
 /* The invalid values of a volume: their number, and the first of them. */
 typedef struct read_faults {
@@ -41,6 +57,8 @@ typedef struct reader {
     u3d_volume *volume;
     u3d_voxel_order order; /* of the file's voxels in the volume */
     read_faults faults;
+    double allowed; /* distance of a label from a whole number        */
+    bool rounded;   /* labels were quantised by scl_slope             */
 } reader;
 
 /* Reads exactly `bytes` bytes. `before` is the number of bytes of voxels read so far, for the message. */
@@ -127,8 +145,9 @@ static void read_place_row(reader *r, const double *values, int64_t n, int64_t a
             if (!isfinite(narrow)) read_fault(&r->faults, in_file + i, value);
         } else {
             double whole = nearbyint(value);
-            bool good = fabs(value - whole) <= label_tolerance && whole >= INT32_MIN && whole <= INT32_MAX;
+            bool good = fabs(value - whole) <= r->allowed && whole >= INT32_MIN && whole <= INT32_MAX;
             ((int32_t *)r->volume->data)[at] = good ? (int32_t)whole : 0;
+            r->rounded = r->rounded || (good && fabs(value - whole) > label_tolerance);
             if (!good) read_fault(&r->faults, in_file + i, value);
         }
     }
@@ -178,6 +197,9 @@ static u3d_status read_voxels(reader *r)
 static u3d_status read_report(const reader *r)
 {
     const read_faults *faults = &r->faults;
+    if (faults->count == 0 && r->rounded)
+        U3D_INFO("io", "'%s': labels were stored in steps of %g (scl_slope) and are rounded to whole numbers",
+                 r->path, r->info->slope);
     if (faults->count == 0) return U3D_OK;
     const int64_t *size = r->info->size, voxel = faults->first % u3d_volume_voxels(r->volume);
     long long x = voxel % size[2], y = voxel / size[2] % size[1], z = voxel / size[2] / size[1];
@@ -194,18 +216,6 @@ static u3d_status read_report(const reader *r)
         r->info->slope != 1 || r->info->inter != 0 ? " after scaling by the header's scl_slope" : "");
 }
 
-/* Says once per run that volumes without a place in space are taken as they are. */
-static void volume_warn_unplaced(const char *path)
-{
-    static atomic_flag said = ATOMIC_FLAG_INIT;
-    if (atomic_flag_test_and_set(&said)) return;
-    U3D_WARN(
-        "io",
-        "'%s': its header does not say where it lies in space (sform_code and qform_code are 0, or neither "
-        "is valid), so its axes are used as stored; other such volumes are not mentioned",
-        path);
-}
-
 /* Sets all members of a volume except its data. */
 static void volume_describe(const char *path, const u3d_nifti_info *info, u3d_dtype dtype, u3d_volume *v)
 {
@@ -218,7 +228,11 @@ static void volume_describe(const char *path, const u3d_nifti_info *info, u3d_dt
     memcpy(v->voxel_to_world, info->voxel_to_world, sizeof v->voxel_to_world);
     v->grid = info->grid;
     if (!info->placed) {
-        volume_warn_unplaced(path);
+        u3d_log_first(
+            U3D_LOG_WARN, "io",
+            "'%s': its header does not say where it lies in space (sform_code and qform_code are 0, or "
+            "neither is valid), so its axes are used as stored; other such volumes are not mentioned",
+            path);
         return;
     }
     memcpy(v->stored, as_stored, sizeof v->stored);
@@ -271,6 +285,7 @@ u3d_status u3d_nifti_read(const char *path, u3d_volume_kind kind, u3d_volume **o
     if (!r.volume) U3D_GO(U3D_E_NOMEM);
     volume_describe(path, &info, kind == U3D_VOLUME_IMAGE ? U3D_F32 : U3D_I32, r.volume);
     r.order = u3d_volume_file_order(r.volume);
+    r.allowed = label_allowed(&info);
     U3D_GO(reader_alloc(&r));
     U3D_GO(reader_open(&r));
     U3D_GO(read_voxels(&r));

@@ -10,6 +10,8 @@
 #include "io/nifti_impl.h"
 
 #include "engine/base/mem.h"
+#include "io/format.h"
+#include "io/nifti.h"
 #include "io/path.h"
 
 #include <errno.h>
@@ -28,41 +30,25 @@ enum {
 _Static_assert(sizeof(nifti_1_header) == HEADER1_BYTES, "nifti_1_header must have the layout on disk");
 _Static_assert(sizeof(nifti_2_header) == HEADER2_BYTES, "nifti_2_header must have the layout on disk");
 
-static bool name_ends(const char *path, const char *ending, size_t *stem)
-{
-    size_t length = strlen(path), tail = strlen(ending);
-    if (length <= tail || strcmp(path + length - tail, ending) != 0) return false;
-    if (path[length - tail - 1] == '/') return false;
-    *stem = length - tail;
-    return true;
-}
-
-bool u3d_nifti_is_name(const char *path, size_t *stem)
-{
-    static const char *const endings[] = {".nii.gz", ".nii", ".hdr", ".img.gz", ".img"};
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (name_ends(path, endings[i], stem)) return true;
-    *stem = strlen(path);
-    return false;
-}
-
-bool u3d_nifti_is_listed(const char *path, size_t *stem)
-{
-    return u3d_nifti_is_name(path, stem) && strncmp(path + *stem, ".img", 4) != 0;
-}
-
-/* Finds which of the two files STEM + endings[i] exists; the caller owns its name. */
+/* Finds the other file of a pair: STEM and one of the two endings, in any case. Two candidates are refused,
+ * because one of them must be stale. The caller owns the name. */
 static u3d_status header_partner(const char *path, size_t stem, const char *const endings[2], char **out)
 {
-    for (int i = 0; i < 2; i++) {
-        *out = u3d_format("%.*s%s", (int)stem, path, endings[i]);
-        if (!*out) return U3D_E_NOMEM;
-        if (u3d_path_exists(*out)) return U3D_OK;
-        u3d_free(*out);
-        *out = NULL;
-    }
-    return u3d_fail(U3D_E_IO, "'%s': its partner '%.*s%s' (or %s) is missing", path, (int)stem, path,
-                    endings[0], endings[1]);
+    char **found = NULL;
+    int n = 0;
+    u3d_status status = U3D_OK;
+    U3D_TRY(u3d_path_find(path, stem, endings, 2, &found, &n));
+    if (n == 0)
+        status = u3d_fail(U3D_E_IO, "'%s': its partner '%.*s%s' (or %s) is missing", path, (int)stem, path,
+                          endings[0], endings[1]);
+    else if (n > 1)
+        status = u3d_fail(U3D_E_FORMAT,
+                          "'%s': both '%s' and '%s' could be its partner; remove or rename one of them", path,
+                          found[0], found[1]);
+    else if (!(*out = u3d_strdup(found[0])))
+        status = U3D_E_NOMEM;
+    u3d_path_list_free(found, n);
+    return status;
 }
 
 /* Finds the file with the header and the file with the voxels. For a single file both are `path`. */
@@ -72,10 +58,10 @@ static u3d_status header_paths(const char *path, char **header_path, char **data
                                                                                                 ".img.gz"};
     size_t stem = 0;
     *header_path = *data_path = NULL;
-    if (name_ends(path, ".hdr", &stem) || name_ends(path, ".hdr.gz", &stem)) {
+    if (u3d_format_ends(path, ".hdr", &stem) || u3d_format_ends(path, ".hdr.gz", &stem)) {
         *header_path = u3d_strdup(path);
         if (*header_path) return header_partner(path, stem, data_endings, data_path);
-    } else if (name_ends(path, ".img", &stem) || name_ends(path, ".img.gz", &stem)) {
+    } else if (u3d_format_ends(path, ".img", &stem) || u3d_format_ends(path, ".img.gz", &stem)) {
         *data_path = u3d_strdup(path);
         if (*data_path) return header_partner(path, stem, header_endings, header_path);
     } else {

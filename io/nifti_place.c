@@ -43,7 +43,8 @@ static void place_pixdim(const char *path, const u3d_nifti_info *info, double pi
         pixdim[axis] = used;
         /* No warning for an axis with one voxel: 2D images often leave the third pixdim at 0. */
         if (used != stored && info->size[2 - axis] > 1)
-            U3D_WARN("io", "'%s': pixdim[%d] is %g; u3d uses %g instead", path, axis + 1, stored, used);
+            u3d_log_once(U3D_LOG_WARN, "io", "'%s': pixdim[%d] is %g; u3d uses %g instead", path, axis + 1,
+                         stored, used);
     }
 }
 
@@ -98,8 +99,8 @@ static void place_check_unit(const char *path, const u3d_nifti_info *info)
 {
     const double finest = fmin(info->spacing[0], fmin(info->spacing[1], info->spacing[2]));
     if ((info->grid.xyzt_units & U3D_UNITS_SPACE) == NIFTI_UNITS_METER && finest > most_plausible_mm)
-        U3D_WARN(
-            "io",
+        u3d_log_once(
+            U3D_LOG_WARN, "io",
             "'%s': its unit is metres (xyzt_units %d), so its voxels measure %.4gx%.4gx%.4g mm; if that is "
             "wrong, correct xyzt_units",
             path, (int)info->grid.xyzt_units, info->spacing[2], info->spacing[1], info->spacing[0]);
@@ -111,11 +112,11 @@ void u3d_nifti_place(const char *path, u3d_nifti_info *info)
     double qform[3][4] = {{0}}, pixdim[3] = {1, 1, 1};
     bool use_sform = g->sform_code > 0 && place_valid(g->sform);
     if (g->sform_code > 0 && !use_sform)
-        U3D_WARN("io", "'%s': its sform is not a valid transform and is ignored", path);
+        u3d_log_once(U3D_LOG_WARN, "io", "'%s': its sform is not a valid transform and is ignored", path);
     if (!use_sform || g->qform_code > 0) place_pixdim(path, info, pixdim);
     bool use_qform = g->qform_code > 0 && place_qform(g, pixdim, qform);
     if (g->qform_code > 0 && !use_qform)
-        U3D_WARN("io", "'%s': its qform is not a valid transform and is ignored", path);
+        u3d_log_once(U3D_LOG_WARN, "io", "'%s': its qform is not a valid transform and is ignored", path);
 
     memset(info->voxel_to_world, 0, sizeof info->voxel_to_world);
     if (use_sform)
@@ -136,6 +137,7 @@ void u3d_nifti_place(const char *path, u3d_nifti_info *info)
     if (use_sform && use_qform) {
         double off_by = place_difference(info, g->sform, (const double(*)[4])qform);
         if (off_by > place_disagree_voxels)
-            U3D_WARN("io", "'%s': sform and qform disagree by %.3g voxels; the sform is used", path, off_by);
+            u3d_log_once(U3D_LOG_WARN, "io",
+                         "'%s': sform and qform disagree by %.3g voxels; the sform is used", path, off_by);
     }
 }

@@ -6,9 +6,10 @@
  * from its own matrices, choose file names itself and report failures to stderr. So the struct is written
  * directly, for .nii.gz through zlib at level 6, its default. Values are gathered block by block in the
  * file's order: x fastest, channels outermost, and axes as the file that the volume came from has them. */
-#include "io/volume.h"
+#include "io/nifti.h"
 
 #include "engine/base/mem.h"
+#include "io/format.h"
 #include "io/path.h"
 
 #include <errno.h>
@@ -207,9 +208,7 @@ u3d_status u3d_nifti_write(const char *path, const u3d_volume *v)
     size_t stem = 0;
     u3d_outfile *file = NULL;
     u3d_status status = U3D_OK;
-    bool named = u3d_nifti_is_name(path, &stem), zip = strcmp(path + stem, ".nii.gz") == 0;
-    if (!named || (!zip && strcmp(path + stem, ".nii") != 0))
-        return u3d_fail(U3D_E_ARG, "write '%s': the name must end in .nii or .nii.gz", path);
+    const bool zip = u3d_format_ends(path, ".gz", &stem);
     U3D_TRY(u3d_outfile_open(path, &file));
     writer w = {.path = path, .plain = u3d_outfile_stream(file)};
     if (zip) U3D_GO(writer_zip(&w));

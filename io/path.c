@@ -1,9 +1,10 @@
 /* Names of files and folders, and output files that appear whole or not at all.
  *
  * An output is written to DIR/.tmp-PID-N-NAME with O_EXCL, flushed to disk, and renamed to DIR/NAME. The
- * temporary name is hidden, so that listings skip it, and it keeps the ending of the final name. A reader
- * sees the old file or the new file but never a part of it, and a failure leaves nothing behind. Inputs must
- * be regular files: a pipe could block forever, and a folder can be opened but not read. */
+ * temporary name is hidden, so that listings skip it, and it keeps the ending of the final name; only the
+ * last bytes of a long NAME are kept, because it must not be longer than the file system allows either. A
+ * reader sees the old file or the new file but never a part of it, and a failure leaves nothing behind.
+ * Inputs must be regular files: a pipe could block forever, and a folder can be opened but not read. */
 #include "io/path.h"
 
 #include "engine/base/mem.h"
@@ -12,14 +13,19 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <xxhash.h>
 
-enum { TEMP_TRIES = 1000 }; /* skips names that a killed process with the same process id has left */
+enum {
+    TEMP_TRIES = 1000, /* skips names that a killed process with the same process id has left */
+    TEMP_TAIL = 64     /* bytes of the final name; with 27 before it, far below the usual limit of 255 */
+};
 
 struct u3d_outfile {
     char *path, *temp;
@@ -123,7 +129,45 @@ void u3d_path_list_free(char **names, int n)
     u3d_free(names);
 }
 
-u3d_status u3d_path_list(const char *dir, char ***names, int *n)
+/* Adds a name, which becomes the list's, to a list of *n names with room for *room. NULL: out of memory. */
+static u3d_status names_add(char ***names, int *n, int *room, char *owned)
+{
+    if (owned && *n == *room) {
+        const int more = *room ? 2 * *room : 64;
+        char **grown = u3d_resize(*names, (size_t)*room, (size_t)more, sizeof *grown);
+        if (!grown) {
+            u3d_free(owned);
+            return U3D_E_NOMEM;
+        }
+        *names = grown;
+        *room = more;
+    }
+    if (!owned) return U3D_E_NOMEM;
+    (*names)[(*n)++] = owned;
+    return U3D_OK;
+}
+
+/* Gives a list to the caller, sorted, or frees it after a failure. */
+static u3d_status names_give(u3d_status status, char **list, int count, char ***names, int *n)
+{
+    if (status != U3D_OK) {
+        u3d_path_list_free(list, count);
+        return status;
+    }
+    if (count) qsort(list, (size_t)count, sizeof *list, path_compare);
+    *names = list;
+    *n = count;
+    return U3D_OK;
+}
+
+/* Whether a listing leaves out a name: the folder itself, its parent and, unless they are wanted, hidden
+ * files. */
+static bool path_is_left_out(const char *name, bool hidden)
+{
+    return name[0] == '.' && (!hidden || strcmp(name, ".") == 0 || strcmp(name, "..") == 0);
+}
+
+static u3d_status path_list(const char *dir, bool hidden, char ***names, int *n)
 {
     char **list = NULL;
     int count = 0, room = 0;
@@ -132,42 +176,92 @@ u3d_status u3d_path_list(const char *dir, char ***names, int *n)
     *n = 0;
     DIR *d = opendir(dir);
     if (!d) return u3d_fail(U3D_E_IO, "open folder '%s': %s", dir, strerror(errno));
-    for (;;) {
+    while (status == U3D_OK) {
         errno = 0;
         const struct dirent *entry = readdir(d);
-        if (!entry && errno) U3D_GO(u3d_fail(U3D_E_IO, "read folder '%s': %s", dir, strerror(errno)));
+        if (!entry && errno) status = u3d_fail(U3D_E_IO, "read folder '%s': %s", dir, strerror(errno));
         if (!entry) break;
-        if (entry->d_name[0] == '.') continue;
-        if (count == room) {
-            int more = room ? 2 * room : 64;
-            char **grown = u3d_resize(list, (size_t)room, (size_t)more, sizeof *list);
-            if (!grown) U3D_GO(U3D_E_NOMEM);
-            list = grown;
-            room = more;
-        }
-        list[count] = u3d_strdup(entry->d_name);
-        if (!list[count]) U3D_GO(U3D_E_NOMEM);
-        count++;
+        if (!path_is_left_out(entry->d_name, hidden))
+            status = names_add(&list, &count, &room, u3d_strdup(entry->d_name));
     }
-    if (count) qsort(list, (size_t)count, sizeof *list, path_compare);
-    *names = list;
-    *n = count;
-done:
     closedir(d);
-    if (status != U3D_OK) u3d_path_list_free(list, count);
-    return status;
+    return names_give(status, list, count, names, n);
+}
+
+u3d_status u3d_path_list(const char *dir, char ***names, int *n)
+{
+    return path_list(dir, false, names, n);
+}
+
+u3d_status u3d_path_list_all(const char *dir, char ***names, int *n)
+{
+    return path_list(dir, true, names, n);
+}
+
+/* The length of the folder in a path, with its slash; 0: there is none. */
+static size_t path_dir_length(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? (size_t)(slash - path) + 1 : 0;
+}
+
+u3d_status u3d_path_find(const char *path, size_t stem, const char *const *endings, int n_endings,
+                         char ***found, int *n)
+{
+    const size_t dir_length = path_dir_length(path), own = stem - dir_length;
+    char **list = NULL, *dir = dir_length ? u3d_format("%.*s", (int)dir_length, path) : u3d_strdup(".");
+    int count = 0, room = 0;
+    u3d_status status = dir ? U3D_OK : U3D_E_NOMEM;
+    *found = NULL;
+    *n = 0;
+    DIR *d = dir ? opendir(dir) : NULL;
+    for (const struct dirent *entry; d && status == U3D_OK && (entry = readdir(d));) {
+        const char *name = entry->d_name;
+        if (strncmp(name, path + dir_length, own) != 0) continue;
+        for (int i = 0; i < n_endings && status == U3D_OK; i++)
+            if (strcasecmp(name + own, endings[i]) == 0)
+                status = names_add(&list, &count, &room, u3d_format("%.*s%s", (int)dir_length, path, name));
+    }
+    if (d) closedir(d);
+    for (int i = 0; !d && i < n_endings && status == U3D_OK; i++) { /* a folder that cannot be listed */
+        char *exact = u3d_format("%.*s%s", (int)stem, path, endings[i]);
+        if (exact && !u3d_path_exists(exact))
+            u3d_free(exact);
+        else
+            status = names_add(&list, &count, &room, exact);
+    }
+    u3d_free(dir);
+    return names_give(status, list, count, found, n);
+}
+
+u3d_status u3d_path_check_name(const char *path)
+{
+    const size_t dir_length = path_dir_length(path), length = strlen(path + dir_length);
+    char *dir = dir_length ? u3d_format("%.*s", (int)dir_length, path) : u3d_strdup(".");
+    if (!dir) return U3D_E_NOMEM;
+    const long limit = pathconf(dir, _PC_NAME_MAX); /* -1: the folder does not exist yet */
+    const size_t most = limit > 0 ? (size_t)limit : NAME_MAX;
+    u3d_free(dir);
+    if (length <= most) return U3D_OK;
+    return u3d_fail(U3D_E_OUTPUT,
+                    "write '%s': the name has %zu bytes, but the file system allows %zu; "
+                    "shorten it, or the name of the input that it is made from",
+                    path, length, most);
 }
 
 /* Creates the temporary file of f in the folder of its final name. The file exists if f->stream is set. */
 static u3d_status outfile_create(u3d_outfile *f)
 {
     static atomic_uint serial;
-    const char *slash = strrchr(f->path, '/');
-    int dir_len = slash ? (int)(slash - f->path) + 1 : 0;
+    const int dir_len = (int)path_dir_length(f->path);
+    const char *tail = f->path + dir_len;
+    if (strlen(tail) > TEMP_TAIL) {
+        tail += strlen(tail) - TEMP_TAIL;
+        while ((*tail & 0xC0) == 0x80) tail++; /* a byte in the middle of a UTF-8 character */
+    }
     for (int i = 0; i < TEMP_TRIES; i++) {
         unsigned number = atomic_fetch_add(&serial, 1);
-        f->temp =
-            u3d_format("%.*s.tmp-%ld-%u-%s", dir_len, f->path, (long)getpid(), number, f->path + dir_len);
+        f->temp = u3d_format("%.*s.tmp-%ld-%u-%s", dir_len, f->path, (long)getpid(), number, tail);
         if (!f->temp) return U3D_E_NOMEM;
         f->temporary = u3d_temporary_note(f->temp);
         int fd = open(f->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -202,6 +296,7 @@ u3d_status u3d_outfile_open(const char *path, u3d_outfile **out)
 {
     struct stat info;
     *out = NULL;
+    U3D_TRY(u3d_path_check_name(path));
     /* The rename would replace a device of that name, and it would fail on a folder after all the work. A
      * link is replaced; what it leads to stays. */
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))

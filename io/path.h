@@ -3,6 +3,7 @@
 #define U3D_IO_PATH_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -20,7 +21,16 @@ u3d_status u3d_path_hash(const char *path, char text[24]); /* xxh64 of its bytes
 /* Lists the names in a folder (without its path), sorted, without those that start with '.'. The caller frees
  * the array and the names with u3d_path_list_free. */
 u3d_status u3d_path_list(const char *dir, char ***names, int *n);
+u3d_status u3d_path_list_all(const char *dir, char ***names, int *n); /* with hidden files */
 void u3d_path_list_free(char **names, int n);
+/* Finds the files beside `path` whose names are its first `stem` bytes and one of n endings, in any case of
+ * the endings' letters. Gives whole paths, sorted, in an array like that of u3d_path_list. */
+u3d_status u3d_path_find(const char *path, size_t stem, const char *const *endings, int n_endings,
+                         char ***found, int *n);
+
+/* Whether the file system allows a name of this length for an output. U3D_E_OUTPUT. Checked before long
+ * computations, because the rename at their end would fail. */
+u3d_status u3d_path_check_name(const char *path);
 
 /* An output file that is written under a temporary name in the folder of its final name. Commit flushes it to
  * disk and renames it; abandon removes it. */

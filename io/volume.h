@@ -1,4 +1,4 @@
-/* Volumes in memory, and NIfTI files. Arrays have the order z, y, x; positions have the order x, y, z. Files
+/* Volumes in memory and in files. Arrays have the order z, y, x; positions have the order x, y, z. Files
  * store channels outermost, memory stores them innermost: nifti.c converts on reading, nifti_write.c on
  * writing.
  *
@@ -131,30 +131,22 @@ typedef enum u3d_volume_kind {
     U3D_VOLUME_LABEL  /* i32, one channel; every voxel is an integer            */
 } u3d_volume_kind;
 
-/* Reads a NIfTI-1 or NIfTI-2 file: .nii, .nii.gz or .hdr/.img(.gz), either byte order, 3D or 4D (channels),
- * all integer and real types. The header is checked against the file before it is trusted. U3D_E_IO: the file
- * cannot be read. U3D_E_FORMAT: the message has the file, the field, what was found and what was expected.
- * U3D_E_NOMEM. The first volume of a run that has no place in space is named in a warning. */
-u3d_status u3d_nifti_read(const char *path, u3d_volume_kind kind, u3d_volume **out);
+/* Reads a volume file; the ending of its name, in any case, decides its format (io/format.h). The header is
+ * checked against the file before it is trusted. U3D_E_IO: the file cannot be read. U3D_E_FORMAT: the message
+ * has the file, the field, what was found and what was expected. U3D_E_NOMEM. The first volume of a run that
+ * has no place in space is named in a warning. */
+u3d_status u3d_volume_read(const char *path, u3d_volume_kind kind, u3d_volume **out);
 
 /* Reads only the header: all members except data, which is NULL. The checks are the same, including that of
  * the file's size. */
-u3d_status u3d_nifti_probe(const char *path, u3d_volume **out);
+u3d_status u3d_volume_probe(const char *path, u3d_volume **out);
 
-/* Hash of the file as it is stored, for a pair of both files: 16 hexadecimal digits. */
-u3d_status u3d_nifti_hash(const char *path, char text[24]);
+/* Hash of the volume as it is stored, of all its files: 16 hexadecimal digits. */
+u3d_status u3d_volume_hash(const char *path, char text[24]);
 
-/* Writes .nii or .nii.gz (depending on the name) with the volume's grid and the axes of its file: to a
- * temporary file next to it, which is flushed and renamed. U8 is stored as uint8. I32 is stored as uint8 if
- * its values allow it, otherwise as uint16, or as int32 if there are negative values or values above 65535.
- * F32 is stored as float32. Several channels become a 4D file. U3D_E_OUTPUT: writing failed; nothing is left
- * behind. */
-u3d_status u3d_nifti_write(const char *path, const u3d_volume *v);
-
-/* Whether a name ends in .nii, .nii.gz, .hdr, .img or .img.gz. *stem is the length without that ending. */
-bool u3d_nifti_is_name(const char *path, size_t *stem);
-/* Does the same for names in the listing of a folder. Of a pair only the header counts there, so false for
- * .img and .img.gz. */
-bool u3d_nifti_is_listed(const char *path, size_t *stem);
+/* Writes a volume with its grid and the axes of its file, in the format that the name asks for: to a
+ * temporary file next to it, which is flushed and renamed. U3D_E_ARG: the name's ending is not one that u3d
+ * writes. U3D_E_OUTPUT: writing failed; nothing is left behind. */
+u3d_status u3d_volume_write(const char *path, const u3d_volume *v);
 
 #endif

@@ -287,20 +287,20 @@ u3d_status u3d_volume_onto(u3d_volume **v, const u3d_volume *grid, const u3d_mat
     if (m->how == U3D_MATCH_SAME) return U3D_OK;
     const u3d_volume *from = *v;
     u3d_volume *to;
-    U3D_ASSERT(from->channels == 1, "%d channels", (int)from->channels);
-    U3D_TRY(u3d_volume_new_like(grid, from->dtype, 1, &to));
+    U3D_TRY(u3d_volume_new_like(grid, from->dtype, from->channels, &to));
     int64_t i = 0;
     for (int64_t z = 0; z < grid->size[0]; z++)
         for (int64_t y = 0; y < grid->size[1]; y++)
-            for (int64_t x = 0; x < grid->size[2]; x++, i++) {
+            for (int64_t x = 0; x < grid->size[2]; x++) {
                 const double at[3] = {(double)x, (double)y, (double)z};
                 const int64_t voxel = match_voxel(from, (const double(*)[4])m->to, at);
-                if (from->dtype == U3D_U8)
-                    ((uint8_t *)to->data)[i] = voxel < 0 ? (uint8_t)outside : ((uint8_t *)from->data)[voxel];
-                else if (from->dtype == U3D_I32)
-                    ((int32_t *)to->data)[i] = voxel < 0 ? outside : ((int32_t *)from->data)[voxel];
-                else
-                    ((float *)to->data)[i] = voxel < 0 ? (float)outside : ((float *)from->data)[voxel];
+                for (int64_t j = voxel * from->channels, end = i + from->channels; i < end; i++, j++)
+                    if (from->dtype == U3D_U8)
+                        ((uint8_t *)to->data)[i] = voxel < 0 ? (uint8_t)outside : ((uint8_t *)from->data)[j];
+                    else if (from->dtype == U3D_I32)
+                        ((int32_t *)to->data)[i] = voxel < 0 ? outside : ((int32_t *)from->data)[j];
+                    else
+                        ((float *)to->data)[i] = voxel < 0 ? (float)outside : ((float *)from->data)[j];
             }
     u3d_volume_free(*v);
     *v = to;

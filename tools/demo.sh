@@ -31,7 +31,7 @@ mkdir -p "$out"
 "$u3d" train --image "$brain" --label "$out/annotation.nii.gz" --unlabeled 255 --out "$out/run" --time "$time" --validate-every 0 \
   --set mirror=x --set patch=64x80x64 --set batch=1 --set convs=1 --set lr=0.004
 "$u3d" predict --model "$out/run" --input "$brain" --output "$out/prediction.nii.gz"
-"$u3d" picture --image "$brain" --label "$out/annotation.nii.gz" --output "$out/demo.png" --slices 1,1,1 \
+"$u3d" picture --image "$brain" --label "$out/annotation.nii.gz" --unlabeled 255 --output "$out/demo.png" --slices 1,1,1 \
   "$out/prediction.nii.gz" "$out/atlas.nii.gz"
 
 echo "Overlap with the atlas outside of the annotated slices"

@@ -304,8 +304,9 @@ static u3d_status find_program(cl_programs *p, const char *file, const char *def
     if (!source.data) return U3D_E_NOMEM;
     source.data[0] = '\0';
     U3D_GO(read_source(file, &source));
-    (void)snprintf(options, sizeof options, " -cl-std=CL1.2 -cl-mad-enable%s%s%s", defines ? defines : "",
-                   extra ? " " : "", extra ? extra : "");
+    (void)snprintf(options, sizeof options, " -cl-std=CL1.2 -cl-mad-enable%s%s%s%s",
+                   p->dev->gpu ? "" : " -D UNROLL=", defines ? defines : "", extra ? " " : "",
+                   extra ? extra : "");
     XXH128_hash_t key = key_of(p, &source, options);
     for (int i = 0; i < p->n; i++)
         if (XXH128_isEqual(p->list[i].key, key)) {

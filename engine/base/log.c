@@ -8,13 +8,14 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/env.h"
 
-enum { LOG_MAX_RULES = 32, LOG_NAME_CAP = 24, LOG_LINE_CAP = 2048 };
+enum { LOG_MAX_RULES = 32, LOG_NAME_CAP = 24, LOG_LINE_CAP = 2048, LOG_MAX_ONCE = 512 };
 
 typedef struct log_rule {
     char channel[LOG_NAME_CAP];
@@ -103,4 +104,44 @@ void u3d_log(u3d_log_level level, const char *channel, const char *fmt, ...)
     size_t n = strlen(line);
     line[n] = '\n';
     fwrite(line, 1, n + 1, stderr);
+}
+
+/* Notes a text by its hash (FNV-1a, 64 bits) and returns whether it is new. When the table is full, every
+ * text counts as new. */
+static bool log_is_new(const char *text)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    static uint64_t said[LOG_MAX_ONCE];
+    static int n_said;
+    uint64_t hash = 0xcbf29ce484222325U;
+    for (; *text; text++) hash = (hash ^ (uint8_t)*text) * 0x100000001b3U;
+    pthread_mutex_lock(&lock);
+    int i = 0;
+    while (i < n_said && said[i] != hash) i++;
+    const bool is_new = i == n_said;
+    if (is_new && n_said < LOG_MAX_ONCE) said[n_said++] = hash;
+    pthread_mutex_unlock(&lock);
+    return is_new;
+}
+
+void u3d_log_once(u3d_log_level level, const char *channel, const char *fmt, ...)
+{
+    char text[LOG_LINE_CAP];
+    va_list args;
+    if (!u3d_log_on(level, channel)) return;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (log_is_new(text)) u3d_log(level, channel, "%s", text);
+}
+
+void u3d_log_first(u3d_log_level level, const char *channel, const char *fmt, ...)
+{
+    char text[LOG_LINE_CAP];
+    va_list args;
+    if (!u3d_log_on(level, channel) || !log_is_new(fmt)) return;
+    va_start(args, fmt);
+    (void)vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    u3d_log(level, channel, "%s", text);
 }

@@ -17,6 +17,14 @@ typedef enum u3d_log_level {
 
 void u3d_log(u3d_log_level level, const char *channel, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* Writes a message only the first time that its text occurs in this process, for facts about files that are
+ * opened several times. */
+void u3d_log_once(u3d_log_level level, const char *channel, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Writes a message only the first time that its format is used in this process, for facts that many files may
+ * share. The message should say that it stands for the others. */
+void u3d_log_first(u3d_log_level level, const char *channel, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 bool u3d_log_on(u3d_log_level level, const char *channel); /* whether such a message would be written */
 
 /* Sets the default level of all channels. Levels that U3D_LOG sets for single channels take precedence over

@@ -161,7 +161,7 @@ u3d_status u3d_cases_read_own(const u3d_cases *c, int i, u3d_volume **classes)
     u3d_volume *image;
     *classes = NULL;
     if (!e->files.label) return u3d_fail(U3D_E_ARG, "case '%s' has no labels", e->files.id);
-    U3D_TRY(u3d_nifti_probe(e->files.image[0], &image));
+    U3D_TRY(u3d_volume_probe(e->files.image[0], &image));
     u3d_status status = check_unchanged(e, image);
     if (status == U3D_OK) status = u3d_cases_read_classes(c, &e->files, image, classes);
     u3d_volume_free(image);

@@ -50,8 +50,11 @@ u3d_status u3d_cases_probe(const u3d_dataset *d, const int *which, int n);
  * Labels that cover only a part of their image are placed in it; outside of them voxels are unlabelled, or 0
  * if o->dense. Labels on another grid are refused unless o->resample_labels.
  *
- * Warns about what is legal but unlikely to be meant, such as label values without a name, no annotated
- * background, or grids of image and label that differ by more than 0.01 voxel.
+ * With U3D_INTENSITY_AUTO, each channel is normalised as its name in the data set says
+ * (u3d_intensity_of_name); otherwise all channels in the same way.
+ *
+ * Warns about what is legal but unlikely to be meant, such as label values without a name, names without a
+ * voxel, no annotated background, or grids of image and label that differ by more than 0.01 voxel.
  *
  * The background is the label that the options name, otherwise the one that the data set calls "background",
  * otherwise 0 if it is a label.

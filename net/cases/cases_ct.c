@@ -47,8 +47,10 @@ u3d_status u3d_ct_sample_stats(u3d_ct_sample *s, u3d_intensity_stats *out)
     if (s->n == 0)
         return u3d_fail(
             U3D_E_FORMAT,
-            "intensity=ct needs labelled foreground voxels, but no case has any; set intensity=zscore");
+            "intensity=ct (for channels named CT) needs labelled foreground voxels, but no case has any; "
+            "set intensity=zscore");
     for (int32_t ch = 0; ch < s->channels; ch++) {
+        if (out->kind[ch] != U3D_INTENSITY_CT) continue;
         float *value = s->value + ch * s->cap;
         double sum = 0, squares = 0;
         qsort(value, (size_t)s->n, sizeof *value, u3d_order_float);

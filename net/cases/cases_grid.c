@@ -12,7 +12,7 @@
 u3d_status u3d_case_read_label(const u3d_cases *c, const u3d_case *files, const u3d_volume *image,
                                u3d_volume **label, u3d_match *m)
 {
-    u3d_status status = u3d_nifti_read(files->label, U3D_VOLUME_LABEL, label);
+    u3d_status status = u3d_volume_read(files->label, U3D_VOLUME_LABEL, label);
     if (status != U3D_OK) return u3d_wrap(status, "case '%s'", files->id);
     status = u3d_volume_match(image, files->image[0], *label, files->label, c->resample_labels, m);
     if (status == U3D_OK) return U3D_OK;

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "net/cases/cases.h"
+#include "net/volume/sparse.h"
 
 /* Counts of the labelled voxels of a case by class and z plane. With them, the r-th voxel of a class is found
  * without a list of positions. */
@@ -118,16 +119,6 @@ u3d_status u3d_case_sparse_check(const u3d_case *files, const u3d_volume *label,
 
 /* ---- cases_planes.c ---- */
 
-/* Numbers of labelled voxels. */
-typedef struct u3d_plane_counts {
-    int64_t *of[3];   /* in each plane across axis z, y, x                             */
-    int64_t *scratch; /* scratch space for the caller, as long as the three together   */
-    int64_t all;      /* in the whole volume                                           */
-} u3d_plane_counts;
-/* Counts the voxels that differ from `unlabeled` in a label volume (i32 values or u8 classes). */
-u3d_status u3d_plane_counts_make(const u3d_volume *label, int32_t unlabeled, u3d_plane_counts *out);
-void u3d_plane_counts_free(u3d_plane_counts *counts);
-
 /* Finds the annotated slices among the n planes of one orientation, from the number of labelled voxels in
  * each. Writes their positions in order into at [n] and returns their number; 0: labels are not sparse in
  * this orientation. They are sparse if the median plane has less than half as many labelled voxels as the
@@ -193,7 +184,7 @@ u3d_status u3d_ct_sample_new(int32_t channels, int n_cases, u3d_ct_sample *s);
 void u3d_ct_sample_done(u3d_ct_sample *s);
 /* Adds evenly spaced labelled voxels of one case, but not those of class `background` (-1: there is none). */
 void u3d_ct_sample_add(u3d_ct_sample *s, const u3d_volume *image, const u3d_volume *classes, int background);
-/* U3D_E_FORMAT: no foreground voxel was seen. */
+/* Sets the statistics of the channels whose kind is CT. U3D_E_FORMAT: no foreground voxel was seen. */
 u3d_status u3d_ct_sample_stats(u3d_ct_sample *s, u3d_intensity_stats *out);
 
 #endif

@@ -7,6 +7,8 @@
 #include "engine/base/log.h"
 #include "net/cases/cases_impl.h"
 
+enum { LABELS_SHOWN = 12 }; /* names in a warning */
+
 /* Inserts a value if it is new, so that the values stay increasing and keep their names. *at is its
  * position. */
 static u3d_status labels_insert(u3d_labels *l, int32_t value, int *at)
@@ -77,6 +79,28 @@ static bool labels_nameless(const u3d_labels *l, int i)
     return l->name[i][0] == '\0';
 }
 
+/* Warns of names whose values no voxel has. Background has a warning of its own. */
+static void labels_warn_absent(const u3d_dataset *d, const u3d_labels *found, const u3d_labels *table)
+{
+    char list[600] = "";
+    int n = 0;
+    for (int i = 0; i < d->n_labels; i++) {
+        const int32_t value = d->labels[i].value;
+        const size_t used = strlen(list);
+        if (labels_has(found, value) || !labels_has(table, value)) continue;
+        if (table->background && value == table->value[0]) continue;
+        if (n++ < LABELS_SHOWN)
+            (void)snprintf(list + used, sizeof list - used, "%s%s (%d)", n > 1 ? ", " : "", d->labels[i].name,
+                           (int)value);
+        else if (n == LABELS_SHOWN + 1)
+            (void)snprintf(list + used, sizeof list - used, ", ...");
+    }
+    if (n > 0)
+        U3D_WARN("cases",
+                 "%d named class%s occur%s in no label of the training cases, so the network "
+                 "cannot learn %s: %s",
+                 n, n == 1 ? "" : "es", n == 1 ? "s" : "", n == 1 ? "it" : "them", list);
+}
 /* ---- the background ---- */
 
 u3d_status u3d_case_background(const u3d_dataset *d, const u3d_cases_opts *o, const u3d_labels *found,
@@ -133,7 +157,8 @@ static void labels_warn(const u3d_dataset *d, const u3d_labels *found, const u3d
 {
     char list[128];
     if (d->n_labels > 0 && labels_list(table, labels_nameless, list, sizeof list) > 0)
-        U3D_WARN("cases", "label values without a name in dataset.json are used nevertheless: %s", list);
+        U3D_WARN("cases", "label values without a name are used nevertheless: %s", list);
+    labels_warn_absent(d, found, table);
     labels_list(table, labels_any, list, sizeof list);
     if (found->has_unlabeled && found->unlabeled == 0 && !table->background)
         U3D_WARN("cases",

@@ -7,13 +7,13 @@
  *   3. For each case, image and labels are read. Its classes are counted with preliminary numbers, which are
  *      made from the values of this case only, because the values of later cases are not known yet.
  *   4. The label table is made, and the preliminary numbers are replaced by its classes.
- *   5. Images are normalised. This is done in step 3 already, except for CT, whose statistics are complete
- *      only now. Normalisation comes before resampling (as in nnU-Net), so CT cases that must be resampled
- *      are not kept in memory by opening; they are read again when they are needed. */
+ *   5. Images are normalised. This is done in step 3 already, unless a channel is CT, whose statistics are
+ *      complete only now. Normalisation comes before resampling (as in nnU-Net), so CT cases that must be
+ *      resampled are not kept in memory by opening; they are read again when they are needed. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
@@ -30,6 +30,8 @@ typedef struct open_scan {
     int32_t (*values)[U3D_MAX_LABELS];      /* [n]: the values of each case, increasing */
     int *n_values;                          /* [n] */
     u3d_only_plane (*only)[U3D_MAX_LABELS]; /* [n]: for each of these values, the only plane that shows it */
+    u3d_intensity wanted;                   /* of all channels, or AUTO */
+    const u3d_intensity_stats *stats;       /* given, or NULL */
     u3d_ct_sample sample;
     u3d_grid_report grids;
     bool must_ask;                          /* neither options nor data set say what is unlabelled */
@@ -74,16 +76,29 @@ static u3d_status open_settle_unlabeled(const u3d_dataset *d, const u3d_cases_op
     return U3D_OK;
 }
 
-/* intensity=auto means CT only if every channel is named so. */
-static u3d_intensity open_intensity_kind(const u3d_dataset *d, u3d_intensity wanted)
+/* Settles how each channel is normalised. Names that do not match the channels one by one still count if all
+ * of them mean the same. */
+static void open_settle_intensity(const u3d_dataset *d, const open_scan *scan, u3d_intensity_stats *s)
 {
-    if (wanted != U3D_INTENSITY_AUTO) return wanted;
-    bool ct = d->n_channel_names > 0;
-    for (int i = 0; i < d->n_channel_names; i++) ct = ct && strcasecmp(d->channel_names[i], "CT") == 0;
-    return ct ? U3D_INTENSITY_CT : U3D_INTENSITY_ZSCORE;
+    const int n = d->n_channel_names;
+    const u3d_intensity first = n > 0 ? u3d_intensity_of_name(d->channel_names[0]) : U3D_INTENSITY_ZSCORE;
+    bool same = true;
+    for (int i = 1; i < n; i++) same = same && u3d_intensity_of_name(d->channel_names[i]) == first;
+    if (scan->wanted == U3D_INTENSITY_AUTO && !same && n != s->channels)
+        U3D_WARN(
+            "cases",
+            "'%s' names %d channels, but the images have %d; the names are ignored, and every channel is "
+            "normalised by zscore; set intensity=... if that is wrong",
+            d->path, n, (int)s->channels);
+    for (int32_t ch = 0; ch < s->channels; ch++) {
+        s->kind[ch] = scan->wanted != U3D_INTENSITY_AUTO ? scan->wanted
+                      : same                             ? first
+                      : n == s->channels                 ? u3d_intensity_of_name(d->channel_names[ch])
+                                                         : U3D_INTENSITY_ZSCORE;
+    }
 }
 
-static u3d_status open_check_channels(u3d_cases *c, int i, const u3d_volume *image)
+static u3d_status open_check_channels(u3d_cases *c, open_scan *scan, int i, const u3d_volume *image)
 {
     const char *id = c->entry[i].files.id;
     if (i > 0 && image->channels != c->facts.channels)
@@ -94,6 +109,14 @@ static u3d_status open_check_channels(u3d_cases *c, int i, const u3d_volume *ima
         return u3d_fail(U3D_E_FORMAT, "case '%s' has %d channels; at most %d are supported", id,
                         (int)image->channels, (int)U3D_MAX_CHANNELS);
     c->facts.channels = c->intensity.channels = image->channels;
+    if (i > 0) return U3D_OK;
+    /* Otherwise the data changed, which training notices. */
+    const bool given = scan->stats && scan->stats->channels == image->channels;
+    if (given)
+        c->intensity = *scan->stats;
+    else
+        open_settle_intensity(scan->d, scan, &c->intensity);
+    scan->samples_ct = !given && u3d_intensity_has(&c->intensity, U3D_INTENSITY_CT);
     return U3D_OK;
 }
 
@@ -168,17 +191,24 @@ static int64_t unlabelled(const u3d_volume *classes)
     return count;
 }
 
+static u3d_status open_normalise(const u3d_case_entry *e, u3d_volume *image, const u3d_intensity_stats *s)
+{
+    const u3d_status status = u3d_intensity_normalise(image, s);
+    return status == U3D_OK ? status : u3d_wrap(status, "case '%s'", e->files.id);
+}
+
 /* Step 3. */
 static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
 {
     u3d_case_entry *e = &c->entry[i];
-    const bool ct = scan->samples_ct;
+    bool ct;
     u3d_volume *image = NULL, *label = NULL, *classes = NULL;
     u3d_match match;
     u3d_status status;
     U3D_GO(u3d_case_read_image(&e->files, &image));
     if (e->files.label) U3D_GO(u3d_case_read_label(c, &e->files, image, &label, &match));
-    U3D_GO(open_check_channels(c, i, image));
+    U3D_GO(open_check_channels(c, scan, i, image));
+    ct = scan->samples_ct;
     open_note_orientation(c, image, scan);
     u3d_case_place(c, e, image);
     U3D_GO(u3d_case_check_resampled(c, e, image->channels));
@@ -200,7 +230,7 @@ static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
     label = NULL;
     if (classes) U3D_GO(open_index_labels(c, e, scan->values[i], scan->n_values[i], classes));
     if (c->resident + e->bytes > c->cap || (ct && e->resampled)) goto done;
-    if (!ct) U3D_GO(u3d_intensity_normalise(image, &c->intensity));
+    if (!ct) U3D_GO(open_normalise(e, image, &c->intensity));
     U3D_GO(u3d_case_resample(c, e, image, NULL));
     c->resident += e->bytes;
     e->data = (u3d_case_data){.image = image, .label = classes};
@@ -235,7 +265,8 @@ static u3d_status open_normalise_ct(u3d_cases *c, open_scan *scan)
 {
     U3D_TRY(u3d_ct_sample_stats(&scan->sample, &c->intensity));
     for (int i = 0; i < c->n; i++)
-        if (c->entry[i].data.image) U3D_TRY(u3d_intensity_normalise(c->entry[i].data.image, &c->intensity));
+        if (c->entry[i].data.image)
+            U3D_TRY(open_normalise(&c->entry[i], c->entry[i].data.image, &c->intensity));
     return U3D_OK;
 }
 
@@ -292,6 +323,20 @@ static void open_warn_plane(const u3d_cases *c, const u3d_cases_opts *o, const o
                  across, in_file[c->across], c->entry[0].files.image[0], in_file[0], in_file[1], in_file[2]);
 }
 
+/* Says how channels are normalised if their names decide it. */
+static void open_say_intensity(const u3d_cases *c, const open_scan *scan)
+{
+    char text[600] = "";
+    const u3d_dataset *d = scan->d;
+    if (scan->wanted != U3D_INTENSITY_AUTO || d->n_channel_names != c->intensity.channels) return;
+    for (int32_t ch = 0; ch < c->intensity.channels; ch++) {
+        const size_t used = strlen(text);
+        (void)snprintf(text + used, sizeof text - used, "%s%s %s", ch ? ", " : "", d->channel_names[ch],
+                       u3d_intensity_word(c->intensity.kind[ch]));
+    }
+    U3D_INFO("cases", "normalisation of the channels by their names: %s", text);
+}
+
 static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cases_opts *o)
 {
     u3d_grid_report_tell(&scan->grids, c);
@@ -310,6 +355,7 @@ static void open_report(const u3d_cases *c, const open_scan *scan, const u3d_cas
     U3D_INFO("cases", "cases %d, channels %d, labels %d; %.3g GB, of which %.3g GB stay in memory", c->n,
              (int)c->facts.channels, (int)c->labels.n, (double)c->total * 1e-9,
              (double)u3d_cases_resident_bytes(c) * 1e-9);
+    open_say_intensity(c, scan);
     u3d_case_report_resampling(c);
 }
 
@@ -398,9 +444,8 @@ u3d_status u3d_cases_open(const u3d_dataset *d, const int *which, int n, u3d_int
     U3D_GO(open_new(d, which, n, o, &c));
     if (scan->background.known) c->outside = scan->background.value;
     U3D_GO(u3d_case_settle_spacing(c, &o->resampling));
-    if (o->stats) c->intensity = *o->stats;
-    if (!o->stats) c->intensity.kind = open_intensity_kind(d, intensity);
-    scan->samples_ct = !o->stats && c->intensity.kind == U3D_INTENSITY_CT;
+    scan->wanted = intensity;
+    scan->stats = o->stats;
     scan->values = u3d_new((size_t)n, sizeof *scan->values);
     scan->n_values = u3d_new((size_t)n, sizeof *scan->n_values);
     scan->only = u3d_new((size_t)n, sizeof *scan->only);

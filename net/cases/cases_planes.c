@@ -1,5 +1,6 @@
-/* Planes of a label volume: how many voxels of each are labelled, which planes are annotated slices, and
- * which voxels count if only annotated slices of one orientation do (2D networks with plane_labels=slices).
+/* Planes of a label volume: which of them are annotated slices, and which voxels count if only annotated
+ * slices of one orientation do (2D networks with plane_labels=slices). net/volume/sparse.c counts the labelled
+ * voxels of each plane.
  *
  * Annotated slices stand out from the planes between them, which have labels only on the lines where
  * slices of other orientations cross them. cases_impl.h defines the threshold. */
@@ -8,38 +9,6 @@
 
 #include "engine/base/mem.h"
 #include "net/cases/cases_impl.h"
-
-static int32_t value_at(const u3d_volume *label, int64_t at)
-{
-    return label->dtype == U3D_U8 ? ((const uint8_t *)label->data)[at] : ((const int32_t *)label->data)[at];
-}
-
-u3d_status u3d_plane_counts_make(const u3d_volume *label, int32_t unlabeled, u3d_plane_counts *out)
-{
-    const int64_t *size = label->size, planes = size[0] + size[1] + size[2];
-    int64_t *counts = u3d_new((size_t)(2 * planes), sizeof *counts), at = 0;
-    if (!counts) return U3D_E_NOMEM;
-    *out = (u3d_plane_counts){.of = {counts, counts + size[0], counts + size[0] + size[1]},
-                              .scratch = counts + planes};
-    for (int64_t z = 0; z < size[0]; z++)
-        for (int64_t y = 0; y < size[1]; y++) {
-            int64_t in_row = 0;
-            for (int64_t x = 0; x < size[2]; x++) {
-                const bool labelled = value_at(label, at++) != unlabeled;
-                in_row += labelled;
-                out->of[2][x] += labelled;
-            }
-            out->of[0][z] += in_row;
-            out->of[1][y] += in_row;
-            out->all += in_row;
-        }
-    return U3D_OK;
-}
-
-void u3d_plane_counts_free(u3d_plane_counts *counts)
-{
-    u3d_free(counts->of[0]);
-}
 
 static int plane_compare(const void *a, const void *b)
 {

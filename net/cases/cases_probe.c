@@ -15,7 +15,7 @@ u3d_status u3d_case_probe(const u3d_case *c, u3d_volume **grid)
     u3d_match match;
     *grid = NULL;
     for (int ch = 0; ch < c->n_images; ch++) {
-        U3D_GO(u3d_nifti_probe(c->image[ch], &next));
+        U3D_GO(u3d_volume_probe(c->image[ch], &next));
         if (c->n_images > 1 && next->channels != 1)
             U3D_GO(
                 u3d_fail(U3D_E_FORMAT,
@@ -29,7 +29,7 @@ u3d_status u3d_case_probe(const u3d_case *c, u3d_volume **grid)
         u3d_volume_free(next);
         next = NULL;
     }
-    if (c->label) U3D_GO(u3d_nifti_probe(c->label, &next));
+    if (c->label) U3D_GO(u3d_volume_probe(c->label, &next));
     if (c->n_images > 1) first->channels = c->n_images;
     *grid = first;
     first = NULL;

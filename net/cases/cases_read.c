@@ -5,7 +5,6 @@
  * The index replaces a list of voxel positions. It has counts per class and z plane, and the r-th voxel of
  * a class is found by a binary search over planes and a scan of one plane (u3d_cases_locate). It needs 8
  * bytes per class and plane instead of 24 bytes per voxel. */
-#include <stdatomic.h>
 #include <string.h>
 
 #include "engine/base/log.h"
@@ -23,17 +22,6 @@ static void read_interleave(const u3d_volume *one, int ch, u3d_volume *image)
     for (int64_t v = 0; v < n; v++) to[v * image->channels] = from[v];
 }
 
-/* Says once that channels are matched as stored; cases may be read again and again. */
-static void read_warn_index(const char *first, const char *other)
-{
-    static atomic_flag said = ATOMIC_FLAG_INIT;
-    if (!atomic_flag_test_and_set(&said))
-        U3D_WARN("cases",
-                 "'%s' and '%s' do not both say where they lie in space; their voxels are matched as stored, as "
-                 "those of other such channels",
-                 first, other);
-}
-
 /* Brings a further channel onto the grid of the first one. Only its place in space may be missing. */
 static u3d_status read_match(const u3d_case *files, const u3d_volume *image, int ch, u3d_volume **one)
 {
@@ -42,7 +30,12 @@ static u3d_status read_match(const u3d_case *files, const u3d_volume *image, int
     if (m.how == U3D_MATCH_PART && !m.whole)
         return u3d_fail(U3D_E_FORMAT, "'%s' covers only a part of '%s'; all channels must have the same grid",
                         files->image[ch], files->image[0]);
-    if (m.how == U3D_MATCH_INDEX) read_warn_index(files->image[0], files->image[ch]);
+    if (m.how == U3D_MATCH_INDEX)
+        u3d_log_first(
+            U3D_LOG_WARN, "cases",
+            "'%s' and '%s' do not both say where they lie in space; their voxels are matched as stored, "
+            "as those of other such channels",
+            files->image[0], files->image[ch]);
     return u3d_volume_onto(one, image, &m, 0);
 }
 
@@ -51,7 +44,7 @@ static u3d_status read_channels(const u3d_case *files, u3d_volume **out)
     u3d_status status;
     u3d_volume *image = NULL, *one = NULL;
     for (int ch = 0; ch < files->n_images; ch++) {
-        U3D_GO(u3d_nifti_read(files->image[ch], U3D_VOLUME_IMAGE, &one));
+        U3D_GO(u3d_volume_read(files->image[ch], U3D_VOLUME_IMAGE, &one));
         if (one->channels != 1) {
             status = u3d_fail(U3D_E_FORMAT,
                               "'%s' has %d channels; each of the %d image files of a case must have one channel",
@@ -77,7 +70,7 @@ u3d_status u3d_case_read_image(const u3d_case *c, u3d_volume **out)
 {
     *out = NULL;
     const u3d_status status =
-        c->n_images == 1 ? u3d_nifti_read(c->image[0], U3D_VOLUME_IMAGE, out) : read_channels(c, out);
+        c->n_images == 1 ? u3d_volume_read(c->image[0], U3D_VOLUME_IMAGE, out) : read_channels(c, out);
     return status == U3D_OK ? U3D_OK : u3d_wrap(status, "case '%s'", c->id);
 }
 

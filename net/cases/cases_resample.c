@@ -15,7 +15,7 @@ static u3d_status probe_headers(const u3d_cases *c, double (*spacing)[3], int64_
 {
     for (int i = 0; i < c->n; i++) {
         u3d_volume *header;
-        u3d_status status = u3d_nifti_probe(c->entry[i].files.image[0], &header);
+        u3d_status status = u3d_volume_probe(c->entry[i].files.image[0], &header);
         if (status != U3D_OK) return u3d_wrap(status, "case '%s'", c->entry[i].files.id);
         memcpy(spacing[i], header->spacing, sizeof spacing[i]);
         memcpy(size[i], header->size, sizeof size[i]);

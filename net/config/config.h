@@ -25,7 +25,9 @@ typedef enum u3d_intensity {
     U3D_INTENSITY_AUTO,
     U3D_INTENSITY_ZSCORE,
     U3D_INTENSITY_CT,
-    U3D_INTENSITY_NONE
+    U3D_INTENSITY_NONE,
+    U3D_INTENSITY_RESCALE,
+    U3D_INTENSITY_RGB
 } u3d_intensity;
 typedef enum u3d_resample { U3D_RESAMPLE_OFF, U3D_RESAMPLE_AUTO } u3d_resample;
 typedef enum u3d_resample_how { U3D_RESAMPLE_CUBIC, U3D_RESAMPLE_LINEAR } u3d_resample_how;

@@ -22,7 +22,7 @@
 #define PAPER                                                                                                \
     "levels=4", "base=32", "convs=2", "max_width=0", "double=before-pool", "norm=none",                      \
         "norm_statistics=tile", "activation=relu", "padding=valid", "kernel=3x3x3", "pool=2x2x2",            \
-        "patch=132x132x116", "batch=1", "foreground_share=0", "intensity=zscore", "augment=paper",           \
+        "patch=132x132x116", "batch=1", "foreground_share=0", "augment=paper",                               \
         "loss=ce", "class_weights=auto", "optimizer=sgd", "lr=0.01", "momentum=0.99", "nesterov=false",      \
         "weight_decay=0", "schedule=constant", "average=0", "iterations=70000"
 

@@ -21,7 +21,7 @@ static const char *const words_plane_labels[] = {"all", "slices", NULL};
 static const char *const words_loss[] = {"ce", "dice", "ce+dice", NULL};
 static const char *const words_deep[] = {"off", "on", "all", NULL};
 static const char *const words_post[] = {"none", "largest", "auto", NULL};
-static const char *const words_intensity[] = {"auto", "zscore", "ct", "none", NULL};
+static const char *const words_intensity[] = {"auto", "zscore", "ct", "none", "rescale", "rgb", NULL};
 static const char *const words_resample[] = {"off", "auto", NULL};
 static const char *const words_resample_image[] = {"cubic", "linear", NULL};
 static const char *const words_precision[] = {"fast", "strict", NULL};
@@ -179,7 +179,7 @@ const u3d_config_key u3d_config_keys[] = {
      .high = 1, .help = "share of patches around a foreground voxel; the others are around any labelled voxel"},
     {.name = "intensity", .kind = U3D_KEY_WORD, .offset = AT(intensity), .value = "auto",
      .words = words_intensity,
-     .help = "zscore: per volume; ct: clip, then mean and sd of the training set; auto: ct if channels are CT"},
+     .help = "zscore, rescale: per volume; ct: clip, mean and sd of the set; rgb: / 255; auto: by channel name"},
     /* Numbers without another source are nnU-Net v2's (nnUNetTrainer), except that p = 0. */
     {.group = "augmentation",
      .name = "augment", .kind = U3D_KEY_WORD, .offset = AT(augment.kind), .value = "flips",

@@ -60,7 +60,7 @@ static u3d_status case_count(const u3d_volume *prediction, const u3d_volume *ref
     const int64_t n = u3d_volume_voxels(reference);
     for (int64_t v = 0, end; v < n; v = end) {
         for (end = v + 1; end < n && p[end] == p[v] && r[end] == r[v];) end++;
-        if (all->has_unlabeled && r[v] == all->unlabeled)
+        if (t->blank && r[v] == all->unlabeled)
             t->unlabeled += end - v;
         else
             U3D_TRY(run_count(t, p[v], r[v], end - v));
@@ -72,7 +72,7 @@ static u3d_status case_count(const u3d_volume *prediction, const u3d_volume *ref
 
 /* ---- surfaces ---- */
 
-static u3d_status case_measure(const u3d_evaluate_opts *o, int32_t background, const u3d_volume *prediction,
+static u3d_status case_measure(const u3d_evaluate_opts *o, const u3d_pairs *all, const u3d_volume *prediction,
                                const u3d_volume *reference, u3d_tallies *t)
 {
     u3d_status status = U3D_OK;
@@ -82,7 +82,7 @@ static u3d_status case_measure(const u3d_evaluate_opts *o, int32_t background, c
     int n = 0;
     if (!values || !p || !r) U3D_GO(U3D_E_NOMEM);
     for (int k = 0; k < t->n; k++)
-        if (t->item[k].value != background && !(o->zero_too && t->item[k].value == 0))
+        if (t->item[k].value != all->background && !(all->zero_too && t->item[k].value == 0))
             values[n++] = t->item[k].value;
     U3D_GO(u3d_surface_voxels(prediction, values, n, o->threads, p));
     U3D_GO(u3d_surface_voxels(reference, values, n, o->threads, r));
@@ -109,7 +109,7 @@ static u3d_status read_one(void *context, int worker, int64_t item)
 {
     reading *r = context;
     (void)worker;
-    return u3d_nifti_read(r->path[item], U3D_VOLUME_LABEL, &r->volume[item]);
+    return u3d_volume_read(r->path[item], U3D_VOLUME_LABEL, &r->volume[item]);
 }
 
 /* Gives the volume whose header has no unit the unit of the other one, so that distances are in mm. */
@@ -121,14 +121,15 @@ static void case_take_unit(u3d_volume *v[2])
 }
 
 /* Brings both volumes onto one grid. If the reference covers only a part of the prediction, nothing is known
- * outside of it (if there is a value for that), or there is background. Otherwise the prediction comes onto the
- * grid of the reference, so that no voxel of the reference is left out; outside of a prediction is background. */
-static u3d_status case_match(const u3d_evaluate_opts *o, const u3d_pair *c, const u3d_pairs *all,
+ * outside of it (if it has a value for that: `blank`), or there is background. Otherwise the prediction comes
+ * onto the grid of the reference, so that no voxel of the reference is left out; outside of a prediction is
+ * background. */
+static u3d_status case_match(const u3d_evaluate_opts *o, const u3d_pair *c, const u3d_pairs *all, bool blank,
                              u3d_volume *v[2], u3d_match *m)
 {
     if (u3d_volume_match(v[0], c->prediction, v[1], c->reference, false, m) == U3D_OK) {
         if (m->unit_taken) case_take_unit(v);
-        return u3d_volume_onto(&v[1], v[0], m, all->has_unlabeled ? all->unlabeled : all->background);
+        return u3d_volume_onto(&v[1], v[0], m, blank ? all->unlabeled : all->background);
     }
     const u3d_status status =
         u3d_volume_match(v[1], c->reference, v[0], c->prediction, o->resample_labels, m);
@@ -145,10 +146,12 @@ static u3d_status case_score(const u3d_evaluate_opts *o, const u3d_pair *c, cons
     u3d_status status = U3D_OK;
     reading files = {.path = {c->prediction, c->reference}};
     U3D_GO(u3d_thread_each(o->threads, 2, read_one, &files));
-    U3D_GO(case_match(o, c, all, files.volume, m));
+    U3D_GO(u3d_pair_blank(o, all, c, files.volume[0], files.volume[1], &t->blank, &t->question));
+    if (t->question) goto done;
+    U3D_GO(case_match(o, c, all, t->blank, files.volume, m));
     U3D_GO(case_count(files.volume[0], files.volume[1], all, t));
     if (o->surface && t->unlabeled == 0)
-        U3D_GO(case_measure(o, all->background, files.volume[0], files.volume[1], t));
+        U3D_GO(case_measure(o, all, files.volume[0], files.volume[1], t));
 done:
     u3d_volume_free(files.volume[0]);
     u3d_volume_free(files.volume[1]);
@@ -159,6 +162,7 @@ done:
 
 typedef struct oddities { /* what is reported once for all cases */
     int n_off, n_sparse; /* cases with grids that differ by over 0.01 voxel; with unlabelled voxels */
+    int n_label;         /* cases in which the model's value for unlabelled voxels counts as a label */
     double worst;        /* largest distance between grids, voxels */
     u3d_name_list empty; /* cases without a labelled voxel in the reference */
     int n_index;         /* cases that are compared as stored */
@@ -167,7 +171,7 @@ typedef struct oddities { /* what is reported once for all cases */
     int n_unit;          /* cases of which one header has no unit, and takes that of the other one */
 } oddities;
 
-static void oddities_add(oddities *odd, const u3d_match *m, const u3d_tallies *t)
+static void oddities_add(oddities *odd, const u3d_match *m, const u3d_pairs *p, const u3d_tallies *t)
 {
     odd->n_off += m->off_by > 0.01 && m->how == U3D_MATCH_SAME;
     if (m->how == U3D_MATCH_SAME) odd->worst = fmax(odd->worst, m->off_by);
@@ -176,31 +180,16 @@ static void oddities_add(oddities *odd, const u3d_match *m, const u3d_tallies *t
     odd->n_nearest += m->how == U3D_MATCH_NEAREST;
     odd->n_unit += m->unit_taken;
     odd->n_sparse += t->unlabeled > 0;
-}
-
-/* Warns of a value that fills more than half of the references but is never predicted. It probably means
- * "unlabelled", because a label is rarely missed everywhere. `values` has sums over all cases. */
-static void unpainted_tell(const u3d_pairs *p, const u3d_tallies *values)
-{
-    for (int k = 0; k < values->n; k++) {
-        const u3d_tally *t = &values->item[k];
-        if (t->value == p->background || t->predicted > 0 || 2 * t->reference <= values->counted) continue;
-        U3D_WARN(
-            "evaluate",
-            "label %d fills %.0f %% of the references and is never predicted; if it means unlabelled, give "
-            "--unlabeled %d; if it is the background, give --background %d",
-            (int)t->value, 100 * (double)t->reference / (double)values->counted, (int)t->value,
-            (int)t->value);
-    }
+    odd->n_label += p->has_unlabeled && !t->blank;
 }
 
 /* Drops the label 0 if it is background in addition to p->background: no reference has it, or predictions are
  * known to have it in place of the background. */
-static void zero_drop(const u3d_evaluate_opts *o, const u3d_pairs *p, u3d_tallies *values)
+static void zero_drop(const u3d_pairs *p, u3d_tallies *values)
 {
     for (int k = 0; k < values->n; k++)
         if (values->item[k].value == 0 && p->background != 0 &&
-            (o->zero_too || values->item[k].reference == 0)) {
+            (p->zero_too || values->item[k].reference == 0)) {
             values->n--;
             memmove(values->item + k, values->item + k + 1, (size_t)(values->n - k) * sizeof *values->item);
             return;
@@ -226,6 +215,7 @@ static u3d_status case_fail(u3d_pairs *p, int i, u3d_tallies *t, u3d_status stat
 {
     if (!p->folder) return status;
     u3d_free(t->item);
+    u3d_free(t->question);
     *t = (u3d_tallies){0};
     return u3d_pair_fail(&p->item[i]);
 }
@@ -239,7 +229,7 @@ static u3d_status cases_probe(u3d_pairs *p)
         u3d_status status = U3D_OK;
         for (int k = 0; k < 2 && status == U3D_OK && !p->item[i].failure; k++) {
             u3d_volume *header;
-            status = u3d_nifti_probe(path[k], &header);
+            status = u3d_volume_probe(path[k], &header);
             u3d_volume_free(header);
         }
         if (status != U3D_OK) U3D_TRY(case_fail(p, i, &none, status));
@@ -281,10 +271,11 @@ static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, odditi
                  "the same shape and are compared as stored",
                  odd->n_index, p->n);
     if (odd->n_part)
-        U3D_WARN("evaluate",
-                 "prediction or reference covers only a part of the other one in %d of %d cases; outside of a "
-                 "prediction is background, outside of a reference %s",
-                 odd->n_part, p->n, p->has_unlabeled ? "nothing counts" : "too");
+        U3D_WARN(
+            "evaluate",
+            "prediction or reference covers only a part of the other one in %d of %d cases; outside of a "
+            "prediction is background, outside of a reference %s",
+            odd->n_part, p->n, p->has_unlabeled && odd->n_label < p->n ? "nothing counts" : "too");
     if (odd->n_unit)
         U3D_WARN("evaluate",
                  "only one of prediction and reference gives its unit of length (xyzt_units) in %d of %d cases; "
@@ -295,6 +286,13 @@ static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, odditi
                  "%d of %d predictions have another grid than their references; each voxel of a reference is "
                  "compared with the nearest one of the prediction (--resample-labels)",
                  odd->n_nearest, p->n);
+    if (odd->n_label)
+        U3D_WARN(
+            "evaluate",
+            "the model takes %d for unlabelled, but in %d of %d cases the prediction has %d as well and the "
+            "reference does not look sparse, so %d counts as a label there; if it means unlabelled, give "
+            "--unlabeled %d",
+            (int)p->unlabeled, odd->n_label, p->n, (int)p->unlabeled, (int)p->unlabeled, (int)p->unlabeled);
     if (p->n_unpredicted && !o->part)
         U3D_WARN("evaluate", "%d references have no prediction in %s and are left out", p->n_unpredicted,
                  o->prediction);
@@ -302,6 +300,30 @@ static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, odditi
         U3D_INFO("evaluate",
                  "%d of %d references have unlabelled voxels, so their surface distances are not measured",
                  odd->n_sparse, p->n);
+}
+
+/* The value that means "unlabelled": from the options, the data set of the references, or the model. */
+static void unlabeled_settle(const u3d_evaluate_opts *o, u3d_pairs *p)
+{
+    const u3d_dataset *d = p->references;
+    p->certain = o->unlabeled_given || (d && d->has_unlabeled);
+    p->has_unlabeled = p->certain || (o->trained && o->trained->has_unlabeled && !o->dense);
+    if (p->has_unlabeled)
+        p->unlabeled = o->unlabeled_given ? o->unlabeled : p->certain ? d->unlabeled : o->trained->unlabeled;
+}
+
+/* The label that is not measured: that of the options, the model, or the data set of the references, or 0. */
+static void background_settle(const u3d_evaluate_opts *o, u3d_pairs *p)
+{
+    const u3d_labels *trained = o->trained && o->trained->background ? o->trained : NULL;
+    p->background_known = o->background_given || trained;
+    if (p->background_known)
+        p->background = o->background_given ? o->background : trained->value[0];
+    else if (p->references)
+        p->background_known = u3d_dataset_background(p->references, &p->background);
+    if (!trained || p->background != trained->value[0]) return;
+    u3d_labels written = *trained;
+    p->zero_too = u3d_labels_zero_background(&written);
 }
 
 u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
@@ -313,11 +335,8 @@ u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
     int n;
     *out = NULL;
     U3D_GO(u3d_pairs_find(o, &p));
-    if (o->unlabeled_given) {
-        p.has_unlabeled = true;
-        p.unlabeled = o->unlabeled;
-    }
-    if (o->background_given) p.background = o->background;
+    unlabeled_settle(o, &p);
+    background_settle(o, &p);
     t = u3d_new((size_t)p.n, sizeof *t);
     if (!t) U3D_GO(U3D_E_NOMEM);
     U3D_GO(cases_probe(&p));
@@ -327,7 +346,8 @@ u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
         status = case_score(o, &p.item[i], &p, &match, &t[i]);
         if (status != U3D_OK) U3D_GO(case_fail(&p, i, &t[i], status));
         if (p.item[i].failure) continue;
-        oddities_add(&odd, &match, &t[i]);
+        if (t[i].question) U3D_GO(u3d_fail(U3D_E_ARG, "%s", t[i].question));
+        oddities_add(&odd, &match, &p, &t[i]);
         if (t[i].counted == 0) u3d_name_list_add(&odd.empty, p.item[i].id);
         U3D_GO(values_add(&values, &t[i]));
     }
@@ -335,11 +355,15 @@ u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
     set_apart(&p, t);
     if (p.n == 0) U3D_GO(u3d_fail(U3D_E_FORMAT, "none of %d cases can be scored: %s", n, p.item[0].failure));
     oddities_tell(o, &p, &odd);
-    unpainted_tell(&p, &values);
-    zero_drop(o, &p, &values);
+    U3D_GO(u3d_unpredicted_check(o, &p, &values));
+    zero_drop(&p, &values);
+    if (odd.n_label == p.n) p.has_unlabeled = false;
     U3D_GO(u3d_evaluate_report(o, &p, t, &values, out));
 done:
-    for (int i = 0; t && i < p.n + p.n_failed; i++) u3d_free(t[i].item);
+    for (int i = 0; t && i < p.n + p.n_failed; i++) {
+        u3d_free(t[i].item);
+        u3d_free(t[i].question);
+    }
     u3d_free(t);
     u3d_free(values.item);
     u3d_pairs_free(&p);

@@ -5,21 +5,24 @@
 
 #include <cjson/cJSON.h>
 
-#include "engine/base/status.h"
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "net/volume/labels.h"
 
 typedef struct u3d_evaluate_opts {
     /* Two files or two folders. If the reference is a data set's folder, its labels are used. */
     const char *prediction, *reference;
     bool unlabeled_given;
     int32_t unlabeled;  /* reference voxels of this value do not count */
-    /* This label is not measured. Without it, the background is the label that the references' data set calls
-     * "background", otherwise 0. */
+    bool dense;         /* every voxel of the references is labelled, and no value is suspected */
+    /* The labels of the model that made the predictions; NULL: unknown. They say which label is the
+     * background, and evaluate_unlabeled.c says how they help to find the value that means "unlabelled". */
+    const u3d_labels *trained;
+    /* This label is not measured. Without it, the background is that of `trained`, otherwise the label that
+     * the references' data set calls "background", otherwise 0. */
     bool background_given;
     int32_t background;
-    bool zero_too;      /* 0 is background as well, because predictions have it in place of `background` */
     bool part;          /* do not warn about references without a prediction, for example in a fold */
     bool surface;       /* also measure surface distances, see net/evaluate/surface.h */
     bool resample_labels; /* a prediction on another grid than its reference is compared by nearest voxels */
@@ -62,7 +65,10 @@ typedef struct u3d_evaluate_opts {
  * is over labels: of "mean", as in nnU-Net, or of one case. A distance is null if a label was missed
  * altogether, so each label in "mean" also has "distance_cases", the number of cases that its distances
  * come from. Lengths are in mm whatever unit the headers give. "unit" is "mm", or "unknown" if a header gives
- * none, which counts as mm. */
+ * none, which counts as mm.
+ *
+ * U3D_E_ARG: a value of a reference looks as if it meant "unlabelled", and nothing says what it means. The
+ * message asks for --unlabeled or --dense. */
 u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out);
 
 #endif

@@ -1,14 +1,14 @@
 /* Finds out which prediction belongs to which reference: two files form one pair; files in two folders are
- * matched by name. Probability maps, whose names end in _probabilities, are skipped. */
+ * matched by name (u3d_dataset_match). Probability maps, whose names end in _probabilities, are skipped. */
 #include "net/evaluate/evaluate_impl.h"
 
 #include <string.h>
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
-#include "io/dataset.h"
+#include "io/format.h"
+#include "io/listing.h"
 #include "io/path.h"
-#include "io/volume.h"
 
 void u3d_pairs_free(u3d_pairs *p)
 {
@@ -20,6 +20,7 @@ void u3d_pairs_free(u3d_pairs *p)
         u3d_free(p->item[i].image);
     }
     u3d_free(p->item);
+    u3d_dataset_free(p->references);
 }
 
 u3d_status u3d_pair_fail(u3d_pair *pair)
@@ -48,19 +49,6 @@ static u3d_status pairs_add(u3d_pairs *p, const char *id, size_t id_length, char
     return U3D_OK;
 }
 
-/* Opens the references. A plain folder of label files is opened as a data set whose cases have the label
- * in place of an image. */
-static u3d_status references_open(const char *dir, u3d_dataset **out)
-{
-    char *json = u3d_path_join(dir, "dataset.json"), *labels = u3d_path_join(dir, "labels");
-    const bool whole = json && labels && (u3d_path_exists(json) || u3d_path_is_dir(labels));
-    const bool failed = !json || !labels;
-    u3d_free(json);
-    u3d_free(labels);
-    if (failed) return U3D_E_NOMEM;
-    return whole ? u3d_dataset_open(dir, true, out) : u3d_dataset_labels(dir, out);
-}
-
 static const char *case_label(const u3d_case *c)
 {
     return c->label ? c->label : c->image[0];
@@ -81,54 +69,73 @@ static bool ends_with(const char *name, size_t length, const char *end)
     return length >= n && memcmp(name + length - n, end, n) == 0;
 }
 
-/* Adds the pair of the prediction in file `name` and the reference of the same name. The file's extension
- * begins at name[stem] and is cut off. */
-static u3d_status pairs_match(const u3d_evaluate_opts *o, const u3d_dataset *references, char *name,
-                              size_t stem, u3d_pairs *p)
+/* Adds the pair of a prediction and the reference of its name. `taken` tells which references have a
+ * prediction already. */
+static u3d_status pairs_match(const u3d_evaluate_opts *o, const u3d_dataset *references,
+                              const u3d_listed *file, bool *taken, u3d_pairs *p)
 {
-    char *prediction = u3d_path_join(o->prediction, name), *image;
-    name[stem] = '\0';
-    const int at = u3d_dataset_find(references, name);
-    if (at < 0) {
-        U3D_TRY(pairs_add(p, name, stem, prediction, u3d_strdup(""), NULL));
+    u3d_status status = U3D_OK;
+    char *id = u3d_format("%.*s", (int)file->stem, file->name), *image = NULL;
+    if (!id) return U3D_E_NOMEM;
+    const int at = u3d_dataset_match(references, id, &status);
+    if (status == U3D_OK && at < 0) {
+        status = pairs_add(p, id, file->stem, u3d_path_join(o->prediction, file->name), u3d_strdup(""), NULL);
+        u3d_free(id);
+        U3D_TRY(status);
         (void)u3d_fail(U3D_E_FORMAT, "%s: the prediction %s has no reference of the same name in %s",
-                       o->prediction, name, o->reference);
+                       o->prediction, file->name, o->reference);
         return u3d_pair_fail(&p->item[p->n - 1]);
     }
-    const u3d_status status = case_image(&references->cases[at], &image);
-    if (status != U3D_OK) {
-        u3d_free(prediction);
-        return status;
+    if (status == U3D_OK && taken[at])
+        status = u3d_fail(U3D_E_FORMAT,
+                          "%s: the prediction %s is the second one for the reference %s in %s; remove one",
+                          o->prediction, file->name, references->cases[at].id, o->reference);
+    if (status == U3D_OK) status = case_image(&references->cases[at], &image);
+    if (status == U3D_OK) {
+        taken[at] = true;
+        status = pairs_add(p, id, file->stem, u3d_path_join(o->prediction, file->name),
+                           u3d_strdup(case_label(&references->cases[at])), image);
     }
-    return pairs_add(p, name, stem, prediction, u3d_strdup(case_label(&references->cases[at])), image);
+    u3d_free(id);
+    return status;
+}
+
+/* Names the files beside the predictions that are neither predictions nor probabilities. */
+static u3d_status predictions_unread(const u3d_evaluate_opts *o, const u3d_listing *files)
+{
+    u3d_status status = U3D_OK;
+    char **read = u3d_new((size_t)files->n + 1, sizeof *read);
+    if (!read) return U3D_E_NOMEM;
+    for (int i = 0; i < files->n && status == U3D_OK; i++) {
+        read[i] = u3d_path_join(o->prediction, files->file[i].name);
+        if (!read[i]) status = U3D_E_NOMEM;
+    }
+    if (status == U3D_OK) status = u3d_unread_warn((const char *const *)read, files->n);
+    u3d_path_list_free(read, files->n);
+    return status;
 }
 
 static u3d_status pairs_from_folders(const u3d_evaluate_opts *o, u3d_pairs *p)
 {
     u3d_status status = U3D_OK;
-    u3d_dataset *references = NULL;
-    char **names = NULL;
-    int n = 0;
-    U3D_GO(references_open(o->reference, &references));
-    p->has_unlabeled = references->has_unlabeled;
-    p->unlabeled = references->unlabeled;
-    u3d_dataset_background(references, &p->background);
-    U3D_GO(u3d_path_list(o->prediction, &names, &n));
-    for (int i = 0; i < n; i++) {
-        size_t stem;
-        if (!u3d_nifti_is_listed(names[i], &stem) || ends_with(names[i], stem, "_probabilities")) continue;
-        U3D_GO(pairs_match(o, references, names[i], stem, p));
-        if (p->n > 1 && strcmp(p->item[p->n - 1].id, p->item[p->n - 2].id) == 0)
-            U3D_GO(u3d_fail(U3D_E_FORMAT, "%s: two predictions are called %s; remove one", o->prediction,
-                            p->item[p->n - 1].id));
-    }
+    u3d_listing files = {0};
+    bool *taken = NULL;
+    U3D_GO(u3d_dataset_labels(o->reference, &p->references));
+    taken = u3d_new((size_t)p->references->n_cases, sizeof *taken);
+    if (!taken) U3D_GO(U3D_E_NOMEM);
+    U3D_GO(u3d_listing_open(o->prediction, &files));
+    for (int i = 0; i < files.n; i++)
+        if (!ends_with(files.file[i].name, files.file[i].stem, "_probabilities"))
+            U3D_GO(pairs_match(o, p->references, &files.file[i], taken, p));
     if (!p->n)
-        U3D_GO(u3d_fail(U3D_E_IO, "%s: no predictions were found (*.nii, *.nii.gz or *.hdr)", o->prediction));
-    p->n_unpredicted = references->n_cases;
+        U3D_GO(u3d_fail(U3D_E_IO, "%s: no predictions were found, expected files with one of the endings %s",
+                        o->prediction, u3d_format_listed_text()));
+    U3D_GO(predictions_unread(o, &files));
+    p->n_unpredicted = p->references->n_cases;
     for (int i = 0; i < p->n; i++) p->n_unpredicted -= !p->item[i].failure;
 done:
-    u3d_path_list_free(names, n);
-    u3d_dataset_free(references);
+    u3d_listing_done(&files);
+    u3d_free(taken);
     return status;
 }
 
@@ -142,6 +149,6 @@ u3d_status u3d_pairs_find(const u3d_evaluate_opts *o, u3d_pairs *p)
     if (folder) return pairs_from_folders(o, p);
     const char *slash = strrchr(o->prediction, '/'), *name = slash ? slash + 1 : o->prediction;
     size_t stem = strlen(name);
-    u3d_nifti_is_name(name, &stem);
+    u3d_format_is_name(name, &stem);
     return pairs_add(p, name, stem, u3d_strdup(o->prediction), u3d_strdup(o->reference), NULL);
 }

@@ -242,11 +242,11 @@ static u3d_status facts_from_json(const cJSON *json, const char *where, u3d_data
 /* Sets metadata `key` to the JSON, which is freed in any case. */
 static u3d_status set_json(u3d_checkpoint *c, const char *key, cJSON *owned)
 {
-    char *printed = cJSON_PrintUnformatted(owned);
+    char *printed = u3d_json_text(owned);
     cJSON_Delete(owned);
     if (!printed) return u3d_fail(U3D_E_NOMEM, "metadata %s: out of memory", key);
     u3d_status status = u3d_checkpoint_set(c, key, printed);
-    cJSON_free(printed);
+    u3d_free(printed);
     return status;
 }
 

@@ -137,8 +137,11 @@ static u3d_status turn_to_model(const u3d_model *m, u3d_volume *image)
 static u3d_status check_channels(const u3d_model *m, const u3d_case *input, int32_t channels)
 {
     if (channels == m->config.channels) return U3D_OK;
-    return u3d_fail(U3D_E_FORMAT, "%s: found %d channels, but the model was trained on %lld", input->image[0],
-                    channels, (long long)m->config.channels);
+    return u3d_fail(U3D_E_FORMAT, "%s: found %d channel%s, but the model was trained on %lld%s",
+                    input->image[0], channels, channels == 1 ? "" : "s", (long long)m->config.channels,
+                    channels == 1 ? "; put all of them into one 4D file, or into files NAME_0000, "
+                                    "NAME_0001, ... of which the first one (or their folder) is given"
+                                  : "");
 }
 
 u3d_status u3d_predict_check(const u3d_predictor *p, const u3d_model *m, const u3d_case *input)
@@ -174,8 +177,7 @@ static void log_resampled(const u3d_case *input, const u3d_volume *own, const u3
 
 /* Compares the volume with the model's training data: what cannot work is refused, what is doubtful is warned
  * about. */
-static u3d_status check_facts(u3d_predictor *p, const u3d_model *m, const u3d_case *input,
-                              const u3d_volume *image)
+static u3d_status check_facts(const u3d_model *m, const u3d_case *input, const u3d_volume *image)
 {
     const u3d_data_facts *f = &m->facts;
     U3D_TRY(check_channels(m, input, image->channels)); /* the file may have changed since the first check */
@@ -191,14 +193,13 @@ static u3d_status check_facts(u3d_predictor *p, const u3d_model *m, const u3d_ca
             break;
         }
     }
-    if (f->orientation[0] && !u3d_volume_has_place(image) && !p->told_unplaced) {
-        p->told_unplaced = true;
-        U3D_WARN("predict",
-                 "%s: it does not say where it lies in space, so its axes are used as stored; the result is "
-                 "reliable only if x, y and z run to the right, front and top, as in the training data; other "
-                 "such volumes are not mentioned",
-                 input->id);
-    }
+    if (f->orientation[0] && !u3d_volume_has_place(image))
+        u3d_log_first(
+            U3D_LOG_WARN, "predict",
+            "%s: it does not say where it lies in space, so its axes are used as stored; the result is "
+            "reliable only if x, y and z run to the right, front and top, as in the training data; "
+            "other such volumes are not mentioned",
+            input->id);
     return U3D_OK;
 }
 
@@ -212,8 +213,9 @@ u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case
     if (!p->o.keep_background) u3d_labels_zero_background(&written);
     U3D_GO(u3d_case_read_image(input, &image));
     U3D_GO(turn_to_model(m, image));
-    U3D_GO(check_facts(p, m, input, image));
-    U3D_GO(u3d_intensity_normalise(image, &m->intensity));
+    U3D_GO(check_facts(m, input, image));
+    status = u3d_intensity_normalise(image, &m->intensity);
+    if (status != U3D_OK) U3D_GO(u3d_wrap(status, "%s", input->image[0]));
     own = *image;
     own.data = NULL;
     u3d_resampling_of(&m->config, &r);
@@ -224,8 +226,8 @@ u3d_status u3d_predict_case(u3d_predictor *p, const u3d_model *m, const u3d_case
     image = NULL;
     U3D_GO(u3d_postprocess(m, input->id, classes));
     U3D_GO(u3d_labels_to_values(&written, classes, &labels));
-    if (probabilities_out) U3D_GO(u3d_nifti_write(probabilities_out, probabilities));
-    if (out) U3D_GO(u3d_nifti_write(out, labels));
+    if (probabilities_out) U3D_GO(u3d_volume_write(probabilities_out, probabilities));
+    if (out) U3D_GO(u3d_volume_write(out, labels));
 done:
     u3d_volume_free(image);
     u3d_volume_free(classes);

@@ -26,7 +26,6 @@ struct u3d_predictor {
     u3d_tensor *result;         /* f32 [1, d, h, w, K]: of one network and flip                   */
     float *mean;                /* over networks and flips; NULL if there is one of each          */
     uint64_t bytes;             /* planned peak without the volume                                */
-    bool told_unplaced;         /* it has been said that a volume has no place in space           */
 };
 
 /* Mean probability over networks and mirrored copies for the tile in p->tile. *probability points to the

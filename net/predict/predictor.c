@@ -84,15 +84,16 @@ static bool resampled_alike(const u3d_config *a, const u3d_config *b)
 static u3d_status normalised_alike(const u3d_intensity_stats *a, const u3d_intensity_stats *b, int i)
 {
     bool alike = true;
-    if (a->kind != b->kind)
+    if (memcmp(a->kind, b->kind, (size_t)a->channels * sizeof a->kind[0]) != 0)
         return u3d_fail(
             U3D_E_ARG,
             "averaging models: model %d normalises intensities differently from the first; predict with "
             "each model and compare the results instead",
             i + 1);
-    for (int32_t ch = 0; a->kind == U3D_INTENSITY_CT && ch < a->channels; ch++)
-        alike = alike && a->low[ch] == b->low[ch] && a->high[ch] == b->high[ch] &&
-                a->mean[ch] == b->mean[ch] && a->sd[ch] == b->sd[ch];
+    for (int32_t ch = 0; ch < a->channels; ch++)
+        alike = alike && (a->kind[ch] != U3D_INTENSITY_CT ||
+                          (a->low[ch] == b->low[ch] && a->high[ch] == b->high[ch] &&
+                           a->mean[ch] == b->mean[ch] && a->sd[ch] == b->sd[ch]));
     if (!alike)
         U3D_WARN(
             "predict",

@@ -6,85 +6,58 @@
  * which is made in one pass. */
 #include "net/sample/augment.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "engine/base/log.h"
+#include "net/volume/label_sides.h"
 
 /* ---- which changes are allowed ---- */
-
-/* Pairs of words in label names that tell the two ends of a world axis apart (0 right-left, 1 front-back, 2
- * up-down). */
-static const struct {
-    const char *a, *b;
-    int world;
-} augment_pairs[] = {{"left", "right", 0},
-                     {"l", "r", 0},
-                     {"lh", "rh", 0},
-                     {"lt", "rt", 0},
-                     {"anterior", "posterior", 1},
-                     {"ant", "post", 1},
-                     {"ventral", "dorsal", 1},
-                     {"front", "back", 1},
-                     {"superior", "inferior", 2},
-                     {"sup", "inf", 2},
-                     {"upper", "lower", 2},
-                     {"cranial", "caudal", 2},
-                     {"top", "bottom", 2},
-                     {"proximal", "distal", 2}};
-
-/* Whether `name` contains the word. Words are runs of letters: "Left_Lung", "lung.left" and "left lung" all
- * contain "left". */
-static bool augment_has_word(const char *name, const char *word)
-{
-    for (const char *at = name; *at;) {
-        size_t n = 0;
-        while (isalpha((unsigned char)at[n])) n++;
-        if (n == strlen(word) && strncasecmp(at, word, n) == 0) return true;
-        at += n;
-        while (*at && !isalpha((unsigned char)*at)) at++;
-    }
-    return false;
-}
-
-static bool augment_any_has(const u3d_labels *l, const char *word)
-{
-    for (int i = 0; i < l->n; i++)
-        if (augment_has_word(l->name[i], word)) return true;
-    return false;
-}
-
-/* Finds the world axes whose ends are told apart by label names; returns whether there is any. */
-static bool augment_told_axes(const u3d_labels *l, bool told[3])
-{
-    memset(told, 0, 3 * sizeof told[0]);
-    for (size_t i = 0; i < sizeof augment_pairs / sizeof augment_pairs[0]; i++)
-        if (augment_any_has(l, augment_pairs[i].a) && augment_any_has(l, augment_pairs[i].b))
-            told[augment_pairs[i].world] = true;
-    return told[0] || told[1] || told[2];
-}
 
 static bool augment_oriented(const u3d_data_facts *f)
 {
     return f->orientation[0] != 0;
 }
 
-/* The axes that mirror=auto allows; returns the reason as text. */
-static const char *augment_auto_mirror(const u3d_cases *cases, bool mirror[3])
+/* The axes that mirror=auto allows; `why` (cap bytes) becomes the reason. */
+static void augment_auto_mirror(const u3d_cases *cases, bool mirror[3], char *why, size_t cap)
 {
-    bool told[3];
+    static const char *const ends[3] = {"left from right", "front from back", "up from down"};
+    const bool placed = u3d_cases_placed(cases);
+    const char *told[3];
+    size_t used = 0;
     for (int a = 0; a < 3; a++) mirror[a] = true;
-    if (!augment_told_axes(u3d_cases_labels(cases), told)) return "no label names tell directions apart";
-    if (!u3d_cases_placed(cases)) {
-        for (int a = 0; a < 3; a++) mirror[a] = false;
-        return "label names tell directions apart, but not all files say which axis that is";
+    if (!u3d_labels_told_axes(u3d_cases_labels(cases), told)) {
+        (void)snprintf(why, cap, "no label names tell directions apart");
+        return;
     }
-    for (int w = 0; w < 3; w++)
-        if (told[w]) mirror[2 - w] = false;
-    return "label names tell the ends of the other axes apart";
+    for (int w = 0; w < 3; w++) {
+        if (!told[w]) continue;
+        if (used < cap)
+            used += (size_t)snprintf(why + used, cap - used, "%sthe label name '%s' tells %s",
+                                     used ? ", " : "", told[w], ends[w]);
+        for (int a = 0; a < 3; a++)
+            if (!placed || a == 2 - w) mirror[a] = false;
+    }
+    if (!placed && used < cap)
+        (void)snprintf(why + used, cap - used, ", but not all files say which axis that is");
+}
+
+/* Says once that patches are mirrored, if nothing tells left from right and several foreground labels have no
+ * names that could. If 0 is not background, one label is expected to stand for it. */
+static void augment_warn_nameless(const u3d_cases *cases, const char *axes)
+{
+    const u3d_labels *l = u3d_cases_labels(cases);
+    const char *told[3];
+    int nameless = l->background ? 0 : -1;
+    for (int k = l->background ? 1 : 0; k < l->n; k++) nameless += l->name[k][0] == '\0';
+    if (nameless < 2 || (u3d_labels_told_axes(l, told) && told[0])) return;
+    U3D_WARN("augment",
+             "patches are mirrored along %s, and %d foreground labels have no names that would tell whether "
+             "one of them is the mirror image of another; if so, name them, as in --names "
+             "1=left_kidney,2=right_kidney, or switch mirroring off with --set mirror=none",
+             axes, nameless);
 }
 
 /* Whether axes a and b look alike to the network: they have the same patch size, kernels and poolings, and in
@@ -108,11 +81,11 @@ static bool augment_alike(const u3d_config *c, const u3d_cases *cases, int a, in
 static void augment_plan_turns(const u3d_config *c, const u3d_cases *cases, const bool coarse[3],
                                bool turn[3])
 {
-    bool told[3];
+    const char *told[3];
     bool wanted = c->turn == U3D_SWITCH_ON;
     if (c->turn == U3D_SWITCH_AUTO)
         wanted =
-            !augment_oriented(u3d_cases_facts(cases)) && !augment_told_axes(u3d_cases_labels(cases), told);
+            !augment_oriented(u3d_cases_facts(cases)) && !u3d_labels_told_axes(u3d_cases_labels(cases), told);
     for (int a = 0; a < 3; a++) {
         const int p = (a + 1) % 3, q = (a + 2) % 3;
         turn[a] = wanted && coarse[p] == coarse[q] && augment_alike(c, cases, p, q);
@@ -191,10 +164,10 @@ static void augment_log_settings(const u3d_augment *o)
 
 u3d_status u3d_augment_plan(const u3d_config *c, const u3d_cases *cases, u3d_augment *out)
 {
-    const char *why = "as set";
+    char why[512] = "as set";
     memset(out, 0, sizeof *out);
     if (strcmp(c->mirror, "auto") == 0)
-        why = augment_auto_mirror(cases, out->mirror);
+        augment_auto_mirror(cases, out->mirror, why, sizeof why);
     else if (strcmp(c->mirror, "none") != 0)
         for (int a = 0; a < 3; a++) out->mirror[a] = strchr(c->mirror, "zyx"[a]) != NULL;
     out->set = c->augment;
@@ -211,6 +184,7 @@ u3d_status u3d_augment_plan(const u3d_config *c, const u3d_cases *cases, u3d_aug
     U3D_INFO("augment", "flips along %s (%s); 90 degree turns in%s%s%s%s", n ? axes : "no axis", why,
              out->turn[0] ? plane[0] : "", out->turn[1] ? plane[1] : "", out->turn[2] ? plane[2] : "",
              turns ? "" : " no plane");
+    if (n > 0 && strcmp(c->mirror, "auto") == 0) augment_warn_nameless(cases, axes);
     augment_log_settings(out);
     return U3D_OK;
 }

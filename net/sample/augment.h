@@ -29,8 +29,8 @@ typedef struct u3d_axes {
 
 /* Decides from settings and data which changes are allowed, and logs the decision with its reason.
  *
- *   mirror=auto    all axes except those whose two ends are told apart by label names (left/right,
- *                  anterior/posterior, ...); none if there are such names and an image has no place
+ *   mirror=auto    all axes except those whose two ends are told apart by label names
+ *                  (net/volume/label_sides.h); none if there are such names and an image has no place
  *   turn=auto      turns are allowed if the files give no anatomical orientation and no label names tell the
  *                  ends of an axis apart. With both auto and on, only axes of equal spacing (within 1 %),
  *                  patch size, kernels and poolings are exchanged.

@@ -35,7 +35,7 @@ static u3d_status hash_one(void *context, int worker, int64_t item)
 {
     contents *c = context;
     (void)worker;
-    return u3d_nifti_hash(c->path[item], c->hash[item]);
+    return u3d_volume_hash(c->path[item], c->hash[item]);
 }
 
 /* Hashes all images and labels, in the order of the cases. */

@@ -65,7 +65,7 @@ static u3d_status state_to_json(const u3d_training *t, char **printed)
               cJSON_AddItemToObject(json, "val_dice", u3d_json_number(s->val_dice)) &&
               cJSON_AddItemToObject(json, "val_iou", u3d_json_number(s->val_iou)) && add_cases(json, t) &&
               (!t->content || cJSON_AddItemReferenceToObject(json, "content", t->content));
-    *printed = ok ? cJSON_PrintUnformatted(json) : NULL;
+    *printed = ok ? u3d_json_text(json) : NULL;
     cJSON_Delete(json);
     return *printed ? U3D_OK : json_failed();
 }
@@ -294,7 +294,7 @@ static u3d_status fill_checkpoint(u3d_training *t, u3d_checkpoint *c)
     U3D_TRY(u3d_model_describe(&t->model, c));
     U3D_TRY(state_to_json(t, &state));
     u3d_status status = u3d_checkpoint_set(c, "u3d.training", state);
-    cJSON_free(state);
+    u3d_free(state);
     return status;
 }
 

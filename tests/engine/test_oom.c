@@ -149,9 +149,9 @@ static u3d_status task_checkpoint_read(void)
 static u3d_status task_volume_read(void)
 {
     u3d_volume *v;
-    U3D_TRY(u3d_nifti_probe(volume_path, &v));
+    U3D_TRY(u3d_volume_probe(volume_path, &v));
     u3d_volume_free(v);
-    U3D_TRY(u3d_nifti_read(volume_path, U3D_VOLUME_IMAGE, &v));
+    U3D_TRY(u3d_volume_read(volume_path, U3D_VOLUME_IMAGE, &v));
     u3d_volume_free(v);
     return U3D_OK;
 }
@@ -162,8 +162,8 @@ static u3d_status task_volume_write(void)
     u3d_status status = U3D_OK;
     U3D_TRY(u3d_volume_new(input_size, (const double[]){1, 1, 1}, U3D_F32, 1, &v));
     U3D_GO(u3d_volume_new_like(v, U3D_U8, 1, &like));
-    U3D_GO(u3d_nifti_write(written_path, v));
-    U3D_GO(u3d_nifti_write(written_path, like));
+    U3D_GO(u3d_volume_write(written_path, v));
+    U3D_GO(u3d_volume_write(written_path, like));
 done:
     u3d_volume_free(v);
     u3d_volume_free(like);
@@ -175,7 +175,7 @@ static u3d_status task_dataset(void)
     u3d_dataset *d;
     U3D_TRY(u3d_dataset_pair(volume_path, volume_path, &d));
     u3d_dataset_free(d);
-    U3D_TRY(u3d_dataset_images(volume_path, &d));
+    U3D_TRY(u3d_dataset_images(volume_path, 0, &d));
     u3d_dataset_free(d);
     return U3D_OK;
 }
@@ -257,7 +257,7 @@ static int prepare(void **state)
     log_path = u3d_test_path(dir, "log.csv");
     png_path = u3d_test_path(dir, "picture.png");
     assert_ok(u3d_volume_new(input_size, (const double[]){1, 1, 1}, U3D_F32, 1, &v));
-    assert_ok(u3d_nifti_write(volume_path, v));
+    assert_ok(u3d_volume_write(volume_path, v));
     u3d_volume_free(v);
     u3d_config_default(&config);
     const char *const settings[] = {"levels=2",   "base=2",     "channels=1",   "labels=2",

@@ -40,7 +40,7 @@ static u3d_status open_folder(const char *folder, bool labels_needed, u3d_datase
 {
     char *path = u3d_test_path(dir, folder);
     int64_t live = u3d_mem_live();
-    u3d_status status = u3d_dataset_open(path, labels_needed, out);
+    u3d_status status = u3d_dataset_open(path, 0, labels_needed, out);
     if (status != U3D_OK) assert_int_equal(u3d_mem_live(), live);
     assert_true((status == U3D_OK) == (*out != NULL));
     u3d_free(path);
@@ -219,7 +219,7 @@ static void test_plain(void **state)
     u3d_dataset_free(d);
     put("plain", "images/scan_0000.nii.gz", "x");
     put("plain", "labels/scan_0002.nii.gz", "x");
-    assert_folder_refused("plain", "two cases are called 'scan_0000'");
+    assert_folder_refused("plain", "two volumes of the same name");
 
     put("grouped", "images/c_0000.nii.gz", "x");
     put("grouped", "images/c_0001.nii.gz", "x");
@@ -256,16 +256,16 @@ static void test_pair_and_images(void **state)
     u3d_dataset_free(d);
     assert_status(u3d_dataset_pair(missing, label, &d), U3D_E_IO);
     assert_status(u3d_dataset_pair(folder, label, &d), U3D_E_FORMAT);
-    assert_ok(u3d_dataset_images(image, &d));
+    assert_ok(u3d_dataset_images(image, 0, &d));
     assert_string_equal(d->cases[0].id, "brain");
     assert_null(d->cases[0].label);
     u3d_dataset_free(d);
-    assert_ok(u3d_dataset_images(folder, &d));
+    assert_ok(u3d_dataset_images(folder, 0, &d));
     assert_int_equal(d->n_cases, 3);
     assert_string_equal(d->cases[0].id, "brain");
     assert_string_equal(d->cases[2].id, "other_mask");
     u3d_dataset_free(d);
-    assert_status(u3d_dataset_images(missing, &d), U3D_E_IO);
+    assert_status(u3d_dataset_images(missing, 0, &d), U3D_E_IO);
     u3d_free(folder);
     u3d_free(image);
     u3d_free(label);
@@ -343,7 +343,7 @@ static void test_out_of_memory(void **state)
         for (int n = 1;; n++) {
             u3d_dataset *d = NULL;
             u3d_mem_fail_at(n);
-            u3d_status status = u3d_dataset_open(path, true, &d);
+            u3d_status status = u3d_dataset_open(path, 0, true, &d);
             u3d_mem_fail_at(0);
             u3d_dataset_free(d);
             assert_int_equal(u3d_mem_live(), live);

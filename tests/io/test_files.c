@@ -9,6 +9,7 @@
 #include "io/path.h"
 #include "io/png.h"
 
+#include <limits.h>
 #include <math.h>
 #include <png.h>
 #include <string.h>
@@ -65,6 +66,42 @@ static void test_outfile(void **state)
     u3d_free(below_file);
     u3d_free(folder);
     u3d_free(path);
+}
+
+/* Names may have as many bytes as the file system allows, although the temporary names are longer than the
+ * final ones. Longer names are refused before anything is computed. */
+static void test_long_names(void **state)
+{
+    (void)state;
+    char name[NAME_MAX + 2];
+    u3d_outfile *f = NULL;
+    char *folder = u3d_test_path(dir, "long");
+    assert_ok(u3d_path_make_dir(folder));
+    for (int accents = 0; accents < 2; accents++)
+        for (int length = NAME_MAX - 1; length <= NAME_MAX; length++) {
+            for (int i = 0; i < length; i++) name[i] = accents ? "\303\251"[i % 2] : 'n';
+            memcpy(name + length - 8, "x.nii.gz", 9);
+            char *path = u3d_test_path(folder, name);
+            assert_ok(u3d_path_check_name(path));
+            assert_ok(u3d_outfile_open(path, &f));
+            const char *temp = strrchr(u3d_outfile_temp(f), '/') + 1;
+            assert_true(strlen(temp) <= NAME_MAX && strcmp(temp + strlen(temp) - 7, ".nii.gz") == 0);
+            if (accents) assert_int_equal(strrchr(temp, '-')[1], '\303'); /* no half of a character */
+            fprintf(u3d_outfile_stream(f), "text");
+            assert_ok(u3d_outfile_commit(f));
+            assert_content(path, "text");
+            unlink(path);
+            u3d_free(path);
+        }
+    memset(name, 'n', NAME_MAX + 1);
+    name[NAME_MAX + 1] = '\0';
+    char *path = u3d_test_path(folder, name);
+    assert_status(u3d_path_check_name(path), U3D_E_OUTPUT);
+    assert_status(u3d_outfile_open(path, &f), U3D_E_OUTPUT);
+    assert_non_null(strstr(u3d_error_text(), "256 bytes"));
+    assert_int_equal(u3d_test_count_files(folder), 0);
+    u3d_free(path);
+    u3d_free(folder);
 }
 
 static void test_list(void **state)
@@ -205,9 +242,9 @@ static void test_png(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_join), cmocka_unit_test(test_outfile), cmocka_unit_test(test_list),
-        cmocka_unit_test(test_lock), cmocka_unit_test(test_json),    cmocka_unit_test(test_csvlog),
-        cmocka_unit_test(test_png),
+        cmocka_unit_test(test_join),   cmocka_unit_test(test_outfile), cmocka_unit_test(test_long_names),
+        cmocka_unit_test(test_list),   cmocka_unit_test(test_lock),    cmocka_unit_test(test_json),
+        cmocka_unit_test(test_csvlog), cmocka_unit_test(test_png),
     };
     dir = u3d_test_dir();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

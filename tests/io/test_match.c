@@ -21,15 +21,15 @@ static u3d_volume *volume_read(int s, bool placed)
     v->voxel_to_world[2][3] = -31;
     u3d_volume_new_grid(v);
     for (int i = 0; i < VOXELS; i++) ((int32_t *)v->data)[i] = i;
-    assert_ok(u3d_nifti_write(path, v));
+    assert_ok(u3d_volume_write(path, v));
     u3d_volume_free(v);
     u3d_test_store(path, U3D_VOLUME_LABEL, s, path);
-    assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &v));
+    assert_ok(u3d_volume_read(path, U3D_VOLUME_LABEL, &v));
     if (!placed) {
         v->grid.sform_code = 0;
-        assert_ok(u3d_nifti_write(path, v));
+        assert_ok(u3d_volume_write(path, v));
         u3d_volume_free(v);
-        assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &v));
+        assert_ok(u3d_volume_read(path, U3D_VOLUME_LABEL, &v));
     }
     u3d_free(path);
     return v;
@@ -104,6 +104,28 @@ static void test_no_place(void **state)
     u3d_volume_free(other);
 }
 
+/* All channels of an image are brought along. */
+static void test_channels(void **state)
+{
+    (void)state;
+    u3d_volume *grid = NULL, *image = NULL;
+    u3d_match m;
+    assert_ok(u3d_volume_new((int64_t[]){1, 2, 3}, (double[]){1, 1, 1}, U3D_I32, 1, &grid));
+    u3d_volume_turn_header(grid, (int[]){-1, 2, 3});
+    assert_ok(u3d_volume_new((int64_t[]){1, 2, 3}, (double[]){1, 1, 1}, U3D_F32, 2, &image));
+    memset(image->stored, 0, sizeof image->stored);
+    for (int i = 0; i < 12; i++) ((float *)image->data)[i] = (float)i;
+    assert_ok(u3d_volume_match(grid, "grid", image, "image", false, &m));
+    assert_int_equal(m.how, U3D_MATCH_INDEX);
+    assert_ok(u3d_volume_onto(&image, grid, &m, 0));
+    static const float wanted[12] = {4, 5, 2, 3, 0, 1, 10, 11, 8, 9, 6, 7};
+    assert_int_equal(image->channels, 2);
+    assert_true(u3d_volume_has_place(image));
+    assert_memory_equal(image->data, wanted, sizeof wanted);
+    u3d_volume_free(image);
+    u3d_volume_free(grid);
+}
+
 static void test_nearest(void **state)
 {
     (void)state;
@@ -127,6 +149,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_part),
         cmocka_unit_test(test_no_place),
+        cmocka_unit_test(test_channels),
         cmocka_unit_test(test_nearest),
     };
     dir = u3d_test_dir();

@@ -3,9 +3,12 @@
  * sform, the qform or pixdim; and the comparison of two grids.
  *
  * support_nifti.c writes the files byte by byte. test_nifti_hostile.c tests wrong and damaged files. */
+#include "io/nifti.h"
 #include "tests/support/support_nifti.h"
 
+#include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "io/path.h"
 #include "io/volume.h"
 
 #include <math.h>
@@ -267,19 +270,103 @@ static void test_same_grid(void **state)
     u3d_volume_free(c);
 }
 
+/* The two files of a pair may be spelled differently; two candidates for the other file are refused. */
+static void test_pair_in_any_case(void **state)
+{
+    (void)state;
+    static const char *const names[][2] = {
+        {"A.HDR", "A.IMG"}, {"b.Hdr", "b.img"}, {"c.hdr", "c.Img.GZ"}, {".d.HDR", ".d.img"}};
+    u3d_test_nifti s = u3d_test_nifti_default();
+    char *folder = u3d_test_path(dir, "spelled");
+    assert_ok(u3d_path_make_dir(folder));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const bool zip = strstr(names[i][1], ".GZ") != NULL;
+        char *data = u3d_test_nifti_file(folder, zip ? "t.img.gz" : "t.img", &s, ramp());
+        char *header = u3d_test_path(folder, "t.hdr"), *paths[2];
+        for (int k = 0; k < 2; k++) paths[k] = u3d_test_path(folder, names[i][k]);
+        assert_int_equal(rename(header, paths[0]), 0);
+        assert_int_equal(rename(data, paths[1]), 0);
+        for (int k = 0; k < 2; k++) {
+            u3d_volume *v = NULL;
+            assert_ok(u3d_nifti_read(paths[k], U3D_VOLUME_LABEL, &v));
+            assert_int_equal(((int32_t *)v->data)[23], 23);
+            u3d_volume_free(v);
+        }
+        if (i == 0) {
+            char *second = u3d_test_path(folder, "A.img");
+            u3d_test_write_file(second, "stale", 5);
+            u3d_test_refused(paths[0], U3D_VOLUME_LABEL, "could be its partner");
+            u3d_free(second);
+        }
+        u3d_free(header);
+        u3d_free(data);
+        for (int k = 0; k < 2; k++) u3d_free(paths[k]);
+    }
+    u3d_free(folder);
+}
+
+/* Reads 24 stored uint8 values, all 0 except `stored`, as labels; returns the label of that voxel, or -1 if
+ * the file is refused. */
+static int label_of(double slope, double inter, double stored, int datatype)
+{
+    u3d_test_nifti s = u3d_test_nifti_default();
+    double values[24];
+    u3d_volume *v = NULL;
+    for (int i = 0; i < 24; i++) values[i] = i == 5 ? stored : inter == 0 ? 0 : round(-inter / slope);
+    s.datatype = datatype;
+    s.slope = slope;
+    s.inter = inter;
+    char *path = u3d_test_nifti_file(dir, "quantised.nii", &s, values);
+    const u3d_status status = u3d_nifti_read(path, U3D_VOLUME_LABEL, &v);
+    const int label = v ? ((const int32_t *)v->data)[5] : -1;
+    if (status != U3D_OK) assert_int_equal(status, U3D_E_FORMAT);
+    u3d_volume_free(v);
+    u3d_free(path);
+    return label;
+}
+
+/* Labels that were stored in steps of scl_slope are off by at most half a step. Fractions are not labels. */
+static void test_quantised_labels(void **state)
+{
+    (void)state;
+    /* All labels from 0 to n in 8 or 16 bits: each is the nearest of 255 or 65535 steps. */
+    static const int tops[] = {1, 2, 3, 7, 100, 210, 254};
+    for (size_t k = 0; k < sizeof tops / sizeof *tops; k++)
+        for (int label = 1; label <= tops[k]; label++) {
+            const float slope8 = (float)tops[k] / 255, slope16 = (float)tops[k] / 65535;
+            assert_int_equal(label_of((double)slope8, 0, round(label / (double)slope8), DT_UINT8), label);
+            assert_int_equal(label_of((double)slope16, 0, round(label / (double)slope16), DT_UINT16), label);
+        }
+    assert_int_equal(label_of((double)(2.0F / 255), 0, 127, DT_UINT8), 1); /* 0.99607849 */
+    assert_int_equal(label_of((double)(2.0F / 255), 1, 128, DT_INT16), 2); /* 2.00392163 */
+    assert_int_equal(label_of(-0.3, 0, -3, DT_INT16), 1);                  /* 0.9 */
+    /* Fractions: a probability map in 8 bits, halves, and steps that cannot tell labels apart. */
+    assert_int_equal(label_of(1.0 / 255, 0, 254, DT_UINT8), -1);
+    assert_int_equal(label_of(1.0 / 255, 0, 128, DT_UINT8), -1);
+    assert_int_equal(label_of(0.5, 0, 1, DT_UINT8), -1);
+    assert_int_equal(label_of(0.1, 0, 9, DT_UINT8), -1);
+    assert_int_equal(label_of(2.5, 0, 1, DT_UINT8), -1);
+    assert_int_equal(label_of(1.2, 0, 1, DT_UINT8), -1);
+    assert_int_equal(label_of(2.5, 0, 2, DT_UINT8), 5);
+    assert_int_equal(label_of((double)(2.0F / 255), 0, 127, DT_FLOAT32), -1); /* nothing was quantised here */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_kind_of_file),
         cmocka_unit_test(test_pair_by_either_name),
+        cmocka_unit_test(test_pair_in_any_case),
         cmocka_unit_test(test_extremes_are_kept),
         cmocka_unit_test(test_channels),
         cmocka_unit_test(test_many_blocks),
         cmocka_unit_test(test_scaling),
+        cmocka_unit_test(test_quantised_labels),
         cmocka_unit_test(test_place),
         cmocka_unit_test(test_same_grid),
     };
     dir = u3d_test_dir();
+    u3d_log_set_level(U3D_LOG_WARN);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     u3d_test_dir_done(dir);
     return failed;

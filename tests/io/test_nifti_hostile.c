@@ -4,6 +4,7 @@
  * A file that cannot be read must give U3D_E_FORMAT or U3D_E_IO with a message that names the file. This must
  * not take long, allocate much memory or leak memory. If a damaged gzip file is accepted, its values must be
  * right. */
+#include "io/nifti.h"
 #include "tests/support/support_nifti.h"
 
 #include "engine/base/clock.h"

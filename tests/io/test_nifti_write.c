@@ -3,6 +3,7 @@
  *
  * The files are read back by u3d and also by the reader of the NIfTI library, which u3d itself does not
  * use. */
+#include "io/nifti.h"
 #include "tests/support/support_nifti.h"
 
 #include "engine/base/log.h"
@@ -211,7 +212,7 @@ static void test_bad_targets(void **state)
     char *missing = u3d_test_path(dir, "no/such/folder.nii"), *named = u3d_test_path(dir, "volume.mha");
     char *folder = u3d_test_path(dir, "taken.nii");
     assert_status(u3d_nifti_write(missing, v), U3D_E_OUTPUT);
-    assert_status(u3d_nifti_write(named, v), U3D_E_ARG);
+    assert_status(u3d_volume_write(named, v), U3D_E_ARG);
     assert_int_equal(mkdir(folder, 0777), 0);
     assert_status(u3d_nifti_write(folder, v), U3D_E_OUTPUT);
     assert_true(u3d_path_is_dir(folder));

@@ -78,7 +78,7 @@ static char *stored_file(const char *name, const double own[3][4], int s)
 static u3d_volume *read_labels(const char *path)
 {
     u3d_volume *v = NULL;
-    assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &v));
+    assert_ok(u3d_volume_read(path, U3D_VOLUME_LABEL, &v));
     return v;
 }
 
@@ -107,7 +107,7 @@ static void check_written(const u3d_volume *v, const char *in)
 {
     size_t n_in, n_out;
     char *out = u3d_test_path(dir, "out.nii");
-    assert_ok(u3d_nifti_write(out, v));
+    assert_ok(u3d_volume_write(out, v));
     uint8_t *a = u3d_test_read_file(in, &n_in), *b = u3d_test_read_file(out, &n_out);
     assert_int_equal(n_in, 352 + 2 * VOXELS);
     assert_int_equal(n_out, 352 + VOXELS);
@@ -129,7 +129,7 @@ static void check_storages(const double own[3][4])
         u3d_volume *v = read_labels(path), *header = NULL;
         check_places(v, own);
         check_written(v, path);
-        assert_ok(u3d_nifti_probe(path, &header));
+        assert_ok(u3d_volume_probe(path, &header));
         assert_memory_equal(header->size, v->size, sizeof v->size);
         assert_memory_equal(header->voxel_to_world, v->voxel_to_world, sizeof v->voxel_to_world);
         for (int64_t i = 0; i < VOXELS; i++) {
@@ -227,12 +227,12 @@ static void test_channels_and_faults(void **state)
     for (int i = 0; i < 72; i++) values[i] = i;
     char *path = u3d_test_nifti_file(dir, "channels.nii", &s, values), *out = u3d_test_path(dir, "same.nii");
     u3d_volume *v = NULL;
-    assert_ok(u3d_nifti_read(path, U3D_VOLUME_IMAGE, &v));
+    assert_ok(u3d_volume_read(path, U3D_VOLUME_IMAGE, &v));
     assert_int_equal(v->size[0], 4); /* up is the file's y, front its x reversed, right its z reversed */
     assert_int_equal(v->size[1], 3);
     assert_int_equal(v->size[2], 2);
     for (int c = 0; c < 3; c++) assert_float_equal(((float *)v->data)[c], (float)(24 * c + 14), 0);
-    assert_ok(u3d_nifti_write(out, v));
+    assert_ok(u3d_volume_write(out, v));
     size_t n_in, n_out;
     uint8_t *a = u3d_test_read_file(path, &n_in), *b = u3d_test_read_file(out, &n_out);
     assert_int_equal(n_in, n_out);
@@ -286,7 +286,7 @@ static void test_units(void **state)
         assert_float_equal(v->voxel_to_world[0][0], 0.5, 1e-6);
         assert_float_equal(v->voxel_to_world[0][3], (i % 2 ? 39.0F : 39.5F), 1e-5);
         assert_float_equal(v->voxel_to_world[1][3], -10, 1e-5);
-        assert_ok(u3d_nifti_write(out, v));
+        assert_ok(u3d_volume_write(out, v));
         uint8_t *written = u3d_test_read_file(out, &size_out);
         assert_memory_equal(written + 76, bytes + 76, 16);
         assert_int_equal(written[123], units[i / 2].code);

@@ -205,8 +205,8 @@ static void test_box_place(void **state)
     v->voxel_to_world[1][3] = -40;
     memcpy(v->grid.sform, v->voxel_to_world, sizeof v->grid.sform);
     assert_ok(u3d_volume_new_box(v, start, of_box, U3D_F32, 2, &box));
-    assert_ok(u3d_nifti_write(path, box));
-    assert_ok(u3d_nifti_read(path, U3D_VOLUME_IMAGE, &read));
+    assert_ok(u3d_volume_write(path, box));
+    assert_ok(u3d_volume_read(path, U3D_VOLUME_IMAGE, &read));
     for (int w = 0; w < 3; w++) {
         const double first = v->voxel_to_world[w][0] * 3 + v->voxel_to_world[w][1] * 1 -
                              v->voxel_to_world[w][2] * 2 + v->voxel_to_world[w][3];
@@ -238,7 +238,7 @@ static void coarse_for(const double spacing[3], const char *patch_size, const ch
     u3d_test_set_new(&s);
     u3d_test_set_add(&s, "a", size, 1, voxel_smooth, voxel_label, NULL);
     assert_ok(u3d_volume_new(size, spacing, U3D_F32, 1, &v));
-    assert_ok(u3d_nifti_write(s.d.cases[0].image[0], v));
+    assert_ok(u3d_volume_write(s.d.cases[0].image[0], v));
     u3d_volume_free(v);
     char *label = s.d.cases[0].label;
     s.d.cases[0].label = NULL;

@@ -267,10 +267,10 @@ static void test_warnings(void **state)
     /* The labels of the first case are shifted by 0.05 voxels, those of the second by 0.1. */
     for (int i = 0; i < 2; i++) {
         u3d_volume *v = NULL;
-        assert_ok(u3d_nifti_read(s.d.cases[i].label, U3D_VOLUME_LABEL, &v));
+        assert_ok(u3d_volume_read(s.d.cases[i].label, U3D_VOLUME_LABEL, &v));
         v->grid.sform[0][3] += 0.05 * (i + 1);
         v->grid.qoffset[0] += 0.05 * (i + 1);
-        assert_ok(u3d_nifti_write(s.d.cases[i].label, v));
+        assert_ok(u3d_volume_write(s.d.cases[i].label, v));
         u3d_volume_free(v);
     }
     a.o = &dense;

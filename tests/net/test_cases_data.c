@@ -24,7 +24,7 @@ static void test_zscore(void **state)
     u3d_test_set_new(&s);
     u3d_test_set_add(&s, "a", size, 2, u3d_test_voxel_mix, NULL, NULL);
     assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_AUTO, &dense, &c));
-    assert_int_equal(u3d_cases_intensity(c)->kind, U3D_INTENSITY_ZSCORE);
+    assert_int_equal(u3d_cases_intensity(c)->kind[0], U3D_INTENSITY_ZSCORE);
     assert_ok(u3d_cases_acquire(c, 0, &data));
     assert_null(data->label);
     for (int ch = 0; ch < 2; ch++) {
@@ -44,7 +44,7 @@ static void test_zscore(void **state)
     u3d_volume *flat = NULL;
     assert_ok(u3d_volume_new(size, (const double[]){1, 1, 1}, U3D_F32, 1, &flat));
     for (int v = 0; v < 120; v++) ((float *)flat->data)[v] = 0.1f;
-    const u3d_intensity_stats zscore = {.kind = U3D_INTENSITY_ZSCORE, .channels = 1};
+    const u3d_intensity_stats zscore = {.kind = {U3D_INTENSITY_ZSCORE}, .channels = 1};
     assert_ok(u3d_intensity_normalise(flat, &zscore));
     for (int v = 0; v < 120; v++) assert_true(((float *)flat->data)[v] == 0.0f);
     u3d_volume_free(flat);
@@ -79,7 +79,7 @@ static void test_ct(void **state)
         const u3d_cases_opts o = {.dense = true, .memory_cap = pass ? 1 : 0};
         assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_AUTO, &o, &c));
         const u3d_intensity_stats *t = u3d_cases_intensity(c);
-        assert_int_equal(t->kind, U3D_INTENSITY_CT);
+        assert_int_equal(t->kind[0], U3D_INTENSITY_CT);
         u3d_test_close(t->mean[0], 749.5, 1e-9);
         u3d_test_close(t->sd[0], sqrt((500.0 * 500 - 1) / 12), 1e-9);
         assert_true(t->low[0] >= 502 && t->low[0] <= 503 && t->high[0] >= 996 && t->high[0] <= 997);

@@ -22,7 +22,7 @@ static void label_file(const char *name, const int32_t values[6])
     char *path = u3d_test_path(dir, name);
     assert_ok(u3d_volume_new((int64_t[]){1, 1, 6}, (double[]){2, 1, 0.5}, U3D_I32, 1, &v));
     memcpy(v->data, values, 6 * sizeof *values);
-    assert_ok(u3d_nifti_write(path, v));
+    assert_ok(u3d_volume_write(path, v));
     u3d_volume_free(v);
     u3d_free(path);
 }
@@ -237,7 +237,7 @@ static void names_are_whole(void **state)
     cJSON_Delete(s);
     label_file("np/vol_0001.nii", (int32_t[]){0, 1, 1, 0, 0, 0});
     assert_status(u3d_evaluate(&(u3d_evaluate_opts){.prediction = p, .reference = r}, &out), U3D_E_FORMAT);
-    assert_non_null(strstr(u3d_error_text(), "two predictions are called vol_0001"));
+    assert_non_null(strstr(u3d_error_text(), "two volumes of the same name"));
     u3d_free(p);
     u3d_free(r);
 }
@@ -263,7 +263,7 @@ static void other_grids_are_refused(void **state)
     cJSON *out;
     label_file("a.nii.gz", (int32_t[]){0, 1, 1, 2, 7, 1});
     assert_ok(u3d_volume_new((int64_t[]){1, 1, 6}, (double[]){2, 1, 0.75}, U3D_I32, 1, &v));
-    assert_ok(u3d_nifti_write(b, v));
+    assert_ok(u3d_volume_write(b, v));
     const int64_t live = u3d_mem_live();
     assert_status(u3d_evaluate(&(u3d_evaluate_opts){.prediction = a, .reference = b}, &out), U3D_E_FORMAT);
     assert_non_null(strstr(u3d_error_text(), "a.nii.gz"));

@@ -17,14 +17,14 @@ static void tilt(const char *path, u3d_volume_kind kind, double degrees)
 {
     u3d_volume *v = NULL;
     const double c = cos(degrees * M_PI / 180), s = sin(degrees * M_PI / 180);
-    assert_ok(u3d_nifti_read(path, kind, &v));
+    assert_ok(u3d_volume_read(path, kind, &v));
     for (int column = 0; column < 4; column++) {
         const double x = v->voxel_to_world[0][column], z = v->voxel_to_world[2][column];
         v->voxel_to_world[0][column] = c * x - s * z;
         v->voxel_to_world[2][column] = s * x + c * z;
     }
     u3d_volume_new_grid(v);
-    assert_ok(u3d_nifti_write(path, v));
+    assert_ok(u3d_volume_write(path, v));
     u3d_volume_free(v);
 }
 
@@ -53,7 +53,7 @@ static u3d_volume *predicted(u3d_predictor *p, const u3d_model *m, const char *i
     const u3d_case c = {.id = "case", .image = images, .n_images = 1};
     u3d_volume *v = NULL;
     assert_ok(u3d_predict_case(p, m, &c, out, NULL));
-    assert_ok(u3d_nifti_read(out, U3D_VOLUME_LABEL, &v));
+    assert_ok(u3d_volume_read(out, U3D_VOLUME_LABEL, &v));
     u3d_free(images[0]);
     return v;
 }
@@ -79,7 +79,7 @@ static void test_prediction_of_48_storages(void **state)
             u3d_volume *stored = NULL, *got;
             u3d_test_store(image, U3D_VOLUME_IMAGE, s, in);
             got = predicted(p, m, in, out);
-            assert_ok(u3d_nifti_probe(in, &stored));
+            assert_ok(u3d_volume_probe(in, &stored));
             assert_memory_equal(got->grid.sform, stored->grid.sform, sizeof got->grid.sform);
             assert_memory_equal(got->stored, stored->stored, sizeof got->stored);
             u3d_volume_free(stored);
@@ -146,10 +146,10 @@ static void test_models_with_other_axes(void **state)
 
     /* The file holds the array of the original, but says that its axes are LPS. */
     u3d_volume *v = NULL, *wanted = predicted(p, m, image, out);
-    assert_ok(u3d_nifti_read(image, U3D_VOLUME_IMAGE, &v));
+    assert_ok(u3d_volume_read(image, U3D_VOLUME_IMAGE, &v));
     for (int w = 0; w < 2; w++) v->voxel_to_world[w][w] *= -1;
     u3d_volume_new_grid(v);
-    assert_ok(u3d_nifti_write(in, v));
+    assert_ok(u3d_volume_write(in, v));
     for (int old = 0; old < 2; old++) {
         if (old == 0)
             memcpy(m->facts.orientation, lps, sizeof lps);
@@ -163,7 +163,7 @@ static void test_models_with_other_axes(void **state)
     /* Without a place in space, the array is used as stored by every model. */
     memcpy(m->facts.orientation, lps, sizeof lps);
     v->grid.sform_code = 0;
-    assert_ok(u3d_nifti_write(in, v));
+    assert_ok(u3d_volume_write(in, v));
     u3d_volume *got = predicted(p, m, in, out);
     assert_memory_equal(got->data, wanted->data, (size_t)u3d_volume_voxels(got) * sizeof(int32_t));
     u3d_volume_free(got);
@@ -200,9 +200,9 @@ static void test_mirroring(void **state)
     u3d_cases_free(cases);
 
     u3d_volume *v = NULL; /* one of the images does not say which axis that is */
-    assert_ok(u3d_nifti_read(set.d.cases[0].image[0], U3D_VOLUME_IMAGE, &v));
+    assert_ok(u3d_volume_read(set.d.cases[0].image[0], U3D_VOLUME_IMAGE, &v));
     v->grid.sform_code = v->grid.qform_code = 0;
-    assert_ok(u3d_nifti_write(set.d.cases[0].image[0], v));
+    assert_ok(u3d_volume_write(set.d.cases[0].image[0], v));
     u3d_volume_free(v);
     assert_ok(u3d_test_set_open(&set, U3D_INTENSITY_NONE, &(u3d_cases_opts){.dense = true}, &cases));
     assert_ok(u3d_augment_plan(&config, cases, &plan));

@@ -53,13 +53,13 @@ static void crop_labels(const label_case *c)
 {
     const char *path = c->set.d.cases[0].label;
     u3d_volume *all = NULL, *box = NULL;
-    assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &all));
+    assert_ok(u3d_volume_read(path, U3D_VOLUME_LABEL, &all));
     assert_ok(u3d_volume_new_box(all, (int64_t[]){2, 3, 4}, (int64_t[]){4, 5, 6}, U3D_I32, 1, &box));
     for (int64_t z = 0, i = 0; z < 4; z++)
         for (int64_t y = 0; y < 5; y++)
             for (int64_t x = 0; x < 6; x++, i++)
                 ((int32_t *)box->data)[i] = (int32_t)blocks(z + 2, y + 3, x + 4, NULL);
-    assert_ok(u3d_nifti_write(path, box));
+    assert_ok(u3d_volume_write(path, box));
     u3d_test_store(path, U3D_VOLUME_LABEL, 29, path);
     u3d_volume_free(all);
     u3d_volume_free(box);
@@ -121,9 +121,9 @@ static void test_labels_without_a_place(void **state)
             const char *path = i ? files->label : files->image[0];
             u3d_volume *v = NULL;
             if (!(which >> i & 1)) continue;
-            assert_ok(u3d_nifti_read(path, i ? U3D_VOLUME_LABEL : U3D_VOLUME_IMAGE, &v));
+            assert_ok(u3d_volume_read(path, i ? U3D_VOLUME_LABEL : U3D_VOLUME_IMAGE, &v));
             v->grid.sform_code = v->grid.qform_code = 0;
-            assert_ok(u3d_nifti_write(path, v));
+            assert_ok(u3d_volume_write(path, v));
             u3d_volume_free(v);
         }
         c.o.dense = true;
@@ -163,7 +163,7 @@ static void write_fine(const char *path)
     assert_ok(u3d_volume_new((int64_t[]){8, 10, 24}, (double[]){2, 1, 0.5}, U3D_I32, 1, &fine));
     for (int64_t i = 0; i < u3d_volume_voxels(fine); i++)
         ((int32_t *)fine->data)[i] = (int32_t)blocks(i / 240, i / 24 % 10, i % 24 / 2, NULL);
-    assert_ok(u3d_nifti_write(path, fine));
+    assert_ok(u3d_volume_write(path, fine));
     u3d_volume_free(fine);
 }
 
@@ -194,9 +194,9 @@ static void test_labels_on_another_grid(void **state)
 static void set_unit(const char *path, u3d_volume_kind kind, int unit)
 {
     u3d_volume *v = NULL;
-    assert_ok(u3d_nifti_read(path, kind, &v));
+    assert_ok(u3d_volume_read(path, kind, &v));
     v->grid.xyzt_units = unit;
-    assert_ok(u3d_nifti_write(path, v));
+    assert_ok(u3d_volume_write(path, v));
     u3d_volume_free(v);
 }
 
@@ -265,15 +265,19 @@ static void test_evaluation(void **state)
     char *dir = u3d_test_dir(), *prediction = u3d_test_path(dir, "prediction.nii");
     cJSON *json;
     u3d_test_store(reference, U3D_VOLUME_LABEL, 35, prediction);
-    for (int part = 0; part < 2; part++) {
+    /* outside of a part nothing counts, whether the options or the model say which value means that */
+    const u3d_labels trained = {
+        .n = 2, .value = {1, 2}, .background = true, .has_unlabeled = true, .unlabeled = 9};
+    for (int part = 0; part < 3; part++) {
         const u3d_evaluate_opts o = {.prediction = prediction,
                                      .reference = reference,
                                      .background_given = true,
                                      .background = 1,
                                      .threads = 1,
-                                     .unlabeled_given = true,
-                                     .unlabeled = 9};
-        if (part) crop_labels(&c);
+                                     .unlabeled_given = part < 2,
+                                     .unlabeled = 9,
+                                     .trained = &trained};
+        if (part == 1) crop_labels(&c);
         assert_ok(u3d_evaluate(&o, &json));
         const cJSON *mean = cJSON_GetObjectItem(cJSON_GetObjectItem(json, "mean"), "2");
         assert_float_equal(cJSON_GetNumberValue(cJSON_GetObjectItem(mean, "Dice")), 1, 0);

@@ -28,7 +28,7 @@ static int64_t predicted_pieces(const u3d_test_run *f)
     assert_ok(u3d_model_load(f->out, &m));
     assert_ok(u3d_predictor_open(b, (const u3d_model *const *)&m, 1, &o, &p));
     assert_ok(u3d_predict_case(p, m, &f->set.d.cases[0], path, NULL));
-    assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &file));
+    assert_ok(u3d_volume_read(path, U3D_VOLUME_LABEL, &file));
     assert_ok(u3d_labels_to_classes(&m->labels, file, path, &classes));
     assert_ok(u3d_components_keep_largest(classes, wanted, 2, kept));
     u3d_volume_free(file);
@@ -113,7 +113,7 @@ static void model_new(u3d_model *m)
     m->labels.background = true;
     for (int k = 0; k < 4; k++) m->labels.value[k] = 10 * k;
     strcpy(m->labels.name[3], "spleen");
-    m->intensity.kind = U3D_INTENSITY_ZSCORE;
+    m->intensity.kind[0] = U3D_INTENSITY_ZSCORE;
     m->intensity.channels = 1;
 }
 

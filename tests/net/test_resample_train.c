@@ -318,8 +318,8 @@ static void train_mixed(const u3d_test_set *s, const char *out, const char *resa
                         .set = set,
                         .n_set = sizeof set / sizeof set[0],
                         .dense = true,
-                        .iterations = 120,
-                        .validate_every = 60,
+                        .iterations = u3d_test_brief() ? 8 : 120,
+                        .validate_every = u3d_test_brief() ? 4 : 60,
                         .started = u3d_clock(),
                         .seed = 3,
                         .memory_cap = 3000000000};
@@ -343,9 +343,9 @@ static double predicted_dice(const u3d_test_set *s, int i, const u3d_model *m, c
     char *p_out = u3d_test_path(s->dir, p_name);
     assert_ok(u3d_predictor_open(b, &m, 1, &o, &p));
     assert_ok(u3d_predict_case(p, m, c, out, p_out));
-    assert_ok(u3d_nifti_read(out, U3D_VOLUME_LABEL, &got));
-    assert_ok(u3d_nifti_read(p_out, U3D_VOLUME_IMAGE, &probabilities));
-    assert_ok(u3d_nifti_read(c->label, U3D_VOLUME_LABEL, &want));
+    assert_ok(u3d_volume_read(out, U3D_VOLUME_LABEL, &got));
+    assert_ok(u3d_volume_read(p_out, U3D_VOLUME_IMAGE, &probabilities));
+    assert_ok(u3d_volume_read(c->label, U3D_VOLUME_LABEL, &want));
     assert_memory_equal(&got->grid.sform, &want->grid.sform, sizeof got->grid.sform);
     assert_memory_equal(got->size, want->size, sizeof got->size);
     assert_memory_equal(got->spacing, want->spacing, sizeof got->spacing);
@@ -401,9 +401,11 @@ static void size_is_told_at_any_spacing(void **state)
         "report %.3f, %.3f\n",
         with.val_dice, without.val_dice, fine[0], fine[1], coarse[0], coarse[1], with.report_dice,
         without.report_dice);
-    assert_true(fine[0] > 0.8 && fine[1] < fine[0] - 0.2);
-    assert_true(coarse[0] > 0.7);
-    assert_true(with.report_dice > without.report_dice + 0.1);
+    if (!u3d_test_brief()) { /* after a few iterations, no network knows anything */
+        assert_true(fine[0] > 0.8 && fine[1] < fine[0] - 0.2);
+        assert_true(coarse[0] > 0.7);
+        assert_true(with.report_dice > without.report_dice + 0.1);
+    }
     u3d_free(on);
     u3d_free(off);
     u3d_model_free(m_with);

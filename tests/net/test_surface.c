@@ -361,7 +361,7 @@ static u3d_volume *real_labels(const char *name)
     u3d_volume *v = NULL;
     assert_non_null(path);
     if (u3d_path_exists(path))
-        assert_ok(u3d_nifti_read(path, U3D_VOLUME_LABEL, &v));
+        assert_ok(u3d_volume_read(path, U3D_VOLUME_LABEL, &v));
     else
         printf("skipped: %s does not exist\n", path);
     u3d_free(path);

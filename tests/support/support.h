@@ -21,9 +21,10 @@
  * be reproduced. */
 uint64_t u3d_test_seed(void);
 
-/* True in programs built with AddressSanitizer or for an emulator, which are slow. They may leave out repetitions that execute the same
- * lines of code on the same addresses: further random inputs, a second run that must give the same bits, plain loops
- * compiled for a second instruction set. */
+/* True in programs built with AddressSanitizer or for an emulator, which are slow. They may leave out
+ * repetitions that execute the same lines of code on the same addresses: further random inputs, a second run
+ * that must give the same bits, plain loops compiled for a second instruction set, iterations that only make
+ * a network better. */
 bool u3d_test_brief(void);
 
 /* Fails the running test with u3d's own message if `status` is not `expected`. */

@@ -52,7 +52,7 @@ static char *write_volume(const u3d_test_set *s, const char *name, const int64_t
                     ((int32_t *)v->data)[i] = (int32_t)value;
             }
     char *path = u3d_test_path(s->dir, name);
-    assert_ok(u3d_nifti_write(path, v));
+    assert_ok(u3d_volume_write(path, v));
     u3d_volume_free(v);
     return path;
 }
@@ -135,10 +135,10 @@ void u3d_test_store(const char *from, u3d_volume_kind kind, int s, const char *t
     u3d_volume *v = NULL;
     int axis[3];
     u3d_test_storage(s, axis);
-    assert_ok(u3d_nifti_read(from, kind, &v));
+    assert_ok(u3d_volume_read(from, kind, &v));
     assert_ok(u3d_volume_turn(v, axis));
     u3d_volume_new_grid(v);
-    assert_ok(u3d_nifti_write(to, v));
+    assert_ok(u3d_volume_write(to, v));
     u3d_volume_free(v);
 }
 

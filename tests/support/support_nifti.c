@@ -222,7 +222,7 @@ void u3d_test_refused(const char *path, u3d_volume_kind kind, const char *says)
 {
     u3d_volume *v = NULL;
     int64_t live = u3d_mem_live();
-    u3d_status status = u3d_nifti_read(path, kind, &v);
+    u3d_status status = u3d_volume_read(path, kind, &v);
     if (status != U3D_E_FORMAT && status != U3D_E_IO)
         fail_msg("'%s' returned status %d instead of U3D_E_FORMAT or U3D_E_IO", path, status);
     assert_null(v);

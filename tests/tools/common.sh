@@ -1,5 +1,5 @@
 # Shared by the tests of the command line: a temporary folder, the path of the program, and functions that run a command
-# and check what it does.
+# and check what it does. With sanitizers TESTS_BRIEF is 1: a test may then leave out what only repeats lines of code.
 set -u
 u3d=$(realpath "$1")
 root=$(cd "$(dirname "$0")/../.." && pwd)

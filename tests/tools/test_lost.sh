@@ -2,6 +2,8 @@
 # volume that is damaged, not a night of training to a closed terminal. io/FILES.md has the table of these situations.
 . "$(dirname "$0")/common.sh"
 small="--set base=4 --set levels=2 --set patch=16x16x16 --set batch=1 --net auto --validate-every 0"
+more=${TESTS_BRIEF:+40} later=${TESTS_BRIEF:+10}
+more=${more:-120} later=${later:-100}
 "$u3d" phantom --out data --count 6 --size 24x24x20 --slices 2,2,2 >/dev/null 2>&1
 one=data/imagesTr/phantom_001.nii.gz
 truth=data/labelsDense
@@ -144,7 +146,7 @@ kill -HUP $pid
 check "SIGHUP ends a run with a checkpoint" ended 130
 check "SIGHUP leaves a checkpoint" test -s hup/checkpoint.safetensors
 begin sh -c "trap '' HUP; exec '$u3d' train --resume --out hup --checkpoint-every 0.1s"
-wait_for hup/log.csv 100
+wait_for hup/log.csv $later
 kill -HUP $pid
 touch marker
 for _ in $(seq 200); do [ hup/checkpoint.safetensors -nt marker ] && break; sleep 0.05; done
@@ -167,7 +169,7 @@ check "a second Ctrl-C ends a cross-validation at once" ended 130
 
 # ---- resuming with other data ----
 cp -r data study
-begin "$u3d" train --data study --out resumed --iterations 120 $small
+begin "$u3d" train --data study --out resumed --iterations $more $small
 wait_for resumed/log.csv 3
 kill -INT $pid
 ended 130

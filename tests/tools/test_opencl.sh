@@ -22,7 +22,7 @@ expect 4 'loader' env U3D_CL_LIBRARY=/nowhere/libOpenCL.so "$u3d" $cl devices --
 expect 0 'conv3d ' env U3D_CL_LIBRARY=/nowhere/libOpenCL.so "$u3d" devices --ops
 
 # OpenCL computes the right results.
-expect 0 'all [0-9]+ checks agree' "$u3d" $cl verify
+[ "${TESTS_BRIEF:-}" ] || expect 0 'all [0-9]+ checks agree' "$u3d" $cl verify
 expect 0 '"ok":[[:space:]]*true' "$u3d" $cl verify --net paper-bn --set levels=2 --set base=4 --json
 
 # A kernel with one wrong constant: the gradient of ReLU with its kink at 0.25 instead of 0. The table must name the op

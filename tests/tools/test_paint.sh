@@ -2,6 +2,8 @@
 # held out; volumes without labels; slices that were painted in part; folds whose models are averaged.
 . "$(dirname "$0")/common.sh"
 small="--net auto --set base=4 --set levels=2 --set patch=16x16x16 --set batch=1"
+more=${TESTS_BRIEF:+3}
+more=${more:-30}
 
 # painted/ has labels 1 (background), 2 and 3 in a few slices; 0 is what nobody painted.
 "$u3d" --quiet phantom --out data --count 3 --size 24x22x20 --slices 2,2,2 >/dev/null
@@ -14,7 +16,7 @@ one="--image data/imagesTr/phantom_001.nii.gz --label painted/labels/phantom_001
 # ---- the background ----
 expect 0 'say which one with --background V' "$u3d" train --data painted --unlabeled 0 --out plain --iterations 2 $small
 check "without --background, label 1 is a structure" grep -q dice_1 plain/log.csv
-expect 0 'label 1 is the background' "$u3d" train --data painted --unlabeled 0 --background 1 --out run --iterations 30 $small
+expect 0 'label 1 is the background' "$u3d" train --data painted --unlabeled 0 --background 1 --out run --iterations $more $small
 check "the background has no Dice" sh -c 'head -1 run/log.csv | grep -q dice_2 && ! head -1 run/log.csv | grep -q dice_1'
 expect 0 '1 is the background' "$u3d" info --model run
 expect 0 'written as 0' "$u3d" predict --model run --input data/imagesTr --output predictions
@@ -24,6 +26,8 @@ score zero.csv --prediction predictions --reference painted/labels --unlabeled 0
 score kept.csv --prediction kept --reference painted/labels --unlabeled 0 --background 1
 check "the background has the value 0, and no scores" sh -c '[ "$(cut -d, -f2 zero.csv | sort -u | tr -dc 0-9)" = 23 ]'
 check "predictions with the background as 0 and as 1 have the same scores" cmp zero.csv kept.csv
+score model.csv --prediction predictions --reference painted/labels --model run
+check "evaluate takes the background and the unlabelled value from the model" cmp zero.csv model.csv
 score truth.csv --prediction dense --reference painted/labels --unlabeled 0 --background 1
 check "dense labels that agree have a Dice of 1" sh -c 'grep foreground_mean truth.csv | grep -q ",1,1,"'
 expect 0 'if it is the background, give --background 1' "$u3d" evaluate --prediction predictions --reference painted/labels --unlabeled 0
@@ -40,14 +44,16 @@ for i in 1 2 3; do mv data/imagesTr/phantom_00$i.nii.gz data/imagesTr/phantom_00
 mkdir plainimages && for i in 1 2 3; do ln -s ../data/imagesTr/phantom_00${i}_0000.nii.gz plainimages/phantom_00$i.nii.gz; done
 rm painted/images && ln -s ../plainimages painted/images
 one="--image plainimages/phantom_001.nii.gz --label painted/labels/phantom_001.nii.gz --unlabeled 0"
-expect 0 'label 1 is the background' "$u3d" train --data named --out found --iterations 30 $small
+expect 0 'label 1 is the background' "$u3d" train --data named --out found --iterations $more $small
 check "the network is the same, whether the background is named or given" sh -c '[ "$(cut -d, -f1,3- run/log.csv)" = "$(cut -d, -f1,3- found/log.csv)" ]'
 score found.csv --prediction predictions --reference named
 check "evaluate finds the background in the data set" cmp zero.csv found.csv
 expect 0 'mean, label 3' "$u3d" crossval --data named --folds 3 --out cvnamed --iterations 2 $small
 check "crossval finds the background" sh -c 'cut -d, -f3 cvnamed/summary.csv | sort -u | tr "\n" " " | grep -q "^2 3 foreground label"'
-expect 0 'mean, label 3' "$u3d" crossval --data painted --unlabeled 0 --background 1 --folds 3 --out cv --iterations 2 $small
-check "crossval scores no background" sh -c 'cut -d, -f3 cv/summary.csv | sort -u | tr "\n" " " | grep -q "^2 3 foreground label"'
+if [ -z "${TESTS_BRIEF:-}" ]; then
+  expect 0 'mean, label 3' "$u3d" crossval --data painted --unlabeled 0 --background 1 --folds 3 --out cv --iterations 2 $small
+  check "crossval scores no background" sh -c 'cut -d, -f3 cv/summary.csv | sort -u | tr "\n" " " | grep -q "^2 3 foreground label"'
+fi
 expect 0 'mean, label 3' "$u3d" crossval --data painted --unlabeled 0 --background 1 --folds 3 --out cvdense --iterations 2 $small --reference dense
 check "nor against dense labels" sh -c 'cut -d, -f3 cvdense/summary.csv | sort -u | tr "\n" " " | grep -q "^2 3 foreground label"'
 expect 0 'page' "$u3d" report --out page.html run --prediction predictions --reference painted/labels --unlabeled 0

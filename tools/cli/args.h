@@ -15,7 +15,7 @@ typedef struct args {
     char *backend, *device, *threads, *seed, *memory, **set, *help;
     int json, force, quiet, verbose, version;
     /* data */
-    char *data, *image, *label, *split, *fold, *unlabeled;
+    char *data, *image, *label, *split, *fold, *unlabeled, *names;
     int dense, resample_labels;
     /* train */
     char *out, *net, *iterations, *time, *validate_every, *validate;
@@ -39,7 +39,7 @@ typedef struct args {
     double started;     /* u3d_clock() at the start of main                 */
     volatile int *stop; /* set by SIGINT, SIGTERM and SIGHUP                */
     bool terminal;      /* whether stderr is a terminal                     */
-    bool no_report;     /* train: do not score the fold, crossval does that */
+    bool no_report;     /* crossval scores the fold and says how to continue; train and predict do not */
     const char *plan_file; /* train: the plan that crossval has made for all folds; NULL: there is none */
 } args;
 

@@ -1,12 +1,17 @@
 /* From options to cases, label files, and the options of scoring. */
 #include "tools/cli/args_data.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "io/format.h"
+#include "io/listing.h"
 #include "io/path.h"
-#include "io/volume.h"
+#include "net/config/config.h"
+#include "net/volume/labels.h"
 
 static const double TOLERANCE_MAX = 1e6;
 
@@ -19,7 +24,8 @@ static u3d_status cases_all(args_cases *c)
     return U3D_OK;
 }
 
-u3d_status args_cases_open(const args *a, const char *command_name, bool labels_needed, args_cases *out)
+u3d_status args_cases_open(const args *a, const char *command_name, int channels, bool labels_needed,
+                           args_cases *out)
 {
     *out = (args_cases){0};
     int64_t fold;
@@ -33,9 +39,10 @@ u3d_status args_cases_open(const args *a, const char *command_name, bool labels_
         return u3d_fail(U3D_E_ARG, "u3d %s: --split and --fold need each other", command_name);
     if (a->split && !a->data) return u3d_fail(U3D_E_ARG, "u3d %s: --split needs --data", command_name);
     if (a->data)
-        U3D_TRY(u3d_dataset_open(a->data, labels_needed, &out->data));
+        U3D_TRY(u3d_dataset_open(a->data, channels, labels_needed, &out->data));
     else
         U3D_TRY(u3d_dataset_pair(a->image, a->label, &out->data));
+    U3D_TRY(args_names(a, out->data));
     if (!a->split) return cases_all(out);
     U3D_TRY(args_int("--fold", a->fold, 0, INT32_MAX, &fold));
     return u3d_split_read(a->split, (int)fold, out->data, &out->train, &out->n_train, &out->val, &out->n_val);
@@ -46,6 +53,85 @@ void args_cases_close(args_cases *c)
     u3d_free(c->train);
     u3d_free(c->val);
     u3d_dataset_free(c->data);
+}
+
+/* ---- names of labels ---- */
+
+static u3d_status names_wrong(const char *entry, const char *why)
+{
+    return u3d_fail(U3D_E_ARG,
+                    "--names: '%s' %s; expected VALUE=NAME,... such as 1=left_kidney,2=right_kidney", entry,
+                    why);
+}
+
+/* Splits "1=name" in place and checks both parts. */
+static u3d_status names_entry(char *entry, int32_t *value, const char **name)
+{
+    char *equals = strchr(entry, '='), *end;
+    if (!equals) return names_wrong(entry, "has no '='");
+    errno = 0;
+    const long number = strtol(entry, &end, 10);
+    if (end == entry || end != equals || errno || number < INT32_MIN || number > INT32_MAX)
+        return names_wrong(entry, "does not begin with a label value, a whole number");
+    *value = (int32_t)number;
+    *name = equals + 1;
+    if (!**name) return names_wrong(entry, "has no name");
+    if (strlen(*name) >= sizeof(((u3d_labels *)0)->name[0]))
+        return u3d_fail(U3D_E_ARG, "--names: the name of %ld has %zu bytes, expected at most %zu", number,
+                        strlen(*name), sizeof(((u3d_labels *)0)->name[0]) - 1);
+    if (u3d_label_means_unlabeled(*name))
+        return u3d_fail(U3D_E_ARG,
+                        "--names: '%s' does not name a label; if %ld means that nobody labelled the voxel, "
+                        "give --unlabeled %ld instead",
+                        *name, number, number);
+    return U3D_OK;
+}
+
+/* Names the entry's value in d, unless d says that the value means "unlabelled". */
+static u3d_status names_apply(u3d_dataset *d, int32_t value, const char *name)
+{
+    if (!d) return U3D_OK;
+    if (d->has_unlabeled && value == d->unlabeled)
+        return u3d_fail(U3D_E_ARG, "--names: %d is not a label, because '%s' says that it means unlabelled",
+                        (int)value, d->path);
+    return u3d_dataset_name_label(d, value, name);
+}
+
+u3d_status args_names(const args *a, u3d_dataset *d)
+{
+    int32_t values[U3D_MAX_LABELS], unlabeled;
+    const char *names[U3D_MAX_LABELS];
+    int n = 0;
+    bool given;
+    u3d_status status = U3D_OK;
+    if (!a->names) return U3D_OK;
+    U3D_TRY(args_unlabeled(a, &given, &unlabeled));
+    char *list = u3d_strdup(a->names), *next;
+    if (!list) return U3D_E_NOMEM;
+    for (char *entry = list; entry; entry = next) {
+        next = strchr(entry, ',');
+        if (next) *next++ = '\0';
+        if (n == U3D_MAX_LABELS)
+            U3D_GO(u3d_fail(U3D_E_ARG, "--names: found more than %d names", (int)U3D_MAX_LABELS));
+        U3D_GO(names_entry(entry, &values[n], &names[n]));
+        if (given && values[n] == unlabeled)
+            U3D_GO(u3d_fail(U3D_E_ARG,
+                            "--names: %d is not a label, because --unlabeled says that it means unlabelled",
+                            (int)unlabeled));
+        for (int i = 0; i < n; i++) {
+            if (values[i] == values[n])
+                U3D_GO(u3d_fail(U3D_E_ARG, "--names: label %d has two names, '%s' and '%s'", (int)values[n],
+                                names[i], names[n]));
+            if (strcmp(names[i], names[n]) == 0)
+                U3D_GO(u3d_fail(U3D_E_ARG, "--names: labels %d and %d have the same name '%s'",
+                                (int)values[i], (int)values[n], names[n]));
+        }
+        U3D_GO(names_apply(d, values[n], names[n]));
+        n++;
+    }
+done:
+    u3d_free(list);
+    return status;
 }
 
 u3d_status args_unlabeled(const args *a, bool *given, int32_t *value)
@@ -71,6 +157,9 @@ u3d_status args_evaluate(const args *a, u3d_evaluate_opts *o)
     *o = (u3d_evaluate_opts){
         .prediction = a->prediction, .reference = a->reference, .surface = !a->no_surface, .tolerance = 1};
     U3D_TRY(args_unlabeled(a, &o->unlabeled_given, &o->unlabeled));
+    if (a->dense && o->unlabeled_given)
+        return u3d_fail(U3D_E_ARG, "--dense and --unlabeled exclude each other");
+    o->dense = a->dense;
     U3D_TRY(args_background(a, &o->background_given, &o->background));
     o->resample_labels = a->resample_labels;
     if (a->tolerance) U3D_TRY(args_real("--tolerance", a->tolerance, 0, TOLERANCE_MAX, &o->tolerance));
@@ -99,22 +188,27 @@ u3d_status args_label_files(const char *path, char ***names, int *n, bool *folde
         (*names)[(*n)++] = u3d_strdup(path);
         return (*names)[0] ? U3D_OK : U3D_E_NOMEM;
     }
-    char **all;
-    int n_all;
-    U3D_TRY(u3d_path_list(path, &all, &n_all));
-    for (int i = 0; i < n_all; i++) {
-        size_t stem;
-        if (u3d_nifti_is_listed(all[i], &stem)) {
-            char *keep = all[*n];
-            all[*n] = all[i];
-            all[i] = keep;
-            (*n)++;
-        }
+    u3d_listing files = {0};
+    u3d_status status = U3D_OK;
+    char **read = NULL;
+    U3D_GO(u3d_listing_open(path, &files));
+    if (!files.n)
+        U3D_GO(u3d_fail(U3D_E_IO, "%s: no volumes found, expected files with one of the endings %s", path,
+                        u3d_format_listed_text()));
+    *names = u3d_new((size_t)files.n, sizeof **names);
+    read = u3d_new((size_t)files.n, sizeof *read);
+    if (!*names || !read) U3D_GO(U3D_E_NOMEM);
+    for (int i = 0; i < files.n; i++) {
+        read[i] = u3d_path_join(path, files.file[i].name);
+        if (!read[i]) U3D_GO(U3D_E_NOMEM);
     }
-    for (int i = *n; i < n_all; i++) u3d_free(all[i]);
-    *names = all;
-    if (*n) return U3D_OK;
-    u3d_path_list_free(all, 0);
-    *names = NULL;
-    return u3d_fail(U3D_E_IO, "%s: no volumes found, looked for *.nii, *.nii.gz and *.hdr", path);
+    U3D_GO(u3d_unread_warn((const char *const *)read, files.n));
+    for (; *n < files.n; ++*n) {
+        (*names)[*n] = files.file[*n].name;
+        files.file[*n].name = NULL;
+    }
+done:
+    u3d_path_list_free(read, read ? files.n : 0);
+    u3d_listing_done(&files);
+    return status;
 }

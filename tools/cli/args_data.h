@@ -12,14 +12,20 @@ typedef struct args_cases {
     int n_train, n_val;
 } args_cases;
 
-/* Reads --data, or --image with --label, and --split with --fold. U3D_E_ARG: they do not fit together. */
-u3d_status args_cases_open(const args *a, const char *command_name, bool labels_needed, args_cases *out);
+/* Reads --data, or --image with --label, and --split with --fold. `channels` as for u3d_dataset_open.
+ * U3D_E_ARG: they do not fit together. */
+u3d_status args_cases_open(const args *a, const char *command_name, int channels, bool labels_needed,
+                           args_cases *out);
 void args_cases_close(args_cases *c);
 
+/* --names VALUE=NAME,...: names labels of `d`, or only checks the option if `d` is NULL. U3D_E_ARG: the
+ * option is not such a list, names a value or uses a name twice, or names the value that means "unlabelled".
+ */
+u3d_status args_names(const args *a, u3d_dataset *d);
 /* --unlabeled, --background. */
 u3d_status args_unlabeled(const args *a, bool *given, int32_t *value);
 u3d_status args_background(const args *a, bool *given, int32_t *value);
-/* --prediction, --reference, --unlabeled, --background, --threads, --no-surface, --tolerance. */
+/* --prediction, --reference, --unlabeled, --dense, --background, --threads, --no-surface, --tolerance. */
 u3d_status args_evaluate(const args *a, u3d_evaluate_opts *o);
 /* --slices NX,NY,NZ -> counts across x, y, z. */
 u3d_status args_slices(const char *text, int64_t n[3]);

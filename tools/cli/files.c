@@ -11,8 +11,8 @@
 #include <unistd.h>
 
 #include "engine/base/mem.h"
+#include "io/format.h"
 #include "io/path.h"
-#include "io/volume.h"
 
 struct file {
     char *path;
@@ -63,7 +63,7 @@ static void read_folder(files *f, const char *dir)
     size_t stem;
     if (u3d_path_list(dir, &names, &n) != U3D_OK) return;
     for (int i = 0; i < n; i++)
-        if (u3d_nifti_is_name(names[i], &stem)) read_in(f, dir, names[i]);
+        if (u3d_format_is_name(names[i], &stem)) read_in(f, dir, names[i]);
     u3d_path_list_free(names, n);
 }
 
@@ -190,6 +190,7 @@ static u3d_status output_check(const files *f, const args *a, const struct file 
     if (out->exists && stat(out->path, &info) == 0 && !S_ISREG(info.st_mode))
         return u3d_fail(U3D_E_OUTPUT, "write '%s': it exists and is not a regular file", out->path);
     if (out->keep && out->exists) return U3D_OK;
+    U3D_TRY(u3d_path_check_name(out->path));
     if (a->force || !u3d_path_is_taken(out->path)) return folder_check(out);
     return u3d_fail(U3D_E_ARG, "%s exists already%s; choose another name or give --force to overwrite it",
                     out->path, out->exists ? "" : " (as a link that leads nowhere)");

@@ -3,11 +3,10 @@
  * A command names all of its inputs and outputs before it writes anything, and then asks for files_check:
  *
  *   - An output is never one of the inputs, even with --force: the same file under another name, through
- * links or
- *     "..", is recognised by its device and inode.
+ *     links or "..", is recognised by its device and inode.
  *   - Two outputs are never the same file.
  *   - An output that exists is refused without --force. A symbolic link at its place counts as existing, even
- * if it leads nowhere; with --force the link is replaced, and the file that it leads to stays as it is. */
+ *     if it leads nowhere; with --force the link is replaced, and the file that it leads to stays as it is. */
 #ifndef U3D_TOOLS_FILES_H
 #define U3D_TOOLS_FILES_H
 

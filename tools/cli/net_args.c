@@ -62,7 +62,7 @@ static u3d_status config_from_data(const args *a, const char *command_name, cons
     args_cases found = {0};
     u3d_cases *cases = NULL;
     u3d_cases_opts o;
-    U3D_GO(args_cases_open(a, command_name, true, &found));
+    U3D_GO(args_cases_open(a, command_name, 0, true, &found));
     U3D_GO(net_args_cases_opts(a, c, &o));
     U3D_GO(u3d_cases_open(found.data, found.train, found.n_train, c->intensity, &o, &cases));
     U3D_GO(net_args_from_cases(a, cases, net, b, c));

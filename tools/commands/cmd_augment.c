@@ -59,7 +59,7 @@ static u3d_status viewer_settings(viewer *v, u3d_backend *b)
     int64_t out[3];
     U3D_TRY(u3d_config_preset(&v->config, net));
     for (int i = 0; i < args_set_count(a); i++) U3D_TRY(u3d_config_set(&v->config, a->set[i]));
-    U3D_TRY(args_cases_open(a, "augment", true, &v->found));
+    U3D_TRY(args_cases_open(a, "augment", 0, true, &v->found));
     U3D_TRY(net_args_cases_opts(a, &v->config, &o));
     U3D_TRY(
         u3d_cases_open(v->found.data, v->found.train, v->found.n_train, v->config.intensity, &o, &v->cases));
@@ -106,7 +106,7 @@ static u3d_status file_write(const viewer *v, int64_t k, const char *what, const
 {
     char *path = u3d_format("%s/%03lld_%s.nii.gz", v->a->out, (long long)k + 1, what);
     if (!path) return U3D_E_NOMEM;
-    const u3d_status status = u3d_nifti_write(path, volume);
+    const u3d_status status = u3d_volume_write(path, volume);
     u3d_free(path);
     return status;
 }
@@ -215,8 +215,9 @@ static u3d_status sheets_make(const viewer *v, const u3d_volume *grid, shown *s)
 static u3d_status sheets_write(const viewer *v)
 {
     picture_part parts[2 * MOST_DRAWN];
-    const picture_opts o = {.has_unlabeled = true, .unlabeled = v->labels.unlabeled};
-    int n = 0, n_slices;
+    const picture_opts o = {.has_unlabeled = true, .unlabeled = v->labels.unlabeled, .as_stored = true};
+    picture_result result;
+    int n = 0;
     for (int64_t k = 0; k < v->count && k < MOST_DRAWN; k++)
         for (int axis = 0; axis < 2; axis++)
             if (v->shown[k].image[axis])
@@ -226,7 +227,7 @@ static u3d_status sheets_write(const viewer *v)
                                             .slices = {0, axis == 1, axis == 0}};
     char *path = u3d_path_join(v->a->out, "augment.png");
     if (!path) return U3D_E_NOMEM;
-    const u3d_status status = picture_write(path, parts, n, &o, &n_slices);
+    const u3d_status status = picture_write(path, parts, n, &o, &result);
     u3d_free(path);
     return status;
 }

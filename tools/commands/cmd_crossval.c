@@ -54,6 +54,8 @@ static u3d_status request_json(const crossval *c, cJSON **out)
                    {"label", a->label, true},
                    {"split", a->split, true},
                    {"unlabeled", a->unlabeled, false},
+                   {"names", a->names, false},
+                   {"names", a->names, false},
                    {"net", a->net ? a->net : "auto", false},
                    {"reference", a->reference, true},
                    {"background", a->background, false},
@@ -202,7 +204,7 @@ static u3d_status cases_check(const args *a)
     u3d_dataset *data = NULL;
     int *which = NULL;
     if (!a->data) return U3D_OK;
-    U3D_TRY(u3d_dataset_open(a->data, true, &data));
+    U3D_TRY(u3d_dataset_open(a->data, 0, true, &data));
     u3d_status status = (which = u3d_new((size_t)data->n_cases, sizeof *which)) ? U3D_OK : U3D_E_NOMEM;
     for (int i = 0; which && i < data->n_cases; i++) which[i] = i;
     if (status == U3D_OK) status = u3d_cases_probe(data, which, data->n_cases);
@@ -228,6 +230,7 @@ static u3d_status options_check(crossval *c)
         return u3d_fail(U3D_E_IO, "--reference '%s': expected a folder of label files, or a data set",
                         a->reference);
     U3D_TRY(args_unlabeled(a, &given, &c->unlabeled));
+    U3D_TRY(args_names(a, NULL));
     if (!a->data && !given)
         return u3d_fail(U3D_E_ARG,
                         "u3d crossval: the folds of a single volume are its annotated slices; "

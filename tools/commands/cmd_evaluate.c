@@ -1,6 +1,7 @@
 /* u3d evaluate: scores predictions against references. It prints a table, or with --json the fields of
  * summary.json; with --csv and --picture it also writes a CSV file and a picture. */
 #include "engine/base/log.h"
+#include "engine/base/mem.h"
 #include "io/json.h"
 #include "io/path.h"
 #include "net/evaluate/evaluate.h"
@@ -8,6 +9,7 @@
 #include "tools/cli/files.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/evaluate_out.h"
+#include "tools/commands/run_source.h"
 
 static u3d_status files_of_evaluate(const args *a)
 {
@@ -16,6 +18,7 @@ static u3d_status files_of_evaluate(const args *a)
     files_read_volumes(&f, a->prediction);
     files_read_volumes(&f, a->reference);
     files_read(&f, a->image);
+    files_read_model(&f, a->model);
     files_write(&f, a->csv, false);
     files_write(&f, a->picture, false);
     return files_check(&f, a);
@@ -38,10 +41,26 @@ static u3d_status read_options(const args *a, u3d_evaluate_opts *o)
     return files_of_evaluate(a);
 }
 
-static u3d_status write_files(const args *a, const cJSON *summary)
+/* Adds the images that the run --model was trained on. A model file names none. */
+static u3d_status add_images(const args *a, cJSON *summary)
 {
+    cJSON *config = NULL;
+    char *path = u3d_path_join(a->model, "config.json");
+    if (!path) return U3D_E_NOMEM;
+    u3d_status status = u3d_path_exists(path) ? u3d_json_read(path, &config) : U3D_OK;
+    u3d_free(path);
+    if (status == U3D_OK) status = run_add_images(config, summary);
+    cJSON_Delete(config);
+    return status;
+}
+
+static u3d_status write_files(const args *a, cJSON *summary)
+{
+    char caption[300];
     if (a->csv) U3D_TRY(evaluate_csv(summary, a->csv));
-    return a->picture ? evaluate_picture(summary, a->image, a->picture) : U3D_OK;
+    if (!a->picture) return U3D_OK;
+    if (a->model) U3D_TRY(add_images(a, summary));
+    return evaluate_picture(summary, a->image, a->picture, caption, sizeof caption);
 }
 
 /* U3D_E_FORMAT if there are cases that could not be scored; they are listed once more. */
@@ -60,17 +79,22 @@ static u3d_status tell_failures(const cJSON *summary)
 
 u3d_status cmd_evaluate(const args *a)
 {
+    u3d_status status;
     u3d_evaluate_opts o;
-    cJSON *summary;
+    u3d_labels *trained = NULL;
+    cJSON *summary = NULL;
     U3D_TRY(read_options(a, &o));
-    U3D_TRY(u3d_evaluate(&o, &summary));
-    u3d_status status = U3D_OK;
+    if (a->model) U3D_GO(run_labels(a->model, &trained));
+    o.trained = trained;
+    U3D_GO(u3d_evaluate(&o, &summary));
     if (a->json)
-        status = u3d_json_print(stdout, summary);
+        U3D_GO(u3d_json_print(stdout, summary));
     else
         evaluate_table(summary);
-    if (status == U3D_OK) status = write_files(a, summary);
-    if (status == U3D_OK) status = tell_failures(summary);
+    U3D_GO(write_files(a, summary));
+    status = tell_failures(summary);
+done:
     cJSON_Delete(summary);
+    u3d_free(trained);
     return status;
 }

@@ -79,9 +79,11 @@ static u3d_status print_json(const description *d)
               cJSON_AddItemToObject(json, "settings", settings);
     if (ok && d->plan) ok = memory_json(json, d);
     if (ok && d->model) {
-        cJSON *labels = NULL;
+        cJSON *labels = NULL, *intensity = NULL;
         ok = u3d_labels_to_json(&d->model->labels, &labels) == U3D_OK &&
-             cJSON_AddItemToObject(json, "labels", labels) && keep_largest_json(json, d->model) &&
+             cJSON_AddItemToObject(json, "labels", labels) &&
+             u3d_intensity_to_json(&d->model->intensity, &intensity) == U3D_OK &&
+             cJSON_AddItemToObject(json, "intensity", intensity) && keep_largest_json(json, d->model) &&
              cJSON_AddStringToObject(json, "fingerprint", d->model->fingerprint) &&
              cJSON_AddStringToObject(json, "spacing_why", d->model->facts.spacing_why);
     }
@@ -121,6 +123,9 @@ static u3d_status print_text(const description *d)
             printf(" %d%s%s", l->value[k], l->name[k][0] ? "=" : "", l->name[k]);
         if (l->background && l->value[0] != 0) printf("; %d is the background", l->value[0]);
         printf("\nlargest component kept of: %s", u3d_postprocess_text(d->model, text, sizeof text));
+        printf("\nintensity  ");
+        for (int32_t ch = 0; ch < d->model->intensity.channels; ch++)
+            printf(" %s", u3d_intensity_word(d->model->intensity.kind[ch]));
         printf("\ntrained on  voxels of %.4gx%.4gx%.4g (x, y, z)\n", d->model->facts.spacing[2],
                d->model->facts.spacing[1], d->model->facts.spacing[0]);
         if (d->config.resample == U3D_RESAMPLE_AUTO)

@@ -73,7 +73,7 @@ static u3d_status volume_store(const char *dir, const char *folder, const char *
 {
     char *path = u3d_format("%s/%s/%s", dir, folder, name);
     if (!path) return U3D_E_NOMEM;
-    u3d_status status = u3d_nifti_write(path, v);
+    u3d_status status = u3d_volume_write(path, v);
     u3d_free(path);
     return status;
 }

@@ -5,6 +5,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "io/format.h"
 #include "io/path.h"
 #include "net/model/postprocess.h"
 #include "net/predict/predict.h"
@@ -35,15 +36,17 @@ static u3d_status models_load(const args *a, work *w)
  * validation cases of that fold are predicted. */
 static u3d_status inputs_find(const args *a, work *w)
 {
+    const int channels = (int)w->models[0]->config.channels;
     if (!a->input == !a->data) return u3d_fail(U3D_E_ARG, "u3d predict: expected --input or --data");
     if (a->input) {
         if (a->split || a->fold) return u3d_fail(U3D_E_ARG, "u3d predict: --split and --fold need --data");
-        U3D_TRY(u3d_dataset_images(a->input, &w->cases.data));
+        U3D_TRY(u3d_dataset_images(a->input, channels, &w->cases.data));
     } else {
-        U3D_TRY(args_cases_open(a, "predict", false, &w->cases));
+        U3D_TRY(args_cases_open(a, "predict", channels, false, &w->cases));
     }
     batch *b = &w->batch;
     b->single = a->input && !u3d_path_is_dir(a->input);
+    b->of_fold = a->no_report;
     b->n = a->split ? w->cases.n_val : w->cases.data->n_cases;
     if (!b->n) return u3d_fail(U3D_E_ARG, "u3d predict: fold %s has no validation cases", a->fold);
     b->jobs = u3d_new((size_t)b->n, sizeof *b->jobs);
@@ -59,7 +62,7 @@ static u3d_status output_name(const args *a, bool one_file, job *j)
     if (one_file) {
         j->out = u3d_strdup(a->output);
     } else {
-        char *file = u3d_format("%s.nii.gz", j->input->id);
+        char *file = u3d_format("%s" U3D_FORMAT_OUTPUT, j->input->id);
         j->out = file ? u3d_path_join(a->output, file) : NULL;
         u3d_free(file);
     }
@@ -67,8 +70,8 @@ static u3d_status output_name(const args *a, bool one_file, job *j)
     j->write_out = true;
     j->write_probabilities = a->probabilities;
     if (!a->probabilities) return U3D_OK;
-    u3d_nifti_is_name(j->out, &stem);
-    j->probabilities = u3d_format("%.*s_probabilities.nii.gz", (int)stem, j->out);
+    u3d_format_is_name(j->out, &stem);
+    j->probabilities = u3d_format("%.*s_probabilities" U3D_FORMAT_OUTPUT, (int)stem, j->out);
     return j->probabilities ? U3D_OK : U3D_E_NOMEM;
 }
 
@@ -89,13 +92,14 @@ static u3d_status outputs_check(const args *a, const work *w)
 static u3d_status outputs_name(const args *a, work *w)
 {
     size_t stem;
-    const bool named = u3d_nifti_is_name(a->output, &stem) && !u3d_path_is_dir(a->output);
+    const bool named = u3d_format_is_name(a->output, &stem) && !u3d_path_is_dir(a->output);
     const bool folder = a->data || u3d_path_is_dir(a->input);
     if (named && folder)
         return u3d_fail(U3D_E_ARG, "--output %s: found a file name, expected a folder for the volumes of %s",
                         a->output, a->data ? a->data : a->input);
-    if (named && strcmp(a->output + stem, ".nii") != 0 && strcmp(a->output + stem, ".nii.gz") != 0)
-        return u3d_fail(U3D_E_ARG, "--output %s: expected a name ending in .nii or .nii.gz", a->output);
+    if (named && !u3d_format_is_written(a->output, &stem))
+        return u3d_fail(U3D_E_ARG, "--output %s: expected a name with one of the endings %s", a->output,
+                        u3d_format_written_text());
     for (int i = 0; i < w->batch.n; i++) U3D_TRY(output_name(a, named, &w->batch.jobs[i]));
     U3D_TRY(outputs_check(a, w));
     return named ? U3D_OK : u3d_path_make_dir(a->output);

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "io/csv.h"
 #include "io/json.h"
 #include "io/temporary.h"
 #include "net/evaluate/evaluate.h"
@@ -16,8 +18,9 @@
 #include "tools/draw/html.h"
 #include "tools/commands/report_chart.h"
 #include "tools/commands/report_run.h"
+#include "tools/commands/run_source.h"
 
-enum { MAX_RUNS = 64, MAX_CELLS = 64 };
+enum { MAX_RUNS = 64 };
 
 typedef struct report {
     const args *a;
@@ -226,31 +229,63 @@ static void write_scores(report *r, const cJSON *summary)
     html_table_end(&r->page);
 }
 
+/* The labels of the first run that has a value for unlabelled voxels, otherwise of the first run with a
+ * model. *trained is NULL if there is none, or if runs have different values. The caller frees it. */
+static void runs_labels(const report *r, u3d_labels **trained)
+{
+    *trained = NULL;
+    for (int i = 0; i < r->n; i++) {
+        u3d_labels *l = NULL, *other = *trained;
+        if (run_labels(r->run[i].path, &l) != U3D_OK) {
+            U3D_INFO("report", "the labels of %s are not known: %s", r->run[i].path, u3d_error_text());
+            continue;
+        }
+        const bool both = other && other->has_unlabeled && l->has_unlabeled;
+        const bool differ = both && l->unlabeled != other->unlabeled;
+        const bool better = !other || (l->has_unlabeled && !other->has_unlabeled);
+        if (better) *trained = l;
+        u3d_free(better ? other : l);
+        if (!differ) continue;
+        U3D_WARN("report",
+                 "the runs took different values for unlabelled, so none of them counts as unlabelled in "
+                 "--reference; give --unlabeled V if one does");
+        u3d_free(*trained);
+        *trained = NULL;
+        return;
+    }
+}
+
 static u3d_status write_evaluation(report *r)
 {
     const args *a = r->a;
     cJSON *summary = NULL;
+    u3d_labels *trained = NULL;
+    char caption[300], *png = NULL;
+    int temporary = 0;
     u3d_status status;
     if (!a->prediction && !a->reference) return U3D_OK;
     U3D_TRY(args_need("report", "--prediction FILE|DIR", a->prediction));
     U3D_TRY(args_need("report", "--reference FILE|DIR", a->reference));
     u3d_evaluate_opts o;
     U3D_TRY(args_evaluate(a, &o));
-    if (r->n > 0) U3D_TRY(report_run_labels(r->run[0].path, &o));
-    char *png = u3d_format("%s.picture.tmp", a->out);
-    if (!png) return U3D_E_NOMEM;
-    const int temporary = u3d_temporary_note(png);
+    runs_labels(r, &trained);
+    o.trained = trained;
+    png = u3d_format("%s.picture.tmp", a->out);
+    if (!png) U3D_GO(U3D_E_NOMEM);
+    temporary = u3d_temporary_note(png);
     U3D_GO(u3d_evaluate(&o, &summary));
     html_heading(&r->page, "Scores");
     write_scores(r, summary);
-    U3D_GO(evaluate_picture(summary, a->image, png));
-    U3D_GO(html_picture(&r->page, png,
-                        "The worst and the median case: image (if available), reference, prediction, "
-                        "outlines (reference white)"));
+    for (int i = 0; i < r->n; i++) U3D_GO(run_add_images(r->run[i].config, summary));
+    U3D_GO(evaluate_picture(summary, a->image, png, caption, sizeof caption));
+    U3D_GO(html_picture(&r->page, png, caption));
 done:
-    (void)remove(png);
-    u3d_temporary_forget(temporary);
+    if (png) {
+        (void)remove(png);
+        u3d_temporary_forget(temporary);
+    }
     u3d_free(png);
+    u3d_free(trained);
     cJSON_Delete(summary);
     return status;
 }
@@ -260,26 +295,17 @@ done:
 static u3d_status write_csv(report *r)
 {
     if (!r->a->csv) return U3D_OK;
-    FILE *f = fopen(r->a->csv, "r");
-    if (!f) return u3d_fail(U3D_E_IO, "%s: cannot open the table", r->a->csv);
-    char *line = NULL;
-    size_t cap = 0;
-    html_table_begin(&r->page);
-    for (bool head = true; getline(&line, &cap, f) > 0; head = false) {
-        const char *cells[MAX_CELLS];
-        int n = 0;
-        line[strcspn(line, "\r\n")] = '\0';
-        for (char *at = line, *end; at && n < MAX_CELLS; at = end) {
-            cells[n++] = at;
-            end = strchr(at, ',');
-            if (end) *end++ = '\0';
-        }
-        html_row(&r->page, cells, n, head);
+    u3d_csv table;
+    u3d_status status = u3d_csv_read(r->a->csv, &table);
+    if (status == U3D_OK) {
+        html_table_begin(&r->page);
+        for (int i = 0; i < table.n; i++)
+            html_row(&r->page, (const char *const *)table.cell + table.first[i], u3d_csv_width(&table, i),
+                     i == 0);
+        html_table_end(&r->page);
     }
-    html_table_end(&r->page);
-    free(line);
-    fclose(f);
-    return U3D_OK;
+    u3d_csv_free(&table);
+    return status;
 }
 
 static u3d_status write_page(report *r)

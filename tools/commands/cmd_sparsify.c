@@ -7,6 +7,7 @@
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "io/format.h"
 #include "io/path.h"
 #include "io/volume.h"
 #include "tools/cli/args_data.h"
@@ -144,14 +145,14 @@ typedef struct outputs {
 static u3d_status copy_write(const sparsify *s, const u3d_volume *dense, u3d_volume *sparse, const char *path)
 {
     U3D_TRY(slices_copy(dense, &s->which, sparse));
-    return u3d_nifti_write(path, sparse);
+    return u3d_volume_write(path, sparse);
 }
 
 static u3d_status file_sparsify(sparsify *s, const char *in, const outputs *o)
 {
     u3d_status status = U3D_OK;
     u3d_volume *dense = NULL, *sparse = NULL, *rest = NULL;
-    U3D_GO(u3d_nifti_read(in, U3D_VOLUME_LABEL, &dense));
+    U3D_GO(u3d_volume_read(in, U3D_VOLUME_LABEL, &dense));
     U3D_GO(u3d_volume_turn_to_file(dense)); /* --slices and --missing name axes and planes of the file */
     if (s->n_merge) merge_apply(s, dense);
     U3D_GO(volume_check(s, in, dense));
@@ -161,11 +162,11 @@ static u3d_status file_sparsify(sparsify *s, const char *in, const outputs *o)
     memcpy(sparse->data, dense->data, (size_t)n * sizeof(int32_t));
     s->kept += s->which.n_sets == 0 ? n : slices_keep(sparse, &s->which, s->unlabeled);
     s->total += n;
-    U3D_GO(u3d_nifti_write(o->out, sparse));
+    U3D_GO(u3d_volume_write(o->out, sparse));
     if (o->rest) {
         U3D_GO(u3d_volume_new_like(dense, U3D_I32, 1, &rest));
         complement(dense, sparse, s->unlabeled, rest);
-        U3D_GO(u3d_nifti_write(o->rest, rest));
+        U3D_GO(u3d_volume_write(o->rest, rest));
     }
     if (o->copy) U3D_GO(copy_write(s, dense, sparse, o->copy));
 done:
@@ -191,12 +192,25 @@ static u3d_status sparsify_options(const args *a, sparsify *s)
 }
 
 /* Gives DIR/NAME for a folder and otherwise the option itself; NULL stays NULL. */
-static u3d_status output_path(const char *option, const char *name, bool folder, char **out)
+static u3d_status file_path(const char *option, const char *name, bool folder, char **out)
 {
     *out = NULL;
     if (!option) return U3D_OK;
     *out = folder ? u3d_path_join(option, name) : u3d_strdup(option);
     return *out ? U3D_OK : U3D_E_NOMEM;
+}
+
+/* Does the same for an output: a name with an ending that u3d does not write, such as .hdr, gets another one.
+ */
+static u3d_status output_path(const char *option, const char *name, bool folder, char **out)
+{
+    size_t stem;
+    if (!folder || u3d_format_is_written(name, &stem)) return file_path(option, name, folder, out);
+    u3d_format_is_name(name, &stem);
+    char *written = u3d_format("%.*s" U3D_FORMAT_OUTPUT, (int)stem, name);
+    const u3d_status status = written ? file_path(option, written, folder, out) : U3D_E_NOMEM;
+    u3d_free(written);
+    return status;
 }
 
 static u3d_status outputs_name(const args *a, const char *name, bool folder, outputs *o)
@@ -222,7 +236,7 @@ static u3d_status outputs_check(const args *a, char *const *names, int n, bool f
     for (int i = 0; i < n && status == U3D_OK; i++) {
         outputs o = {0};
         char *in = NULL;
-        status = output_path(a->label, names[i], folder, &in);
+        status = file_path(a->label, names[i], folder, &in);
         if (status == U3D_OK) status = outputs_name(a, names[i], folder, &o);
         files_read(&f, in);
         files_write(&f, o.out, false);
@@ -256,7 +270,7 @@ u3d_status cmd_sparsify(const args *a)
     for (int i = 0; i < n; i++) {
         outputs o = {0};
         char *in = NULL;
-        status = output_path(a->label, names[i], folder, &in);
+        status = file_path(a->label, names[i], folder, &in);
         if (status == U3D_OK) status = outputs_name(a, names[i], folder, &o);
         if (status == U3D_OK) status = file_sparsify(&s, in, &o);
         u3d_free(in);

@@ -28,6 +28,7 @@ static const source_field SOURCE[] = {{"data", offsetof(args, data), true, true}
                                       {"fold", offsetof(args, fold), false, false},
                                       {"unlabeled", offsetof(args, unlabeled), false, false},
                                       {"background", offsetof(args, background), false, false},
+                                      {"names", offsetof(args, names), false, false},
                                       {"net", offsetof(args, net), false, false},
                                       {"checkpoint-every", offsetof(args, checkpoint_every), false, true}};
 /* Share of the annotated slices that --validate slices holds out. */
@@ -53,9 +54,7 @@ static u3d_status source_store(const args *a, char **text)
         ok = cJSON_AddStringToObject(json, SOURCE[i].name, absolute ? absolute : value);
         free(absolute);
     }
-    char *printed = ok ? cJSON_PrintUnformatted(json) : NULL;
-    if (printed) *text = u3d_strdup(printed);
-    cJSON_free(printed);
+    *text = ok ? u3d_json_text(json) : NULL;
     cJSON_Delete(json);
     return *text ? U3D_OK : u3d_fail(U3D_E_NOMEM, "out of memory while storing the options of training");
 }
@@ -194,7 +193,7 @@ static u3d_status cases_of_all_folds(const args *a, args_cases *c)
     args all = *a;
     int folds, n = 0;
     all.split = all.fold = NULL;
-    U3D_TRY(args_cases_open(&all, "crossval", true, c));
+    U3D_TRY(args_cases_open(&all, "crossval", 0, true, c));
     if (!a->split) return U3D_OK;
     U3D_TRY(u3d_split_count(a->split, &folds));
     bool *used = u3d_new((size_t)c->data->n_cases, sizeof *used);
@@ -267,7 +266,7 @@ u3d_status cmd_train(const args *given)
     U3D_GO(args_need("train", "--out RUN", a.out));
     if (a.resume) U3D_GO(source_restore(&a, &stored));
     U3D_GO(train_options(&a, &o));
-    status = args_cases_open(&a, "train", true, &cases);
+    status = args_cases_open(&a, "train", 0, true, &cases);
     if (status == U3D_E_IO && a.resume)
         u3d_wrap(status, "resuming %s (if the data were moved, say where to: --data, or --image and --label)",
                  a.out);

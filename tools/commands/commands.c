@@ -11,10 +11,14 @@
 /* clang-format off: tables, a row each */
 
 #define NET "paper|paper-bn|paper2d|auto|FILE"
+#define NAMES(use)                                                                                           \
+    {TEXT(names), use, "1=NAME,2=NAME",                                                                      \
+     "names of label values; with names such as left_kidney, patches are not mirrored from left to right"}
 #define LABELLED_DATA                                                                                        \
-    {TEXT(data), OFTEN, "DIR", "data set: Decathlon, nnU-Net v2 raw, or a folder with images/ and labels/"}, \
+    {TEXT(data), OFTEN, "DIR", "data set: Decathlon, nnU-Net raw, or a folder with images/ and labels/"},    \
     {TEXT(image), OFTEN, "FILE", "instead of --data: one image, with --label"},                              \
-    {TEXT(label), OFTEN, "FILE", "labels of --image"}
+    {TEXT(label), OFTEN, "FILE", "labels of --image"},                                                       \
+    NAMES(OFTEN)
 #define TRAINED_NET                                                                                          \
     {TEXT(net), OFTEN, NET, "a preset, or a JSON file of settings (default auto: fitted to the data)"}
 #define RESAMPLE_LABELS(what)                                                                                \
@@ -51,6 +55,7 @@
     {TEXT(reference), OFTEN, "FILE|DIR", "label file, folder of label files, or data set"}
 #define NOT_SCORED(use)                                                                                      \
     {TEXT(unlabeled), use, "V", "reference voxels of this value do not count"},                              \
+    {FLAG(dense), use, NULL, "every voxel of the references is annotated"},                                  \
     RESAMPLE_LABELS("predictions on another grid than their references")
 #define BATCH(help)                                                                                          \
     {TEXT(batch), OFTEN, "N", help}
@@ -63,7 +68,7 @@ static const option train_options[] = {
     BACKGROUND(OFTEN),
     LENGTH("train"),
     {FLAG(resume), OFTEN, NULL,
-     "continue the run in --out; no other option is needed (--data, --image, --label, --split: moved data)"},
+     "continue the run in --out; it needs no other option"},
     {FLAG_AT("accept-changes", accept_changes), RARE, NULL,
      "with --resume: go on although files of the data have changed since the run began"},
     CHECKPOINT_EVERY,
@@ -93,11 +98,13 @@ static const option evaluate_options[] = {
     {TEXT(prediction), OFTEN, "FILE|DIR", "label file or folder"},
     REFERENCE,
     NOT_SCORED(OFTEN),
+    {TEXT(model), OFTEN, "RUN|FILE",
+     "the run or model that made the predictions: it knows what is unlabelled or background, and the images"},
     {TEXT(tolerance), OFTEN, "MM",
      "NSD: share of the surfaces that lie within this distance (default 1)"},
     {TEXT(csv), OFTEN, "FILE", "also write every measure of every case and label, and the means"},
     {TEXT(picture), OFTEN, "PNG",
-     "also draw the worst and the median case (images come from the data set given as --reference)"},
+     "also draw the worst and the median case (images come from the data set given as --reference or --model)"},
     {TEXT(image), RARE, "FILE", "with --picture and a single case: its image"},
     {FLAG_AT("no-surface", no_surface), RARE, NULL,
      "no HD95, ASSD, NSD, which take about as long as reading the files"},
@@ -105,10 +112,11 @@ static const option evaluate_options[] = {
     OPTIONS_END};
 
 static const option crossval_options[] = {
-    {TEXT(data), OFTEN, "DIR", "data set: Decathlon, nnU-Net v2 raw, or a folder with images/ and labels/"},
+    {TEXT(data), OFTEN, "DIR", "data set: Decathlon, nnU-Net raw, or a folder with images/ and labels/"},
     {TEXT(image), OFTEN, "FILE",
      "instead of --data: one image, with --label; its annotated slices are divided among the folds"},
     {TEXT(label), OFTEN, "FILE", "labels of --image"},
+    NAMES(RARE),
     {TEXT(out), OFTEN, "DIR",
      "folder to make: run, predictions and scores of each fold; the same call continues it"},
     TRAINED_NET,
@@ -134,7 +142,7 @@ static const option report_options[] = {
      "draw column Y of a table over its column X, one line per value of column BY"},
     {TEXT(picture), OFTEN, "PNG", "show this picture"},
     {TEXT(caption), RARE, "TEXT", "text below --picture"},
-    {TEXT(image), RARE, "FILE", "image of a single case"},
+    {TEXT(image), RARE, "FILE", "image of a single case (default: the one that RUN was trained on)"},
     NOT_SCORED(RARE),
     BACKGROUND(RARE),
     OPTIONS_END};
@@ -209,8 +217,10 @@ static const option picture_options[] = {
     {TEXT(label), OFTEN, "FILE",
      "labels to draw over it; label files named after the options get a column each"},
     {TEXT(output), OFTEN, "PNG", "picture to write"},
-    {TEXT(slices), OFTEN, "NX,NY,NZ", "number of slices to show across x, y and z (default 1,1,1)"},
-    {TEXT(unlabeled), OFTEN, "V", "value that gets no colour, like 0 (default 255)"},
+    {TEXT(slices), OFTEN, "NX,NY,NZ",
+     "number of sagittal, coronal and axial slices (across x, y and z) to show (default 1,1,1)"},
+    {TEXT(unlabeled), OFTEN, "V", "value that means unlabelled: dimmed, without a colour"},
+    {TEXT(model), RARE, "RUN|FILE", "a run or model that knows this value"},
     OPTIONS_END};
 
 static const option augment_options[] = {

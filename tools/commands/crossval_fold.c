@@ -12,7 +12,7 @@
 #include "net/evaluate/evaluate.h"
 #include "tools/cli/args_data.h"
 #include "tools/commands/commands.h"
-#include "tools/commands/report_run.h"
+#include "tools/commands/run_source.h"
 
 /* The paths of one fold. */
 typedef struct fold {
@@ -59,7 +59,7 @@ static u3d_status fold_labels(const crossval *c, const fold *f)
     u3d_volume *label = NULL, *train = NULL, *test = NULL;
     u3d_slice_folds *folds = NULL;
     int64_t across[3];
-    U3D_GO(u3d_nifti_read(c->a->label, U3D_VOLUME_LABEL, &label));
+    U3D_GO(u3d_volume_read(c->a->label, U3D_VOLUME_LABEL, &label));
     U3D_GO(u3d_volume_turn_to_file(label)); /* the folds are slices of the file */
     U3D_GO(u3d_slice_folds_new(label, c->unlabeled, c->n, &folds));
     if (f->k == 0 && u3d_slice_folds_adjoin(folds))
@@ -70,8 +70,8 @@ static u3d_status fold_labels(const crossval *c, const fold *f)
     u3d_slice_folds_count(folds, f->k, across);
     U3D_INFO("crossval", "fold %d is tested on %lld slices across x, %lld across y, %lld across z", f->k,
              (long long)across[0], (long long)across[1], (long long)across[2]);
-    U3D_GO(u3d_nifti_write(f->train, train));
-    U3D_GO(u3d_nifti_write(f->test, test));
+    U3D_GO(u3d_volume_write(f->train, train));
+    U3D_GO(u3d_volume_write(f->test, test));
 done:
     if (status != U3D_OK) u3d_wrap(status, "%s", c->a->label);
     u3d_slice_folds_free(folds);
@@ -101,7 +101,7 @@ static u3d_status fold_train(const crossval *c, fold *f)
         a.resume = 1;
         a.force = 0;
         a.data = a.image = a.label = a.split = a.fold = a.unlabeled = a.background = NULL;
-        a.net = a.iterations = a.time = NULL;
+        a.names = a.net = a.iterations = a.time = NULL;
         a.dense = a.resample_labels = 0;
         a.set = NULL;
     } else {
@@ -120,6 +120,7 @@ static u3d_status fold_predict(const crossval *c, fold *f)
     a.json = 0;
     a.force = 1;
     a.skip_existing = f->trained;
+    a.no_report = true;
     a.model = f->run;
     a.output = f->predictions;
     a.set = NULL;
@@ -152,19 +153,24 @@ static u3d_status fold_score(const crossval *c, const fold *f, cJSON **summary)
 {
     u3d_status status = U3D_OK;
     char *prediction = NULL;
+    u3d_labels *trained = NULL;
     u3d_evaluate_opts o;
     U3D_TRY(args_evaluate(c->a, &o));
-    U3D_TRY(report_run_labels(f->run, &o));
+    U3D_GO(run_labels(f->run, &trained));
     o.prediction = f->predictions;
     o.part = true;
+    o.trained = trained;
+    if (c->a->reference) o.unlabeled_given = false; /* --unlabeled is about the labels for training */
     if (!c->split) {
-        U3D_TRY(only_file(f->predictions, &prediction));
+        U3D_GO(only_file(f->predictions, &prediction));
         o.prediction = prediction;
         o.reference = f->test;
     } else if (!o.reference) {
         o.reference = c->a->data;
     }
     status = u3d_evaluate(&o, summary);
+done:
+    u3d_free(trained);
     u3d_free(prediction);
     return status;
 }

@@ -19,7 +19,7 @@ static u3d_status folds_of_slices(crossval *c)
 {
     u3d_volume *label;
     int64_t slices = 0;
-    U3D_TRY(u3d_nifti_read(c->a->label, U3D_VOLUME_LABEL, &label));
+    U3D_TRY(u3d_volume_read(c->a->label, U3D_VOLUME_LABEL, &label));
     u3d_status status = u3d_volume_turn_to_file(label); /* the folds are slices of the file */
     if (status == U3D_OK) status = u3d_slice_count(label, c->unlabeled, &slices);
     u3d_volume_free(label);
@@ -83,7 +83,7 @@ static u3d_status split_make(const crossval *c, uint64_t seed)
     int *of = NULL;
     cJSON *plan = NULL;
     u3d_dataset *data;
-    U3D_TRY(u3d_dataset_open(c->a->data, true, &data));
+    U3D_TRY(u3d_dataset_open(c->a->data, 0, true, &data));
     u3d_status status;
     if (c->plan) U3D_GO(u3d_json_read(c->plan, &plan));
     of = u3d_new((size_t)data->n_cases, sizeof *of);

@@ -4,6 +4,7 @@
 #define U3D_TOOLS_EVALUATE_OUT_H
 
 #include <cjson/cJSON.h>
+#include <stddef.h>
 
 #include "engine/base/status.h"
 
@@ -17,7 +18,9 @@ u3d_status evaluate_csv(const cJSON *summary, const char *path);
 /* Draws the worst and the median case by mean foreground Dice: slices across x, y and z, with the columns
  * image (if there is one), reference, prediction, outlines. If the number of cases is even, the median is the
  * better of the two in the middle. Cases without foreground are left out. `image` is the image of a single
- * case; NULL means the images that the summary names. Which cases are drawn is logged. */
-u3d_status evaluate_picture(const cJSON *summary, const char *image, const char *path);
+ * case; NULL means the images that the summary names. Which cases are drawn is logged. `caption` (cap bytes)
+ * becomes a sentence that says what the columns show, which image, and where the patient's left is. */
+u3d_status evaluate_picture(const cJSON *summary, const char *image, const char *path, char *caption,
+                            size_t cap);
 
 #endif

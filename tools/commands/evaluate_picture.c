@@ -1,4 +1,5 @@
 /* Draws two cases of an evaluation so that a person can inspect them: the worst and the median case. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,51 +54,70 @@ static void volumes_free(volumes *v)
     u3d_volume_free(v->prediction);
 }
 
-/* Brings labels onto a grid. Whether they may be compared has been decided when they were scored. */
-static u3d_status labels_onto(const u3d_volume *grid, const char *grid_name, u3d_volume **labels,
-                              const char *name, int32_t outside)
+/* Brings a volume onto a grid. Whether labels may be compared has been decided when they were scored. */
+static u3d_status volume_onto(const u3d_volume *grid, const char *grid_name, u3d_volume **v, const char *name,
+                              int32_t outside)
 {
     u3d_match m;
-    U3D_TRY(u3d_volume_match(grid, grid_name, *labels, name, true, &m));
-    return u3d_volume_onto(labels, grid, &m, outside);
+    U3D_TRY(u3d_volume_match(grid, grid_name, *v, name, true, &m));
+    return u3d_volume_onto(v, grid, &m, outside);
 }
 
-/* Reads the image, and brings the reference onto its grid. If that fails, the picture is drawn without it. */
+/* Reads the image, and brings the reference onto its grid, or, if the image has no place in space, the image
+ * onto that of the reference. If that fails, the picture is drawn without it. */
 static void image_read(const char *path, int32_t outside, volumes *v)
 {
-    if (u3d_nifti_read(path, U3D_VOLUME_IMAGE, &v->image) == U3D_OK &&
-        labels_onto(v->image, path, &v->reference, "the reference", outside) == U3D_OK)
-        return;
+    u3d_status status = u3d_volume_read(path, U3D_VOLUME_IMAGE, &v->image);
+    if (status == U3D_OK)
+        status = u3d_volume_has_place(v->image)
+                     ? volume_onto(v->image, path, &v->reference, "the reference", outside)
+                     : volume_onto(v->reference, "the reference", &v->image, path, 0);
+    if (status == U3D_OK) return;
     U3D_WARN("evaluate", "the picture is drawn without the image: %s", u3d_error_text());
     u3d_volume_free(v->image);
     v->image = NULL;
 }
 
-/* Reads the volumes and brings them onto one grid. `outside` is the value of voxels that a reference does not
- * cover. */
+/* Reads the volumes and brings them onto one grid, which has a place in space if one of them has. `outside`
+ * is the value of voxels that a reference does not cover. */
 static u3d_status volumes_read(const cJSON *entry, const char *image, int32_t outside, volumes *v)
 {
-    U3D_TRY(u3d_nifti_read(cJSON_GetStringValue(u3d_json_member(entry, "reference_file")), U3D_VOLUME_LABEL,
-                           &v->reference));
-    U3D_TRY(u3d_nifti_read(cJSON_GetStringValue(u3d_json_member(entry, "prediction_file")), U3D_VOLUME_LABEL,
-                           &v->prediction));
+    U3D_TRY(u3d_volume_read(cJSON_GetStringValue(u3d_json_member(entry, "reference_file")), U3D_VOLUME_LABEL,
+                            &v->reference));
+    U3D_TRY(u3d_volume_read(cJSON_GetStringValue(u3d_json_member(entry, "prediction_file")), U3D_VOLUME_LABEL,
+                            &v->prediction));
+    if (!u3d_volume_has_place(v->reference))
+        U3D_TRY(volume_onto(v->prediction, "the prediction", &v->reference, "the reference", outside));
     if (!image) image = cJSON_GetStringValue(u3d_json_member(entry, "image_file"));
     if (image) image_read(image, outside, v);
-    return labels_onto(v->reference, "the reference", &v->prediction, "the prediction", 0);
+    return volume_onto(v->reference, "the reference", &v->prediction, "the prediction", 0);
 }
 
-static void tell(const cJSON *per_case, const scored chosen[2], int n, const char *path)
+/* Says what the columns show. */
+static void caption_make(const volumes v[2], int n, const char *convention, char *caption, size_t cap)
+{
+    int images = 0;
+    for (int i = 0; i < n; i++) images += v[i].image != NULL;
+    (void)snprintf(caption, cap, "%s%sreference, prediction, outlines (reference white); %s",
+                   images ? "image" : "",
+                   images == 0  ? ""
+                   : images < n ? " (of one case), "
+                                : ", ",
+                   convention);
+}
+
+static void tell(const cJSON *per_case, const scored chosen[2], int n, const char *path, const char *caption)
 {
     static const char *const WHICH[] = {"worst", "median"};
     for (int i = 0; i < n; i++)
         U3D_INFO("evaluate", "%s: %s case %s, mean foreground Dice %.4f", path, WHICH[i],
                  cJSON_GetStringValue(u3d_json_member(cJSON_GetArrayItem(per_case, chosen[i].at), "case")),
                  chosen[i].dice);
-    U3D_INFO("evaluate",
-             "%s: columns are image (if available), reference, prediction, outlines (reference white)", path);
+    U3D_INFO("evaluate", "%s: columns are %s", path, caption);
 }
 
-u3d_status evaluate_picture(const cJSON *summary, const char *image, const char *path)
+u3d_status evaluate_picture(const cJSON *summary, const char *image, const char *path, char *caption,
+                            size_t cap)
 {
     u3d_status status = U3D_OK;
     const cJSON *per_case = u3d_json_member(summary, "metric_per_case"),
@@ -107,7 +127,8 @@ u3d_status evaluate_picture(const cJSON *summary, const char *image, const char 
     scored chosen[2];
     volumes v[2] = {{0}};
     picture_part parts[2];
-    int n, n_slices;
+    picture_result result;
+    int n;
     U3D_GO(cases_choose(summary, chosen, &n));
     if (n == 0) U3D_GO(u3d_fail(U3D_E_ARG, "--picture: no case has any foreground to show"));
     for (int i = 0; i < n; i++) {
@@ -118,8 +139,9 @@ u3d_status evaluate_picture(const cJSON *summary, const char *image, const char 
                                   .compare = true,
                                   .slices = {1, 1, 1}};
     }
-    U3D_GO(picture_write(path, parts, n, &o, &n_slices));
-    tell(per_case, chosen, n, path);
+    U3D_GO(picture_write(path, parts, n, &o, &result));
+    caption_make(v, n, result.convention, caption, cap);
+    tell(per_case, chosen, n, path, caption);
 done:
     for (int i = 0; i < 2; i++) volumes_free(&v[i]);
     return status;

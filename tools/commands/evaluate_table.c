@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "io/csv.h"
 #include "io/json.h"
 #include "io/path.h"
 #include "tools/commands/evaluate_out.h"
@@ -91,26 +92,11 @@ void evaluate_table(const cJSON *summary)
 
 /* ---- CSV ---- */
 
-/* Writes a field and quotes it if that is necessary (RFC 4180). */
-static void csv_text(FILE *f, const char *text)
-{
-    if (!strpbrk(text, ",\"\r\n")) {
-        fputs(text, f);
-        return;
-    }
-    putc('"', f);
-    for (; *text; text++) {
-        if (*text == '"') putc('"', f);
-        putc(*text, f);
-    }
-    putc('"', f);
-}
-
 /* Writes one row with the columns of `titles`; if `metrics` is NULL, the names of the columns. */
 static void csv_row(FILE *f, const char *name, const char *label, const cJSON *titles, const cJSON *metrics)
 {
     const cJSON *t;
-    csv_text(f, name);
+    u3d_csv_put(f, name);
     fprintf(f, ",%s", label);
     cJSON_ArrayForEach(t, titles)
     {

@@ -34,7 +34,7 @@ static u3d_status output_check(const char *path, u3d_volume_kind kind, const u3d
     u3d_volume *found = NULL;
     *whole = false;
     if (!u3d_path_exists(path)) return U3D_OK;
-    u3d_status status = u3d_nifti_read(path, kind, &found);
+    u3d_status status = u3d_volume_read(path, kind, &found);
     if (status == U3D_E_NOMEM) return status;
     if (status != U3D_OK) {
         U3D_WARN("predict", "%s is not whole and is written again: %s", path, u3d_error_text());
@@ -54,7 +54,7 @@ static u3d_status job_skip(job *j)
     u3d_volume *grid;
     bool whole;
     if (!u3d_path_exists(j->out) && !(j->probabilities && u3d_path_exists(j->probabilities))) return U3D_OK;
-    U3D_TRY(u3d_nifti_probe(j->input->image[0], &grid));
+    U3D_TRY(u3d_volume_probe(j->input->image[0], &grid));
     u3d_status status = output_check(j->out, U3D_VOLUME_LABEL, grid, &whole);
     j->write_out = !whole;
     if (status == U3D_OK && j->probabilities) {
@@ -167,16 +167,13 @@ u3d_status batch_end(const batch *b, u3d_status status)
     if (status != U3D_OK && !b->single) {
         char cause[1000];
         (void)snprintf(cause, sizeof cause, "%s", u3d_error_text());
-        return u3d_fail(
-            status, "%s; %d of %d volumes are done, and the same command with --skip-existing does the rest",
-            cause, n_done, b->n);
+        return u3d_fail(status, "%s; %d of %d volumes are done%s", cause, n_done, b->n,
+                        b->of_fold ? "" : ", and the same command with --skip-existing does the rest");
     }
     if (status != U3D_OK || !n_failed) return status;
-    return u3d_fail(
-        U3D_E_FORMAT,
-        "%d of %d volumes were not predicted (listed above); when they are mended, the same command with "
-        "--skip-existing does the rest",
-        n_failed, b->n);
+    return u3d_fail(U3D_E_FORMAT, "%d of %d volumes were not predicted (listed above)%s", n_failed, b->n,
+                    b->of_fold ? ""
+                               : "; when they are mended, the same command with --skip-existing does the rest");
 }
 
 void batch_free(batch *b)

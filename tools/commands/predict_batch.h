@@ -17,6 +17,7 @@ typedef struct batch {
     job *jobs;
     int n;
     bool single; /* the input is one file: its failure is the failure of the command */
+    bool of_fold; /* crossval says how to continue */
 } batch;
 
 /* --skip-existing: finds the outputs that are there and whole, that is, readable and of the size of their

@@ -6,58 +6,43 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "io/csv.h"
 
 typedef struct chart_row {
     double x, y;
     char by[128];
 } chart_row;
 
-enum { MAX_CHART_ROWS = 10000, MAX_CHART_LINES = 32, MAX_CELLS = 64 };
+enum { MAX_CHART_ROWS = 10000, MAX_CHART_LINES = 32 };
 
-/* Copies cell number `at` of a line of the table to buf, cut to fit into `cap` bytes. */
-static void csv_cell(const char *line, int at, char *buf, size_t cap)
+/* Sets at[] to the columns that are named X,Y,BY. */
+static u3d_status chart_columns(const u3d_csv *table, const char *csv, const u3d_csv *names, int at[3])
 {
-    for (; at > 0 && line; at--) {
-        line = strchr(line, ',');
-        if (line) line++;
-    }
-    (void)snprintf(buf, cap, "%.*s", line ? (int)strcspn(line, ",\r\n") : 0, line ? line : "");
-}
-
-static int csv_column(const char *head, const char *name)
-{
-    char cell[64];
-    for (int i = 0; i < MAX_CELLS; i++) {
-        csv_cell(head, i, cell, sizeof cell);
-        if (strcmp(cell, name) == 0) return i;
-    }
-    return -1;
-}
-
-static u3d_status chart_rows_read(const char *csv, char names[3][64], chart_row *rows, int *n)
-{
-    char cell[128], *line = NULL;
-    size_t cap = 0;
-    int at[3];
-    u3d_status status = U3D_OK;
-    FILE *f = fopen(csv, "r");
-    if (!f) return u3d_fail(U3D_E_IO, "%s: cannot open the table", csv);
-    if (getline(&line, &cap, f) <= 0) U3D_GO(u3d_fail(U3D_E_FORMAT, "%s: the table is empty", csv));
     for (int i = 0; i < 3; i++) {
-        at[i] = csv_column(line, names[i]);
-        if (at[i] < 0) U3D_GO(u3d_fail(U3D_E_ARG, "--chart: %s has no column '%s'", csv, names[i]));
+        const char *name = names->n > 0 ? u3d_csv_cell(names, 0, i) : "";
+        at[i] = u3d_csv_column(table, name);
+        if (at[i] < 0) return u3d_fail(U3D_E_ARG, "--chart: %s has no column '%s'", csv, name);
     }
-    while (*n < MAX_CHART_ROWS && getline(&line, &cap, f) > 0) {
+    return U3D_OK;
+}
+
+static u3d_status chart_rows_read(const char *csv, const u3d_csv *names, chart_row *rows, int *n)
+{
+    int at[3];
+    u3d_csv table;
+    u3d_status status;
+    U3D_GO(u3d_csv_read(csv, &table));
+    if (table.n == 0) U3D_GO(u3d_fail(U3D_E_FORMAT, "%s: the table is empty", csv));
+    U3D_GO(chart_columns(&table, csv, names, at));
+    for (int i = 1; i < table.n && *n < MAX_CHART_ROWS; i++) {
         chart_row *row = &rows[(*n)++];
-        csv_cell(line, at[0], cell, sizeof cell);
-        row->x = atof(cell);
-        csv_cell(line, at[1], cell, sizeof cell);
-        row->y = *cell ? atof(cell) : NAN;
-        csv_cell(line, at[2], row->by, sizeof row->by);
+        const char *y = u3d_csv_cell(&table, i, at[1]);
+        row->x = atof(u3d_csv_cell(&table, i, at[0]));
+        row->y = *y ? atof(y) : NAN;
+        (void)snprintf(row->by, sizeof row->by, "%s", u3d_csv_cell(&table, i, at[2]));
     }
 done:
-    free(line);
-    fclose(f);
+    u3d_csv_free(&table);
     return status;
 }
 
@@ -93,14 +78,18 @@ u3d_status report_chart(html *page, const char *chart)
     html_line lines[MAX_CHART_LINES];
     chart_row *rows = u3d_new(MAX_CHART_ROWS, sizeof *rows);
     double *xy = u3d_new((size_t)2 * MAX_CHART_ROWS, sizeof *xy);
-    char title[256], names[3][64];
+    u3d_csv names = {0};
+    char title[256];
     if (!csv || !rows || !xy) U3D_GO(U3D_E_NOMEM);
-    for (int i = 0; i < 3; i++) csv_cell(colon + 1, i, names[i], sizeof names[i]);
-    U3D_GO(chart_rows_read(csv, names, rows, &n));
-    (void)snprintf(title, sizeof title, "%s over %s, one line per %s", names[1], names[0], names[2]);
+    U3D_GO(u3d_csv_parse(colon + 1, "--chart", &names));
+    U3D_GO(chart_rows_read(csv, &names, rows, &n));
+    const char *x_name = u3d_csv_cell(&names, 0, 0);
+    (void)snprintf(title, sizeof title, "%s over %s, one line per %s", u3d_csv_cell(&names, 0, 1), x_name,
+                   u3d_csv_cell(&names, 0, 2));
     const int n_lines = lines_make(rows, n, xy, lines);
-    html_chart(page, title, names[0], lines, n_lines);
+    html_chart(page, title, x_name, lines, n_lines);
 done:
+    u3d_csv_free(&names);
     u3d_free(csv);
     u3d_free(rows);
     u3d_free(xy);

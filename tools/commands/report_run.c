@@ -9,7 +9,6 @@
 #include "engine/base/mem.h"
 #include "io/json.h"
 #include "io/path.h"
-#include "net/volume/labels.h"
 
 static u3d_status read_header(FILE *f, const char *path, report_run *r)
 {
@@ -90,25 +89,6 @@ u3d_status report_run_read(const char *folder, report_run *out)
     if (status == U3D_OK) status = read_log(log, out);
     u3d_free(config);
     u3d_free(log);
-    return status;
-}
-
-u3d_status report_run_labels(const char *folder, u3d_evaluate_opts *o)
-{
-    cJSON *config = NULL;
-    u3d_labels labels;
-    char *path = u3d_path_join(folder, "config.json");
-    u3d_status status = path ? u3d_json_read(path, &config) : U3D_E_NOMEM;
-    const cJSON *json = u3d_json_member(config, "labels");
-    if (status == U3D_OK && json) status = u3d_labels_from_json(&labels, json, path);
-    if (status == U3D_OK && json && labels.background &&
-        (!o->background_given || o->background == labels.value[0])) {
-        o->background_given = true;
-        o->background = labels.value[0];
-        o->zero_too = u3d_labels_zero_background(&labels);
-    }
-    cJSON_Delete(config);
-    u3d_free(path);
     return status;
 }
 

@@ -2,9 +2,11 @@
 #ifndef U3D_TOOLS_REPORT_RUN_H
 #define U3D_TOOLS_REPORT_RUN_H
 
+#include <stdbool.h>
+
 #include <cjson/cJSON.h>
 
-#include "net/evaluate/evaluate.h"
+#include "engine/base/status.h"
 
 enum { REPORT_MAX_COLUMNS = 600 };
 
@@ -17,9 +19,6 @@ typedef struct report_run {
     double *value;                          /* [n_columns][n]; NaN for an empty field        */
 } report_run;
 
-/* Sets in *o what the run in `folder` says about its labels and the command line does not: which label is the
- * background, and whether its predictions have 0 there. Runs of earlier versions say nothing. */
-u3d_status report_run_labels(const char *folder, u3d_evaluate_opts *o);
 /* Whether the reference is, or contains, the labels that the run was trained on. */
 bool report_run_trained_on(const report_run *r, const char *reference);
 u3d_status report_run_read(const char *folder, report_run *out);

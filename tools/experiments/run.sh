@@ -306,7 +306,7 @@ figure() {
     files+=("$file")
     columns="$columns, $net"
   done
-  "$u3d" --quiet picture --image "$1" --label "$2" --output "$out/picture.png" --force "${files[@]}" "$3" >/dev/null
+  "$u3d" --quiet picture --image "$1" --label "$2" --unlabeled 255 --output "$out/picture.png" --force "${files[@]}" "$3" >/dev/null
   echo "$columns, truth"
 }
 

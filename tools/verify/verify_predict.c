@@ -26,7 +26,7 @@ static u3d_status model_make(const verify *v, const u3d_config *c, u3d_model *m)
     m->labels.background = true;
     for (int32_t k = 0; k < m->labels.n; k++) m->labels.value[k] = k;
     m->facts.channels = m->intensity.channels = (int32_t)c->channels;
-    m->intensity.kind = U3D_INTENSITY_NONE;
+    for (int32_t ch = 0; ch < m->intensity.channels; ch++) m->intensity.kind[ch] = U3D_INTENSITY_NONE;
     U3D_GO(u3d_unet3d_build(c, v->cpu, U3D_MODE_INFER, 1, c->patch, true, &net));
     U3D_GO(u3d_params_new(v->cpu, net.graph, 1U << U3D_BLOCK_VALUE, v->seed, &params));
     U3D_GO(u3d_checkpoint_new(&m->weights));

@@ -71,7 +71,7 @@ INLINE void a_load(const map_part up, const map_part skip, const source s, place
                    int *there, floatv *to)
 {
     *there = 0;
-#pragma unroll
+    UNROLL
     for (int i = 0; i < A_LOADS; i++) {
         const place q = i ? place_on(p, i * A_STEP, oh, ow) : p;
         const int z = q.z + s.z, y = q.y + s.y, x = q.x + s.x;
@@ -87,7 +87,7 @@ INLINE void a_load(const map_part up, const map_part skip, const source s, place
 INLINE void a_store(__local float *tile, int chunk, int first, const map_column column, int there,
                     float slope, const floatv *from)
 {
-#pragma unroll
+    UNROLL
     for (int i = 0; i < A_LOADS; i++)
         *(__local floatv *)(tile + (first + i * A_STEP) * (4 * TILE_A) + chunk * VEC) =
             there >> i & 1 ? map_column_value(column, from[i], slope) : from[i];
@@ -96,7 +96,7 @@ INLINE void a_store(__local float *tile, int chunk, int first, const map_column 
 /* Reads the slice of dy that begins at voxel v. */
 INLINE void b_load(__global const float *dy, int lid, int v, int end, int n0, int co, wide *to)
 {
-#pragma unroll
+    UNROLL
     for (int i = 0; i < B_LOADS; i++) {
         const int e = lid + i * TILE_ITEMS, row = v + e / (BN / WIDE), column = n0 + e % (BN / WIDE) * WIDE;
         to[i] = 0.0f;
@@ -107,7 +107,7 @@ INLINE void b_load(__global const float *dy, int lid, int v, int end, int n0, in
 
 INLINE void b_store(__local float *tile, int lid, const wide *from)
 {
-#pragma unroll
+    UNROLL
     for (int i = 0; i < B_LOADS; i++) {
         const int e = lid + i * TILE_ITEMS;
         if (e < B_CHUNKS)
@@ -135,9 +135,9 @@ conv3d_dw_implicit(MAP_PARAMS, IN(float, dy), OUT(float, part), const int sample
     floatv a_next[A_LOADS];
     wide b_next[B_LOADS];
     float4 sum[TM][TN / 4];
-#pragma unroll
+    UNROLL
     for (int r = 0; r < TM; r++)
-#pragma unroll
+        UNROLL
         for (int j = 0; j < TN / 4; j++) sum[r][j] = 0.0f;
 
     for (int n = 0; n < samples; n++) {
@@ -164,11 +164,11 @@ conv3d_dw_implicit(MAP_PARAMS, IN(float, dy), OUT(float, part), const int sample
     }
 
     part += (long)slice * rows * co;
-#pragma unroll
+    UNROLL
     for (int j = 0; j < TN / 4; j++) {
         const int column = n0 + TILE_COLUMN(tx, j);
         if (column >= co) continue;
-#pragma unroll
+        UNROLL
         for (int r = 0; r < TM; r++) {
             const int m = m0 + TILE_ROW(ty, r);
             if (m < rows) tile_store(part + m * co + column, co - column, sum[r][j]);

@@ -100,7 +100,7 @@ INLINE void a_load(const map_part up, const map_part skip, const map_column colu
     const int need = 1 << p.kx | 1 << (p.ky + 10) | 1 << (p.kz + 20);
     const int tap = map_voxel(column.in_skip ? skip : up, p.kz, p.ky, p.kx);
     *there = 0;
-#pragma unroll
+    UNROLL
     for (int i = 0; i < A_LOADS; i++) {
         to[i] = 0.0f;
         if (p.k >= k_end || (rows[i].inside & need) != need) continue;
@@ -112,7 +112,7 @@ INLINE void a_load(const map_part up, const map_part skip, const map_column colu
 INLINE void a_store(__local float *tile, int chunk, int first, const map_column column, int there,
                     float slope, const floatv *from)
 {
-#pragma unroll
+    UNROLL
     for (int i = 0; i < A_LOADS; i++) {
         __local float *to = tile + chunk * VEC * (4 * TILE_A) + first + i * A_STEP;
         const floatv v = there >> i & 1 ? map_column_value(column, from[i], slope) : from[i];
@@ -141,7 +141,7 @@ INLINE void a_store(__local float *tile, int chunk, int first, const map_column 
 INLINE void b_load(__global const float *w, int lid, int k0, place p, int k_end, int n0, int kh, int kw,
                    int taps, int in_c, int out_c, wide *to)
 {
-#pragma unroll
+    UNROLL
     for (int i = 0; i < B_LOADS; i++) {
         const int e = lid + i * TILE_ITEMS, k = k0 + B_K(e), co = n0 + B_COLUMN(e);
         to[i] = 0.0f;
@@ -157,7 +157,7 @@ INLINE void b_load(__global const float *w, int lid, int k0, place p, int k_end,
 
 INLINE void b_store(__local float *tile, int lid, const wide *from)
 {
-#pragma unroll
+    UNROLL
     for (int i = 0; i < B_LOADS; i++) {
         const int e = lid + i * TILE_ITEMS;
         if (e >= B_CHUNKS) continue;
@@ -201,7 +201,7 @@ conv3d_implicit(MAP_PARAMS, IN(float, w), IN(float, bias), OUT(float, y), const 
 
     const int chunk = lid % A_CHUNKS, first = lid / A_CHUNKS;
     row rows[A_LOADS];
-#pragma unroll
+    UNROLL
     for (int i = 0; i < A_LOADS; i++)
         rows[i] = row_of(a, b, m0 + first + i * A_STEP, voxels, oh, ow, kd, kh, kw, pd, ph, pw);
     place p = place_of(k_begin + chunk * VEC, in_c, kh, kw);
@@ -211,9 +211,9 @@ conv3d_implicit(MAP_PARAMS, IN(float, w), IN(float, bias), OUT(float, y), const 
     floatv a_next[A_LOADS];
     wide b_next[B_LOADS];
     float4 sum[TM][TN / 4];
-#pragma unroll
+    UNROLL
     for (int r = 0; r < TM; r++)
-#pragma unroll
+        UNROLL
         for (int j = 0; j < TN / 4; j++) sum[r][j] = 0.0f;
 
     const int slices = CEIL_DIV(k_end - k_begin, BK);
@@ -235,12 +235,12 @@ conv3d_implicit(MAP_PARAMS, IN(float, w), IN(float, bias), OUT(float, y), const 
     }
 
     y += ((long)part * get_num_groups(1) + sample) * voxels * out_c;
-#pragma unroll
+    UNROLL
     for (int j = 0; j < TN / 4; j++) {
         const int co = n0 + TILE_COLUMN(tx, j);
         if (co >= out_c) continue;
         const float4 add = has_bias ? bias_load(bias + co, out_c - co) : 0.0f;
-#pragma unroll
+        UNROLL
         for (int r = 0; r < TM; r++) {
             const int m = m0 + TILE_ROW(ty, r);
             if (m < voxels) tile_store(y + m * out_c + co, out_c - co, sum[r][j] + add);

@@ -40,13 +40,13 @@ static inline moments moments_join(moments a, moments b)
 static inline moments moments_block(__global const floatv *x, size_t step, int n)
 {
     floatv v[ROWS_BLOCK], sum = (floatv)(0.0f), m2 = (floatv)(0.0f);
-#pragma unroll
+    UNROLL
     for (int i = 0; i < ROWS_BLOCK; i++) {
         v[i] = i < n ? x[i * step] : (floatv)(0.0f);
         sum += v[i];
     }
     const floatv mean = sum / (float)n;
-#pragma unroll
+    UNROLL
     for (int i = 0; i < ROWS_BLOCK; i++) {
         const floatv apart = i < n ? v[i] - mean : (floatv)(0.0f);
         m2 += apart * apart;
