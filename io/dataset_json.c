@@ -6,8 +6,8 @@
  *   nnU-Net v2  "channel_names": {"0": "CT"}, "labels": {"liver": 1, "ignore": 2}, "file_ending": ".nii.gz",
  *               optionally "dataset": {"case": {"images": [...], "label": "..."}}
  *
- * In both layouts labels may be written either way, {"1": "liver"} or {"liver": 1}, and numbers as texts. A list
- * of names counts from 0.
+ * In both layouts labels may be written either way, {"1": "liver"} or {"liver": 1}, and numbers as texts. A
+ * list of names counts from 0.
  * Source: nnU-Net, documentation/dataset_format.md. */
 #include "io/dataset_impl.h"
 
