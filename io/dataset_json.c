@@ -6,7 +6,8 @@
  *   nnU-Net v2  "channel_names": {"0": "CT"}, "labels": {"liver": 1, "ignore": 2}, "file_ending": ".nii.gz",
  *               optionally "dataset": {"case": {"images": [...], "label": "..."}}
  *
- * In both layouts labels may be written either way, {"1": "liver"} or {"liver": 1}, and numbers as texts.
+ * In both layouts labels may be written either way, {"1": "liver"} or {"liver": 1}, and numbers as texts. A
+ * list of names counts from 0.
  * Source: nnU-Net, documentation/dataset_format.md. */
 #include "io/dataset_impl.h"
 
@@ -101,9 +102,19 @@ static int json_compare_label(const void *a, const void *b)
 u3d_status u3d_dataset_json_labels(u3d_dataset *d, const char *path, const cJSON *json)
 {
     const cJSON *labels = u3d_json_member(json, "labels"), *item = NULL;
-    if (!labels) return U3D_OK;
-    if (!cJSON_IsObject(labels)) return u3d_fail(U3D_E_FORMAT, "'%s': labels: expected an object", path);
-    cJSON_ArrayForEach(item, labels) U3D_TRY(json_label(d, path, item));
+    int32_t position = 0;
+    if (!labels || cJSON_IsNull(labels)) return U3D_OK;
+    if (!cJSON_IsObject(labels) && !cJSON_IsArray(labels))
+        return u3d_fail(U3D_E_FORMAT, "'%s': labels: expected an object or a list of names", path);
+    cJSON_ArrayForEach(item, labels)
+    {
+        if (cJSON_IsObject(labels))
+            U3D_TRY(json_label(d, path, item));
+        else if (cJSON_IsString(item))
+            U3D_TRY(json_add_label(d, path, position++, item->valuestring));
+        else
+            return u3d_fail(U3D_E_FORMAT, "'%s': labels[%d]: expected a name", path, position);
+    }
     if (d->n_labels) qsort(d->labels, (size_t)d->n_labels, sizeof *d->labels, json_compare_label);
     for (int i = 0; i < d->n_labels; i++)
         if ((i > 0 && d->labels[i].value == d->labels[i - 1].value) ||

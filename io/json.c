@@ -40,8 +40,8 @@ static bool stands_for_byte(const unsigned char *p)
 }
 
 /* A copy of the text in which every byte that is not UTF-8 is a character that stands for it. So is every
- * byte of such a character, so that reading gives back exactly what was written. Caller: u3d_free. */
-static char *utf8_made(const char *text)
+ * byte of such a character, so that reading gives back exactly what was written. */
+char *u3d_json_utf8(const char *text)
 {
     const unsigned char *from = (const unsigned char *)text;
     size_t bytes = 1;
@@ -149,7 +149,7 @@ done:
 /* Makes the printed text UTF-8, and frees it. */
 static char *text_finish(char *printed)
 {
-    char *text = printed ? utf8_made(printed) : NULL;
+    char *text = printed ? u3d_json_utf8(printed) : NULL;
     cJSON_free(printed);
     return text;
 }

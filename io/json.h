@@ -23,6 +23,9 @@ u3d_status u3d_json_print(FILE *f, const cJSON *json);
 /* The same without indentation, as a text; the caller calls u3d_free. NULL: out of memory. */
 char *u3d_json_text(const cJSON *json);
 
+/* A copy of a text in UTF-8, as it would be written; the caller calls u3d_free. NULL: out of memory. */
+char *u3d_json_utf8(const char *text);
+
 /* The member called `name`; NULL if there is none, or if `object` is not an object. */
 cJSON *u3d_json_member(const cJSON *object, const char *name);
 /* A number, or null if the value is NaN or infinite. */

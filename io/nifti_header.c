@@ -305,6 +305,7 @@ static void header_keep_grid(const nifti_2_header *h, int32_t version, u3d_grid 
     memcpy(grid->descrip, h->descrip, sizeof grid->descrip);
     memcpy(grid->intent_name, h->intent_name, sizeof grid->intent_name);
     grid->nifti_version = version;
+    grid->axes = h->dim[0] < 3 ? (int32_t)h->dim[0] : 3;
 }
 
 u3d_status u3d_nifti_info_read(const char *path, u3d_nifti_info *info)

@@ -51,6 +51,15 @@ static int write_datatype(const u3d_volume *v)
     return high > UINT8_MAX ? DT_UINT16 : DT_UINT8;
 }
 
+/* How many axes the file gets: those of the input, but a 2D file becomes a 3D one if it now has depth. */
+static int write_axes(const u3d_volume *v, const int64_t dim[4])
+{
+    if (v->channels > 1) return 4;
+    for (int axis = v->grid.axes; axis > 0 && axis < 3; axis++)
+        if (dim[axis + 1] > 1) return 3;
+    return v->grid.axes > 0 ? v->grid.axes : 3;
+}
+
 static void write_header2(const u3d_volume *v, int datatype, nifti_2_header *h)
 {
     const u3d_grid *g = &v->grid;
@@ -61,10 +70,10 @@ static void write_header2(const u3d_volume *v, int datatype, nifti_2_header *h)
     memcpy(h->magic, "n+2\0\r\n\032\n", sizeof h->magic);
     h->datatype = (int16_t)datatype;
     h->bitpix = (int16_t)(8 * bytes);
-    h->dim[0] = v->channels > 1 ? 4 : 3;
     for (int i = 1; i < 8; i++) h->dim[i] = 1;
     for (int axis = 0; axis < 3; axis++) h->dim[axis + 1] = u3d_volume_file_order(v).size[axis];
     h->dim[4] = v->channels;
+    h->dim[0] = write_axes(v, h->dim);
     for (int i = 4; i < 8; i++) h->pixdim[i] = 1;
     for (int axis = 0; axis < 3; axis++) h->pixdim[axis + 1] = g->pixdim[axis];
     h->pixdim[0] = g->qfac;

@@ -19,6 +19,7 @@ typedef struct u3d_grid {
     int32_t xyzt_units;
     char descrip[80], intent_name[16];
     int32_t nifti_version; /* 1 or 2                                              */
+    int32_t axes;          /* dim[0] up to 3: 2 if the file is a 2D image; 0 means 3 */
 } u3d_grid;
 
 typedef struct u3d_volume {

@@ -24,6 +24,7 @@ typedef struct u3d_case_entry {
     double spacing[3];     /* z, y, x, in memory                                                            */
     int64_t own_size[3];   /* z, y, x, in the files                                                         */
     double own_spacing[3]; /* z, y, x, in the files                                                         */
+    int64_t label_voxels;  /* in the file, which may have another grid than the image; 0: no labels         */
     bool resampled;        /* from own_size to size                                                         */
     uint64_t bytes;        /* of image and classes in memory                                                */
     u3d_case_index index;

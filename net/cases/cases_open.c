@@ -216,6 +216,7 @@ static u3d_status open_scan_case(u3d_cases *c, int i, open_scan *scan)
         (uint64_t)(e->size[0] * e->size[1] * e->size[2]) * (4 * (uint64_t)image->channels + (label ? 1 : 0));
     c->total += e->bytes;
     if (label) {
+        e->label_voxels = u3d_volume_voxels(label);
         u3d_grid_report_add(&scan->grids, &match, e->files.id, image, label);
         status = open_scan_labels(c, e, image, label, &match, scan, i, &classes);
         if (status == U3D_E_FORMAT) u3d_wrap(status, "case '%s', labels '%s'", e->files.id, e->files.label);

@@ -36,6 +36,11 @@ static u3d_status read_match(const u3d_case *files, const u3d_volume *image, int
             "'%s' and '%s' do not both say where they lie in space; their voxels are matched as stored, "
             "as those of other such channels",
             files->image[0], files->image[ch]);
+    if (m.how == U3D_MATCH_SAME && m.off_by > 0.01)
+        u3d_log_first(U3D_LOG_WARN, "cases",
+                      "the grids of '%s' and '%s' differ by up to %.2g voxels; their voxels are matched by "
+                      "index, as those of other such channels",
+                      files->image[0], files->image[ch], m.off_by);
     return u3d_volume_onto(one, image, &m, 0);
 }
 

@@ -67,7 +67,9 @@ u3d_status u3d_case_resample(const u3d_cases *c, const u3d_case_entry *e, u3d_vo
 uint64_t u3d_case_loading_bytes(const u3d_case_entry *e, int32_t channels)
 {
     const uint64_t own = (uint64_t)(e->own_size[0] * e->own_size[1] * e->own_size[2]);
-    uint64_t bytes = own * (4 * (uint64_t)channels + 4 + 1); /* image, label values and classes as read */
+    const uint64_t label = (uint64_t)e->label_voxels;
+    uint64_t bytes = own * 4 * (uint64_t)channels + label * (4 + 1); /* image, label values and classes */
+    if (label != own) bytes += own;                                  /* classes on the image's grid     */
     if (e->resampled) {
         const uint64_t resampling = u3d_resample_image_bytes(e->own_size, e->size, channels) + own;
         if (resampling > bytes) bytes = resampling;

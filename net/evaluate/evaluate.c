@@ -302,6 +302,25 @@ static void oddities_tell(const u3d_evaluate_opts *o, const u3d_pairs *p, odditi
                  odd->n_sparse, p->n);
 }
 
+/* Says if predictions and references both have labels, but none in common, as a mask of 0 and 1 and one of 0
+ * and 255: then all scores are 0 whatever the masks look like. */
+static void values_tell(const u3d_pairs *p, const u3d_tallies *values)
+{
+    const u3d_tally *predicted = NULL, *reference = NULL;
+    for (int k = 0; k < values->n; k++) {
+        const u3d_tally *t = &values->item[k];
+        if (t->value == p->background) continue;
+        if (t->predicted > 0 && t->reference > 0) return;
+        if (t->predicted > 0 && !predicted) predicted = t;
+        if (t->reference > 0 && !reference) reference = t;
+    }
+    if (predicted && reference)
+        U3D_WARN("evaluate",
+                 "predictions and references have no label in common (for example, %d occurs only in "
+                 "predictions, %d only in references), so all scores are 0; equal labels need equal values",
+                 (int)predicted->value, (int)reference->value);
+}
+
 /* The value that means "unlabelled": from the options, the data set of the references, or the model. */
 static void unlabeled_settle(const u3d_evaluate_opts *o, u3d_pairs *p)
 {
@@ -357,6 +376,7 @@ u3d_status u3d_evaluate(const u3d_evaluate_opts *o, cJSON **out)
     oddities_tell(o, &p, &odd);
     U3D_GO(u3d_unpredicted_check(o, &p, &values));
     zero_drop(&p, &values);
+    values_tell(&p, &values);
     if (odd.n_label == p.n) p.has_unlabeled = false;
     U3D_GO(u3d_evaluate_report(o, &p, t, &values, out));
 done:

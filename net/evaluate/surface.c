@@ -157,7 +157,7 @@ static u3d_status direction_measure(const u3d_points *from, const u3d_points *to
     double *distance = u3d_new_uninit((size_t)from->n, sizeof *distance);
     if (!distance) return U3D_E_NOMEM;
     const u3d_status status = u3d_distance_nearest(from, to, spacing, threads, distance);
-    const double granted = tolerance * (1 + 1e-9);
+    const double granted = tolerance * (1 + 1e-6);
     *out = (directed){0};
     for (int64_t i = 0; status == U3D_OK && i < from->n; i++) {
         out->sum += distance[i];

@@ -12,7 +12,8 @@
  *   ASSD   mean of all distances of both directions: (sum over A + sum over B) / (|A| + |B|)
  *   MASD   mean of the two directed means (MedPy's assd)
  *   NSD    share of the surface voxels of both masks whose distance is at most the tolerance; the tolerance
- *          is multiplied by 1 + 1e-9, so that rounding does not decide about distances that equal it
+ *          is multiplied by 1 + 1e-6, so that the rounding of spacings, which headers store as float32, does
+ *          not decide about distances that equal it
  *
  * If one mask is empty, HD95, ASSD and MASD are NaN (there is nothing to measure a distance to), and NSD is
  * 0. If both are empty, all four are NaN.

@@ -349,8 +349,8 @@ static void test_label_numbers(void **state)
         "{\"background\": 0, \"liver\": 1.0, \"IGNORE\": 9}",
         "{\"background\": [0], \"liver\": [\"1\"], \"Void\": \" 9 \"}",
     };
+    u3d_dataset *d = NULL;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
-        u3d_dataset *d = NULL;
         assert_ok(open_labels(good[i], &d));
         assert_int_equal(d->n_labels, 2);
         assert_string_equal(d->labels[0].name, "background");
@@ -360,7 +360,17 @@ static void test_label_numbers(void **state)
         assert_int_equal(d->unlabeled, 9);
         u3d_dataset_free(d);
     }
+    assert_ok(open_labels("[\"background\", \"liver\", \"ignore\"]", &d)); /* a list counts from 0 */
+    assert_int_equal(d->n_labels, 2);
+    assert_string_equal(d->labels[1].name, "liver");
+    assert_int_equal(d->unlabeled, 2);
+    u3d_dataset_free(d);
+    assert_ok(open_labels("null", &d));
+    assert_int_equal(d->n_labels, 0);
+    u3d_dataset_free(d);
     static const char *const bad[][2] = {
+        {"[\"background\", 1]", "labels[1]: expected a name"},
+        {"\"liver\"", "expected an object or a list of names"},
         {"{\"background\": 0, \"whole tumor\": [1, 2, 3]}", "'whole tumor' is a region, a list of 3 values"},
         {"{\"background\": 0, \"none\": []}", "region"},
         {"{\"liver\": \"one\"}", "not a whole number"},
@@ -369,7 +379,6 @@ static void test_label_numbers(void **state)
         {"{\"ignore\": 9, \"void\": 8}", "already named as the value of voxels that nobody labelled"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        u3d_dataset *d = NULL;
         assert_status(open_labels(bad[i][0], &d), U3D_E_FORMAT);
         u3d_test_says(bad[i][1]);
     }

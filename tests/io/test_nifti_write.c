@@ -74,6 +74,35 @@ static void test_grid_is_kept(void **state)
     }
 }
 
+/* A 2D image gets 2D labels, unless they have several channels or gain depth. */
+static void test_flat_image(void **state)
+{
+    (void)state;
+    u3d_test_nifti s = odd_spec(1);
+    s.dim[0] = 2;
+    s.dim[3] = 1;
+    char *in = u3d_test_nifti_file(dir, "flat.nii", &s, ramp), *out = u3d_test_path(dir, "flat_out.nii");
+    u3d_volume *image = NULL;
+    assert_ok(u3d_nifti_read(in, U3D_VOLUME_IMAGE, &image));
+    const int64_t start[3] = {0, 0, 0}, deep[3] = {2, 2, 2};
+    for (int variant = 0; variant < 3; variant++) {
+        size_t size = 0;
+        u3d_volume *v = NULL;
+        if (variant < 2)
+            assert_ok(u3d_volume_new_like(image, U3D_F32, variant + 1, &v));
+        else
+            assert_ok(u3d_volume_new_box(image, start, deep, U3D_U8, 1, &v));
+        assert_ok(u3d_nifti_write(out, v));
+        uint8_t *after = u3d_test_read_file(out, &size);
+        assert_int_equal(after[40], variant == 0 ? 2 : variant == 1 ? 4 : 3); /* dim[0] */
+        u3d_free(after);
+        u3d_volume_free(v);
+    }
+    u3d_volume_free(image);
+    u3d_free(in);
+    u3d_free(out);
+}
+
 /* Reads a file with the NIfTI library. */
 static nifti_image *read_with_library(const char *path, int datatype)
 {
@@ -247,10 +276,10 @@ static void test_out_of_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_grid_is_kept),        cmocka_unit_test(test_label_types),
-        cmocka_unit_test(test_channels_and_floats), cmocka_unit_test(test_long_axis_needs_version_2),
-        cmocka_unit_test(test_full_disk),           cmocka_unit_test(test_bad_targets),
-        cmocka_unit_test(test_out_of_memory),
+        cmocka_unit_test(test_grid_is_kept),        cmocka_unit_test(test_flat_image),
+        cmocka_unit_test(test_label_types),         cmocka_unit_test(test_channels_and_floats),
+        cmocka_unit_test(test_bad_targets),         cmocka_unit_test(test_long_axis_needs_version_2),
+        cmocka_unit_test(test_full_disk),           cmocka_unit_test(test_out_of_memory),
     };
     dir = u3d_test_dir();
     u3d_log_set_level(U3D_LOG_ERROR);

@@ -155,6 +155,26 @@ static void test_nothing_known(void **state)
     assert_int_equal(score(nothing, mask, &none, "never predicted").status, U3D_OK);
 }
 
+/* 0 and 1 in one file, 0 and 255 in the other. */
+static int32_t mask_1(int64_t z, int64_t y, int64_t x)
+{
+    return dense(z, y, x) ? 1 : 0;
+}
+
+static int32_t mask_255(int64_t z, int64_t y, int64_t x)
+{
+    return dense(z, y, x) ? 255 : 0;
+}
+
+static void test_no_label_in_common(void **state)
+{
+    (void)state;
+    assert_int_equal(score(mask_1, mask_255, &none, "no label in common").status, U3D_OK);
+    assert_int_equal(score(mask_255, mask_1, &none, "no label in common").status, U3D_OK);
+    assert_int_equal(score(mask_1, mask_1, &none, NULL).status, U3D_OK);
+    assert_int_equal(score(mask_1, nothing, &none, NULL).status, U3D_OK);
+}
+
 static void test_dense(void **state)
 {
     (void)state;
@@ -200,7 +220,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_nothing_known), cmocka_unit_test(test_dense),
                                        cmocka_unit_test(test_model_knows),
-                                       cmocka_unit_test(test_model_means_other_files)};
+                                       cmocka_unit_test(test_model_means_other_files),
+                                       cmocka_unit_test(test_no_label_in_common)};
     dir = u3d_test_dir();
     prediction = u3d_test_path(dir, "p.nii");
     reference = u3d_test_path(dir, "r.nii");

@@ -179,6 +179,8 @@ static void test_labels_on_another_grid(void **state)
     c.o.resample_labels = true;
     char *said = label_case_open(&c);
     assert_int_equal(u3d_test_count_text(said, "have another grid than the image in 1 of 1 cases"), 1);
+    /* Memory is planned for the labels as read: 4 + 1 bytes for each voxel of the file. */
+    assert_int_equal(u3d_cases_opening_bytes(c.cases), 8 * 10 * 24 * (4 + 1));
     const u3d_case_data *data;
     assert_ok(u3d_cases_acquire(c.cases, 0, &data));
     const u3d_labels *l = u3d_cases_labels(c.cases);

@@ -267,6 +267,24 @@ static void single_voxels(void **state)
     u3d_volume_free(b);
 }
 
+/* A distance that equals the tolerance is within it, although a header rounds the spacing to float32. */
+static void rounded_spacing(void **state)
+{
+    (void)state;
+    for (int metres = 0; metres < 2; metres++) {
+        const double side = metres ? 1000 * (double)0.0005f : (double)0.1f; /* metres as mm; mm */
+        u3d_volume *a = volume_new(1, 1, 12, (double[]){side, side, side}),
+                   *b = volume_new(1, 1, 12, (double[]){side, side, side});
+        assert_true(side > (metres ? 0.5 : 0.1));
+        set(a, 0, 0, 0, 1);
+        set(b, 0, 0, metres ? 2 : 10, 1);
+        assert_true(scores_of(a, b, 1, 1, 1).nsd == 1);
+        assert_true(scores_of(a, b, 1, 0.99999, 1).nsd == 0);
+        u3d_volume_free(a);
+        u3d_volume_free(b);
+    }
+}
+
 static void empty_masks(void **state)
 {
     (void)state;
@@ -435,9 +453,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_masks),        cmocka_unit_test(random_balls),
         cmocka_unit_test(many_against_few),    cmocka_unit_test(single_voxels),
-        cmocka_unit_test(empty_masks),         cmocka_unit_test(borders_count_as_outside),
-        cmocka_unit_test(labels_share_a_look), cmocka_unit_test(percentiles_interpolate),
-        cmocka_unit_test(real_masks),          cmocka_unit_test(memory_runs_out),
+        cmocka_unit_test(rounded_spacing),     cmocka_unit_test(empty_masks),
+        cmocka_unit_test(labels_share_a_look), cmocka_unit_test(borders_count_as_outside),
+        cmocka_unit_test(real_masks),          cmocka_unit_test(percentiles_interpolate),
+        cmocka_unit_test(memory_runs_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -67,6 +67,13 @@ expect 0 'one_v1/x1.nii.gz' predict run_v1 v1/imagesTr/x1_0000.nii.gz one_v1
 check 'the first file of a case stands for all' cmp out_v1/x1.nii.gz one_v1/x1.nii.gz
 expect 3 'found 1 channel, but the model was trained on 2; put all' predict run_v1 v1/imagesTr/x1_0001.nii.gz no
 
+# A channel that lies half a voxel further (bytes 292 to 295: the x offset of the sform).
+mkdir shifted
+cp v1/imagesTr/x1_0000.nii.gz shifted
+gzip -dc v1/imagesTr/x1_0001.nii.gz >shifted/x1_0001.nii
+printf '\000\000\000\077' | dd of=shifted/x1_0001.nii bs=1 seek=292 conv=notrunc 2>/dev/null
+expect 0 'x1_0000.nii.gz. and .*x1_0001.nii. differ by up to 0.5 voxels' predict run_v1 shifted out_shifted
+
 # The same rule for volumes of --data that have no label.
 mkdir -p unlabelled/images
 for i in 0 1; do cp data/imagesTr/phantom_001.nii.gz unlabelled/images/n_000$i.nii.gz; done

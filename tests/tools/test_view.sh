@@ -125,6 +125,8 @@ check "predict --json is UTF-8" utf8 predict.json
 expect 0 '' "$u3d" evaluate --prediction "$latin/predictions" --reference "$latin/labels" --json
 cp out.txt evaluate.json
 check "evaluate --json is UTF-8" utf8 evaluate.json
+expect 0 '' "$u3d" report --out latin.html --prediction "$latin/predictions" --reference "$latin/labels" --title "$latin"
+check "the page is UTF-8" utf8 latin.html
 expect 0 '' "$u3d" info --model "$latin/run" --json
 cp out.txt info.json
 check "info --json is UTF-8" utf8 info.json

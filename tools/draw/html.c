@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
+#include "io/json.h"
 #include "tools/draw/html_impl.h"
 
 static const char HEAD[] =
@@ -37,7 +38,9 @@ static void put(FILE *f, char c)
 
 void html_text(FILE *f, const char *text)
 {
-    for (; *text; text++) put(f, *text);
+    char *utf8 = u3d_json_utf8(text); /* names of files need not be UTF-8, but the page says that it is */
+    for (const char *at = utf8 ? utf8 : text; *at; at++) put(f, *at);
+    u3d_free(utf8);
 }
 
 static void element(html *h, const char *name, const char *text)
