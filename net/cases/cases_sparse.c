@@ -10,9 +10,12 @@
  *             for 0 in dataset.json ("background") says it.
  *   isolated  Nearly all voxels with other values lie on single slices (net/volume/sparse.h). This counts
  *             whatever the data set says about 0. It is also checked for any other value that fills more than
- *             half of the volume, such as 255 if --unlabeled 255 was forgotten. */
+ *             half of the volume, such as 255 if --unlabeled 255 was forgotten.
+ *
+ * A label other than 0 that more than nine tenths of a volume have is only warned about. */
 #include <stdio.h>
 
+#include "engine/base/log.h"
 #include "net/cases/cases_impl.h"
 
 static u3d_status sparse_ask(const u3d_case *files, int32_t blank, const char *seen)
@@ -22,6 +25,21 @@ static u3d_status sparse_ask(const u3d_case *files, int32_t blank, const char *s
         "case '%s', labels '%s': %s; if %d means that nobody labelled the voxel, give --unlabeled %d; "
         "if it is a label like any other%s, give --dense",
         files->id, files->label, seen, (int)blank, (int)blank, blank == 0 ? " (background)" : "");
+}
+
+/* Scribbles fill neighbouring planes alike, as whole shapes do. But a label other than 0 that is nearly
+ * everywhere is more often what nobody painted than a structure. */
+static void sparse_hint(const u3d_case *files, const u3d_volume *label, int32_t blank,
+                        const u3d_plane_counts *p)
+{
+    const int64_t voxels = u3d_volume_voxels(label);
+    if (blank == 0 || 10 * p->all >= voxels) return;
+    u3d_log_first(
+        U3D_LOG_WARN, "cases",
+        "case '%s': %.0f %% of the voxels of '%s' have the label %d; if that means that nobody labelled "
+        "them, give --unlabeled %d, and if it is a label like any other, --dense (other such cases are "
+        "not mentioned)",
+        files->id, 100 * (double)(voxels - p->all) / (double)voxels, files->label, (int)blank, (int)blank);
 }
 
 static u3d_status sparse_judge(const u3d_case *files, const u3d_volume *label, int32_t blank,
@@ -37,7 +55,9 @@ static u3d_status sparse_judge(const u3d_case *files, const u3d_volume *label, i
                        (long long)n, letter, (int)blank);
         return sparse_ask(files, blank, seen);
     }
-    return u3d_sparse_isolated(label, blank, p, seen, sizeof seen) ? sparse_ask(files, blank, seen) : U3D_OK;
+    if (u3d_sparse_isolated(label, blank, p, seen, sizeof seen)) return sparse_ask(files, blank, seen);
+    sparse_hint(files, label, blank, p);
+    return U3D_OK;
 }
 
 static u3d_status sparse_check_value(const u3d_case *files, const u3d_volume *label, int32_t blank,

@@ -378,6 +378,35 @@ static void test_slices_only(void **state)
     u3d_test_set_done(&s);
 }
 
+/* 0 and 1 on every nineteenth row, and 4 in all other voxels, as in scribbles. */
+static double voxel_scribbles(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    return (z * 28 + y) % 19 == 0 ? voxel_ball(z, y, x, user) : 4;
+}
+
+/* Scribbles fill neighbouring slices alike, so u3d cannot be sure; but it must not be silent. */
+static void test_nearly_everywhere(void **state)
+{
+    (void)state;
+    const int64_t size[3] = {24, 28, 30};
+    const ball large = {12, 14, 15, 11};
+    static const u3d_cases_opts nothing = {0}, given = {.unlabeled_given = true, .unlabeled = 4};
+    const u3d_cases_opts *options[] = {&dense, &given, &nothing};
+    u3d_test_set s;
+    u3d_test_set_new(&s);
+    u3d_test_set_add(&s, "a", size, 1, voxel_one, voxel_scribbles, &large);
+    u3d_test_set_add(&s, "b", size, 1, voxel_one, voxel_scribbles, &large);
+    u3d_test_set_name_label(&s, 0, "background");
+    for (int i = 0; i < 3; i++) {
+        opening a = {.s = &s, .o = options[i]};
+        char *text = u3d_test_stderr_of(open_and_close, &a);
+        assert_int_equal(a.status, U3D_OK);
+        assert_int_equal(u3d_test_count_text(text, "have the label 4"), options[i] == &nothing ? 1 : 0);
+        u3d_free(text);
+    }
+    u3d_test_set_done(&s);
+}
+
 /* If neither the options nor the data set say which value is unlabelled, labels that look sparse must be
  * refused with a message that names the option to use. The same labels must be accepted once the options or
  * the data set say it. */
@@ -457,6 +486,7 @@ int main(void)
         cmocka_unit_test(test_too_many_labels), cmocka_unit_test(test_channels),
         cmocka_unit_test(test_locate),          cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_single_slice),    cmocka_unit_test(test_slices_only),
-        cmocka_unit_test(test_sparse),          cmocka_unit_test(test_contradictions)};
+        cmocka_unit_test(test_sparse),          cmocka_unit_test(test_contradictions),
+        cmocka_unit_test(test_nearly_everywhere)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

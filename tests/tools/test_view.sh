@@ -122,6 +122,15 @@ expect 0 '"run"' "$u3d" train --resume --out "$latin/run" --json
 expect 0 '' "$u3d" predict --model "$latin/run" --input "$latin/images" --output "$latin/predictions" --json
 cp out.txt predict.json
 check "predict --json is UTF-8" utf8 predict.json
+expect 0 '"volumes":.1' "$u3d" phantom --out "$latin/phantom" --count 1 --json
+expect 0 '"share_kept":' "$u3d" sparsify --label "$latin/labels" --slices 2,2,2 --output "$latin/few" --json
+cp out.txt sparsify.json
+check "sparsify --json is UTF-8" utf8 sparsify.json
+expect 0 '"convention":' "$u3d" picture --image "$latin/phantom/imagesTr/phantom_001.nii.gz" \
+  --label "$latin/phantom/labelsDense/phantom_001.nii.gz" --output "$latin/picture.png" --json
+expect 0 '"runs":.0' "$u3d" report --picture "$latin/picture.png" --out "$latin/page.html" --json
+cp out.txt report.json
+check "report --json is UTF-8" utf8 report.json
 expect 0 '' "$u3d" evaluate --prediction "$latin/predictions" --reference "$latin/labels" --json
 cp out.txt evaluate.json
 check "evaluate --json is UTF-8" utf8 evaluate.json

@@ -14,6 +14,7 @@
 #include "net/config/config.h"
 #include "tools/cli/args_data.h"
 #include "tools/cli/files.h"
+#include "tools/cli/result.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/slices.h"
 
@@ -156,7 +157,9 @@ u3d_status cmd_phantom(const args *a)
     }
     for (int64_t k = 0; k < count; k++) U3D_TRY(phantom_make(a, (uint64_t)seed, k, size, &which));
     U3D_TRY(description_write(a, count));
-    printf("%s: %lld volumes of %lldx%lldx%lld\n", a->out, (long long)count, (long long)size[2],
-           (long long)size[1], (long long)size[0]);
-    return U3D_OK;
+    cJSON *json = cJSON_CreateObject();
+    const bool ok = cJSON_AddStringToObject(json, "output", a->out) &&
+                    cJSON_AddNumberToObject(json, "volumes", (double)count);
+    return result_print(a, json, ok, "%s: %lld volumes of %lldx%lldx%lld", a->out, (long long)count,
+                        (long long)size[2], (long long)size[1], (long long)size[0]);
 }

@@ -6,6 +6,7 @@
 #include "net/volume/sparse.h"
 #include "tools/cli/args_data.h"
 #include "tools/cli/files.h"
+#include "tools/cli/result.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/run_source.h"
 #include "tools/draw/picture.h"
@@ -89,6 +90,17 @@ static u3d_status files_of_picture(const args *a)
     return files_check(&f, a);
 }
 
+static u3d_status print_result(const args *a, const picture_result *r, int n_labels)
+{
+    cJSON *json = cJSON_CreateObject();
+    const bool ok = cJSON_AddStringToObject(json, "output", a->output) &&
+                    cJSON_AddNumberToObject(json, "slices", r->n_slices) &&
+                    cJSON_AddNumberToObject(json, "label_files", n_labels) &&
+                    cJSON_AddStringToObject(json, "convention", r->convention);
+    return result_print(a, json, ok, "%s: %d slices, columns: image, %d label file%s; %s", a->output,
+                        r->n_slices, n_labels, n_labels == 1 ? "" : "s", r->convention);
+}
+
 u3d_status cmd_picture(const args *a)
 {
     u3d_status status = U3D_OK;
@@ -107,8 +119,7 @@ u3d_status cmd_picture(const args *a)
     part.n_labels = v.n_labels;
     for (int i = 0; i < v.n_labels; i++) part.labels[i] = v.labels[i];
     U3D_GO(picture_write(a->output, &part, 1, &o, &result));
-    printf("%s: %d slices, columns: image, %d label file%s; %s\n", a->output, result.n_slices, v.n_labels,
-           v.n_labels == 1 ? "" : "s", result.convention);
+    status = print_result(a, &result, v.n_labels);
 done:
     u3d_volume_free(v.image);
     for (int i = 0; i < v.n_labels; i++) u3d_volume_free(v.labels[i]);

@@ -13,6 +13,7 @@
 #include "tools/cli/args.h"
 #include "tools/cli/args_data.h"
 #include "tools/cli/files.h"
+#include "tools/cli/result.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/evaluate_out.h"
 #include "tools/draw/html.h"
@@ -338,6 +339,15 @@ static u3d_status files_of_report(const args *a)
     return files_check(&f, a);
 }
 
+static u3d_status print_result(const report *r)
+{
+    cJSON *json = cJSON_CreateObject();
+    const bool ok = cJSON_AddStringToObject(json, "output", r->a->out) &&
+                    cJSON_AddNumberToObject(json, "runs", r->n) &&
+                    cJSON_AddNumberToObject(json, "cases_not_scored", r->n_unscored);
+    return result_print(r->a, json, ok, "%s", r->a->out);
+}
+
 u3d_status cmd_report(const args *a)
 {
     u3d_status status = U3D_OK;
@@ -357,7 +367,7 @@ u3d_status cmd_report(const args *a)
     U3D_GO(html_open(a->out, a->title ? a->title : "u3d", &r->page));
     U3D_GO(write_page(r));
     U3D_GO(html_close(&r->page));
-    printf("%s\n", a->out);
+    U3D_GO(print_result(r));
     if (r->n_unscored)
         U3D_GO(
             u3d_fail(U3D_E_FORMAT, "%d cases were not scored; %s says which and why", r->n_unscored, a->out));

@@ -12,6 +12,7 @@
 #include "io/volume.h"
 #include "tools/cli/args_data.h"
 #include "tools/cli/files.h"
+#include "tools/cli/result.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/slices.h"
 
@@ -256,6 +257,19 @@ static u3d_status folders_make(const args *a)
     return a->copy ? u3d_path_make_dir(a->copy) : U3D_OK;
 }
 
+static u3d_status print_result(const args *a, const sparsify *s, int n, int n_failed)
+{
+    const double kept = (double)s->kept / (double)s->total;
+    cJSON *json = cJSON_CreateObject();
+    const bool ok = cJSON_AddStringToObject(json, "output", a->output) &&
+                    cJSON_AddNumberToObject(json, "label_files", n) &&
+                    cJSON_AddNumberToObject(json, "label_files_left_out", n_failed) &&
+                    cJSON_AddNumberToObject(json, "unlabeled", s->unlabeled) &&
+                    cJSON_AddItemToObject(json, "share_kept", u3d_json_number(kept));
+    return result_print(a, json, ok, "kept %.2f %% of the voxels of %d label file%s; the others are %d (unlabeled)",
+                        100 * kept, n, n == 1 ? "" : "s", s->unlabeled);
+}
+
 u3d_status cmd_sparsify(const args *a)
 {
     u3d_status status = U3D_OK;
@@ -282,8 +296,7 @@ u3d_status cmd_sparsify(const args *a)
         n_failed++;
     }
     if (n_failed == n) goto done;
-    printf("kept %.2f %% of the voxels of %d label file%s; the others are %d (unlabeled)\n",
-           100 * (double)s.kept / (double)s.total, n - n_failed, n - n_failed == 1 ? "" : "s", s.unlabeled);
+    U3D_GO(print_result(a, &s, n - n_failed, n_failed));
     status = n_failed ? u3d_fail(U3D_E_FORMAT, "%d of %d label files were left out (see above)", n_failed, n)
                       : U3D_OK;
 done:

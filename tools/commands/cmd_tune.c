@@ -1,27 +1,46 @@
 /* u3d tune: measures which settings are fastest on a device, and stores them for all later runs. */
 #include "engine/plan/backend.h"
 
+#include "io/json.h"
 #include "tools/cli/args.h"
 #include "tools/commands/commands.h"
 
 enum { DEFAULT_S = 180 };
 
+typedef struct tune {
+    const args *a;
+    cJSON *lines; /* with --json: what has been measured; otherwise lines are shown at once, because each
+                     takes seconds */
+    bool ok;
+} tune;
+
 static bool say(void *user, const char *line)
 {
-    const args *a = user;
-    printf("%s\n", line);
-    fflush(stdout); /* each line takes seconds to measure, so it is shown at once */
-    return !*a->stop;
+    tune *t = user;
+    if (t->a->json) {
+        t->ok = t->ok && cJSON_AddItemToArray(t->lines, cJSON_CreateString(line));
+    } else {
+        printf("%s\n", line);
+        fflush(stdout);
+    }
+    return !*t->a->stop;
 }
 
 u3d_status cmd_tune(const args *a)
 {
     u3d_backend *b;
     double seconds = DEFAULT_S;
-    args own = *a;
-    if (a->time) U3D_TRY(args_seconds("--time", a->time, &seconds));
-    U3D_TRY(args_open_backend(a, &b));
-    u3d_status status = u3d_backend_tune(b, seconds, say, &own);
+    cJSON *json = cJSON_CreateObject();
+    tune t = {.a = a, .lines = cJSON_AddArrayToObject(json, "measured"), .ok = true};
+    u3d_status status = U3D_OK;
+    if (a->time) U3D_GO(args_seconds("--time", a->time, &seconds));
+    U3D_GO(args_open_backend(a, &b));
+    status = u3d_backend_tune(b, seconds, say, &t);
     u3d_backend_close(b);
+    if (status == U3D_OK && a->json)
+        status = t.lines && t.ok ? u3d_json_print(stdout, json)
+                                 : u3d_fail(U3D_E_NOMEM, "out of memory while printing the result");
+done:
+    cJSON_Delete(json);
     return status;
 }
