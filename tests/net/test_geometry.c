@@ -177,6 +177,38 @@ static void test_models_with_other_axes(void **state)
     u3d_test_run_done(&f);
 }
 
+/* Models whose volumes were turned or normalised differently cannot share one prepared volume. */
+static void test_models_that_do_not_fit(void **state)
+{
+    (void)state;
+    static const int lps[3] = {-1, -2, 3};
+    u3d_test_run f;
+    u3d_test_run_new(&f, 1, u3d_test_ball);
+    u3d_model *m[2] = {train_model(&f, NULL), NULL};
+    char *path = u3d_test_path(f.out, "model.safetensors");
+    u3d_backend *b = u3d_test_backend("cpu", NULL, 1);
+    u3d_predictor *p = NULL;
+    const u3d_predict_opts o = {.step = 0.5, .quiet = true};
+    const u3d_model *const *models = (const u3d_model *const *)m;
+    assert_ok(u3d_model_load(path, &m[1]));
+    assert_ok(u3d_predictor_open(b, models, 2, &o, &p));
+    u3d_predictor_free(p);
+
+    const u3d_model fits = *m[1];
+    memcpy(m[1]->facts.orientation, lps, sizeof lps);
+    assert_status(u3d_predictor_open(b, models, 2, &o, &p), U3D_E_ARG);
+    u3d_test_says("oriented differently");
+    m[1]->facts = fits.facts;
+    m[1]->intensity.kind[0] =
+        fits.intensity.kind[0] == U3D_INTENSITY_NONE ? U3D_INTENSITY_ZSCORE : U3D_INTENSITY_NONE;
+    assert_status(u3d_predictor_open(b, models, 2, &o, &p), U3D_E_ARG);
+    u3d_test_says("normalises intensities differently");
+    for (int i = 0; i < 2; i++) u3d_model_free(m[i]);
+    u3d_backend_close(b);
+    u3d_free(path);
+    u3d_test_run_done(&f);
+}
+
 /* Left and right are the ends of x, in whatever order the files have their axes. */
 static void test_mirroring(void **state)
 {
@@ -237,6 +269,7 @@ int main(void)
         cmocka_unit_test(test_prediction_of_48_storages),
         cmocka_unit_test(test_training_on_other_storages),
         cmocka_unit_test(test_models_with_other_axes),
+        cmocka_unit_test(test_models_that_do_not_fit),
         cmocka_unit_test(test_mirroring),
         cmocka_unit_test(test_channels),
     };
