@@ -78,6 +78,9 @@ u3d_status u3d_volume_match(const u3d_volume *grid, const char *grid_name, const
 /* Replaces *v by a volume on the grid, in which voxels outside of *v have the value `outside`. Nothing
  * happens if it has that grid already. On failure *v is unchanged. */
 u3d_status u3d_volume_onto(u3d_volume **v, const u3d_volume *grid, const u3d_match *m, int32_t outside);
+/* Both in one step, if it does not matter how *v fits. */
+u3d_status u3d_volume_match_onto(u3d_volume **v, const char *name, const u3d_volume *grid,
+                                 const char *grid_name, bool nearest, int32_t outside);
 
 /* ---- orientation: volume_orient.c ---- */
 

@@ -306,3 +306,11 @@ u3d_status u3d_volume_onto(u3d_volume **v, const u3d_volume *grid, const u3d_mat
     *v = to;
     return U3D_OK;
 }
+
+u3d_status u3d_volume_match_onto(u3d_volume **v, const char *name, const u3d_volume *grid,
+                                 const char *grid_name, bool nearest, int32_t outside)
+{
+    u3d_match m;
+    U3D_TRY(u3d_volume_match(grid, grid_name, *v, name, nearest, &m));
+    return u3d_volume_onto(v, grid, &m, outside);
+}

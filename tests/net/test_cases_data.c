@@ -50,18 +50,6 @@ static void test_zscore(void **state)
     u3d_volume_free(flat);
 }
 
-static double voxel_ramp(int64_t z, int64_t y, int64_t x, const void *user)
-{
-    (void)user;
-    return (double)((z * 10 + y) * 10 + x);
-}
-
-static double voxel_half(int64_t z, int64_t y, int64_t x, const void *user)
-{
-    (void)user, (void)y, (void)x;
-    return z >= 5 ? 1 : 0;
-}
-
 /* For CT, the statistics cover only the foreground, which contains the numbers 500 to 999 here. */
 static void test_ct(void **state)
 {
@@ -72,8 +60,8 @@ static void test_ct(void **state)
     const u3d_case_data *data = NULL;
     static u3d_intensity_stats back;
     u3d_test_set_new(&s);
-    u3d_test_set_add(&s, "a", size, 1, voxel_ramp, voxel_half, NULL);
-    u3d_test_set_add(&s, "b", size, 1, voxel_ramp, voxel_half, NULL);
+    u3d_test_set_add(&s, "a", size, 1, u3d_test_voxel_ramp, u3d_test_voxel_half, NULL);
+    u3d_test_set_add(&s, "b", size, 1, u3d_test_voxel_ramp, u3d_test_voxel_half, NULL);
     u3d_test_set_name_channel(&s, "ct");
     for (int pass = 0; pass < 2; pass++) { /* 0: cases stay in memory; 1: they are read for each use */
         const u3d_cases_opts o = {.dense = true, .memory_cap = pass ? 1 : 0};

@@ -118,18 +118,6 @@ static void test_model_form(void **state)
     assert_status(from_text("{\"channels\": 2}", &s), U3D_E_FORMAT);
 }
 
-static double voxel_ramp(int64_t z, int64_t y, int64_t x, const void *user)
-{
-    (void)user;
-    return (double)((z * 10 + y) * 10 + x);
-}
-
-static double voxel_half(int64_t z, int64_t y, int64_t x, const void *user)
-{
-    (void)user, (void)y, (void)x;
-    return z >= 5 ? 1 : 0;
-}
-
 /* CT beside PET: channel 0 is clipped and scaled by the foreground of the set, channel 1 by its own volume.
  */
 static void test_ct_beside_pet(void **state)
@@ -139,7 +127,7 @@ static void test_ct_beside_pet(void **state)
     const double sd = sqrt((1000.0 * 1000 - 1) / 12); /* of 0..999 */
     u3d_test_set s;
     u3d_test_set_new(&s);
-    u3d_test_set_add(&s, "a", size, 2, voxel_ramp, voxel_half, NULL);
+    u3d_test_set_add(&s, "a", size, 2, u3d_test_voxel_ramp, u3d_test_voxel_half, NULL);
     u3d_test_set_name_channel(&s, "CT");
     u3d_test_set_name_channel(&s, "PET");
     for (int pass = 0; pass < 3;
@@ -186,7 +174,7 @@ static void test_names_without_channels(void **state)
     const int64_t size[3] = {10, 10, 10};
     u3d_test_set s;
     u3d_test_set_new(&s);
-    u3d_test_set_add(&s, "a", size, 1, voxel_ramp, voxel_half, NULL);
+    u3d_test_set_add(&s, "a", size, 1, u3d_test_voxel_ramp, u3d_test_voxel_half, NULL);
     u3d_test_set_name_channel(&s, "CT");
     u3d_test_set_name_channel(&s, "CT");
     opening o = {.s = &s};
@@ -208,8 +196,8 @@ static void test_absent_classes(void **state)
     const int64_t size[3] = {10, 10, 10};
     u3d_test_set s;
     u3d_test_set_new(&s);
-    u3d_test_set_add(&s, "a", size, 1, voxel_ramp, voxel_half, NULL);
-    u3d_test_set_add(&s, "b", size, 1, voxel_ramp, voxel_half, NULL);
+    u3d_test_set_add(&s, "a", size, 1, u3d_test_voxel_ramp, u3d_test_voxel_half, NULL);
+    u3d_test_set_add(&s, "b", size, 1, u3d_test_voxel_ramp, u3d_test_voxel_half, NULL);
     u3d_test_set_name_label(&s, 0, "background");
     u3d_test_set_name_label(&s, 1, "kidney");
     opening o = {.s = &s};

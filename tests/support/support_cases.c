@@ -109,6 +109,18 @@ double u3d_test_voxel_mix(int64_t z, int64_t y, int64_t x, const void *user)
     return (double)(h >> 48);
 }
 
+double u3d_test_voxel_ramp(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    (void)user;
+    return (double)((z * 10 + y) * 10 + x);
+}
+
+double u3d_test_voxel_half(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    (void)user, (void)y, (void)x;
+    return z >= 5 ? 1 : 0;
+}
+
 double u3d_test_voxel_of_list(int64_t z, int64_t y, int64_t x, const void *user)
 {
     const u3d_test_list *l = user;

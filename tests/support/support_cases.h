@@ -32,6 +32,9 @@ u3d_status u3d_test_set_open(const u3d_test_set *s, u3d_intensity intensity, con
 
 double u3d_test_voxel_mix(int64_t z, int64_t y, int64_t x,
                           const void *unused); /* pseudo-random, 0 to 65535 */
+/* In a volume of 10 x 10 x 10 voxels: 0 to 999 in storage order; 1 in its second half, where z >= 5. */
+double u3d_test_voxel_ramp(int64_t z, int64_t y, int64_t x, const void *unused);
+double u3d_test_voxel_half(int64_t z, int64_t y, int64_t x, const void *unused);
 
 /* Voxels with the values of a list, picked pseudo-randomly by position. */
 typedef struct u3d_test_list {

@@ -49,15 +49,6 @@ static u3d_status unlabeled_hint(const u3d_volume *label, const char *path)
     return U3D_OK;
 }
 
-/* Brings a volume onto a grid. */
-static u3d_status volume_onto(const u3d_volume *grid, const char *grid_name, u3d_volume **v, const char *name,
-                              int32_t outside)
-{
-    u3d_match m;
-    U3D_TRY(u3d_volume_match(grid, grid_name, *v, name, false, &m));
-    return u3d_volume_onto(v, grid, &m, outside);
-}
-
 /* Reads the volumes and brings the labels onto the grid of the image. If the image does not say where it lies
  * in space, it gets the place of the first labels that do. */
 static u3d_status volumes_read(const args *a, const picture_opts *o, volumes *v)
@@ -71,11 +62,11 @@ static u3d_status volumes_read(const args *a, const picture_opts *o, volumes *v)
         v->n_labels++;
         if (!o->has_unlabeled) U3D_TRY(unlabeled_hint(v->labels[i], label_path(a, i)));
         if (!u3d_volume_has_place(v->image))
-            U3D_TRY(volume_onto(v->labels[i], label_path(a, i), &v->image, a->image, 0));
+            U3D_TRY(u3d_volume_match_onto(&v->image, a->image, v->labels[i], label_path(a, i), false, 0));
     }
     for (int i = 0; i < v->n_labels; i++)
-        U3D_TRY(volume_onto(v->image, a->image, &v->labels[i], label_path(a, i),
-                            o->has_unlabeled ? o->unlabeled : 0));
+        U3D_TRY(u3d_volume_match_onto(&v->labels[i], label_path(a, i), v->image, a->image, false,
+                                      o->has_unlabeled ? o->unlabeled : 0));
     return U3D_OK;
 }
 

@@ -6,11 +6,11 @@
 #include <string.h>
 
 #include "engine/base/mem.h"
-#include "io/json.h"
 #include "io/path.h"
 #include "net/train/train.h"
 #include "tools/cli/args_data.h"
 #include "tools/cli/files.h"
+#include "tools/cli/result.h"
 #include "tools/commands/commands.h"
 
 /* The options that are stored, with their names in config.json. Paths are stored as absolute paths. */
@@ -129,10 +129,7 @@ static u3d_status print_result(const args *a, const u3d_train_result *r)
                     cJSON_AddNumberToObject(json, "device_bytes_planned", (double)r->device_planned) &&
                     cJSON_AddNumberToObject(json, "device_bytes", (double)r->device_peak) &&
                     cJSON_AddStringToObject(json, "fingerprint", r->fingerprint);
-    u3d_status status =
-        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "out of memory while printing the result");
-    cJSON_Delete(json);
-    return status;
+    return result_json(json, ok);
 }
 
 /* --validate: a share of the data, or the word slices. */

@@ -1,8 +1,7 @@
 /* u3d tune: measures which settings are fastest on a device, and stores them for all later runs. */
 #include "engine/plan/backend.h"
 
-#include "io/json.h"
-#include "tools/cli/args.h"
+#include "tools/cli/result.h"
 #include "tools/commands/commands.h"
 
 enum { DEFAULT_S = 180 };
@@ -37,9 +36,7 @@ u3d_status cmd_tune(const args *a)
     U3D_GO(args_open_backend(a, &b));
     status = u3d_backend_tune(b, seconds, say, &t);
     u3d_backend_close(b);
-    if (status == U3D_OK && a->json)
-        status = t.lines && t.ok ? u3d_json_print(stdout, json)
-                                 : u3d_fail(U3D_E_NOMEM, "out of memory while printing the result");
+    if (status == U3D_OK && a->json) return result_json(json, t.lines && t.ok);
 done:
     cJSON_Delete(json);
     return status;

@@ -54,15 +54,6 @@ static void volumes_free(volumes *v)
     u3d_volume_free(v->prediction);
 }
 
-/* Brings a volume onto a grid. Whether labels may be compared has been decided when they were scored. */
-static u3d_status volume_onto(const u3d_volume *grid, const char *grid_name, u3d_volume **v, const char *name,
-                              int32_t outside)
-{
-    u3d_match m;
-    U3D_TRY(u3d_volume_match(grid, grid_name, *v, name, true, &m));
-    return u3d_volume_onto(v, grid, &m, outside);
-}
-
 /* Reads the image, and brings the reference onto its grid, or, if the image has no place in space, the image
  * onto that of the reference. If that fails, the picture is drawn without it. */
 static void image_read(const char *path, int32_t outside, volumes *v)
@@ -70,16 +61,17 @@ static void image_read(const char *path, int32_t outside, volumes *v)
     u3d_status status = u3d_volume_read(path, U3D_VOLUME_IMAGE, &v->image);
     if (status == U3D_OK)
         status = u3d_volume_has_place(v->image)
-                     ? volume_onto(v->image, path, &v->reference, "the reference", outside)
-                     : volume_onto(v->reference, "the reference", &v->image, path, 0);
+                     ? u3d_volume_match_onto(&v->reference, "the reference", v->image, path, true, outside)
+                     : u3d_volume_match_onto(&v->image, path, v->reference, "the reference", true, 0);
     if (status == U3D_OK) return;
     U3D_WARN("evaluate", "the picture is drawn without the image: %s", u3d_error_text());
     u3d_volume_free(v->image);
     v->image = NULL;
 }
 
-/* Reads the volumes and brings them onto one grid, which has a place in space if one of them has. `outside`
- * is the value of voxels that a reference does not cover. */
+/* Reads the volumes and brings them onto one grid, which has a place in space if one of them has. Whether
+ * labels may be compared was decided when they were scored. `outside` is the value of voxels that a reference
+ * does not cover. */
 static u3d_status volumes_read(const cJSON *entry, const char *image, int32_t outside, volumes *v)
 {
     U3D_TRY(u3d_volume_read(cJSON_GetStringValue(u3d_json_member(entry, "reference_file")), U3D_VOLUME_LABEL,
@@ -87,10 +79,11 @@ static u3d_status volumes_read(const cJSON *entry, const char *image, int32_t ou
     U3D_TRY(u3d_volume_read(cJSON_GetStringValue(u3d_json_member(entry, "prediction_file")), U3D_VOLUME_LABEL,
                             &v->prediction));
     if (!u3d_volume_has_place(v->reference))
-        U3D_TRY(volume_onto(v->prediction, "the prediction", &v->reference, "the reference", outside));
+        U3D_TRY(u3d_volume_match_onto(&v->reference, "the reference", v->prediction, "the prediction", true,
+                                      outside));
     if (!image) image = cJSON_GetStringValue(u3d_json_member(entry, "image_file"));
     if (image) image_read(image, outside, v);
-    return volume_onto(v->reference, "the reference", &v->prediction, "the prediction", 0);
+    return u3d_volume_match_onto(&v->prediction, "the prediction", v->reference, "the reference", true, 0);
 }
 
 /* Says what the columns show. */

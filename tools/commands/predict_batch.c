@@ -1,4 +1,5 @@
 /* Predicts volume after volume, notes which fail and why, and says so at the end. */
+#include "tools/cli/result.h"
 #include "tools/commands/predict_batch.h"
 
 #include <string.h>
@@ -6,7 +7,6 @@
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
-#include "io/json.h"
 #include "io/path.h"
 
 /* Whether nothing after this failure could succeed: the disk is full, the device is gone, the user wants to
@@ -140,10 +140,7 @@ static u3d_status print_json(const batch *b, double seconds)
           *failures = cJSON_AddArrayToObject(json, "failures");
     bool ok = predictions && skipped && failures && cJSON_AddNumberToObject(json, "seconds", seconds);
     for (int i = 0; ok && i < b->n; i++) ok = job_json(&b->jobs[i], predictions, skipped, failures);
-    const u3d_status status =
-        ok ? u3d_json_print(stdout, json) : u3d_fail(U3D_E_NOMEM, "out of memory while printing the result");
-    cJSON_Delete(json);
-    return status;
+    return result_json(json, ok);
 }
 
 u3d_status batch_print(const batch *b, const args *a, double seconds)
