@@ -61,11 +61,7 @@ u3d_status u3d_listing_open(const char *dir, u3d_listing *out)
     for (int i = 1; i < out->n; i++) {
         const u3d_listed *a = &out->file[i - 1], *b = &out->file[i];
         if (stem_compare(a->name, a->stem, b->name, b->stem) == 0)
-            U3D_GO(
-                u3d_fail(U3D_E_FORMAT,
-                         "'%s': '%s' and '%s' are two volumes of the same name, and u3d cannot know which of "
-                         "them counts; remove or rename one",
-                         dir, a->name, b->name));
+            U3D_GO(u3d_fail(U3D_E_FORMAT, "'%s': " TWO_VOLUMES, dir, a->name, b->name));
     }
 done:
     u3d_path_list_free(names, n);

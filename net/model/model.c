@@ -348,6 +348,9 @@ done:
 
 /* ---- files ---- */
 
+const char *const u3d_run_files[U3D_RUN_FILES] = {U3D_RUN_MODEL, U3D_RUN_CHECKPOINT, U3D_RUN_CONFIG,
+                                                  U3D_RUN_LOG};
+
 u3d_status u3d_model_load(const char *path, u3d_model **out)
 {
     u3d_status status = U3D_OK;
@@ -355,7 +358,7 @@ u3d_status u3d_model_load(const char *path, u3d_model **out)
     *out = NULL;
     u3d_model *m = u3d_new(1, sizeof *m);
     if (!m) return U3D_E_NOMEM;
-    file = u3d_path_is_dir(path) ? u3d_path_join(path, "model.safetensors") : u3d_strdup(path);
+    file = u3d_path_is_dir(path) ? u3d_path_join(path, U3D_RUN_MODEL) : u3d_strdup(path);
     if (!file) {
         status = U3D_E_NOMEM;
         goto done;

@@ -11,6 +11,14 @@
 #include "net/volume/labels.h"
 #include "net/config/config.h"
 
+/* The files of a RUN folder. */
+#define U3D_RUN_MODEL      "model.safetensors"
+#define U3D_RUN_CHECKPOINT "checkpoint.safetensors"
+#define U3D_RUN_CONFIG     "config.json"
+#define U3D_RUN_LOG        "log.csv"
+enum { U3D_RUN_FILES = 4 };
+extern const char *const u3d_run_files[U3D_RUN_FILES]; /* all of them */
+
 typedef struct u3d_model {
     u3d_config config;
     u3d_labels labels;

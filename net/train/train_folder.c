@@ -19,9 +19,6 @@
 #include "engine/base/stop.h"
 #include "io/path.h"
 
-static const char *const FILES[] = {U3D_RUN_MODEL, U3D_RUN_CHECKPOINT, U3D_RUN_CONFIG, U3D_RUN_LOG};
-enum { N_FILES = sizeof FILES / sizeof FILES[0] };
-
 u3d_status u3d_run_path(const u3d_training *t, const char *name, char **path)
 {
     *path = u3d_path_join(t->o->out, name);
@@ -92,7 +89,7 @@ static bool is_elsewhere(int cause)
 static u3d_status run_move(u3d_training *t, const char *old, bool *elsewhere)
 {
     u3d_lock *lock = NULL;
-    bool moved[N_FILES] = {false};
+    bool moved[U3D_RUN_FILES] = {false};
     int cause = 0, n_moved = 0;
     *elsewhere = false;
     if (u3d_path_is_taken(old) && !u3d_path_is_dir(old))
@@ -104,13 +101,13 @@ static u3d_status run_move(u3d_training *t, const char *old, bool *elsewhere)
         return *elsewhere ? U3D_OK : u3d_fail(U3D_E_OUTPUT, "create folder '%s': %s", old, strerror(errno));
     }
     U3D_TRY(u3d_lock_take(old, &lock)); /* somebody may continue the run that is there */
-    for (int i = 0; i < N_FILES && !cause; i++) {
-        cause = file_move(t->o->out, FILES[i], old, &moved[i]);
+    for (int i = 0; i < U3D_RUN_FILES && !cause; i++) {
+        cause = file_move(t->o->out, u3d_run_files[i], old, &moved[i]);
         n_moved += moved[i];
     }
     *elsewhere = n_moved == 0 && is_elsewhere(cause);
-    for (int i = 0; i < N_FILES && !cause; i++) /* of the run that was there before */
-        if (!moved[i]) file_remove(old, FILES[i]);
+    for (int i = 0; i < U3D_RUN_FILES && !cause; i++) /* of the run that was there before */
+        if (!moved[i]) file_remove(old, u3d_run_files[i]);
     u3d_lock_release(lock);
     if (made && *elsewhere) {
         file_remove(old, ".lock");
@@ -136,9 +133,9 @@ static char *old_name(const char *run)
 
 static u3d_status run_remove(const u3d_training *t)
 {
-    for (int i = 0; i < N_FILES; i++) {
+    for (int i = 0; i < U3D_RUN_FILES; i++) {
         char *path;
-        U3D_TRY(u3d_run_path(t, FILES[i], &path));
+        U3D_TRY(u3d_run_path(t, u3d_run_files[i], &path));
         u3d_status status = U3D_OK;
         if (unlink(path) != 0 && errno != ENOENT)
             status =
@@ -193,7 +190,7 @@ u3d_status u3d_run_begin(u3d_training *t)
         return u3d_fail(U3D_E_CANCELLED, "training: interrupted before the first iteration");
     u3d_stop_hold();
     t->begun = t->holds = true;
-    for (int i = 0; i < N_FILES; i++) anything = anything || file_exists(t->o->out, FILES[i]);
+    for (int i = 0; i < U3D_RUN_FILES; i++) anything = anything || file_exists(t->o->out, u3d_run_files[i]);
     return anything && !t->o->resume ? run_move_away(t) : U3D_OK;
 }
 
@@ -208,8 +205,8 @@ u3d_status u3d_run_undo(u3d_training *t)
     if (t->o->resume) return U3D_OK;
     U3D_TRY(run_remove(t));
     bool moved;
-    for (int i = 0; t->moved_to && i < N_FILES; i++)
-        if (file_move(t->moved_to, FILES[i], t->o->out, &moved) != 0)
+    for (int i = 0; t->moved_to && i < U3D_RUN_FILES; i++)
+        if (file_move(t->moved_to, u3d_run_files[i], t->o->out, &moved) != 0)
             return u3d_fail(U3D_E_OUTPUT, "the earlier run could not be moved back from %s", t->moved_to);
     return U3D_OK;
 }

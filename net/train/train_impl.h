@@ -129,10 +129,6 @@ uint64_t u3d_training_volumes_bytes(const u3d_training *t);
 u3d_status u3d_training_plan(u3d_training *t);
 
 /* ---- train_folder.c ---- */
-#define U3D_RUN_CONFIG     "config.json"
-#define U3D_RUN_CHECKPOINT "checkpoint.safetensors"
-#define U3D_RUN_MODEL      "model.safetensors"
-#define U3D_RUN_LOG        "log.csv"
 u3d_status u3d_run_path(const u3d_training *t, const char *name, char **path);
 /* Makes and locks the folder; refuses one with content unless it is to be resumed or overwritten. */
 u3d_status u3d_run_lock(u3d_training *t);

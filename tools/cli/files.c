@@ -13,6 +13,7 @@
 #include "engine/base/mem.h"
 #include "io/format.h"
 #include "io/path.h"
+#include "net/model/model.h"
 
 struct file {
     char *path;
@@ -93,13 +94,10 @@ void files_read_volumes(files *f, const char *path)
 
 void files_read_model(files *f, const char *path)
 {
-    static const char *const files_of_run[] = {"model.safetensors", "checkpoint.safetensors", "config.json",
-                                               "log.csv"};
     if (!path || !u3d_path_is_dir(path))
         files_read(f, path);
     else
-        for (size_t i = 0; i < sizeof files_of_run / sizeof files_of_run[0]; i++)
-            read_in(f, path, files_of_run[i]);
+        for (int i = 0; i < U3D_RUN_FILES; i++) read_in(f, path, u3d_run_files[i]);
 }
 
 /* Sets real[PATH_MAX] to the real path of a folder that need not exist yet. Cuts `folder` into pieces. */

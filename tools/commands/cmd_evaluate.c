@@ -5,6 +5,7 @@
 #include "io/json.h"
 #include "io/path.h"
 #include "net/evaluate/evaluate.h"
+#include "net/model/model.h"
 #include "tools/cli/args_data.h"
 #include "tools/cli/files.h"
 #include "tools/commands/commands.h"
@@ -45,7 +46,7 @@ static u3d_status read_options(const args *a, u3d_evaluate_opts *o)
 static u3d_status add_images(const args *a, cJSON *summary)
 {
     cJSON *config = NULL;
-    char *path = u3d_path_join(a->model, "config.json");
+    char *path = u3d_path_join(a->model, U3D_RUN_CONFIG);
     if (!path) return U3D_E_NOMEM;
     u3d_status status = u3d_path_exists(path) ? u3d_json_read(path, &config) : U3D_OK;
     u3d_free(path);

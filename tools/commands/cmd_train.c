@@ -7,6 +7,7 @@
 
 #include "engine/base/mem.h"
 #include "io/path.h"
+#include "net/model/model.h"
 #include "net/train/train.h"
 #include "tools/cli/args_data.h"
 #include "tools/cli/files.h"
@@ -77,7 +78,7 @@ static u3d_status source_take(args *a, int i, const cJSON *source, const char *p
 /* Sets the stored options of the run in --out. The strings belong to *json. */
 static u3d_status source_restore(args *a, cJSON **json)
 {
-    char *path = u3d_path_join(a->out, "config.json");
+    char *path = u3d_path_join(a->out, U3D_RUN_CONFIG);
     if (!path) return U3D_E_NOMEM;
     u3d_status status = U3D_OK;
     if (!u3d_path_exists(path))
@@ -235,14 +236,12 @@ done:
  * of them may be an input of this one. */
 static u3d_status files_of_train(const args *a, const u3d_dataset *data)
 {
-    static const char *const OWN[] = {"model.safetensors", "checkpoint.safetensors", "config.json",
-                                      "log.csv"};
     files f = {0};
     files_read_cases(&f, data);
     files_read(&f, a->split);
     files_read(&f, a->net);
-    for (size_t i = 0; i < 2 * sizeof OWN / sizeof OWN[0]; i++) {
-        char *path = u3d_format("%s%s/%s", a->out, i % 2 ? ".old" : "", OWN[i / 2]);
+    for (int i = 0; i < 2 * U3D_RUN_FILES; i++) {
+        char *path = u3d_format("%s%s/%s", a->out, i % 2 ? ".old" : "", u3d_run_files[i / 2]);
         files_write(&f, path, true);
         u3d_free(path);
     }

@@ -10,6 +10,7 @@
 #include "io/path.h"
 #include "net/cases/slice_folds.h"
 #include "net/evaluate/evaluate.h"
+#include "net/model/model.h"
 #include "tools/cli/args_data.h"
 #include "tools/commands/commands.h"
 #include "tools/commands/run_source.h"
@@ -91,13 +92,13 @@ static bool exists_in(const char *dir, const char *name)
 
 static u3d_status fold_train(const crossval *c, fold *f)
 {
-    f->trained = exists_in(f->run, "model.safetensors");
+    f->trained = exists_in(f->run, U3D_RUN_MODEL);
     if (f->trained) return U3D_OK;
     args a = *c->a;
     a.out = f->run;
     a.json = 0;
     a.no_report = true;
-    if (exists_in(f->run, "checkpoint.safetensors")) {
+    if (exists_in(f->run, U3D_RUN_CHECKPOINT)) {
         a.resume = 1;
         a.force = 0;
         a.data = a.image = a.label = a.split = a.fold = a.unlabeled = a.background = NULL;

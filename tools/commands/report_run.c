@@ -9,6 +9,7 @@
 #include "engine/base/mem.h"
 #include "io/json.h"
 #include "io/path.h"
+#include "net/model/model.h"
 
 static u3d_status read_header(FILE *f, const char *path, report_run *r)
 {
@@ -84,7 +85,7 @@ done:
 u3d_status report_run_read(const char *folder, report_run *out)
 {
     *out = (report_run){.path = folder, .name = folder};
-    char *config = u3d_path_join(folder, "config.json"), *log = u3d_path_join(folder, "log.csv");
+    char *config = u3d_path_join(folder, U3D_RUN_CONFIG), *log = u3d_path_join(folder, U3D_RUN_LOG);
     u3d_status status = config && log ? u3d_json_read(config, &out->config) : U3D_E_NOMEM;
     if (status == U3D_OK) status = read_log(log, out);
     u3d_free(config);

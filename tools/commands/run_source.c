@@ -12,9 +12,9 @@
 static char *run_file(const char *path)
 {
     if (!u3d_path_is_dir(path)) return u3d_strdup(path);
-    char *model = u3d_path_join(path, "model.safetensors");
+    char *model = u3d_path_join(path, U3D_RUN_MODEL);
     if (!model || u3d_path_exists(model)) return model;
-    char *checkpoint = u3d_path_join(path, "checkpoint.safetensors");
+    char *checkpoint = u3d_path_join(path, U3D_RUN_CHECKPOINT);
     if (!checkpoint || !u3d_path_exists(checkpoint)) {
         u3d_free(checkpoint);
         return model;
