@@ -208,15 +208,18 @@ static const region *region_largest(const plane *p, int32_t label)
     return best;
 }
 
-/* Gives a stroke to each label that has none. */
+/* Gives a stroke to each label that has none, plane by plane. */
 static u3d_status labels_complete(scribbler *s)
 {
-    for (int64_t i = 0; i < s->n_entries; i++) {
-        const entry e = s->entries[i];
-        if (e.drawn) continue;
-        U3D_TRY(plane_look(&s->plane, s->volume, s->axis, e.best));
-        (void)scribble_once(&s->plane, region_largest(&s->plane, e.label), s->r);
-        U3D_TRY(ink_keep(s, e.best));
+    const entry *end = s->entries + s->n_entries;
+    for (const entry *e = s->entries; e < end; e++) {
+        if (e->drawn) continue;
+        const int64_t at = e->best;
+        U3D_TRY(plane_look(&s->plane, s->volume, s->axis, at));
+        for (const entry *f = e; f < end; f++)
+            if (!f->drawn && f->best == at)
+                (void)scribble_once(&s->plane, region_largest(&s->plane, f->label), s->r);
+        U3D_TRY(ink_keep(s, at));
     }
     return U3D_OK;
 }
