@@ -92,8 +92,9 @@ static int64_t structures_draw(plane *p, int64_t budget, u3d_rng *r)
         before = drawn;
         for (int64_t i = 0; i < p->n_regions && drawn < budget; i++) {
             const region *g = &p->regions[i];
-            const int64_t length = (int64_t)(scale * sqrt((double)g->n));
-            drawn += structure_draw(p, g, most(1, least(length, g->n / FILLED)), r);
+            const int64_t length = (int64_t)(scale * sqrt((double)g->n)), left = budget - drawn,
+                          want = left < length * 3 / 2 ? left : length;
+            drawn += structure_draw(p, g, most(1, least(want, g->n / FILLED)), r);
         }
     }
     return drawn;
@@ -156,7 +157,7 @@ int64_t scribble_plane(plane *p, int64_t budget, u3d_rng *r)
     const int64_t room = p->background.n / FILLED;
     int64_t drawn = 0;
     if (structures)
-        drawn = structures_draw(p, least(most(budget / 2, budget - room), structures / FILLED), r);
+        drawn = structures_draw(p, least(most(budget * 2 / 5, budget - room), structures / FILLED), r);
     const int64_t rest = least(budget - drawn, room);
     if (rest <= 0) return drawn;
     const int64_t arcs = structures ? arcs_draw(p, rest * 3 / 4, r) : 0;

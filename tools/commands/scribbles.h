@@ -3,7 +3,7 @@
  *
  *   planes      those across the axis with the coarsest spacing; of equal ones, axial planes. If a plane
  * would get less ink than twice the side of a square of its size, fewer planes are drawn on, evenly spread.
- *   structures  half of a plane's ink, at most a quarter of their voxels. The length of a stroke is in
+ *   structures  two fifths of a plane's ink, at most a quarter of their voxels. The length of a stroke is in
  *               proportion to the diameter (square root of the area) of its structure. If there is too little
  *               ink for all structures, the labels take turns, those without ink first, and larger structures
  *               have better chances.
@@ -12,7 +12,7 @@
  * largest.
  *
  * Human scribbles of the heart (Valvano et al., IEEE TMI 2021) are the model: their length is about four
- * times the diameter, half of their ink is background, and lines are one to two voxels wide. */
+ * times the diameter, three fifths of their ink are background, and lines are one to two voxels wide. */
 #ifndef U3D_TOOLS_SCRIBBLES_H
 #define U3D_TOOLS_SCRIBBLES_H
 
