@@ -107,13 +107,14 @@ static int64_t start_outside(const plane *p, const region *g, stroke *s, u3d_rng
 {
     const int64_t from = p->order[g->first + u3d_rng_below(r, g->n)];
     const double heading = between(r, 0, 6.283185307179586);
+    const stroke any = {.label = s->label, .aim = 1, .deeper = true};
     double y = (double)(from / p->width), x = (double)(from % p->width);
     int64_t best = -1;
     for (;; y += sin(heading), x += cos(heading)) {
         const int64_t row = lround(y), column = lround(x), v = row * p->width + column;
         if (row < 0 || column < 0 || row >= p->height || column >= p->width) break;
         if (p->label[v] == g->label) continue;
-        if (p->label[v] != p->background_label || stroke_appeal(p, s, row, column) < 0) {
+        if (stroke_appeal(p, &any, row, column) < 0) {
             if (best >= 0) break;
             continue;
         }
@@ -126,14 +127,16 @@ static int64_t start_outside(const plane *p, const region *g, stroke *s, u3d_rng
 static int64_t arcs_draw(plane *p, int64_t budget, u3d_rng *r)
 {
     int64_t drawn = 0;
-    for (int i = 0; i < ATTEMPTS && drawn < budget; i++) {
+    for (int failed = 0; failed < ATTEMPTS && drawn < budget;) {
         const region *g = &p->regions[u3d_rng_below(r, p->n_regions)];
         stroke s = {.label = p->background_label,
                     .aim = 2 + between(r, 0.05, 0.3) * sqrt((double)g->n),
                     .broad = is_broad(r)};
         s.want = background_length(budget - drawn, between(r, 0.5, 1) * (double)(budget - drawn));
         const int64_t start = start_outside(p, g, &s, r);
-        if (start >= 0) drawn += stroke_draw(p, &s, start, r);
+        const int64_t n = start >= 0 ? stroke_draw(p, &s, start, r) : 0;
+        failed += n < SHORTEST / 2;
+        drawn += n;
     }
     return drawn;
 }
@@ -142,10 +145,12 @@ static int64_t elsewhere_draw(plane *p, int64_t budget, u3d_rng *r)
 {
     int64_t drawn = 0;
     const double side = sqrt((double)p->background.n);
-    for (int i = 0; i < ATTEMPTS && drawn < budget; i++) {
+    for (int failed = 0; failed < ATTEMPTS && drawn < budget;) {
         stroke s = {.label = p->background_label, .aim = 4, .deeper = true, .broad = is_broad(r)};
         s.want = background_length(budget - drawn, between(r, 0.3, 0.8) * side);
-        drawn += stroke_draw(p, &s, start_inside(p, &p->background, &s, r), r);
+        const int64_t n = stroke_draw(p, &s, start_inside(p, &p->background, &s, r), r);
+        failed += n < SHORTEST / 2;
+        drawn += n;
     }
     return drawn;
 }

@@ -2,14 +2,15 @@
  * structures, along the outside of their borders, and a few elsewhere in the background.
  *
  *   planes      those across the axis with the coarsest spacing; of equal ones, axial planes. If a plane
- * would get less ink than twice the side of a square of its size, fewer planes are drawn on, evenly spread.
- *   structures  two fifths of a plane's ink, at most a quarter of their voxels. The length of a stroke is in
- *               proportion to the diameter (square root of the area) of its structure. If there is too little
- *               ink for all structures, the labels take turns, those without ink first, and larger structures
- *               have better chances.
- *   background  three quarters of the rest are open arcs around structures, at a distance that is drawn for
- * each; the others lie anywhere. labels      a label that got no stroke in any plane gets one where it is
- * largest.
+ *               would get less ink than twice the side of a square of its size, fewer planes are drawn on,
+ *               evenly spread.
+ *   structures  two fifths of a plane's ink, at most a quarter of their voxels. The length of a stroke is
+ *               in proportion to the diameter (square root of the area) of its structure. If there is too
+ *               little ink for all structures, the labels take turns, those without ink first, and larger
+ *               structures have better chances.
+ *   background  three quarters of the rest are open arcs around structures, at a distance that is drawn
+ *               for each; the others lie anywhere.
+ *   labels      a label that got no stroke in any plane gets one where it is largest.
  *
  * Human scribbles of the heart (Valvano et al., IEEE TMI 2021) are the model: their length is about four
  * times the diameter, three fifths of their ink are background, and lines are one to two voxels wide. */

@@ -31,13 +31,20 @@ static bool is_border(const plane *p, int64_t voxel, int64_t y, int64_t x)
     return false;
 }
 
+/* Distance from the edge of the plane, 1 at the edge. */
+static double edge_distance(const plane *p, int64_t y, int64_t x)
+{
+    return 1 +
+           fmin(fmin((double)y, (double)(p->height - 1 - y)), fmin((double)x, (double)(p->width - 1 - x)));
+}
+
 double stroke_appeal(const plane *p, const stroke *s, int64_t y, int64_t x)
 {
     const int64_t voxel = voxel_at(p, y, x);
     if (voxel < 0 || p->label[voxel] != s->label || is_border(p, voxel, y, x)) return -1;
-    const double depth = p->depth[voxel];
-    if (s->deeper && depth >= s->aim) return 1;
-    return s->deeper ? depth / s->aim : 1 / (1 + fabs(depth - s->aim) / 3);
+    if (s->deeper) return fmin(1, fmin(p->depth[voxel], edge_distance(p, y, x)) / s->aim);
+    const double off = fabs(p->depth[voxel] - s->aim) / (3 + s->aim / 3);
+    return off < 1 ? 1 - off : -1;
 }
 
 double stroke_crowd(const plane *p, int64_t y, int64_t x)

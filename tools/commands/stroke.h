@@ -9,8 +9,8 @@
 
 typedef struct stroke {
     int32_t label;
-    double aim;   /* distance from the border that the stroke prefers to keep, in voxels        */
-    bool deeper;  /* anything further from the border is as good                                */
+    double aim;   /* distance from the border that the stroke keeps, in voxels, give or take a third */
+    bool deeper;  /* it only prefers to keep that distance, and anything further is as good         */
     bool broad;   /* two voxels wide instead of one                                             */
     int64_t want; /* voxels to draw                                                             */
 } stroke;
