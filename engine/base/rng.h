@@ -22,7 +22,8 @@ enum {
     U3D_RNG_TEST = 5,
     U3D_RNG_PHANTOM = 6,
     U3D_RNG_WARP = 7,
-    U3D_RNG_GREY = 8
+    U3D_RNG_GREY = 8,
+    U3D_RNG_SPARSIFY = 9
 };
 
 /* A generator at draw 0 of (seed, stream, index), for example sample number `index`. */

@@ -29,7 +29,7 @@ typedef struct args {
     char *batch, *plan, *dot, *repeat;
     int ops, env, scaling, full;
     /* sparsify, phantom, augment */
-    char *slices, *count, *size, *merge, *rest_output, *copy, *missing;
+    char *slices, *count, *size, *merge, *rest_output, *copy, *missing, *scribbles, *cubes;
     /* crossval, report */
     char *folds, *title, *chart, *caption;
     /* words after the options */

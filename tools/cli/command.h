@@ -15,7 +15,8 @@ typedef enum option_kind {
     OPTION_FLAG, /* int: 1 if given                                                                  */
     OPTION_TEXT, /* char *: the value as written, from --name=VALUE or --name VALUE; NULL if absent  */
     OPTION_LIST, /* char **: every value given, then NULL                                            */
-    OPTION_MAYBE /* char *: like OPTION_TEXT, but only from --name=VALUE; --name alone gives ""      */
+    OPTION_MAYBE /* char *: like OPTION_TEXT, but --name alone gives "". A value that follows as a word of
+                    its own is accepted only for a command's own option, if the command has no `rest`  */
 } option_kind;
 
 /* `u3d COMMAND --help` describes the options that are used OFTEN and names the RARE ones, which only

@@ -68,17 +68,34 @@ static struct poptOption *popt_table(const command *c, args *a)
     return table;
 }
 
+/* The option with an optional value that a whole word stands for: "--help", but not "--help=all". */
+static const option *maybe_option(const command *c, const char *word)
+{
+    const option *o = global_option(word);
+    if (!o && c && strncmp(word, "--", 2) == 0) o = option_find(c, word + 2, strlen(word + 2));
+    return o && o->kind == OPTION_MAYBE ? o : NULL;
+}
+
+/* Whether the word after an option with an optional value is that value. A command's own option may have it
+ * there if the command accepts no other words. */
+static bool is_maybe_value(const command *c, const option *o, const char *next)
+{
+    return next && next[0] != '-' && c && !c->rest && !option_find(NULL, o->name, strlen(o->name));
+}
+
 /* The line without the command's word. popt would take the next word as the value of an option whose value is
- * missing, so such an option gets an empty value here: "--help" becomes "--help=". */
-static u3d_status popt_words(int argc, const char **argv, int command_at, char ***words, int *n)
+ * missing, so such an option gets its value here, which may be empty: "--help" becomes "--help=". */
+static u3d_status popt_words(const command *c, int argc, const char **argv, int command_at, char ***words,
+                             int *n)
 {
     *n = 0;
     *words = u3d_new((size_t)argc + 1, sizeof **words);
     if (!*words) return U3D_E_NOMEM;
     for (int i = 0; i < argc; i++) {
-        const option *o = i ? global_option(argv[i]) : NULL;
+        const option *o = i ? maybe_option(c, argv[i]) : NULL;
         if (i && i == command_at) continue;
-        char *word = o && o->kind == OPTION_MAYBE ? u3d_format("--%s=", o->name) : u3d_strdup(argv[i]);
+        const bool value = o && i + 1 < argc && i + 1 != command_at && is_maybe_value(c, o, argv[i + 1]);
+        char *word = o ? u3d_format("--%s=%s", o->name, value ? argv[++i] : "") : u3d_strdup(argv[i]);
         if (!word) return U3D_E_NOMEM;
         (*words)[(*n)++] = word;
     }
@@ -139,7 +156,7 @@ static u3d_status popt_parse(const command *c, int argc, const char **argv, int 
     poptContext context = NULL;
     struct poptOption *table = popt_table(c, a);
     if (!table) U3D_GO(U3D_E_NOMEM);
-    U3D_GO(popt_words(argc, argv, command_at, &words, &n));
+    U3D_GO(popt_words(c, argc, argv, command_at, &words, &n));
     context = poptGetContext("u3d", n, (const char **)words, table, 0);
     if (!context) U3D_GO(u3d_fail(U3D_E_NOMEM, "reading the command line: out of memory"));
     const int code = poptGetNextOpt(context);
