@@ -100,6 +100,8 @@ void u3d_case_entry_done(u3d_case_entry *e)
     u3d_free(e->index.before);
     u3d_free(e->held[0]);
     u3d_free(e->slice);
+    u3d_volume_free(e->pseudo);
+    u3d_volume_free(e->pseudo_before);
     cases_drop_data(&e->data);
 }
 
@@ -220,6 +222,28 @@ void u3d_cases_release(u3d_cases *c, int i)
     U3D_ASSERT(c->entry[i].users > 0, "case %d is not borrowed", i);
     c->entry[i].users--;
     pthread_mutex_unlock(&c->lock);
+}
+
+void u3d_cases_set_pseudo(u3d_cases *c, int i, u3d_volume *classes, int64_t from)
+{
+    u3d_case_entry *e = &c->entry[i];
+    U3D_ASSERT(classes->dtype == U3D_U8 && memcmp(classes->size, e->size, sizeof e->size) == 0,
+               "pseudo-labels of case %d: type %d, or another size", i, (int)classes->dtype);
+    pthread_mutex_lock(&c->lock);
+    u3d_volume_free(e->pseudo_before);
+    e->pseudo_before = e->pseudo;
+    e->pseudo = classes;
+    e->pseudo_from = from;
+    pthread_mutex_unlock(&c->lock);
+}
+
+const u3d_volume *u3d_cases_pseudo(u3d_cases *c, int i, int64_t k)
+{
+    const u3d_case_entry *e = &c->entry[i];
+    pthread_mutex_lock(&c->lock);
+    const u3d_volume *classes = k >= e->pseudo_from ? e->pseudo : e->pseudo_before;
+    pthread_mutex_unlock(&c->lock);
+    return classes;
 }
 
 u3d_status u3d_cases_locate(u3d_cases *c, int i, int k, int64_t r, int64_t pos[3])

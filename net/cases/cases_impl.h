@@ -34,6 +34,8 @@ typedef struct u3d_case_entry {
     u3d_case_state state;
     int users;
     uint64_t last_use;
+    u3d_volume *pseudo, *pseudo_before; /* for samples from number pseudo_from on, and before */
+    int64_t pseudo_from;
 } u3d_case_entry;
 
 struct u3d_cases {

@@ -99,6 +99,9 @@ typedef struct u3d_config {
     u3d_loss_kind loss;
     u3d_deep deep_supervision;                /* additional heads and losses at coarser decoder levels */
     char class_weights[U3D_LIST_CAP];         /* "none", "auto" (from frequencies), or one number per label */
+    u3d_switch pseudo_labels;                 /* also learn from predictions of what nobody labelled; AUTO: if
+                                                 labels are sparse, and OFF until that is known */
+    double pseudo_weight, pseudo_start;       /* of that loss; share of the run without it */
     /* optimizer */
     u3d_optim_kind optimizer;
     double lr, momentum, beta2, weight_decay, clip_norm, average;

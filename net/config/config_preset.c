@@ -38,7 +38,8 @@ static const char *const preset_paper2d[] = {PAPER, "norm=batch", "plane=xy", NU
  * SGD (31 training cases set apart). */
 static const char *const preset_auto[] = {"resample=auto",         "augment=nnunet", "deep_supervision=all",
                                           "foreground_share=0.67", "optimizer=adam", "lr=0.002",
-                                          "momentum=0.9",          "average=0.99",   NULL};
+                                          "momentum=0.9",          "average=0.99",   "pseudo_labels=auto",
+                                          "postprocess=auto",      NULL};
 
 static const struct {
     const char *name;

@@ -13,8 +13,10 @@
  *   memory_cap  bytes for activations, parameters and their copies in a checkpoint; 0: no limit. If the
  *               device has memory of its own, the size of that memory is the limit instead.
  *   time_s      time budget in seconds, 0: unknown
+ *   flops       FLOP/s of training that were measured with a similar network; 0: as the backend estimates
  *   why         the reasons, as sentences for people, one per line; owned by the caller */
 u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels, const char *const *set,
-                        int n_set, uint64_t memory_cap, double time_s, u3d_backend *b, char **why);
+                        int n_set, uint64_t memory_cap, double time_s, double flops, u3d_backend *b,
+                        char **why);
 
 #endif

@@ -256,6 +256,7 @@ static u3d_status postprocess_to_json(const u3d_model *m, cJSON **out)
     bool ok = list != NULL;
     for (int k = 0; ok && k < m->labels.n; k++)
         if (m->keep_largest[k]) ok = cJSON_AddItemToArray(list, cJSON_CreateNumber(m->labels.value[k]));
+    ok = ok && cJSON_AddBoolToObject(json, "keep_foreground", m->keep_foreground);
     *out = ok ? json : NULL;
     if (ok) return U3D_OK;
     cJSON_Delete(json);
@@ -273,8 +274,11 @@ static int foreground_class(const u3d_labels *l, const cJSON *value)
 static u3d_status postprocess_from_json(const cJSON *json, const char *where, u3d_model *m)
 {
     const cJSON *list = u3d_json_member(json, "keep_largest"), *item;
+    const cJSON *whole = u3d_json_member(json, "keep_foreground"); /* version 0.1 does not write it */
     memset(m->keep_largest, 0, sizeof m->keep_largest);
-    bool ok = cJSON_IsArray(list);
+    bool ok = cJSON_IsArray(list) && (!whole || cJSON_IsBool(whole));
+    m->keep_foreground = cJSON_IsTrue(whole);
+    ok = ok && (!m->keep_foreground || m->labels.background);
     cJSON_ArrayForEach(item, list)
     {
         int k = foreground_class(&m->labels, item);
@@ -283,7 +287,8 @@ static u3d_status postprocess_from_json(const cJSON *json, const char *where, u3
     }
     if (ok) return U3D_OK;
     return u3d_fail(U3D_E_FORMAT,
-                    "%s: metadata u3d.postprocess: expected keep_largest, a list of foreground labels",
+                    "%s: metadata u3d.postprocess: expected keep_largest, a list of foreground labels, and "
+                    "keep_foreground, true or false",
                     where);
 }
 

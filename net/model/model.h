@@ -25,6 +25,7 @@ typedef struct u3d_model {
     u3d_data_facts facts;
     u3d_intensity_stats intensity;
     bool keep_largest[U3D_MAX_LABELS]; /* classes that keep only their largest component; [0] is false */
+    bool keep_foreground;              /* before that, so does the foreground as a whole               */
     char fingerprint[24];              /* xxh64 of the weights, hexadecimal                            */
     u3d_checkpoint *weights;           /* as loaded; NULL for a model in training                      */
 } u3d_model;
@@ -45,7 +46,7 @@ u3d_status u3d_params_from_checkpoint(const u3d_checkpoint *c, u3d_block block, 
                                       u3d_params *p, const char *where);
 /* Writes settings, labels, facts, intensity statistics and post-processing as the metadata "u3d.config",
  * "u3d.labels", "u3d.data", "u3d.intensity" and "u3d.postprocess", and reads them back. "u3d.postprocess" is
- * {"keep_largest": [label values]}; a file without it has no post-processing. */
+ * {"keep_largest": [label values], "keep_foreground": true}; a file without it has no post-processing. */
 u3d_status u3d_model_describe(const u3d_model *m, u3d_checkpoint *c);
 u3d_status u3d_model_from_checkpoint(const u3d_checkpoint *c, const char *where, u3d_model *m);
 /* Writes the values of p and the metadata, with the fingerprint of the weights as "u3d.fingerprint". */

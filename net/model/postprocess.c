@@ -1,8 +1,10 @@
-/* Station 6b of prediction: keeps the largest components of the classes that a model names, and logs that.
+/* Station 6b of prediction: keeps the largest component of the foreground, and those of the classes that a model
+ * names, and logs that.
  * The components themselves are found by net/volume/components.c. */
 #include "net/model/postprocess.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "engine/base/log.h"
 #include "net/volume/components.h"
@@ -10,7 +12,8 @@
 const char *u3d_postprocess_text(const u3d_model *m, char *buf, size_t cap)
 {
     size_t used = 0;
-    (void)snprintf(buf, cap, "none");
+    (void)snprintf(buf, cap, m->keep_foreground ? "the foreground as a whole" : "none");
+    if (m->keep_foreground) used = strlen(buf);
     for (int k = 0; k < m->labels.n; k++) {
         if (!m->keep_largest[k] || used >= cap) continue;
         int n = snprintf(buf + used, cap - used, "%s%d%s%s", used ? ", " : "", m->labels.value[k],
@@ -33,6 +36,12 @@ u3d_status u3d_postprocess(const u3d_model *m, const char *name, u3d_volume *cla
 {
     u3d_kept kept[U3D_MAX_LABELS];
     bool any = false;
+    if (m->keep_foreground) {
+        U3D_TRY(u3d_components_keep_foreground(classes, m->labels.n, kept));
+        if (name && kept[0].removed > 0)
+            U3D_INFO("predict", "%s: foreground: %lld of %lld components removed (%lld voxels)", name,
+                     (long long)kept[0].removed, (long long)kept[0].components, (long long)kept[0].voxels);
+    }
     for (int k = 0; k < m->labels.n; k++) any = any || m->keep_largest[k];
     if (!any) return U3D_OK;
     U3D_TRY(u3d_components_keep_largest(classes, m->keep_largest, m->labels.n, kept));

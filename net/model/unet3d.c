@@ -271,26 +271,42 @@ static u3d_val add_coarse_label(u3d_graph *g, const u3d_config *c, u3d_val label
     return u3d_subsample(g, "label", label, attr);
 }
 
-/* Sum over the heads of 2^-level times their loss, with these weights scaled to a sum of 1 (as in nnU-Net v2,
- * nnUNetTrainer._build_loss). */
+/* Sum over the heads of 2^-level times their loss against `label`, with these weights scaled to a sum of 1 (as
+ * in nnU-Net v2, nnUNetTrainer._build_loss). The scopes are named `name`, `name`1, ... */
 static u3d_val add_losses(u3d_graph *g, const u3d_config *c, const u3d_val *logits, bool skip_background,
-                          const u3d_unet3d *net)
+                          const u3d_unet3d *net, u3d_val label, const char *name)
 {
     int n = n_heads(c, U3D_MODE_TRAIN);
-    u3d_scope_push(g, "loss");
-    u3d_val total = add_loss(g, c, logits[0], net->label, net->class_weight, skip_background);
+    u3d_scope_push(g, "%s", name);
+    u3d_val total = add_loss(g, c, logits[0], label, net->class_weight, skip_background);
     double weight = 1.0 / (2.0 - ldexp(1.0, 1 - n));
     if (n > 1) total = u3d_scale(g, "weighted", total, (float)weight);
     u3d_scope_pop(g);
     for (int level = 1; level < n; level++) {
-        u3d_scope_push(g, "loss%d", level);
-        u3d_val label = add_coarse_label(g, c, net->label, level);
-        u3d_val loss = add_loss(g, c, logits[level], label, net->class_weight, skip_background);
+        u3d_scope_push(g, "%s%d", name, level);
+        u3d_val coarse = add_coarse_label(g, c, label, level);
+        u3d_val loss = add_loss(g, c, logits[level], coarse, net->class_weight, skip_background);
         loss = u3d_scale(g, "weighted", loss, (float)ldexp(weight, -level));
         total = u3d_add(g, "total", total, loss);
         u3d_scope_pop(g);
     }
     return total;
+}
+
+/* The mean of the loss on what was labelled and of that on everything, in which pseudo-labels fill the gaps.
+ * So a stroke keeps half of the say (pseudo_weight=1), however few voxels it has. */
+static u3d_val add_pseudo(u3d_graph *g, const u3d_config *c, const u3d_val *logits, bool skip_background,
+                          u3d_unet3d *net)
+{
+    const double share = c->pseudo_weight / (1.0 + c->pseudo_weight);
+    net->pseudo = u3d_input(g, "pseudo", u3d_graph_value(g, net->label)->type);
+    u3d_val more = add_losses(g, c, logits, skip_background, net, net->pseudo, "pseudo_loss");
+    u3d_scope_push(g, "joint_loss");
+    net->loss = u3d_scale(g, "labelled", net->loss, (float)(1.0 - share));
+    more = u3d_scale(g, "pseudo", more, (float)share);
+    net->loss = u3d_add(g, "total", net->loss, more);
+    u3d_scope_pop(g);
+    return net->loss;
 }
 
 static u3d_status finish_train(const u3d_config *c, int64_t batch, const u3d_val *logits,
@@ -300,7 +316,8 @@ static u3d_status finish_train(const u3d_config *c, int64_t batch, const u3d_val
     net->label = u3d_input(g, "label",
                            u3d_type_of(U3D_U8, 4, (int64_t[]){batch, net->out[0], net->out[1], net->out[2]}));
     net->class_weight = u3d_input(g, "class_weight", u3d_type_f32(1, &c->labels));
-    net->loss = add_losses(g, c, logits, skip_background, net);
+    net->loss = add_losses(g, c, logits, skip_background, net, net->label, "loss");
+    if (c->pseudo_labels == U3D_SWITCH_ON) net->loss = add_pseudo(g, c, logits, skip_background, net);
     U3D_TRY(u3d_graph_finish(g)); /* reports the first failure of the layers above before differentiation */
     u3d_graph_output(g, net->loss, "loss");
     return u3d_graph_backward(g, net->loss);
@@ -312,7 +329,7 @@ u3d_status u3d_unet3d_build(const u3d_config *c, const u3d_backend *b, u3d_mode 
     u3d_unet3d net;
     memset(&net, 0, sizeof net);
     memset(out, 0, sizeof *out);
-    net.label = net.class_weight = net.loss = net.probability = U3D_NONE;
+    net.label = net.pseudo = net.class_weight = net.loss = net.probability = U3D_NONE;
     if (c->levels < 1 || c->levels > U3D_MAX_LEVELS || c->labels < 1 || c->channels < 1)
         return u3d_fail(U3D_E_ARG,
                         "build the network: levels (%lld), labels (%lld) and channels (%lld) must be known",

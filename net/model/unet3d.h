@@ -11,6 +11,7 @@ typedef struct u3d_unet3d {
     u3d_val image;         /* input f32 [N, D, H, W, channels]                                  */
     u3d_val logits;        /* f32 [N, d, h, w, labels], before softmax                          */
     u3d_val label;         /* training: input u8 [N, d, h, w]                                   */
+    u3d_val pseudo;        /* training with pseudo-labels: input u8 like label; else U3D_NONE   */
     u3d_val class_weight;  /* training: input f32 [labels]                                      */
     u3d_val loss;          /* training: output scalar; the weighted sum with deep supervision   */
     u3d_val probability;   /* inference: output f32 [N, d, h, w, labels]                        */

@@ -129,7 +129,8 @@ static u3d_status models_alike(const u3d_model *a, const u3d_model *b, int i)
             i + 1, (long long)b->config.patch[2], (long long)b->config.patch[1],
             (long long)b->config.patch[0], (long long)a->config.patch[2], (long long)a->config.patch[1],
             (long long)a->config.patch[0]);
-    if (memcmp(a->keep_largest, b->keep_largest, sizeof a->keep_largest) != 0)
+    if (memcmp(a->keep_largest, b->keep_largest, sizeof a->keep_largest) != 0 ||
+        a->keep_foreground != b->keep_foreground)
         U3D_WARN("predict",
                  "averaging models: model %d keeps the largest components of different labels from the first; "
                  "the first model's choice is used",

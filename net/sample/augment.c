@@ -20,7 +20,25 @@ static bool augment_oriented(const u3d_data_facts *f)
     return f->orientation[0] != 0;
 }
 
-/* The axes that mirror=auto allows; `why` (cap bytes) becomes the reason. */
+/* Leaves out the axes along which one label always lies on the same side of another, and adds that to the
+ * reason. Files that do not say which axes they have may have stored them differently, but then no label is
+ * always on one side. */
+static u3d_status augment_leave_sides(u3d_cases *cases, bool mirror[3], char *why, size_t cap)
+{
+    const u3d_labels *l = u3d_cases_labels(cases);
+    u3d_side_pair side[3];
+    U3D_TRY(u3d_cases_sides(cases, side));
+    for (int a = 2; a >= 0; a--) {
+        const size_t used = strlen(why);
+        if (!mirror[a] || side[a].first < 0) continue;
+        mirror[a] = false;
+        (void)snprintf(why + used, cap - used, "; along %c, label %d is always on the same side of label %d",
+                       "zyx"[a], l->value[side[a].second], l->value[side[a].first]);
+    }
+    return U3D_OK;
+}
+
+/* The axes that mirror=auto allows by the names of labels; `why` (cap bytes) becomes the reason. */
 static void augment_auto_mirror(const u3d_cases *cases, bool mirror[3], char *why, size_t cap)
 {
     static const char *const ends[3] = {"left from right", "front from back", "up from down"};
@@ -162,13 +180,14 @@ static void augment_log_settings(const u3d_augment *o)
              o->coarse[0] || o->coarse[1] || o->coarse[2] ? "; nothing moves across the coarse axis" : "");
 }
 
-u3d_status u3d_augment_plan(const u3d_config *c, const u3d_cases *cases, u3d_augment *out)
+u3d_status u3d_augment_plan(const u3d_config *c, u3d_cases *cases, u3d_augment *out)
 {
     char why[512] = "as set";
     memset(out, 0, sizeof *out);
-    if (strcmp(c->mirror, "auto") == 0)
+    if (strcmp(c->mirror, "auto") == 0) {
         augment_auto_mirror(cases, out->mirror, why, sizeof why);
-    else if (strcmp(c->mirror, "none") != 0)
+        U3D_TRY(augment_leave_sides(cases, out->mirror, why, sizeof why));
+    } else if (strcmp(c->mirror, "none") != 0)
         for (int a = 0; a < 3; a++) out->mirror[a] = strchr(c->mirror, "zyx"[a]) != NULL;
     out->set = c->augment;
     memcpy(out->spacing, u3d_cases_facts(cases)->spacing, sizeof out->spacing);
@@ -260,16 +279,29 @@ u3d_axes u3d_augment_axes(const u3d_augment *a, uint64_t seed, int64_t k, const 
     return t;
 }
 
+static bool changes_nothing(const u3d_axes *t)
+{
+    bool same = true;
+    for (int axis = 0; axis < 3; axis++) same = same && t->from[axis] == axis && !t->flip[axis];
+    return same;
+}
+
+void u3d_augment_label(const u3d_augment *a, uint64_t seed, int64_t k, const int64_t in[3],
+                       const int64_t out[3], uint8_t *label, void *work)
+{
+    const u3d_axes t = u3d_augment_axes(a, seed, k, in, out);
+    if (changes_nothing(&t)) return;
+    memcpy(work, label, (size_t)(out[0] * out[1] * out[2]));
+    augment_exchange(&t, out, 1, work, (char *)label);
+}
+
 void u3d_augment_apply(const u3d_augment *a, uint64_t seed, int64_t k, const int64_t in[3], int32_t channels,
                        float *image, const int64_t out[3], uint8_t *label, void *work)
 {
-    u3d_axes t = u3d_augment_axes(a, seed, k, in, out);
-    bool same = true;
-    for (int axis = 0; axis < 3; axis++) same = same && t.from[axis] == axis && !t.flip[axis];
-    if (same) return;
-    size_t voxel = sizeof(float) * (size_t)channels, n_out = (size_t)(out[0] * out[1] * out[2]);
+    const u3d_axes t = u3d_augment_axes(a, seed, k, in, out);
+    if (changes_nothing(&t)) return;
+    const size_t voxel = sizeof(float) * (size_t)channels;
     memcpy(work, image, (size_t)(in[0] * in[1] * in[2]) * voxel);
     augment_exchange(&t, in, voxel, work, (char *)image);
-    memcpy(work, label, n_out);
-    augment_exchange(&t, out, 1, work, (char *)label);
+    u3d_augment_label(a, seed, k, in, out, label, work);
 }

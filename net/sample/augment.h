@@ -30,14 +30,15 @@ typedef struct u3d_axes {
 /* Decides from settings and data which changes are allowed, and logs the decision with its reason.
  *
  *   mirror=auto    all axes except those whose two ends are told apart by label names
- *                  (net/volume/label_sides.h); none if there are such names and an image has no place
+ *                  (net/volume/label_sides.h) or by the labels' positions (u3d_cases_sides); none if there are
+ *                  such names and an image has no place
  *   turn=auto      turns are allowed if the files give no anatomical orientation and no label names tell the
  *                  ends of an axis apart. With both auto and on, only axes of equal spacing (within 1 %),
  *                  patch size, kernels and poolings are exchanged.
  *   in_plane=auto  an axis is coarse if its spacing is more than 3 times the finest; otherwise if it is the
  *                  only axis along which the patch is more than 3 times shorter than along its longest axis
  *                  (nnU-Net, ANISO_THRESHOLD) */
-u3d_status u3d_augment_plan(const u3d_config *c, const u3d_cases *cases, u3d_augment *out);
+u3d_status u3d_augment_plan(const u3d_config *c, u3d_cases *cases, u3d_augment *out);
 
 /* Flips and turns of sample k. Turns only exchange axes that are equally long in both `in` and `out`. */
 u3d_axes u3d_augment_axes(const u3d_augment *a, uint64_t seed, int64_t k, const int64_t in[3],
@@ -47,5 +48,8 @@ u3d_axes u3d_augment_axes(const u3d_augment *a, uint64_t seed, int64_t k, const 
  * as many bytes as the larger of the two. Depends only on (seed, k). */
 void u3d_augment_apply(const u3d_augment *a, uint64_t seed, int64_t k, const int64_t in[3], int32_t channels,
                        float *image, const int64_t out[3], uint8_t *label, void *work);
+/* Does the same to a label alone. */
+void u3d_augment_label(const u3d_augment *a, uint64_t seed, int64_t k, const int64_t in[3],
+                       const int64_t out[3], uint8_t *label, void *work);
 
 #endif

@@ -11,6 +11,7 @@ typedef struct u3d_patch_opts {
     double foreground_share; /* share of the samples that are centred on a foreground class */
     u3d_border border;       /* mirror for valid networks, zero for same-padded ones        */
     bool roam;               /* for zero borders and sparse labels; see u3d_patch_choose    */
+    bool pseudo;             /* samples have pseudo-labels as well                          */
 } u3d_patch_opts;
 
 /* Chooses the case and the box (network input) of sample number `k` = batch number * batch size + position in

@@ -56,7 +56,7 @@ static int64_t feeder_voxels(const int64_t size[3])
 uint64_t u3d_feeder_bytes(const u3d_feeder_opts *o, int32_t channels)
 {
     uint64_t sample = (uint64_t)feeder_voxels(o->patch.in) * (uint64_t)channels * sizeof(float) +
-                      (uint64_t)feeder_voxels(o->patch.out);
+                      (uint64_t)feeder_voxels(o->patch.out) * (o->patch.pseudo ? 2 : 1);
     return (uint64_t)o->depth * (uint64_t)o->batch * sample +
            (uint64_t)o->workers * u3d_sampler_bytes(&o->patch, &o->augment, channels);
 }
@@ -64,12 +64,14 @@ uint64_t u3d_feeder_bytes(const u3d_feeder_opts *o, int32_t channels)
 static void feeder_fill(u3d_feeder *f, feeder_slot *slot, int64_t k, u3d_sampler *sampler)
 {
     int64_t image = feeder_voxels(f->o.patch.in) * f->channels, label = feeder_voxels(f->o.patch.out);
-    slot->patch.index = k;
+    u3d_patch *p = &slot->patch;
+    p->index = k;
     slot->status = U3D_OK;
     for (int64_t n = 0; n < f->o.batch && slot->status == U3D_OK; n++)
         slot->status = u3d_sampler_fill(sampler, f->cases, f->o.seed, k * f->o.batch + n,
-                                        u3d_tensor_f32(slot->patch.image) + n * image,
-                                        u3d_tensor_u8(slot->patch.label) + n * label, NULL, NULL);
+                                        u3d_tensor_f32(p->image) + n * image,
+                                        u3d_tensor_u8(p->label) + n * label,
+                                        p->pseudo ? u3d_tensor_u8(p->pseudo) + n * label : NULL, NULL, NULL);
     if (slot->status != U3D_OK) (void)snprintf(slot->text, sizeof slot->text, "%s", u3d_error_text());
 }
 
@@ -104,6 +106,7 @@ static u3d_status feeder_new_slots(u3d_feeder *f)
     for (int i = 0; i < f->o.depth; i++) {
         U3D_TRY(u3d_tensor_new("image", image, &f->slot[i].patch.image));
         U3D_TRY(u3d_tensor_new("label", label, &f->slot[i].patch.label));
+        if (f->o.patch.pseudo) U3D_TRY(u3d_tensor_new("pseudo", label, &f->slot[i].patch.pseudo));
     }
     return U3D_OK;
 }
@@ -167,6 +170,7 @@ void u3d_feeder_close(u3d_feeder *f)
     for (int i = 0; f->slot && i < f->o.depth; i++) {
         u3d_tensor_free(f->slot[i].patch.image);
         u3d_tensor_free(f->slot[i].patch.label);
+        u3d_tensor_free(f->slot[i].patch.pseudo);
     }
     u3d_free(f->slot);
     u3d_free(f->worker);

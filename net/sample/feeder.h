@@ -13,6 +13,7 @@ typedef struct u3d_patch {
     int64_t index;     /* number of the batch: 0, 1, ...              */
     u3d_tensor *image; /* f32 [N, D, H, W, C]                         */
     u3d_tensor *label; /* u8  [N, d, h, w], the network's output size */
+    u3d_tensor *pseudo; /* the same with pseudo-labels; NULL without patch.pseudo */
 } u3d_patch;
 
 typedef struct u3d_feeder_opts {

@@ -27,7 +27,8 @@ u3d_patch_opts u3d_sample_patch_opts(const u3d_config *c, const u3d_cases *cases
 {
     u3d_patch_opts p = {.foreground_share = c->foreground_share,
                         .border = c->padding == U3D_PAD_VALID ? U3D_BORDER_MIRROR : U3D_BORDER_ZERO,
-                        .roam = c->padding == U3D_PAD_SAME && u3d_cases_facts(cases)->sparse};
+                        .roam = c->padding == U3D_PAD_SAME && u3d_cases_facts(cases)->sparse,
+                        .pseudo = c->pseudo_labels == U3D_SWITCH_ON};
     memcpy(p.in, in, sizeof p.in);
     memcpy(p.out, out, sizeof p.out);
     return p;
@@ -76,19 +77,37 @@ void u3d_sampler_free(u3d_sampler *s)
     u3d_free(s);
 }
 
-/* Station 4, with the flips and turns of station 4b. The volume is read in a single pass, no matter which
+/* What a sample is made of, and where its parts go. */
+typedef struct source {
+    const u3d_volume *image, *label, *pseudo; /* pseudo: NULL if the case has no pseudo-labels */
+    float *to_image;
+    uint8_t *to_label, *to_pseudo; /* to_pseudo: NULL if none are wanted */
+} source;
+
+/* The labels win, and unlabelled voxels of the sample get the pseudo-label. */
+static void join_labels(const u3d_patch_opts *p, const source *from)
+{
+    const int64_t n = sample_voxels(p->out);
+    if (!from->pseudo) memcpy(from->to_pseudo, from->to_label, (size_t)n);
+    for (int64_t v = 0; v < n; v++)
+        if (from->to_label[v] != U3D_UNLABELED) from->to_pseudo[v] = from->to_label[v];
+}
+
+/* Station 4, with the flips and turns of station 4b. Each volume is read in a single pass, no matter which
  * changes were drawn. */
-static void sample_read(u3d_sampler *s, const u3d_case_data *data, const double spacing[3], uint64_t seed,
-                        int64_t k, const int64_t voxel[3], u3d_box *in, float *image, uint8_t *label)
+static void sample_read(u3d_sampler *s, const source *from, const double spacing[3], uint64_t seed, int64_t k,
+                        const int64_t voxel[3], u3d_box *in)
 {
     const u3d_patch_opts *p = &s->patch;
+    const u3d_volume *pseudo = from->to_pseudo ? from->pseudo : NULL;
     u3d_warp_draw draw;
     if (s->warp && u3d_warp_choose(&s->augment, seed, k, &draw)) {
         const u3d_axes axes = u3d_augment_axes(&s->augment, seed, k, p->in, p->out);
         u3d_warp_set(s->warp, &draw, spacing, &axes);
         u3d_warp_keep(s->warp, &axes, voxel, in);
-        u3d_warp_image(s->warp, data->image, in, p->border, image);
-        u3d_warp_label(s->warp, data->label, in, p->out, p->border, label);
+        u3d_warp_image(s->warp, from->image, in, p->border, from->to_image);
+        u3d_warp_label(s->warp, from->label, in, p->out, p->border, from->to_label);
+        if (pseudo) u3d_warp_label(s->warp, pseudo, in, p->out, p->border, from->to_pseudo);
         return;
     }
     u3d_box out;
@@ -96,13 +115,16 @@ static void sample_read(u3d_sampler *s, const u3d_case_data *data, const double 
         out.size[a] = p->out[a];
         out.start[a] = in->start[a] + (p->in[a] - p->out[a]) / 2;
     }
-    u3d_patch_cut_image(data->image, in, p->border, image);
-    u3d_patch_cut_label(data->label, &out, p->border, label);
-    u3d_augment_apply(&s->augment, seed, k, p->in, s->channels, image, p->out, label, s->work);
+    u3d_patch_cut_image(from->image, in, p->border, from->to_image);
+    u3d_patch_cut_label(from->label, &out, p->border, from->to_label);
+    u3d_augment_apply(&s->augment, seed, k, p->in, s->channels, from->to_image, p->out, from->to_label, s->work);
+    if (!pseudo) return;
+    u3d_patch_cut_label(pseudo, &out, p->border, from->to_pseudo);
+    u3d_augment_label(&s->augment, seed, k, p->in, p->out, from->to_pseudo, s->work);
 }
 
 u3d_status u3d_sampler_fill(u3d_sampler *s, u3d_cases *cases, uint64_t seed, int64_t k, float *image,
-                            uint8_t *label, int *case_index, u3d_box *box)
+                            uint8_t *label, uint8_t *pseudo, int *case_index, u3d_box *box)
 {
     const u3d_case_data *data = NULL;
     u3d_box in;
@@ -111,7 +133,14 @@ u3d_status u3d_sampler_fill(u3d_sampler *s, u3d_cases *cases, uint64_t seed, int
     U3D_TRY(u3d_patch_choose(cases, &s->patch, seed, k, &i, &in, voxel));
     u3d_warp_shift(&s->augment, seed, k, &in);
     U3D_TRY(u3d_cases_acquire(cases, i, &data));
-    sample_read(s, data, u3d_cases_spacing(cases, i), seed, k, voxel, &in, image, label);
+    const source from = {.image = data->image,
+                         .label = data->label,
+                         .pseudo = pseudo ? u3d_cases_pseudo(cases, i, k) : NULL,
+                         .to_image = image,
+                         .to_label = label,
+                         .to_pseudo = pseudo};
+    sample_read(s, &from, u3d_cases_spacing(cases, i), seed, k, voxel, &in);
+    if (pseudo) join_labels(&s->patch, &from);
     u3d_cases_release(cases, i);
     if (u3d_grey_bytes(&s->augment, s->patch.in, s->channels) > 0)
         u3d_grey_apply(&s->augment, seed, k, s->patch.in, s->channels, image, s->work);

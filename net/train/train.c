@@ -98,6 +98,7 @@ static u3d_status feed_batch(u3d_training *t)
     U3D_TRY(u3d_feeder_next(t->feeder, &patch));
     U3D_TRY(u3d_exec_feed(t->exec, t->net.image, patch->image));
     U3D_TRY(u3d_exec_feed(t->exec, t->net.label, patch->label));
+    if (patch->pseudo) U3D_TRY(u3d_exec_feed(t->exec, t->net.pseudo, patch->pseudo));
     U3D_TRY(u3d_exec_feed(t->exec, t->net.class_weight, t->class_weight));
     trace_feed(patch);
     u3d_feeder_return(t->feeder, patch);
@@ -169,8 +170,8 @@ static u3d_status keep_pace(u3d_training *t)
 }
 
 /* Batch k + 1 is copied to the device before the loop waits for the loss of batch k, so that a device with
- * its own memory computes during the copy. This is not done before a validation, which uses the same
- * arena. */
+ * its own memory computes during the copy. This is not done before a validation or a prediction for
+ * pseudo-labels, which use the same arena. */
 static u3d_status train_loop(u3d_training *t)
 {
     u3d_optim_stats stats;
@@ -179,7 +180,8 @@ static u3d_status train_loop(u3d_training *t)
         if (!fed) U3D_TRY(feed_batch(t));
         U3D_TRY(u3d_exec_run(t->exec));
         U3D_TRY(u3d_exec_post(t->exec, t->net.loss, LOSS_SLOT));
-        fed = u3d_pace_goes_on(&t->pace, t->state.iteration);
+        const int64_t after = t->state.iteration + 1;
+        fed = u3d_pace_goes_on(&t->pace, t->state.iteration) && !u3d_training_pseudo_due(t, after);
         if (fed) U3D_TRY(feed_batch(t));
         U3D_TRY(u3d_optim_step(t->optim, &stats));
         U3D_TRY(count_iteration(t, &stats));
@@ -189,6 +191,7 @@ static u3d_status train_loop(u3d_training *t)
         if (validate) U3D_TRY(u3d_training_validate(t));
         U3D_TRY(record(t, &stats, validate));
         show_progress(t, &stats);
+        if (u3d_training_pseudo_due(t, after)) U3D_TRY(u3d_training_pseudo_label(t));
         U3D_TRY(keep_pace(t));
         if (t->o->stop && *t->o->stop) return interrupted(t);
         if (u3d_pace_checkpoint_due(&t->pace, u3d_clock())) U3D_TRY(u3d_run_checkpoint(t));
@@ -217,6 +220,8 @@ static u3d_status finish(u3d_training *t, u3d_train_result *out)
     out->parameters = u3d_graph_param_count(t->infer.graph);
     out->loss = t->state.loss;
     out->held_out = t->n_held > 0 || t->held_slices;
+    out->sparse = t->model.facts.sparse;
+    out->untouched = t->untouched;
     out->val_dice = t->state.val_dice;
     out->val_iou = t->state.val_iou;
     out->peak_planned = t->peak_planned;
@@ -237,7 +242,7 @@ static u3d_status finish(u3d_training *t, u3d_train_result *out)
 
 u3d_status u3d_train(u3d_backend *b, const u3d_train_opts *o, u3d_train_result *out)
 {
-    *out = (u3d_train_result){.val_dice = NAN, .val_iou = NAN, .report_dice = NAN, .report_iou = NAN};
+    *out = (u3d_train_result){.untouched = NAN, .val_dice = NAN, .val_iou = NAN, .report_dice = NAN, .report_iou = NAN};
     u3d_training *t = u3d_new(1, sizeof *t);
     if (!t) return U3D_E_NOMEM;
     t->backend = b;

@@ -45,7 +45,10 @@ typedef struct u3d_train_result {
     double seconds, waited, loss;   /* waited: seconds of waiting for patches since this call began. A device
                                        with its own memory computes during that time. */
     bool held_out;                  /* data were held out for validation                         */
+    bool sparse;                    /* labels are sparse: scores are those of annotated voxels   */
     double val_dice, val_iou;       /* last validation; NaN if there was none                    */
+    double untouched;               /* share of predicted foreground in components that no annotation touches,
+                                       of sparse labels and classes that are single objects; NaN: unknown */
     double report_dice, report_iou; /* means over the cases in `report`; NaN if there are none   */
     uint64_t peak_planned, peak_resident; /* bytes of host memory                                */
     uint64_t device_planned, device_peak; /* bytes of a device's own memory; 0 if it has none    */

@@ -3,13 +3,15 @@
  *
  *   train_state.c        what follows from state and options: elapsed time, workers, memory limit, optimizer
  *   train_pace.c         turns a time budget into a number of iterations; when to validate, save and stop
+ *   train_pseudo.c       predicts training cases, to learn from what nobody labelled
  *   train_folder.c       the RUN folder: its lock, and what happens to a run that is in it
  *   train_content.c      hashes of the training files, to notice changes when a run is resumed
  *   train_run.c          its files, checkpoints, the written model
  *   train_memory.c       plans the peak memory before the start, and says what would fit if it is too much
  *   train_validate.c     Dice and IoU of held-out data and of the reported cases
- *   train_postprocess.c  chooses which classes keep only their largest component
+ *   train_postprocess.c  decides what keeps only its largest component
  *   train_hold.c         which cases are trained on, and what is held out
+ *   train_speed.c        measures how fast this machine trains a network
  *   train_plan.c         what several trainings on parts of the same data share
  *   train_setup.c        makes cases, settings, graphs, memory and feeder, each after what it depends on
  *   train.c              the loop, and the way from options to a written model */
@@ -47,6 +49,10 @@ typedef struct u3d_training_state {
     double held_slices;       /* share of the slices of a single volume that is held out            */
     double loss;              /* of the last iteration                                              */
     double val_dice, val_iou; /* of the last validation; NaN if there was none                      */
+    int64_t pseudo_done;      /* predictions made for pseudo-labels so far                          */
+    int64_t pseudo_made;      /* those that became pseudo-labels                                    */
+    int64_t pseudo_next;      /* iteration before which no further one is made                      */
+    int64_t pseudo_from;      /* sample from which on the last one is learned from                  */
 } u3d_training_state;
 
 typedef struct u3d_training {
@@ -89,6 +95,7 @@ typedef struct u3d_training {
     double smooth_loss;
     int skipped_in_row; /* latest steps in a row whose gradient was not finite            */
     u3d_scores scores;  /* of the last validation                                         */
+    double untouched;   /* share of foreground that no annotation touches; NaN: unknown   */
 } u3d_training;
 
 /* ---- train_state.c ---- */
@@ -99,6 +106,10 @@ const char *u3d_train_time_to_give(double spent_s, char buf[32]);
 uint64_t u3d_training_memory_cap(const u3d_training *t); /* bytes */
 int u3d_training_workers(const u3d_training *t);         /* threads that prepare batches */
 u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t);
+/* How many volumes may be predicted to choose the post-processing, and the case number of the j-th of them:
+ * volumes set aside, or training volumes. */
+int u3d_training_n_choose(const u3d_training *t);
+int u3d_training_chosen(const u3d_training *t, int j);
 /* Makes the optimizer for state.total iterations, or makes it again with the same moments and step count.
  * While the total is unknown, the learning rate warms up and is then constant. */
 u3d_status u3d_training_set_schedule(u3d_training *t);
@@ -120,6 +131,11 @@ void u3d_training_close(u3d_training *t);
 /* ---- train_plan.c ---- */
 /* Takes settings, label table and statistics from o->plan. */
 u3d_status u3d_training_take_plan(u3d_training *t);
+
+/* ---- train_speed.c ---- */
+/* FLOP/s of training with these settings, counted as by u3d_graph_flops. cap: bytes that the trial may take; it
+ * frees them again. */
+u3d_status u3d_training_speed(const u3d_config *c, u3d_backend *b, uint64_t cap, double *flops);
 
 /* ---- train_memory.c ---- */
 /* Bytes of the volumes that are kept in memory and of those that are being read. */
@@ -163,8 +179,20 @@ u3d_status u3d_run_write_model(u3d_training *t, char fingerprint[24]);
 /* ---- train_postprocess.c ---- */
 /* Called after training: sets model.keep_largest by the setting or by predicting the held-out volumes. */
 u3d_status u3d_training_postprocess(u3d_training *t);
-/* Whether the held-out volumes will be predicted to choose the post-processing. */
-bool u3d_training_chooses(const u3d_training *t);
+
+/* ---- train_pseudo.c ---- */
+/* Time that predictions for pseudo-labels take, as a share of the time of the iterations. */
+#define U3D_PSEUDO_SHARE 0.12
+/* Share of a class's annotated voxels that lie in one component if the class is a single object. */
+#define U3D_ONE_OBJECT 0.95
+/* Whether a training case is to be predicted after this iteration. */
+bool u3d_training_pseudo_due(const u3d_training *t, int64_t iteration);
+/* Predicts the case whose turn it is. */
+u3d_status u3d_training_pseudo_label(u3d_training *t);
+uint64_t u3d_training_pseudo_bytes(const u3d_training *t); /* of all pseudo-labels in memory */
+/* Add them to a checkpoint as tensors, and take them from the checkpoint of a resumed run. */
+u3d_status u3d_training_pseudo_save(u3d_training *t, u3d_checkpoint *c);
+u3d_status u3d_training_pseudo_restore(u3d_training *t);
 
 /* ---- train_validate.c ---- */
 /* Gives the held-out case i, which is valid until u3d_cases_release: the image as training sees it, and the
@@ -179,7 +207,7 @@ u3d_status u3d_training_validate(u3d_training *t);
  * none. */
 u3d_status u3d_training_report(u3d_training *t, double *dice, double *iou);
 /* How many tiles are predicted: in a validation on the first n held-out volumes, in the choice of
- * post-processing by the first n held-out volumes, and in the report (estimated from the median size). */
+ * post-processing on the first n volumes of it, and in the report (estimated from the median size). */
 int64_t u3d_training_validation_tiles(const u3d_training *t, int n);
 int64_t u3d_training_choice_tiles(const u3d_training *t, int n);
 int64_t u3d_training_report_tiles(const u3d_training *t);

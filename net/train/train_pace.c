@@ -74,7 +74,7 @@ void u3d_pace_begin(u3d_pace *p, const u3d_pace_task *task, int64_t iteration, i
     *p = (u3d_pace){.task = *task,
                     .total = total,
                     .n_validate = task->n_held,
-                    .n_choose = task->chooses ? task->n_held : 0,
+                    .n_choose = task->n_choose,
                     .measured_from = NAN,
                     .measured_first = iteration + WARM_ITERATIONS,
                     .validation_left_s = INFINITY,
@@ -126,13 +126,14 @@ static double estimate_report(const u3d_pace *p)
 static void plan_choice(u3d_pace *p)
 {
     p->choice_s = 0.0;
-    for (; p->n_choose >= U3D_MIN_TO_CHOOSE; p->n_choose--) {
+    for (; p->n_choose >= p->task.least_choose && p->n_choose > 0; p->n_choose--) {
         const double needed =
             (double)p->task.choice_tiles[p->n_choose] * tile_s(p) + p->n_choose * p->task.volume_s;
         if (needed > CHOICE_SHARE * p->task.budget_s) continue;
         p->choice_s = needed;
         return;
     }
+    p->n_choose = 0;
 }
 
 int64_t u3d_pace_fix_total(u3d_pace *p, int64_t iteration, double clock)
@@ -143,7 +144,8 @@ int64_t u3d_pace_fix_total(u3d_pace *p, int64_t iteration, double clock)
     double left_s = U3D_PACE_SHARE * p->task.budget_s - elapsed(p, clock) - end_s(p);
     plan_validation(p, left_s, &each_s, &all_s);
     left_s -= all_s;
-    p->total = iteration + (left_s > 0 ? (int64_t)(left_s / (p->iteration_s + each_s)) : 0);
+    each_s += p->iteration_s * (1.0 + p->task.beside_share);
+    p->total = iteration + (left_s > 0 ? (int64_t)(left_s / each_s) : 0);
     begin_measuring(p, iteration, clock);
     return p->total;
 }
@@ -157,7 +159,7 @@ int64_t u3d_pace_correct_total(u3d_pace *p, int64_t iteration, double clock)
     p->iteration_s = 0.5 * (p->iteration_s + (clock - p->measured_from - p->other_s) / timed);
     begin_measuring(p, iteration, clock);
     const double left_s = U3D_PACE_SHARE * p->task.budget_s - elapsed(p, clock) - end_s(p);
-    double each_s = p->iteration_s;
+    double each_s = p->iteration_s * (1.0 + p->task.beside_share);
     if (p->validation_step > 0) each_s += p->validation_s / (double)p->validation_step;
     int64_t total = iteration + (left_s > 0 ? (int64_t)(left_s / each_s) : 0);
     if (total < iteration + 1) total = iteration + 1;
@@ -246,5 +248,10 @@ void u3d_pace_validated(u3d_pace *p, double seconds)
 {
     p->validation_s = seconds;
     p->validation_left_s -= seconds;
+    p->other_s += seconds;
+}
+
+void u3d_pace_worked_beside(u3d_pace *p, double seconds)
+{
     p->other_s += seconds;
 }

@@ -23,7 +23,8 @@ typedef struct u3d_pace_task {
     int64_t batch;          /* patches per iteration                                              */
     int64_t validate_every; /* iterations; 0: about ten times per run                             */
     bool validates;         /* volumes or slices are set aside for validation                     */
-    bool chooses;           /* post-processing is chosen by predicting the volumes set aside      */
+    int n_choose;           /* volumes that may be predicted to choose the post-processing        */
+    int least_choose;       /* fewer of them are of no use                                        */
     int n_held;             /* volumes set aside                                                  */
     int64_t validation_tiles[U3D_MAX_HELD + 1]; /* [n]: tiles of a validation on the first n volumes    */
     int64_t choice_tiles[U3D_MAX_HELD + 1];     /* [n]: tiles to predict the first n with overlap       */
@@ -31,6 +32,7 @@ typedef struct u3d_pace_task {
     int64_t report_tiles; /* tiles to predict these volumes                                     */
     double volume_s;      /* seconds to read, normalise and resample one volume                 */
     double checkpoint_s;  /* between checkpoints; 0: ten minutes                                */
+    double beside_share;  /* time of other work during the iterations, as a share of their time */
 } u3d_pace_task;
 
 /* All times are seconds; clock readings are those of u3d_clock. */
@@ -46,7 +48,7 @@ typedef struct u3d_pace {
     double report_s;          /* of the report, estimated                                     */
     double measured_from;     /* clock reading at the start of the timing; NaN: not yet begun */
     int64_t measured_first;   /* iteration after which the timing begins                      */
-    double other_s;           /* spent on validations and checkpoints since measured_from     */
+    double other_s;           /* spent on anything but iterations since measured_from         */
     int corrections;          /* how often the total was estimated again                      */
     double validation_left_s; /* that may still be spent on validation                        */
     int64_t validation_step;  /* iterations between two validations; 0: no validation         */
@@ -91,5 +93,7 @@ bool u3d_pace_allows_volume(const u3d_pace *p, double begin, int done, double ex
 /* Tells the pace that a checkpoint or a validation is finished and how many seconds it took. */
 void u3d_pace_saved(u3d_pace *p, double seconds, double clock);
 void u3d_pace_validated(u3d_pace *p, double seconds);
+/* Tells it that some of the work of `beside_share` is done. */
+void u3d_pace_worked_beside(u3d_pace *p, double seconds);
 
 #endif

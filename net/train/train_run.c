@@ -3,8 +3,9 @@
  *   config.json             settings, labels, data source, seed, iterations, for `train --resume`
  *                           and for people
  *   checkpoint.safetensors  everything needed to continue: values, moments, averages (prefixes "", "m/",
- *                           "v/", "average/"), the model's metadata, and "u3d.training" (step, total, seed,
- *                           cases, times)
+ *                           "v/", "average/"), pseudo-labels ("pseudo/", "pseudo_next/" and the number of the
+ *                           case), the model's metadata, and "u3d.training" (step, total, seed, cases,
+ *                           times)
  *   model.safetensors       the averaged weights, written at the end
  *   log.csv                 one line per iteration
  *
@@ -61,6 +62,10 @@ static u3d_status state_to_json(const u3d_training *t, char **printed)
               cJSON_AddNumberToObject(json, "budget_s", s->budget_s) &&
               cJSON_AddNumberToObject(json, "validate_every", (double)s->validate_every) &&
               cJSON_AddNumberToObject(json, "held_slices", s->held_slices) &&
+              cJSON_AddNumberToObject(json, "pseudo_done", (double)s->pseudo_done) &&
+              cJSON_AddNumberToObject(json, "pseudo_made", (double)s->pseudo_made) &&
+              cJSON_AddNumberToObject(json, "pseudo_next", (double)s->pseudo_next) &&
+              cJSON_AddNumberToObject(json, "pseudo_from", (double)s->pseudo_from) &&
               cJSON_AddItemToObject(json, "loss", u3d_json_number(s->loss)) &&
               cJSON_AddItemToObject(json, "val_dice", u3d_json_number(s->val_dice)) &&
               cJSON_AddItemToObject(json, "val_iou", u3d_json_number(s->val_iou)) && add_cases(json, t) &&
@@ -93,6 +98,10 @@ static u3d_status state_from_json(const cJSON *json, const char *where, u3d_trai
     const cJSON *seed = u3d_json_member(json, "seed");
     /* Checkpoints of version 0.1 do not say it: slices of a single volume were always held out. */
     if (!get_number(json, "held_slices", &s->held_slices)) s->held_slices = 0.1;
+    if (!get_count(json, "pseudo_done", 0, &s->pseudo_done)) s->pseudo_done = 0;
+    if (!get_count(json, "pseudo_made", 0, &s->pseudo_made)) s->pseudo_made = 0;
+    if (!get_count(json, "pseudo_next", 0, &s->pseudo_next)) s->pseudo_next = 0;
+    if (!get_count(json, "pseudo_from", 0, &s->pseudo_from)) s->pseudo_from = 0;
     bool ok = get_count(json, "iteration", 0, &s->iteration) && get_count(json, "total", 0, &s->total) &&
               cJSON_IsString(seed) && get_number(json, "elapsed_s", &s->elapsed_s) && s->elapsed_s >= 0 &&
               get_number(json, "budget_s", &s->budget_s) &&
@@ -291,6 +300,7 @@ static u3d_status fill_checkpoint(u3d_training *t, u3d_checkpoint *c)
     for (int i = 0; i < N_BLOCKS; i++)
         if (u3d_params_has(t->params, BLOCKS[i].block))
             U3D_TRY(u3d_params_to_checkpoint(t->params, BLOCKS[i].block, BLOCKS[i].prefix, c));
+    U3D_TRY(u3d_training_pseudo_save(t, c));
     U3D_TRY(u3d_model_describe(&t->model, c));
     U3D_TRY(state_to_json(t, &state));
     u3d_status status = u3d_checkpoint_set(c, "u3d.training", state);
@@ -324,6 +334,7 @@ u3d_status u3d_run_restore(u3d_training *t)
         if (u3d_params_has(t->params, BLOCKS[i].block))
             U3D_TRY(u3d_params_from_checkpoint(t->resumed, BLOCKS[i].block, BLOCKS[i].prefix, t->params,
                                                U3D_RUN_CHECKPOINT));
+    U3D_TRY(u3d_training_pseudo_restore(t));
     u3d_checkpoint_free(t->resumed);
     t->resumed = NULL;
     return U3D_OK;

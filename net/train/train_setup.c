@@ -26,6 +26,9 @@
  * because the files may have been in the system's cache. */
 static const double LEAST_VOLUME_S = 0.05;
 
+/* With less time, --net auto relies on the backend's estimate of its speed. */
+static const double LEAST_TIME_TO_MEASURE_S = 30;
+
 /* class_weights=auto keeps weights within this factor of 1, because a very rare class with a larger weight
  * would drown the others in noise. */
 static const double MAX_CLASS_WEIGHT = 10.0;
@@ -92,6 +95,18 @@ static bool is_set(const u3d_train_opts *o, const char *key)
     return u3d_config_sets(o->set, o->n_set, key);
 }
 
+static void settle_pseudo_labels(u3d_training *t)
+{
+    u3d_config *c = &t->model.config;
+    if (c->pseudo_labels != U3D_SWITCH_AUTO) return;
+    c->pseudo_labels = t->model.facts.sparse ? U3D_SWITCH_ON : U3D_SWITCH_OFF;
+    if (t->model.facts.sparse)
+        U3D_INFO("train",
+                 "pseudo-labels: on, because labels are sparse; after %.0f %% of the run the network also learns "
+                 "from its own predictions of what nobody labelled",
+                 100 * c->pseudo_start);
+}
+
 /* Sets labels and channels to those of the data. The numbers in a preset are only examples, but a number that
  * the user set must agree with the data. */
 static u3d_status fit_to_data(u3d_training *t)
@@ -111,6 +126,7 @@ static u3d_status fit_to_data(u3d_training *t)
             "is, say which one with --background V");
     c->labels = labels;
     c->channels = channels;
+    settle_pseudo_labels(t);
     return U3D_OK;
 }
 
@@ -128,20 +144,38 @@ static u3d_status preset_settings(u3d_training *t)
     return U3D_OK;
 }
 
-static u3d_status autoplan(u3d_training *t)
+/* Plans, measures the speed of that network, and plans again with it. Budgets of a few seconds are not spent on
+ * measuring. */
+static u3d_status plan_by_speed(u3d_training *t, uint64_t cap, char **why)
 {
     const u3d_train_opts *o = t->o;
+    const u3d_config before = t->model.config;
+    double flops;
+    U3D_TRY(u3d_autoplan(&t->model.config, &t->model.facts, t->model.labels.n, o->set, o->n_set, cap, o->time_s,
+                         0, t->backend, why));
+    if (o->time_s < LEAST_TIME_TO_MEASURE_S) return U3D_OK;
+    U3D_TRY(u3d_config_check(&t->model.config));
+    U3D_TRY(u3d_training_speed(&t->model.config, t->backend, cap, &flops));
+    U3D_INFO("autoplan", "speed: %.0f GFLOP/s, measured with base %lld", flops / 1e9,
+             (long long)t->model.config.base);
+    t->model.config = before;
+    u3d_free(*why);
+    return u3d_autoplan(&t->model.config, &t->model.facts, t->model.labels.n, o->set, o->n_set, cap, o->time_s,
+                        flops, t->backend, why);
+}
+
+static u3d_status autoplan(u3d_training *t)
+{
     char *why = NULL;
-    uint64_t cap = u3d_training_memory_cap(t), volumes = u3d_training_volumes_bytes(t);
-    U3D_TRY(u3d_autoplan(&t->model.config, &t->model.facts, t->model.labels.n, o->set, o->n_set,
-                         cap > volumes ? cap - volumes : 1, o->time_s, t->backend, &why));
+    const uint64_t cap = u3d_training_memory_cap(t), volumes = u3d_training_volumes_bytes(t);
+    const u3d_status status = plan_by_speed(t, cap > volumes ? cap - volumes : 1, &why);
     for (char *line = why, *end; line && *line; line = end) {
         end = line + strcspn(line, "\n");
         U3D_INFO("autoplan", "%.*s", (int)(end - line), line);
         if (*end) end++;
     }
     u3d_free(why);
-    return U3D_OK;
+    return status;
 }
 
 static u3d_status complete_settings(u3d_training *t)
@@ -275,16 +309,17 @@ static void begin_pace(u3d_training *t)
                           .batch = t->model.config.batch,
                           .validate_every = t->state.validate_every,
                           .validates = volumes || t->held_slices,
-                          .chooses = u3d_training_chooses(t),
+                          .n_choose = u3d_training_n_choose(t),
+                          .least_choose = t->model.facts.sparse ? 1 : U3D_MIN_TO_CHOOSE,
                           .n_held = t->n_held,
                           .n_report = t->o->n_report,
                           .report_tiles = u3d_training_report_tiles(t),
                           .volume_s = t->volume_s,
                           .checkpoint_s = t->o->checkpoint_s};
-    for (int n = 0; n <= t->n_held; n++) {
-        task.validation_tiles[n] = u3d_training_validation_tiles(t, n);
-        task.choice_tiles[n] = u3d_training_choice_tiles(t, n);
-    }
+    if (t->model.config.pseudo_labels == U3D_SWITCH_ON)
+        task.beside_share = U3D_PSEUDO_SHARE * (1.0 - t->model.config.pseudo_start);
+    for (int n = 0; n <= t->n_held; n++) task.validation_tiles[n] = u3d_training_validation_tiles(t, n);
+    for (int n = 0; n <= task.n_choose; n++) task.choice_tiles[n] = u3d_training_choice_tiles(t, n);
     u3d_pace_begin(&t->pace, &task, t->state.iteration, t->state.total, u3d_clock());
     if (t->state.total == 0) U3D_INFO("train", "measuring the time of an iteration ...");
 }

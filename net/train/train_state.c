@@ -1,5 +1,5 @@
 /* What follows directly from the state and the options of a run: elapsed time, memory limit, number of
- * workers, options of the feeder, optimizer. This file is the lowest of net/train/: it calls none of the
+ * workers, options of the feeder, volumes that post-processing looks at, optimizer. This file is the lowest of net/train/: it calls none of the
  * others. */
 #include <math.h>
 #include <stdio.h>
@@ -54,6 +54,20 @@ u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t)
                              .first = t->state.iteration,
                              .workers = workers,
                              .depth = workers + BATCHES_AHEAD};
+}
+
+int u3d_training_n_choose(const u3d_training *t)
+{
+    if (t->model.config.postprocess != U3D_POST_AUTO || !t->model.labels.background) return 0;
+    if (t->n_held >= U3D_MIN_TO_CHOOSE) return t->n_held;
+    if (!t->model.facts.sparse || t->held_slices) return 0;
+    return u3d_cases_count(t->cases) < U3D_MAX_HELD ? u3d_cases_count(t->cases) : U3D_MAX_HELD;
+}
+
+int u3d_training_chosen(const u3d_training *t, int j)
+{
+    const int n = u3d_cases_count(t->cases);
+    return t->n_held >= U3D_MIN_TO_CHOOSE ? n + j : (int)((int64_t)j * n / u3d_training_n_choose(t));
 }
 
 /* ---- optimizer ---- */

@@ -83,7 +83,8 @@ static void log_scores(const u3d_training *t, const char *what, const u3d_scores
         if (n > 0) used += (size_t)n;
     }
     if (t->progress.bar) (void)fputs("\r\033[K", stderr); /* clears the progress bar */
-    U3D_INFO("train", "%s: mean Dice %.4f, IoU %.4f;%s", what, s->mean_dice, s->mean_iou, text);
+    U3D_INFO("train", "%s: mean Dice %.4f, IoU %.4f%s;%s", what, s->mean_dice, s->mean_iou,
+             t->model.facts.sparse ? " on annotated voxels" : "", text);
 }
 
 /* ---- held-out data ---- */
@@ -248,7 +249,10 @@ static int64_t held_tiles(const u3d_training *t, int n, double step)
 
 int64_t u3d_training_choice_tiles(const u3d_training *t, int n)
 {
-    return held_tiles(t, n, U3D_REPORT_STEP);
+    int64_t tiles = 0;
+    for (int j = 0; j < n; j++)
+        tiles += tiles_of(t, u3d_cases_size(t->cases, u3d_training_chosen(t, j)), U3D_REPORT_STEP);
+    return tiles;
 }
 
 int64_t u3d_training_validation_tiles(const u3d_training *t, int n)

@@ -6,6 +6,7 @@
  * smaller numbers than its own row: (z, y-1), (z-1, y-1), (z-1, y), (z-1, y+1). */
 #include "net/volume/components.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "engine/base/mem.h"
@@ -17,13 +18,14 @@ typedef struct run {
 
 typedef struct runs {
     const bool *wanted;
+    bool joined; /* all wanted classes count as one, class 1 */
     int n_classes;
     int64_t size[3]; /* z, y, x                                             */
     uint8_t *data;
     int64_t n;
     run *run;
     int64_t *first;  /* [rows + 1]: index of each row's first run           */
-    int64_t *voxels; /* [n]: at a root, the voxels of its component         */
+    int64_t *voxels; /* [n]: at a root, the voxels of its component that count: all, or the annotated ones */
 } runs;
 
 static int64_t n_rows(const runs *r)
@@ -36,6 +38,12 @@ static bool is_wanted(const runs *r, uint8_t class)
     return class < r->n_classes && r->wanted[class];
 }
 
+/* The class of a voxel as components see it; 0: not wanted. */
+static uint8_t kind_of(const runs *r, uint8_t class)
+{
+    return !is_wanted(r, class) ? 0 : r->joined ? 1 : class;
+}
+
 /* Cuts a row into runs of wanted classes and returns their number. If `out` is NULL, they are only
  * counted. */
 static int64_t cut_row(const runs *r, int64_t row, run *out)
@@ -43,8 +51,9 @@ static int64_t cut_row(const runs *r, int64_t row, run *out)
     const uint8_t *x = r->data + row * r->size[2];
     int64_t n = 0, width = r->size[2];
     for (int64_t begin = 0, end; begin < width; begin = end) {
-        for (end = begin + 1; end < width && x[end] == x[begin];) end++;
-        if (!is_wanted(r, x[begin])) continue;
+        const uint8_t kind = kind_of(r, x[begin]);
+        for (end = begin + 1; end < width && kind_of(r, x[end]) == kind;) end++;
+        if (kind == 0) continue;
         if (out) out[n] = (run){.begin = (int32_t)begin, .end = (int32_t)end};
         n++;
     }
@@ -86,7 +95,7 @@ static void unite(const runs *r, int64_t a, int64_t b)
 
 static uint8_t class_of(const runs *r, int64_t row, int64_t i)
 {
-    return r->data[row * r->size[2] + r->run[i].begin];
+    return kind_of(r, r->data[row * r->size[2] + r->run[i].begin]);
 }
 
 /* Unites run a of `row` and run b of row `other` if they have the same class and overlap or touch at a
@@ -128,10 +137,14 @@ static void unite_all(const runs *r)
         }
 }
 
-/* Counts the voxels of each component, and finds the size of the largest component of each class. */
-static void measure(const runs *r, int64_t *largest, u3d_kept *kept)
+static void count_voxels(const runs *r)
 {
     for (int64_t i = 0; i < r->n; i++) r->voxels[find_root(r, i)] += r->run[i].end - r->run[i].begin;
+}
+
+/* Finds the size of the largest component of each class. */
+static void find_largest(const runs *r, int64_t *largest, u3d_kept *kept)
+{
     for (int64_t row = 0; row < n_rows(r); row++)
         for (int64_t i = r->first[row]; i < r->first[row + 1]; i++) {
             uint8_t class = class_of(r, row, i);
@@ -141,13 +154,14 @@ static void measure(const runs *r, int64_t *largest, u3d_kept *kept)
         }
 }
 
-static void clear_small(const runs *r, const int64_t *largest, u3d_kept *kept)
+/* Clears the components that have fewer voxels that count than `least` of their class. */
+static void clear_small(const runs *r, const int64_t *least, u3d_kept *kept)
 {
     for (int64_t row = 0; row < n_rows(r); row++)
         for (int64_t i = r->first[row]; i < r->first[row + 1]; i++) {
             const run *p = &r->run[i];
             uint8_t class = class_of(r, row, i);
-            if (r->voxels[find_root(r, i)] == largest[class]) continue;
+            if (r->voxels[find_root(r, i)] >= least[class]) continue;
             memset(r->data + row * r->size[2] + p->begin, 0, (size_t)(p->end - p->begin));
             if (!kept) continue;
             kept[class].voxels += p->end - p->begin;
@@ -155,22 +169,157 @@ static void clear_small(const runs *r, const int64_t *largest, u3d_kept *kept)
         }
 }
 
-u3d_status u3d_components_keep_largest(u3d_volume *classes, const bool *wanted, int n_classes, u3d_kept *kept)
+/* Counts the voxels of each component that are annotated as its class. */
+static void count_annotated(const runs *r, const uint8_t *annotation)
 {
-    runs r = {.wanted = wanted, .n_classes = n_classes, .data = classes->data};
-    int64_t largest[256] = {0};
+    for (int64_t row = 0; row < n_rows(r); row++)
+        for (int64_t i = r->first[row]; i < r->first[row + 1]; i++) {
+            const uint8_t *at = annotation + row * r->size[2], class = class_of(r, row, i);
+            int64_t n = 0;
+            for (int32_t x = r->run[i].begin; x < r->run[i].end; x++) n += kind_of(r, at[x]) == class;
+            r->voxels[find_root(r, i)] += n;
+        }
+}
+
+/* least[k] = 1 if nearly all annotated voxels of class k lie in one component; otherwise 0. */
+static void find_single(const runs *r, double one_object, int64_t *least, u3d_kept *kept)
+{
+    int64_t all[256] = {0}, most[256] = {0};
+    for (int64_t row = 0; row < n_rows(r); row++)
+        for (int64_t i = r->first[row]; i < r->first[row + 1]; i++) {
+            const uint8_t class = class_of(r, row, i);
+            if (r->run[i].up != i) continue;
+            all[class] += r->voxels[i];
+            if (r->voxels[i] > most[class]) most[class] = r->voxels[i];
+            if (kept) kept[class].components++;
+        }
+    for (int k = 1; k < r->n_classes; k++) {
+        least[k] = all[k] > 0 && (double)most[k] >= one_object * (double)all[k];
+        if (kept && !least[k]) kept[k] = (u3d_kept){0};
+    }
+}
+
+static u3d_status runs_make(runs *r, const u3d_volume *classes, int n_classes, const bool *wanted,
+                            bool joined, u3d_kept *kept)
+{
     U3D_ASSERT(classes->dtype == U3D_U8 && classes->channels == 1 && n_classes <= 256 && !wanted[0],
                "type %d, %d channels, %d classes", (int)classes->dtype, classes->channels, n_classes);
-    memcpy(r.size, classes->size, sizeof r.size);
-    if (kept) memset(kept, 0, (size_t)n_classes * sizeof *kept);
-    u3d_status status = cut_rows(&r);
+    *r = (runs){.wanted = wanted, .joined = joined, .n_classes = n_classes, .data = classes->data};
+    memcpy(r->size, classes->size, sizeof r->size);
+    if (kept) memset(kept, 0, (size_t)(joined ? 2 : n_classes) * sizeof *kept);
+    U3D_TRY(cut_rows(r));
+    unite_all(r);
+    return U3D_OK;
+}
+
+static void runs_done(runs *r)
+{
+    u3d_free(r->run);
+    u3d_free(r->first);
+    u3d_free(r->voxels);
+}
+
+static u3d_status keep_largest(u3d_volume *classes, const bool *wanted, int n_classes, bool joined,
+                               u3d_kept *kept)
+{
+    runs r;
+    int64_t largest[256] = {0};
+    const u3d_status status = runs_make(&r, classes, n_classes, wanted, joined, kept);
     if (status == U3D_OK) {
-        unite_all(&r);
-        measure(&r, largest, kept);
+        count_voxels(&r);
+        find_largest(&r, largest, kept);
         clear_small(&r, largest, kept);
     }
-    u3d_free(r.run);
-    u3d_free(r.first);
-    u3d_free(r.voxels);
+    runs_done(&r);
+    return status;
+}
+
+u3d_status u3d_components_keep_largest(u3d_volume *classes, const bool *wanted, int n_classes, u3d_kept *kept)
+{
+    return keep_largest(classes, wanted, n_classes, false, kept);
+}
+
+static void all_but_class_0(int n_classes, bool wanted[256])
+{
+    for (int k = 0; k < 256; k++) wanted[k] = k > 0 && k < n_classes;
+}
+
+u3d_status u3d_components_keep_foreground(u3d_volume *classes, int n_classes, u3d_kept *kept)
+{
+    bool wanted[256];
+    u3d_kept both[2];
+    all_but_class_0(n_classes, wanted);
+    U3D_TRY(keep_largest(classes, wanted, n_classes, true, both));
+    if (kept) *kept = both[1];
+    return U3D_OK;
+}
+
+/* Annotated voxels per component in `annotated`, next to the voxels of which there are in r->voxels; share[k]:
+ * those of class k in its largest component. */
+static void find_shares(const runs *r, const int64_t *annotated, double *share)
+{
+    int64_t most[256] = {0}, in[256] = {0}, all[256] = {0};
+    for (int64_t row = 0; row < n_rows(r); row++)
+        for (int64_t i = r->first[row]; i < r->first[row + 1]; i++) {
+            const uint8_t class = class_of(r, row, i);
+            if (r->run[i].up != i) continue;
+            all[class] += annotated[i];
+            if (r->voxels[i] <= most[class]) continue;
+            most[class] = r->voxels[i];
+            in[class] = annotated[i];
+        }
+    for (int k = 1; k < (r->joined ? 2 : r->n_classes); k++)
+        share[k] = all[k] > 0 ? (double)in[k] / (double)all[k] : NAN;
+}
+
+static u3d_status annotated_shares(const u3d_volume *classes, const u3d_volume *annotation, int n_classes,
+                                   bool joined, double *share)
+{
+    runs r;
+    bool wanted[256];
+    int64_t *annotated = NULL;
+    all_but_class_0(n_classes, wanted);
+    u3d_status status = runs_make(&r, classes, n_classes, wanted, joined, NULL);
+    if (status == U3D_OK) {
+        count_annotated(&r, annotation->data);
+        annotated = r.voxels;
+        r.voxels = u3d_new((size_t)r.n, sizeof *r.voxels);
+        if (!r.voxels) status = U3D_E_NOMEM;
+    }
+    if (status == U3D_OK) {
+        count_voxels(&r);
+        find_shares(&r, annotated, share);
+    }
+    u3d_free(annotated);
+    runs_done(&r);
+    return status;
+}
+
+u3d_status u3d_components_largest_share(const u3d_volume *classes, const u3d_volume *annotation, int n_classes,
+                                        double *share)
+{
+    double joined[2];
+    U3D_TRY(annotated_shares(classes, annotation, n_classes, false, share));
+    U3D_TRY(annotated_shares(classes, annotation, n_classes, true, joined));
+    share[0] = joined[1];
+    return U3D_OK;
+}
+
+u3d_status u3d_components_keep_annotated(u3d_volume *classes, const u3d_volume *annotation, int n_classes,
+                                         double one_object, u3d_kept *kept)
+{
+    runs r;
+    bool wanted[256];
+    int64_t least[256] = {0};
+    all_but_class_0(n_classes, wanted);
+    U3D_ASSERT(annotation->dtype == U3D_U8 && memcmp(annotation->size, classes->size, sizeof classes->size) == 0,
+               "type %d, or another size", (int)annotation->dtype);
+    const u3d_status status = runs_make(&r, classes, n_classes, wanted, false, kept);
+    if (status == U3D_OK) {
+        count_annotated(&r, annotation->data);
+        find_single(&r, one_object, least, kept);
+        clear_small(&r, least, kept);
+    }
+    runs_done(&r);
     return status;
 }

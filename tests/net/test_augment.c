@@ -5,6 +5,7 @@
 #include "tests/support/support_cases.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,8 +65,8 @@ static void test_samples(void **state)
     for (int64_t k = 0; k < SAMPLES; k++) {
         u3d_warp_draw draw;
         const bool warped = u3d_warp_choose(&a, 11, k, &draw);
-        assert_ok(u3d_sampler_fill(full, c, 11, k, image, label, NULL, NULL));
-        assert_ok(u3d_sampler_fill(cut, c, 11, k, plain, plain_label, NULL, NULL));
+        assert_ok(u3d_sampler_fill(full, c, 11, k, image, label, NULL, NULL, NULL));
+        assert_ok(u3d_sampler_fill(cut, c, 11, k, plain, plain_label, NULL, NULL, NULL));
         for (int i = 0; i < N_IN; i++) assert_true(isfinite(image[i]));
         for (int i = 0; i < N_OUT; i++) assert_true(label[i] <= 1 || label[i] == U3D_UNLABELED);
         if (!warped) assert_memory_equal(label, plain_label, sizeof label);
@@ -116,13 +117,131 @@ static void test_annotation_stays(void **state)
     assert_ok(u3d_sampler_new(&roaming, &a, 1, &sampler));
     for (int64_t k = 0; k < 400; k++) {
         int shown = 0;
-        assert_ok(u3d_sampler_fill(sampler, c, u3d_test_seed(), k, image, label, NULL, NULL));
+        assert_ok(u3d_sampler_fill(sampler, c, u3d_test_seed(), k, image, label, NULL, NULL, NULL));
         for (int i = 0; i < N; i++) shown += label[i] != U3D_UNLABELED;
         assert_true(shown > 0);
     }
     u3d_sampler_free(sampler);
     u3d_cases_free(c);
     u3d_test_set_done(&s);
+}
+
+/* Five classes in boxes; the image of class k is 100 k. */
+static double voxel_boxes(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    (void)user;
+    return (double)((z / 7 + y / 8 + x / 9) % 5);
+}
+
+static double voxel_boxes_image(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    return 100 * voxel_boxes(z, y, x, user);
+}
+
+/* Some lines of those boxes; 255 (unlabelled) elsewhere. */
+static double voxel_boxes_lines(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    return z % 4 == 1 && y % 5 == 2 ? voxel_boxes(z, y, x, user) : 255;
+}
+
+/* Whatever is done to a sample, its pseudo-labels go where the image goes, labels take precedence, and samples
+ * before the given one have no pseudo-labels yet. */
+static void test_pseudo_labels(void **state)
+{
+    (void)state;
+    enum { EDGE = 20, N = EDGE * EDGE * EDGE, FROM = 8 };
+    static float image[N];
+    static uint8_t label[N], pseudo[N];
+    const int64_t size[3] = {24, 26, 28};
+    const u3d_patch_opts roaming = {.in = {EDGE, EDGE, EDGE},
+                                    .out = {EDGE, EDGE, EDGE},
+                                    .border = U3D_BORDER_ZERO,
+                                    .roam = true,
+                                    .pseudo = true};
+    u3d_test_set s;
+    u3d_cases *c = NULL;
+    u3d_sampler *sampler = NULL;
+    u3d_volume *classes;
+    u3d_augment a = u3d_test_augment_everything();
+    a.mirror[0] = a.mirror[2] = a.turn[1] = true;
+    a.set.p_noise = a.set.p_blur = a.set.p_brightness = a.set.p_contrast = 0;
+    a.set.p_low_resolution = a.set.p_gamma = a.set.p_gamma_inverted = 0;
+    a.set.p_elastic = 0.3;
+    u3d_test_set_new(&s);
+    u3d_test_set_add(&s, "a", size, 1, voxel_boxes_image, voxel_boxes_lines, NULL);
+    assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_NONE,
+                                &(u3d_cases_opts){.unlabeled_given = true, .unlabeled = 255}, &c));
+    assert_ok(u3d_sampler_new(&roaming, &a, 1, &sampler));
+    assert_ok(u3d_volume_new(size, (double[]){2, 1, 1}, U3D_U8, 1, &classes));
+    for (int64_t i = 0; i < 24LL * 26 * 28; i++)
+        ((uint8_t *)classes->data)[i] = (uint8_t)voxel_boxes(i / (26 * 28), i / 28 % 26, i % 28, NULL);
+    u3d_cases_set_pseudo(c, 0, classes, FROM);
+    int64_t labelled = 0, added = 0, warped = 0;
+    for (int64_t k = 0; k < SAMPLES; k++) {
+        u3d_warp_draw draw;
+        warped += u3d_warp_choose(&a, 5, k, &draw);
+        memset(pseudo, 77, sizeof pseudo);
+        assert_ok(u3d_sampler_fill(sampler, c, 5, k, image, label, pseudo, NULL, NULL));
+        if (k < FROM) assert_memory_equal(pseudo, label, sizeof pseudo);
+        for (int i = 0; i < N; i++) {
+            if (label[i] != U3D_UNLABELED) assert_int_equal(pseudo[i], label[i]);
+            labelled += label[i] != U3D_UNLABELED;
+            if (k < FROM || label[i] != U3D_UNLABELED || pseudo[i] == U3D_UNLABELED) continue;
+            added++;
+            /* Interpolation mixes the values of neighbouring boxes, but two equal neighbours along x are inside
+             * of one. */
+            if (i % EDGE && fabsf(image[i] - image[i - 1]) < 1e-3F && pseudo[i] == pseudo[i - 1] &&
+                fmodf(image[i], 100) < 1e-3F && (int)lroundf(image[i] / 100) != pseudo[i])
+                fail_msg("sample %lld: image %g, pseudo-label %d", (long long)k, (double)image[i], pseudo[i]);
+        }
+    }
+    assert_true(labelled > 0 && added > 10 * labelled && warped > SAMPLES / 4 && warped < SAMPLES);
+    u3d_sampler_free(sampler);
+    u3d_cases_free(c);
+    u3d_test_set_done(&s);
+}
+
+/* Label 1 in the middle, and label 2 at a distance from it that the user gives. */
+typedef struct apart {
+    int z, y, x;
+} apart;
+
+static double voxel_pair(int64_t z, int64_t y, int64_t x, const void *user)
+{
+    const apart *by = user;
+    if (llabs(z - 10) <= 1 && llabs(y - 10) <= 1 && llabs(x - 10) <= 1) return 1;
+    return llabs(z - 10 - by->z) <= 1 && llabs(y - 10 - by->y) <= 1 && llabs(x - 10 - by->x) <= 1 ? 2 : 0;
+}
+
+/* mirror=auto leaves out the axes along which label 2 is on the same side of label 1 in every volume, if there
+ * are enough of them. */
+static void test_labels_on_one_side(void **state)
+{
+    (void)state;
+    static const struct {
+        int n, flips; /* volumes, and how many of them have label 2 on the other side along x */
+        bool told;    /* x */
+    } rows[] = {{10, 0, true}, {7, 0, false}, {10, 1, false}};
+    for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
+        u3d_test_set s;
+        u3d_cases *c = NULL;
+        u3d_augment plan;
+        u3d_config config;
+        u3d_test_set_new(&s);
+        for (int i = 0; i < rows[row].n; i++) {
+            const apart by = {.z = i % 2 ? 4 : -4, .y = 2 + 2 * (i % 4) - 5, .x = i < rows[row].flips ? -6 : 6 + i % 2};
+            char id[24];
+            (void)snprintf(id, sizeof id, "v%d", i);
+            u3d_test_set_add(&s, id, (int64_t[]){21, 21, 21}, 1, voxel_smooth, voxel_pair, &by);
+        }
+        assert_ok(u3d_test_set_open(&s, U3D_INTENSITY_ZSCORE, &(u3d_cases_opts){.dense = true}, &c));
+        assert_ok(u3d_config_preset(&config, "auto"));
+        assert_ok(u3d_augment_plan(&config, c, &plan));
+        assert_true(plan.mirror[0] && plan.mirror[1]);
+        assert_int_equal(plan.mirror[2], !rows[row].told);
+        u3d_cases_free(c);
+        u3d_test_set_done(&s);
+    }
 }
 
 /* Batches must be the same with any number of workers, and must contain the same samples that a sampler makes
@@ -160,7 +279,7 @@ static void test_workers(void **state)
         u3d_feeder_close(f);
     }
     for (int64_t k = 0; k < 2 * BATCHES; k++) {
-        assert_ok(u3d_sampler_fill(sampler, c, 3, k, alone, alone_label, NULL, NULL));
+        assert_ok(u3d_sampler_fill(sampler, c, 3, k, alone, alone_label, NULL, NULL, NULL));
         assert_memory_equal(alone, &first[k / 2][k % 2 * N_IN], sizeof alone);
         assert_memory_equal(alone_label, &first_label[k / 2][k % 2 * N_OUT], sizeof alone_label);
     }
@@ -279,6 +398,7 @@ int main(void)
     u3d_log_set_level(U3D_LOG_ERROR);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_samples), cmocka_unit_test(test_annotation_stays),
+        cmocka_unit_test(test_pseudo_labels), cmocka_unit_test(test_labels_on_one_side),
         cmocka_unit_test(test_workers), cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_coarse),  cmocka_unit_test(test_box_place)};
     return cmocka_run_group_tests(tests, NULL, NULL);

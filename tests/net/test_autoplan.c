@@ -25,7 +25,7 @@ static u3d_config plan(const u3d_data_facts *facts, const char *const *set, int 
     u3d_backend *b = u3d_test_cpu();
     assert_ok(u3d_config_preset(&c, "auto"));
     for (int i = 0; i < n_set; i++) assert_ok(u3d_config_set(&c, set[i]));
-    assert_ok(u3d_autoplan(&c, facts, 3, set, n_set, memory, time_s, b, &why));
+    assert_ok(u3d_autoplan(&c, facts, 3, set, n_set, memory, time_s, 0, b, &why));
     assert_non_null(strstr(why, "patch: "));
     assert_non_null(strstr(why, "levels: "));
     assert_ok(u3d_config_check(&c));
@@ -57,19 +57,59 @@ static void test_hippocampus(void **state)
     assert_true(c.base >= 16 && c.base <= 32);
 }
 
-/* If slices are four times as thick as pixels are wide, the network neither pools nor convolves along z until
- * pooling has made the voxels as large along x and y. */
+/* If slices are nearly three times as thick as pixels are wide, the network neither pools nor convolves along z
+ * until pooling has made the voxels as large along x and y. */
 static void test_anisotropic(void **state)
 {
     (void)state;
-    u3d_data_facts facts = facts_of(120, 120, 16, 0.7, 0.7, 2.8);
+    u3d_data_facts facts = facts_of(120, 120, 16, 0.7, 0.7, 2.09);
     u3d_config c = plan(&facts, NULL, 0, PLENTY, 0);
     assert_axes(c.kernel[0], 3, 3, 1);
     assert_axes(c.pool[0], 2, 2, 1);
-    assert_axes(c.kernel[1], 3, 3, 1);
-    assert_axes(c.pool[1], 2, 2, 1);
-    assert_axes(c.kernel[2], 3, 3, 3);
-    assert_axes(c.pool[2], 2, 2, 2);
+    assert_axes(c.kernel[1], 3, 3, 3);
+    assert_axes(c.pool[1], 2, 2, 2);
+}
+
+/* Thicker slices are segmented one by one: nothing reaches from slice to slice. Whole slices come before many
+ * slices, also with sparse labels. An axis is not coarse because another one is fine. */
+static void test_thick_slices(void **state)
+{
+    (void)state;
+    u3d_data_facts facts = facts_of(208, 256, 10, 1.5, 1.5, 8);
+    for (int sparse = 0; sparse < 2; sparse++) {
+        facts.sparse = sparse;
+        u3d_config c = plan(&facts, NULL, 0, PLENTY, 600);
+        for (int l = 0; l < c.levels; l++) assert_axes(c.kernel[l], 3, 3, 1);
+        for (int l = 0; l + 1 < c.levels; l++) assert_axes(c.pool[l], 2, 2, 1);
+        assert_memory_equal(c.patch, ((int64_t[]){2, 256, 224}), sizeof c.patch);
+        assert_int_equal(c.levels, 6);
+    }
+    static const char *const set[] = {"patch=64x64x8", "kernel=3x3x3"};
+    u3d_config c = plan(&facts, set, 2, PLENTY, 600);
+    assert_memory_equal(c.patch, ((int64_t[]){8, 64, 64}), sizeof c.patch);
+    assert_axes(c.kernel[0], 3, 3, 3);
+    facts = facts_of(100, 100, 100, 0.2, 1, 1);
+    c = plan(&facts, NULL, 0, PLENTY, 600);
+    assert_axes(c.kernel[c.levels - 1], 3, 3, 3);
+}
+
+/* A speed that was measured replaces the backend's estimate. */
+static void test_measured_speed(void **state)
+{
+    (void)state;
+    u3d_backend *b = u3d_test_cpu();
+    u3d_data_facts facts = facts_of(35, 50, 36, 1, 1, 1);
+    int64_t base[2];
+    for (int i = 0; i < 2; i++) {
+        u3d_config c;
+        char *why;
+        assert_ok(u3d_config_preset(&c, "auto"));
+        assert_ok(u3d_autoplan(&c, &facts, 3, NULL, 0, PLENTY, 1200, i ? 1e13 : 1e10, b, &why));
+        base[i] = c.base;
+        u3d_free(why);
+    }
+    assert_true(base[0] < base[1]);
+    u3d_backend_close(b);
 }
 
 static void test_one_slice(void **state)
@@ -106,6 +146,7 @@ static void test_limits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_hippocampus), cmocka_unit_test(test_anisotropic),
+                                       cmocka_unit_test(test_thick_slices), cmocka_unit_test(test_measured_speed),
                                        cmocka_unit_test(test_one_slice), cmocka_unit_test(test_limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,8 +1,9 @@
 /* Tests of keeping the largest components of a segmentation (net/volume/components.h), which works on runs of
  * equal voxels. Random volumes are compared with a flood fill, which works voxel by voxel; the rules for
  * connectivity, equal sizes and other classes are checked by hand. */
-#include "tests/support/support.h"
+#include "tests/support/support_cases.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "engine/base/mem.h"
@@ -148,6 +149,127 @@ static void blobs(void **state)
     }
 }
 
+/* ---- components and annotation ---- */
+
+/* Does the same as u3d_components_keep_annotated, but returns a new array. */
+static uint8_t *expected_annotated(const u3d_volume *v, const u3d_volume *annotation, int n_classes,
+                                   double one_object, u3d_kept *kept)
+{
+    const int64_t n = u3d_volume_voxels(v);
+    const uint8_t *said = annotation->data;
+    int64_t *hits = u3d_new((size_t)n + 1, sizeof *hits);
+    uint8_t *out = u3d_new((size_t)n, 1);
+    flood f = {.from = v->data, .size = v->size};
+    f.mark = u3d_new((size_t)n, sizeof *f.mark);
+    f.stack = u3d_new((size_t)n, sizeof *f.stack);
+    assert_true(hits && out && f.mark && f.stack);
+    memset(kept, 0, (size_t)n_classes * sizeof *kept);
+    memcpy(out, v->data, (size_t)n);
+    int32_t number = 0;
+    for (int64_t i = 0; i < n; i++)
+        if (!f.mark[i]) (void)flood_from(&f, i, ++number);
+    for (int64_t i = 0; i < n; i++) hits[f.mark[i]] += said[i] == f.from[i];
+    for (int k = 1; k < n_classes; k++) {
+        int64_t all = 0, most = 0, last = 0, last_removed = 0;
+        for (int64_t i = 0; i < n; i++) {
+            if (f.from[i] != k) continue;
+            all += said[i] == k;
+            if (hits[f.mark[i]] > most) most = hits[f.mark[i]];
+        }
+        if (all == 0 || (double)most < one_object * (double)all) continue;
+        for (int64_t i = 0; i < n; i++) {
+            if (f.from[i] != k) continue;
+            if (f.mark[i] > last) kept[k].components++, last = f.mark[i];
+            if (hits[f.mark[i]] > 0) continue;
+            out[i] = 0;
+            kept[k].voxels++;
+            if (f.mark[i] > last_removed) kept[k].removed++, last_removed = f.mark[i];
+        }
+    }
+    u3d_free(hits);
+    u3d_free(f.mark);
+    u3d_free(f.stack);
+    return out;
+}
+
+static void annotated_components_of_random_volumes(void **state)
+{
+    (void)state;
+    u3d_rng r = u3d_rng_at(u3d_test_seed(), U3D_RNG_TEST, 3);
+    int cleared = 0, left = 0;
+    for (int trial = 0; trial < 300; trial++) {
+        const int64_t d = 1 + u3d_rng_below(&r, 6), h = 1 + u3d_rng_below(&r, 12), w = 1 + u3d_rng_below(&r, 30);
+        u3d_volume *v = volume_new(d, h, w), *said = volume_new(d, h, w);
+        const int64_t filled = 20 + u3d_rng_below(&r, 60), annotated = u3d_rng_below(&r, 30);
+        for (int64_t i = 0; i < u3d_volume_voxels(v); i++) {
+            ((uint8_t *)v->data)[i] =
+                u3d_rng_below(&r, 100) < filled ? (uint8_t)u3d_rng_below(&r, CLASSES) : (uint8_t)(i % 7 / 6);
+            ((uint8_t *)said->data)[i] =
+                u3d_rng_below(&r, 100) < annotated ? (uint8_t)u3d_rng_below(&r, CLASSES) : 255;
+        }
+        const double one_object = 0.1 * (double)u3d_rng_below(&r, 11);
+        u3d_kept want[CLASSES], got[CLASSES];
+        uint8_t *out = expected_annotated(v, said, CLASSES, one_object, want);
+        assert_ok(u3d_components_keep_annotated(v, said, CLASSES, one_object, got));
+        assert_memory_equal(v->data, out, (size_t)u3d_volume_voxels(v));
+        for (int k = 0; k < CLASSES; k++) {
+            assert_memory_equal(&got[k], &want[k], sizeof want[k]);
+            cleared += got[k].removed > 0;
+            left += k > 0 && got[k].components == 0;
+        }
+        u3d_free(out);
+        u3d_volume_free(v);
+        u3d_volume_free(said);
+    }
+    assert_true(cleared > 20 && left > 20); /* both rules were met often */
+}
+
+/* Class 1 is annotated in one of its two components, so the other one is cleared. Class 2 is annotated in two
+ * components, as cells are, so a third one stays. */
+static void one_object_or_many(void **state)
+{
+    (void)state;
+    u3d_kept kept[3];
+    u3d_volume *v = volume_new(1, 1, 16), *said = volume_new(1, 1, 16);
+    memcpy(v->data, (uint8_t[16]){1, 1, 0, 1, 1, 1, 0, 2, 2, 0, 2, 2, 0, 2, 0, 1}, 16);
+    memset(said->data, 255, 16);
+    *voxel(said, 0, 0, 1) = 1;
+    *voxel(said, 0, 0, 7) = *voxel(said, 0, 0, 10) = 2;
+    *voxel(said, 0, 0, 13) = 1; /* predicted as another class: says nothing about components */
+    assert_ok(u3d_components_keep_annotated(v, said, 3, 0.95, kept));
+    assert_memory_equal(v->data, ((uint8_t[16]){1, 1, 0, 0, 0, 0, 0, 2, 2, 0, 2, 2, 0, 2, 0, 0}), 16);
+    assert_true(kept[1].components == 3 && kept[1].removed == 2 && kept[1].voxels == 4);
+    assert_true(kept[2].components == 0 && kept[2].removed == 0);
+    u3d_volume_free(v);
+    u3d_volume_free(said);
+}
+
+/* Classes 1 and 2 side by side are one piece of foreground; class 2 also has a stray voxel. */
+static void the_foreground_as_a_whole(void **state)
+{
+    (void)state;
+    u3d_kept kept;
+    double share[4];
+    u3d_volume *v = volume_new(1, 2, 10), *said = volume_new(1, 2, 10);
+    memcpy(v->data, (uint8_t[20]){1, 1, 2, 2, 0, 0, 1, 1, 1, 0, /**/ 0, 0, 2, 0, 0, 0, 0, 0, 0, 2}, 20);
+    memset(said->data, 255, 20);
+    *voxel(said, 0, 0, 0) = *voxel(said, 0, 0, 6) = *voxel(said, 0, 0, 8) = 1;
+    *voxel(said, 0, 0, 3) = *voxel(said, 0, 1, 9) = *voxel(said, 0, 1, 2) = 2;
+    *voxel(said, 0, 0, 5) = 3; /* not predicted as 3 */
+    assert_ok(u3d_components_largest_share(v, said, 4, share));
+    u3d_test_close(share[1], 2.0 / 3, 1e-12); /* the largest component of class 1 is the one on the right */
+    u3d_test_close(share[2], 2.0 / 3, 1e-12);
+    assert_true(isnan(share[3]));
+    u3d_test_close(share[0], 3.0 / 6, 1e-12);
+    assert_ok(u3d_components_keep_foreground(v, 4, &kept));
+    assert_memory_equal(v->data, ((uint8_t[20]){1, 1, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0}), 20);
+    assert_true(kept.components == 2 && kept.removed == 1 && kept.voxels == 4);
+    assert_ok(u3d_components_largest_share(v, v, 4, share)); /* dense labels */
+    assert_true(share[0] == 1 && share[1] == 1 && share[2] == 1 && isnan(share[3]));
+    u3d_volume_free(v);
+    u3d_volume_free(said);
+}
+
 /* ---- by hand ---- */
 
 static int64_t count(const u3d_volume *v, uint8_t class)
@@ -265,6 +387,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_volumes),
         cmocka_unit_test(blobs),
+        cmocka_unit_test(annotated_components_of_random_volumes),
+        cmocka_unit_test(one_object_or_many),
+        cmocka_unit_test(the_foreground_as_a_whole),
         cmocka_unit_test(corners_connect_and_borders_do_not),
         cmocka_unit_test(of_equals_all_stay),
         cmocka_unit_test(the_rest_is_left_alone),

@@ -204,7 +204,8 @@ static void the_choice_takes_as_many_volumes_as_fit(void **state)
     (void)state;
     replay r = {.iteration_s = 0.2, .tile_s = 0.045, .save_s = 0.1};
     u3d_pace_task task = task_of(600); /* 18 s may be spent on the choice */
-    task.chooses = true;
+    task.n_choose = task.n_held;
+    task.least_choose = U3D_MIN_TO_CHOOSE;
     run(&r, &task, 0);
     assert_int_equal(r.pace.n_choose, 4);
     assert_true(r.pace.choice_s > 0);

@@ -50,7 +50,8 @@ static bool keeps_largest(const u3d_test_run *f)
     return keeps;
 }
 
-/* Of 25 volumes, 3 are held out of training. postprocess=auto decides nothing with fewer than that. */
+/* With postprocess=auto, the labels of at least three volumes decide, and of 25 volumes, 3 are held out of
+ * training, so that the decision is checked by their Dice. */
 static void what_is_decided(void **state)
 {
     (void)state;
@@ -61,9 +62,11 @@ static void what_is_decided(void **state)
         bool keeps;
     } rows[] = {
         {"postprocess=auto", 25, u3d_test_ball, true},
-        {"postprocess=auto", 25, u3d_test_ball_satellite, false}, /* would lower the Dice score */
-        {"postprocess=auto", 24, u3d_test_ball, false},           /* only 2 volumes are held out */
-        {"postprocess=auto", 1, u3d_test_ball_sparse, false},     /* only slices are held out */
+        {"postprocess=auto", 25, u3d_test_ball_satellite, false}, /* the labels have two components */
+        {"postprocess=auto", 3, u3d_test_ball, true},             /* the labels have one, nothing is held out */
+        {"postprocess=auto", 2, u3d_test_ball, false},            /* too few volumes to tell */
+        {"postprocess=auto", 5, u3d_test_ball_sparse, true},      /* so do pseudo-labels and annotation */
+        {"postprocess=auto", 1, u3d_test_ball_sparse, false},
         {"postprocess=largest", 1, u3d_test_ball_satellite, true},
         {"postprocess=none", 1, u3d_test_ball_satellite, false},
     };
@@ -85,8 +88,8 @@ static void what_is_decided(void **state)
     }
 }
 
-/* If predicting three volumes would take more than its share of a short time budget, nothing is decided. */
-static void a_short_budget_decides_nothing(void **state)
+/* If predicting three volumes would take more than its share of a short time budget, the labels decide alone. */
+static void a_short_budget_predicts_nothing(void **state)
 {
     (void)state;
     u3d_test_run f;
@@ -98,7 +101,7 @@ static void a_short_budget_decides_nothing(void **state)
     f.o.validate_every = 1000;
     f.o.started = u3d_clock();
     assert_ok(u3d_test_run_train(&f, 1, &r));
-    assert_false(keeps_largest(&f));
+    assert_true(keeps_largest(&f));
     u3d_test_run_done(&f);
 }
 
@@ -141,12 +144,20 @@ static void models_remember(void **state)
     assert_ok(read_back(&m, NULL, &back));
     assert_memory_equal(back.keep_largest, m.keep_largest, sizeof m.keep_largest);
     assert_string_equal(u3d_postprocess_text(&back, text, sizeof text), "10, 30 spleen");
+    assert_false(back.keep_foreground);
+    m.keep_foreground = true;
+    assert_ok(read_back(&m, NULL, &back));
+    assert_true(back.keep_foreground);
+    assert_string_equal(u3d_postprocess_text(&back, text, sizeof text), "the foreground as a whole, 10, 30 spleen");
+    assert_ok(read_back(&m, "{\"keep_largest\": [10]}", &back)); /* as version 0.1 wrote it */
+    assert_true(back.keep_largest[1] && !back.keep_foreground);
 
     static const char *const wrong[] = {"{}",
                                         "[]",
                                         "{\"keep_largest\": 10}",
                                         "{\"keep_largest\": [0]}",
                                         "{\"keep_largest\": [10, 11]}",
+                                        "{\"keep_largest\": [], \"keep_foreground\": 1}",
                                         "{\"keep_largest\": [\"10\"]}"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         assert_status(read_back(&m, wrong[i], &back), U3D_E_FORMAT);
@@ -158,7 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_decided),
-        cmocka_unit_test(a_short_budget_decides_nothing),
+        cmocka_unit_test(a_short_budget_predicts_nothing),
         cmocka_unit_test(models_remember),
     };
     u3d_log_set_level(U3D_LOG_WARN);

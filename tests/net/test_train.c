@@ -207,16 +207,16 @@ static int64_t interrupt_after(fixture *f, const char *name, int lines)
     return done;
 }
 
-static void test_resume(void **state)
+/* Interrupts a run after `lines` iterations, and resumes it with another number of threads. */
+static void check_resume(u3d_test_voxel label, int lines)
 {
-    (void)state;
     fixture f;
     u3d_train_result whole, resumed;
-    u3d_test_run_new(&f, 6, u3d_test_ball);
+    u3d_test_run_new(&f, 6, label);
     const int64_t n = f.o.iterations = u3d_test_brief() ? 60 : 200;
     train_to(&f, "whole", 2, &whole);
-    int64_t done = interrupt_after(&f, "parts", 20);
-    assert_true(done >= 19 && done < n);
+    int64_t done = interrupt_after(&f, "parts", lines);
+    assert_true(done >= lines - 1 && done < n);
 
     f.o.resume = true;
     f.o.iterations = 0;
@@ -239,6 +239,20 @@ static void test_resume(void **state)
     assert_status(u3d_test_run_train(&f, 2, &resumed), U3D_E_ARG);
     assert_non_null(strstr(u3d_error_text(), "data changed"));
     u3d_test_run_done(&f);
+}
+
+static void test_resume(void **state)
+{
+    (void)state;
+    check_resume(u3d_test_ball, 20);
+}
+
+/* With sparse labels, the checkpoint also holds pseudo-labels, some of which are not learned from yet. They are
+ * made from 30 % of the run on. */
+static void test_resume_pseudo(void **state)
+{
+    (void)state;
+    check_resume(u3d_test_ball_sparse, u3d_test_brief() ? 30 : 100);
 }
 
 /* ---- deep supervision ---- */
@@ -447,6 +461,7 @@ int main(void)
         cmocka_unit_test(test_valid_paper_family),
         cmocka_unit_test(test_threads_give_the_same_bits),
         cmocka_unit_test(test_resume),
+        cmocka_unit_test(test_resume_pseudo),
         cmocka_unit_test(test_deep_supervision),
         cmocka_unit_test(test_folder),
         cmocka_unit_test(test_refused_requests),

@@ -116,6 +116,7 @@ static u3d_status bench_once(bench *b)
     U3D_TRY(u3d_exec_feed(b->exec, b->net.image, b->image));
     if (b->optim) {
         U3D_TRY(u3d_exec_feed(b->exec, b->net.label, b->label));
+        if (b->net.pseudo != U3D_NONE) U3D_TRY(u3d_exec_feed(b->exec, b->net.pseudo, b->label));
         U3D_TRY(u3d_exec_feed(b->exec, b->net.class_weight, b->weight));
     }
     U3D_TRY(u3d_exec_run(b->exec));

@@ -23,7 +23,7 @@ static u3d_status autoplan(const args *a, const u3d_cases *cases, u3d_backend *b
     const uint64_t cap = memory ? memory : u3d_mem_machine() / 10 * 9;
     const uint64_t volumes = u3d_cases_resident_bytes(cases);
     U3D_TRY(u3d_autoplan(c, u3d_cases_facts(cases), u3d_cases_labels(cases)->n, (const char *const *)a->set,
-                         args_set_count(a), cap > volumes ? cap - volumes : 1, seconds, b, &why));
+                         args_set_count(a), cap > volumes ? cap - volumes : 1, seconds, 0, b, &why));
     for (char *line = strtok(why, "\n"); line; line = strtok(NULL, "\n")) U3D_INFO("autoplan", "%s", line);
     u3d_free(why);
     return U3D_OK;

@@ -64,7 +64,7 @@ static bool keep_largest_json(cJSON *json, const u3d_model *m)
     for (int k = 0; list && k < m->labels.n; k++)
         if (m->keep_largest[k] && !cJSON_AddItemToArray(list, cJSON_CreateNumber(m->labels.value[k])))
             return false;
-    return list != NULL;
+    return list && cJSON_AddBoolToObject(json, "keep_foreground", m->keep_foreground);
 }
 
 static u3d_status print_json(const description *d)

@@ -106,7 +106,8 @@ static u3d_status print_result(const args *a, const u3d_train_result *r)
                r->seconds, r->loss);
         if (!a->no_report && !r->held_out && !isfinite(r->report_dice))
             printf(", quality unknown because nothing was held out (u3d crossval measures it)");
-        if (isfinite(r->val_dice)) printf(", held-out Dice %.4f, IoU %.4f", r->val_dice, r->val_iou);
+        if (isfinite(r->val_dice)) printf(", held-out Dice %.4f, IoU %.4f%s", r->val_dice, r->val_iou,
+                   r->sparse ? " on annotated voxels" : "");
         if (isfinite(r->report_dice))
             printf(", validation cases of the fold Dice %.4f, IoU %.4f", r->report_dice, r->report_iou);
         printf(", peak memory %.2f GB", (double)r->peak_resident / 1e9);
@@ -123,6 +124,8 @@ static u3d_status print_result(const args *a, const u3d_train_result *r)
                     cJSON_AddItemToObject(json, "loss", u3d_json_number(r->loss)) &&
                     cJSON_AddItemToObject(json, "held_out_dice", u3d_json_number(r->val_dice)) &&
                     cJSON_AddItemToObject(json, "held_out_iou", u3d_json_number(r->val_iou)) &&
+                    cJSON_AddBoolToObject(json, "held_out_annotated_only", r->sparse) &&
+                    cJSON_AddItemToObject(json, "foreground_untouched", u3d_json_number(r->untouched)) &&
                     cJSON_AddItemToObject(json, "report_dice", u3d_json_number(r->report_dice)) &&
                     cJSON_AddItemToObject(json, "report_iou", u3d_json_number(r->report_iou)) &&
                     cJSON_AddNumberToObject(json, "peak_bytes_planned", (double)r->peak_planned) &&

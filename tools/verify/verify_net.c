@@ -120,6 +120,7 @@ static u3d_status machine_run(machine *m, const inputs *in, u3d_hook hook, void 
     u3d_exec_set_hook(m->exec, hook, user);
     U3D_TRY(u3d_exec_feed(m->exec, m->net.image, in->image));
     U3D_TRY(u3d_exec_feed(m->exec, m->net.label, in->label));
+    if (m->net.pseudo != U3D_NONE) U3D_TRY(u3d_exec_feed(m->exec, m->net.pseudo, in->label));
     U3D_TRY(u3d_exec_feed(m->exec, m->net.class_weight, in->class_weight));
     U3D_TRY(u3d_exec_run(m->exec));
     return u3d_exec_fetch(m->exec, m->net.loss, m->loss);
@@ -148,6 +149,7 @@ static u3d_status eval_fill(u3d_test_eval *e, const u3d_unet3d *net, u3d_params 
 {
     U3D_TRY(set_value(e, net->image, in->image));
     U3D_TRY(set_value(e, net->label, in->label));
+    if (net->pseudo != U3D_NONE) U3D_TRY(set_value(e, net->pseudo, in->label));
     U3D_TRY(set_value(e, net->class_weight, in->class_weight));
     for (int i = 0; i < u3d_params_count(p); i++) {
         u3d_tensor *t = NULL;
