@@ -6,8 +6,8 @@
  *            convolves and pools only within slices
  *   patch    the size of the median volume, at most MAX_VOXELS_* voxels, rounded up to a length that the
  *            poolings divide. If labels are sparse, the edges are SPARSE_SHARE of the volume's, and fewer
- *            patches are centred on foreground (SPARSE_FOREGROUND_SHARE). A network of slices gets whole
- *            slices, and as many of them as fit.
+ *            patches are centred on foreground (SPARSE_FOREGROUND_SHARE). A network of slices gets a single,
+ *            whole slice.
  *   levels   an axis is pooled while at least MIN_EDGE voxels remain along it. An axis whose voxels are at
  *            least twice as long as the shortest waits, with a kernel of 1, until the others have caught up.
  *   width    the widest of WIDTHS with which WANTED_ITERATIONS of one patch fit into the time
@@ -49,14 +49,12 @@ static const double SPARSE_SHARE = 0.6;
  * mean Dice 0.850 and HD95 2.7 mm with a share of 0.33 (0.854 and 2.7 mm with 0.1), but 0.839 and 6.0 mm with
  * the 0.67 that is used for dense labels. */
 static const double SPARSE_FOREGROUND_SHARE = 0.33;
-/* Thick slices say little about each other, and a network that looks along them as well does three times the
- * work. Measured on 14 of 40 cardiac volumes of 1.5x1.5x8 mm, ten minutes of one core, six volumes of other
- * patients: see net/RESULTS.md. */
+/* Thick slices say little about each other, a network that looks along them does three times the work, and several
+ * of them in a patch are worth less than as many more iterations with one. Measured on 14 cardiac volumes of
+ * 1.5x1.5x8 mm, ten minutes of one core, mean Dice on six volumes of other patients: net/RESULTS.md. */
 static const double PLANAR = 3;
-/* Share of the largest patch that a patch of whole slices has, and the largest number of channels: more iterations
- * are worth more than more slices or more channels. */
-static const double PLANAR_SHARE = 0.43;
-static const int64_t PLANAR_MAX_WIDTH = 128;
+static const int64_t PLANAR_MAX_WIDTH = 128;       /* channels */
+static const double PLANAR_WANTED_ITERATIONS = 10000; /* one slice per patch is little */
 static const int64_t LEAST_VOXELS = 32 * 32 * 32; /* the time never makes a patch smaller than about this */
 static const double TIME_WITHOUT_LIMIT_S = 3600;
 
@@ -162,7 +160,7 @@ static int64_t voxels(const int64_t size[3])
 }
 
 /* A patch of about the volume's shape with at most `most` voxels. It is shortened step by step along the axis
- * that is the longest in world units. In a network of slices, what counts first is that slices are whole. */
+ * that is the longest in world units. A network of slices gets one slice, whole if possible. */
 static void bounded_patch(const u3d_config *c, const u3d_data_facts *facts, int64_t most, int64_t patch[3])
 {
     const int planar = planar_axis(facts->spacing);
@@ -171,11 +169,7 @@ static void bounded_patch(const u3d_config *c, const u3d_data_facts *facts, int6
         patch[a] = (int64_t)llround(facts->size[a] * share);
         if (patch[a] < 1 || a == u3d_config_across(c)) patch[a] = 1;
     }
-    if (planar >= 0 && patch[planar] > 1) {
-        const int64_t area = patch[(planar + 1) % 3] * patch[(planar + 2) % 3];
-        const int64_t slices = (int64_t)llround(PLANAR_SHARE * (double)most / (double)area);
-        if (slices < patch[planar]) patch[planar] = slices > 1 ? slices : 1;
-    }
+    if (planar >= 0) patch[planar] = 1;
     while (voxels(patch) > most) {
         int longest = 0;
         for (int a = 1; a < 3; a++)
@@ -225,11 +219,11 @@ static u3d_status iterations_in(const u3d_config *c, double rate, double seconds
     return U3D_OK;
 }
 
-static u3d_status choose_width(u3d_config *c, double rate, double seconds, const fixed_keys *f)
+static u3d_status choose_width(u3d_config *c, double rate, double seconds, double wanted, const fixed_keys *f)
 {
     double iterations = 0.0;
     if (is_fixed(f, "base")) return U3D_OK;
-    for (size_t i = 0; i < sizeof WIDTHS / sizeof WIDTHS[0] && iterations < WANTED_ITERATIONS; i++) {
+    for (size_t i = 0; i < sizeof WIDTHS / sizeof WIDTHS[0] && iterations < wanted; i++) {
         c->base = WIDTHS[i];
         U3D_TRY(iterations_in(c, rate, seconds, &iterations));
     }
@@ -242,12 +236,13 @@ static u3d_status fit_time(u3d_config *c, const u3d_data_facts *facts, int64_t *
                            double time_s, const fixed_keys *f, reasons *why)
 {
     const double seconds = time_s > 0.0 ? time_s : TIME_WITHOUT_LIMIT_S;
+    const double wanted = planar_axis(facts->spacing) >= 0 ? PLANAR_WANTED_ITERATIONS : WANTED_ITERATIONS;
     double iterations;
     choose_patch(c, facts, *most, f);
     if (!is_fixed(f, "batch")) c->batch = 1;
-    U3D_TRY(choose_width(c, rate, seconds, f));
+    U3D_TRY(choose_width(c, rate, seconds, wanted, f));
     U3D_TRY(iterations_in(c, rate, seconds, &iterations));
-    if (!is_fixed(f, "batch") && iterations >= 2 * WANTED_ITERATIONS) {
+    if (!is_fixed(f, "batch") && iterations >= 2 * wanted) {
         c->batch = 2;
         iterations /= 2;
     }
