@@ -12,8 +12,8 @@
  * no such volume, there is no further one. Where exactly a structure ends, the predictions do not decide: within
  * MARGIN of a structure nothing becomes a label.
  *
- * Predictions take about SHARE of the time. Which case is predicted after which iteration follows from the
- * settings alone, and batches learn from new pseudo-labels from a fixed number on, so a run repeats to the last
+ * Predictions take about U3D_PSEUDO_SHARE of the time. Which case is predicted after which iteration follows from the
+ * settings alone, and samples learn from new pseudo-labels from a fixed number on, so a run repeats to the last
  * bit with any number of threads, interrupted or not. */
 #include <math.h>
 #include <stdio.h>
@@ -28,8 +28,8 @@
 #include "net/volume/tiling.h"
 
 /* TILE_STEP: between tiles, as a share of the patch. LAST: share of the iterations after which pseudo-labels no
- * longer change. TILE_SHARE: time of a tile's prediction compared with an iteration on one patch. MARGIN: voxels of the finest axis; along a
- * coarse axis the same length, but at least one voxel. */
+ * longer change. TILE_SHARE: time of a tile's prediction compared with an iteration on one patch. MARGIN: voxels
+ * of the finest axis; along a coarse axis the same length, but at least one voxel. */
 static const double TILE_STEP = 0.75, LAST = 0.95, TILE_SHARE = 1.0 / 3, MARGIN = 3;
 
 bool u3d_training_pseudo_due(const u3d_training *t, int64_t iteration)

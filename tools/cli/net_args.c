@@ -52,6 +52,8 @@ u3d_status net_args_from_cases(const args *a, const u3d_cases *cases, const char
     if (r->on) u3d_spacing_text(r->spacing, c->spacing, sizeof c->spacing);
     if (!c->labels) c->labels = u3d_cases_labels(cases)->n;
     if (!c->channels) c->channels = u3d_cases_facts(cases)->channels;
+    if (c->pseudo_labels == U3D_SWITCH_AUTO)
+        c->pseudo_labels = u3d_cases_facts(cases)->sparse ? U3D_SWITCH_ON : U3D_SWITCH_OFF;
     return strcmp(net, "auto") == 0 ? autoplan(a, cases, b, c) : U3D_OK;
 }
 
