@@ -103,7 +103,8 @@ u3d_status u3d_cases_read_classes(const u3d_cases *c, const u3d_case *files, con
 typedef struct u3d_side_pair {
     int first, second;
 } u3d_side_pair;
-/* side: axes z, y, x, as far as the cases (up to 32 of them, and at least 8) show it; foreground classes only. */
+/* side: axes z, y, x, as far as the cases (up to 32 of them, and at least 8) show it; foreground classes
+ * only. */
 u3d_status u3d_cases_sides(u3d_cases *c, u3d_side_pair side[3]);
 
 /* Whether all images say where they lie in space, so that their axes x, y, z run to the right, front and top.
@@ -115,9 +116,10 @@ bool u3d_cases_placed(const u3d_cases *c);
 u3d_status u3d_cases_acquire(u3d_cases *c, int i, const u3d_case_data **out);
 void u3d_cases_release(u3d_cases *c, int i);
 
-/* Gives case i pseudo-labels: u8 classes on the grid of the borrowed volumes, which the cases own from now on.
- * Samples from number `from` on learn from them; earlier ones, some of which may still be made, from those that
- * the case had before. All samples before the `from` of the previous call for the case must have been made. */
+/* Gives case i pseudo-labels: u8 classes on the grid of the borrowed volumes, which the cases own from now
+ * on. Samples from number `from` on learn from them; earlier ones, some of which may still be made, from
+ * those that the case had before. All samples before the `from` of the previous call for the case must have
+ * been made. */
 void u3d_cases_set_pseudo(u3d_cases *c, int i, u3d_volume *classes, int64_t from);
 /* The pseudo-labels of case i for sample k, or NULL. They are valid until the call after the next one of
  * u3d_cases_set_pseudo for the case. */

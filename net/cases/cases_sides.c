@@ -1,14 +1,15 @@
 /* Which axes have two ends that the labels themselves tell apart: one label always lies on the same side of
- * another, as the right ventricle does of the left one. Mirrored along such an axis, volumes show what does not
- * exist. */
+ * another, as the right ventricle does of the left one. Mirrored along such an axis, volumes show what does
+ * not exist. */
 #include <math.h>
 #include <string.h>
 
 #include "engine/base/mem.h"
 #include "net/cases/cases_impl.h"
 
-/* Enough cases show it if MOST_CASES do; fewer than LEAST_CASES, in which it could be chance, show nothing. The
- * distance of the labels' middles must be SURE times its standard deviation over the cases, and a voxel. */
+/* Enough cases show it if MOST_CASES do; fewer than LEAST_CASES, in which it could be chance, show nothing.
+ * The distance of the labels' middles must be SURE times its standard deviation over the cases, and a voxel.
+ */
 enum { MOST_CASES = 32, LEAST_CASES = 8 };
 static const double SURE = 3;
 
@@ -23,7 +24,7 @@ static void find_middles(const u3d_volume *label, middles *m)
     memset(m, 0, sizeof *m);
     for (int64_t z = 0; z < label->size[0]; z++)
         for (int64_t y = 0; y < label->size[1]; y++)
-            for (int64_t x = 0; x < label->size[2]; x++, class++) {
+            for (int64_t x = 0; x < label->size[2]; x++, class ++) {
                 if (*class == U3D_UNLABELED) continue;
                 m->sum[*class][0] += (double)z;
                 m->sum[*class][1] += (double)y;
@@ -39,8 +40,8 @@ static bool on_one_side(const middles *m, int n, int first, int second, int axis
     int seen = 0, above = 0;
     for (int i = 0; i < n; i++) {
         if (m[i].n[first] == 0 || m[i].n[second] == 0) continue;
-        const double apart = m[i].sum[second][axis] / (double)m[i].n[second] -
-                             m[i].sum[first][axis] / (double)m[i].n[first];
+        const double apart =
+            m[i].sum[second][axis] / (double)m[i].n[second] - m[i].sum[first][axis] / (double)m[i].n[first];
         sum += apart;
         squares += apart * apart;
         above += apart > 0;

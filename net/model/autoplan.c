@@ -49,11 +49,12 @@ static const double SPARSE_SHARE = 0.6;
  * mean Dice 0.850 and HD95 2.7 mm with a share of 0.33 (0.854 and 2.7 mm with 0.1), but 0.839 and 6.0 mm with
  * the 0.67 that is used for dense labels. */
 static const double SPARSE_FOREGROUND_SHARE = 0.33;
-/* Thick slices say little about each other, a network that looks along them does three times the work, and several
- * of them in a patch are worth less than as many more iterations with one. Measured on 14 cardiac volumes of
- * 1.5x1.5x8 mm, ten minutes of one core, mean Dice on six volumes of other patients: net/RESULTS.md. */
+/* Thick slices say little about each other, a network that looks along them does three times the work, and
+ * several of them in a patch are worth less than as many more iterations with one. Measured on 14 cardiac
+ * volumes of 1.5x1.5x8 mm, ten minutes of one core, mean Dice on six volumes of other patients:
+ * net/RESULTS.md. */
 static const double PLANAR = 3;
-static const int64_t PLANAR_MAX_WIDTH = 128;       /* channels */
+static const int64_t PLANAR_MAX_WIDTH = 128;          /* channels */
 static const double PLANAR_WANTED_ITERATIONS = 10000; /* one slice per patch is little */
 static const int64_t LEAST_VOXELS = 32 * 32 * 32; /* the time never makes a patch smaller than about this */
 static const double TIME_WITHOUT_LIMIT_S = 3600;
@@ -97,12 +98,13 @@ static bool is_fixed(const fixed_keys *f, const char *key)
 static int planar_axis(const double spacing[3])
 {
     for (int a = 0; a < 3; a++)
-        if (spacing[a] > PLANAR * spacing[(a + 1) % 3] && spacing[a] > PLANAR * spacing[(a + 2) % 3]) return a;
+        if (spacing[a] > PLANAR * spacing[(a + 1) % 3] && spacing[a] > PLANAR * spacing[(a + 2) % 3])
+            return a;
     return -1;
 }
 
-/* Chooses the axes to be pooled next, never `planar`. `size` and `spacing` are those of the patch at the current
- * level. Returns false if no axis is to be pooled. */
+/* Chooses the axes to be pooled next, never `planar`. `size` and `spacing` are those of the patch at the
+ * current level. Returns false if no axis is to be pooled. */
 static bool next_pool(const int64_t size[3], const double spacing[3], int planar, bool pool[3])
 {
     double finest = INFINITY;
@@ -314,7 +316,7 @@ static void say_levels(const u3d_config *c, bool planar, reasons *why)
         }
     say(why, "levels: %lld, down to %lldx%lldx%lld voxels%s", (long long)c->levels, (long long)edge[2],
         (long long)edge[1], (long long)edge[0],
-        planar     ? "; slices are thick, so each is segmented for itself"
+        planar  ? "; slices are thick, so each is segmented for itself"
         : waits ? "; an axis that has coarse voxels, or few voxels, is not pooled at first"
                 : "");
 }
@@ -344,8 +346,7 @@ u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels
     if (planar_axis(facts->spacing) >= 0 && !is_fixed(&f, "max_width")) c->max_width = PLANAR_MAX_WIDTH;
     c->labels = n_labels;
     c->channels = facts->channels;
-    U3D_GO(fit_time(c, facts, &most, flops > 0 ? flops : caps.train_flops, time_s, &f,
-                    &r));
+    U3D_GO(fit_time(c, facts, &most, flops > 0 ? flops : caps.train_flops, time_s, &f, &r));
     U3D_GO(fit_memory(c, facts, most, memory_cap, b, &f, &r));
     say_levels(c, planar_axis(facts->spacing) >= 0, &r);
     status = r.status;

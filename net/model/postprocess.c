@@ -1,6 +1,5 @@
-/* Station 6b of prediction: keeps the largest component of the foreground, and those of the classes that a model
- * names, and logs that.
- * The components themselves are found by net/volume/components.c. */
+/* Station 6b of prediction: keeps the largest component of the foreground, and those of the classes that a
+ * model names, and logs that. The components themselves are found by net/volume/components.c. */
 #include "net/model/postprocess.h"
 
 #include <stdio.h>

@@ -271,8 +271,8 @@ static u3d_val add_coarse_label(u3d_graph *g, const u3d_config *c, u3d_val label
     return u3d_subsample(g, "label", label, attr);
 }
 
-/* Sum over the heads of 2^-level times their loss against `label`, with these weights scaled to a sum of 1 (as
- * in nnU-Net v2, nnUNetTrainer._build_loss). The scopes are named `name`, `name`1, ... */
+/* Sum over the heads of 2^-level times their loss against `label`, with these weights scaled to a sum of 1
+ * (as in nnU-Net v2, nnUNetTrainer._build_loss). The scopes are named `name`, `name`1, ... */
 static u3d_val add_losses(u3d_graph *g, const u3d_config *c, const u3d_val *logits, bool skip_background,
                           const u3d_unet3d *net, u3d_val label, const char *name)
 {

@@ -68,10 +68,10 @@ static void feeder_fill(u3d_feeder *f, feeder_slot *slot, int64_t k, u3d_sampler
     p->index = k;
     slot->status = U3D_OK;
     for (int64_t n = 0; n < f->o.batch && slot->status == U3D_OK; n++)
-        slot->status = u3d_sampler_fill(sampler, f->cases, f->o.seed, k * f->o.batch + n,
-                                        u3d_tensor_f32(p->image) + n * image,
-                                        u3d_tensor_u8(p->label) + n * label,
-                                        p->pseudo ? u3d_tensor_u8(p->pseudo) + n * label : NULL, NULL, NULL);
+        slot->status =
+            u3d_sampler_fill(sampler, f->cases, f->o.seed, k * f->o.batch + n,
+                             u3d_tensor_f32(p->image) + n * image, u3d_tensor_u8(p->label) + n * label,
+                             p->pseudo ? u3d_tensor_u8(p->pseudo) + n * label : NULL, NULL, NULL);
     if (slot->status != U3D_OK) (void)snprintf(slot->text, sizeof slot->text, "%s", u3d_error_text());
 }
 

@@ -117,7 +117,8 @@ static void sample_read(u3d_sampler *s, const source *from, const double spacing
     }
     u3d_patch_cut_image(from->image, in, p->border, from->to_image);
     u3d_patch_cut_label(from->label, &out, p->border, from->to_label);
-    u3d_augment_apply(&s->augment, seed, k, p->in, s->channels, from->to_image, p->out, from->to_label, s->work);
+    u3d_augment_apply(&s->augment, seed, k, p->in, s->channels, from->to_image, p->out, from->to_label,
+                      s->work);
     if (!pseudo) return;
     u3d_patch_cut_label(pseudo, &out, p->border, from->to_pseudo);
     u3d_augment_label(&s->augment, seed, k, p->in, p->out, from->to_pseudo, s->work);

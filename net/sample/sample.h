@@ -22,8 +22,9 @@ uint64_t u3d_sampler_bytes(const u3d_patch_opts *p, const u3d_augment *a, int32_
 
 /* Makes sample k: image [D,H,W,C], label [d,h,w] and, unless it is NULL, pseudo [d,h,w]: the label, and the
  * pseudo-label of voxels without one (u3d_cases_pseudo). *case_index and *box receive where it was cut; both
- * may be NULL. Depends only on (seed, k) and the options that the sampler was made with. If no rotation, scaling
- * or deformation is drawn for a sample, its voxels are copied from the volume without interpolation. */
+ * may be NULL. Depends only on (seed, k) and the options that the sampler was made with. If no rotation,
+ * scaling or deformation is drawn for a sample, its voxels are copied from the volume without interpolation.
+ */
 u3d_status u3d_sampler_fill(u3d_sampler *s, u3d_cases *cases, uint64_t seed, int64_t k, float *image,
                             uint8_t *label, uint8_t *pseudo, int *case_index, u3d_box *box);
 

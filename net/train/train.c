@@ -242,7 +242,8 @@ static u3d_status finish(u3d_training *t, u3d_train_result *out)
 
 u3d_status u3d_train(u3d_backend *b, const u3d_train_opts *o, u3d_train_result *out)
 {
-    *out = (u3d_train_result){.untouched = NAN, .val_dice = NAN, .val_iou = NAN, .report_dice = NAN, .report_iou = NAN};
+    *out = (u3d_train_result){
+        .untouched = NAN, .val_dice = NAN, .val_iou = NAN, .report_dice = NAN, .report_iou = NAN};
     u3d_training *t = u3d_new(1, sizeof *t);
     if (!t) return U3D_E_NOMEM;
     t->backend = b;

@@ -133,8 +133,8 @@ void u3d_training_close(u3d_training *t);
 u3d_status u3d_training_take_plan(u3d_training *t);
 
 /* ---- train_speed.c ---- */
-/* FLOP/s of training with these settings, counted as by u3d_graph_flops. cap: bytes that the trial may take; it
- * frees them again. */
+/* FLOP/s of training with these settings, counted as by u3d_graph_flops. cap: bytes that the trial may take;
+ * it frees them again. */
 u3d_status u3d_training_speed(const u3d_config *c, u3d_backend *b, uint64_t cap, double *flops);
 
 /* ---- train_memory.c ---- */

@@ -59,7 +59,8 @@ static uint64_t validation_bytes(const u3d_training *t)
     u3d_type in = u3d_type_map(1, t->infer.in, c->channels), out = u3d_type_map(1, t->infer.out, c->labels);
     uint64_t most = 0;
     const bool too = c->pseudo_labels == U3D_SWITCH_ON || u3d_training_n_choose(t) > t->n_held;
-    int n = u3d_cases_count(t->cases), first = t->n_held > 0 && !too ? n : 0; /* too: training cases as well */
+    int n = u3d_cases_count(t->cases),
+        first = t->n_held > 0 && !too ? n : 0; /* too: training cases as well */
     int last = t->held_slices ? n : n + t->n_held;
     for (int i = first; i < last; i++) {
         const int64_t *size = u3d_cases_size(t->cases, i);
@@ -94,9 +95,8 @@ static footprint footprint_of(const u3d_training *t, uint64_t arena)
                        .feeder = u3d_feeder_bytes(&fo, (int32_t)t->model.config.channels),
                        .cases = u3d_training_volumes_bytes(t),
                        .opening = u3d_cases_resident_bytes(t->cases) + u3d_cases_opening_bytes(t->cases),
-                       .checkpoint =
-                           u3d_params_planned_bytes(g, blocks & ~(1U << U3D_BLOCK_GRAD)) + largest_param(g) +
-                           u3d_training_pseudo_bytes(t),
+                       .checkpoint = u3d_params_planned_bytes(g, blocks & ~(1U << U3D_BLOCK_GRAD)) +
+                                     largest_param(g) + u3d_training_pseudo_bytes(t),
                        .validation = validation_bytes(t),
                        .staging = caps.host_memory ? 0 : u3d_footprint_tensors(t->backend, g)};
 }

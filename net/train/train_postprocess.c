@@ -1,18 +1,18 @@
-/* Decides what keeps only its largest component: the foreground as a whole, and each class; and, if labels are
- * sparse, says how much predicted foreground no annotation accounts for. This happens after training. The cases
- * that are reported are never used for it.
+/* Decides what keeps only its largest component: the foreground as a whole, and each class; and, if labels
+ * are sparse, says how much predicted foreground no annotation accounts for. This happens after training. The
+ * cases that are reported are never used for it.
  *
  * 1. What is a single object? Dense labels show it directly: nearly all voxels of a class lie in its largest
- *    component, in every volume. If labels are sparse, predictions take the place of the volume, and nearly all
- *    annotated voxels must lie in the largest component, so that nothing that was annotated would be lost. Three
- *    volumes must show it.
- * 2. If three or more volumes were set aside, a class keeps its largest component only if that does not lower its
- *    mean Dice there. Removed voxels become background, so the classes do not influence each other's overlap and
- *    each can be decided separately. nnU-Net v2 (determine_postprocessing) requires that the mean rises. By that
- *    rule, if no volume set aside has stray pieces, stray pieces in later volumes would be kept.
+ *    component, in every volume. If labels are sparse, predictions take the place of the volume, and nearly
+ * all annotated voxels must lie in the largest component, so that nothing that was annotated would be lost.
+ * Three volumes must show it.
+ * 2. If three or more volumes were set aside, a class keeps its largest component only if that does not lower
+ * its mean Dice there. Removed voxels become background, so the classes do not influence each other's overlap
+ * and each can be decided separately. nnU-Net v2 (determine_postprocessing) requires that the mean rises. By
+ * that rule, if no volume set aside has stray pieces, stray pieces in later volumes would be kept.
  *
- * Predictions are made with the averaged weights and the settings of `u3d predict`: of the volumes set aside, or,
- * if those are too few and labels are sparse, of training volumes. */
+ * Predictions are made with the averaged weights and the settings of `u3d predict`: of the volumes set aside,
+ * or, if those are too few and labels are sparse, of training volumes. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,8 +31,8 @@
 static const double LEAST_SHARE = 0.9, MEAN_SHARE = 0.98, MUCH = 0.2;
 enum { MOST_CASES = 32 };
 
-/* Over the volumes in which a class is annotated: the share of its voxels in its largest component. [0] stands
- * for the foreground as a whole. */
+/* Over the volumes in which a class is annotated: the share of its voxels in its largest component. [0]
+ * stands for the foreground as a whole. */
 typedef struct objects {
     double sum[U3D_MAX_LABELS], least[U3D_MAX_LABELS];
     int n[U3D_MAX_LABELS];
@@ -48,10 +48,10 @@ typedef struct choice {
 /* What predictions show. */
 typedef struct findings {
     objects objects;
-    choice choice[2];           /* [1]: only the largest component of the foreground was kept before      */
-    double untouched, judged;   /* voxels of classes that are single objects: in components that no
-                                   annotation touches, and all                                            */
-    int n;                      /* volumes                                                                */
+    choice choice[2];         /* [1]: only the largest component of the foreground was kept before      */
+    double untouched, judged; /* voxels of classes that are single objects: in components that no
+                                 annotation touches, and all                                            */
+    int n;                    /* volumes                                                                */
 } findings;
 
 /* ---- single objects ---- */
@@ -195,7 +195,8 @@ static u3d_status look_at_predictions(u3d_training *t, findings *f)
     u3d_params_swap_average(t->params);
     u3d_predictor_set_step(t->predictor, U3D_REPORT_STEP);
     for (int j = 0; status == U3D_OK && j < t->pace.n_choose; j++) {
-        if (!u3d_pace_allows_volume(&t->pace, begin, j, t->pace.choice_s / t->pace.n_choose, after_s, u3d_clock()))
+        if (!u3d_pace_allows_volume(&t->pace, begin, j, t->pace.choice_s / t->pace.n_choose, after_s,
+                                    u3d_clock()))
             break;
         status = look_at_chosen(t, j, f);
     }
@@ -238,21 +239,25 @@ static void revoke(u3d_training *t, const choice *c)
     }
 }
 
-/* Says how far predictions can be trusted where nothing is annotated, which no score on annotated voxels shows. */
+/* Says how far predictions can be trusted where nothing is annotated, which no score on annotated voxels
+ * shows. */
 static void tell_untouched(u3d_training *t, const findings *f)
 {
     if (f->judged <= 0) return;
     t->untouched = f->untouched / f->judged;
     if (t->untouched <= MUCH)
-        U3D_INFO("train", "away from the annotation: %.1f %% of the foreground predicted in %d volumes lies in "
-                          "components that no annotation touches",
+        U3D_INFO("train",
+                 "away from the annotation: %.1f %% of the foreground predicted in %d volumes lies in "
+                 "components that no annotation touches",
                  100 * t->untouched, f->n);
     else
-        U3D_WARN("train",
-                 "%.0f %% of the foreground predicted in %d volumes lies in components that no annotation touches, so "
-                 "predictions away from the annotation are not to be trusted, whatever scores on annotated voxels "
-                 "say; train for longer, or paint background where structures are found that do not exist",
-                 100 * t->untouched, f->n);
+        U3D_WARN(
+            "train",
+            "%.0f %% of the foreground predicted in %d volumes lies in components that no annotation "
+            "touches, so "
+            "predictions away from the annotation are not to be trusted, whatever scores on annotated voxels "
+            "say; train for longer, or paint background where structures are found that do not exist",
+            100 * t->untouched, f->n);
 }
 
 /* postprocess=auto */

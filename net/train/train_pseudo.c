@@ -1,20 +1,20 @@
-/* Pseudo-labels: what annotation and the network together say of the voxels that nobody labelled. From a share of
- * the run on (pseudo_start), the training cases are predicted in turn with the averaged weights, whole volumes
- * with overlapping tiles. What the prediction and the annotation agree to be background becomes the label of a
- * second loss (net/model/unet3d.c); everything else stays unlabelled.
+/* Pseudo-labels: what annotation and the network together say of the voxels that nobody labelled. From a
+ * share of the run on (pseudo_start), the training cases are predicted in turn with the averaged weights,
+ * whole volumes with overlapping tiles. What the prediction and the annotation agree to be background becomes
+ * the label of a second loss (net/model/unet3d.c); everything else stays unlabelled.
  *
  * A network that has never been told what lies far from all annotation sees structures there. Its predictions
- * alone would only confirm that: on cardiac scribbles they gained nothing, and on the cells of a root they lost
- * 0.02 IoU (net/RESULTS.md). But the annotation often knows better: if nearly all annotated voxels of each class
- * lie in one component of the prediction, every class is a single object, and components that no annotation
- * touches are background (net/volume/components.h). Only volumes that show this get pseudo-labels; those with
- * many objects, such as cells of which a few are annotated, do not. If the first round through the cases finds
- * no such volume, there is no further one. Where exactly a structure ends, the predictions do not decide: within
- * MARGIN of a structure nothing becomes a label.
+ * alone would only confirm that: on cardiac scribbles they gained nothing, and on the cells of a root they
+ * lost 0.02 IoU (net/RESULTS.md). But the annotation often knows better: if nearly all annotated voxels of
+ * each class lie in one component of the prediction, every class is a single object, and components that no
+ * annotation touches are background (net/volume/components.h). Only volumes that show this get pseudo-labels;
+ * those with many objects, such as cells of which a few are annotated, do not. If the first round through the
+ * cases finds no such volume, there is no further one. Where exactly a structure ends, the predictions do not
+ * decide: within MARGIN of a structure nothing becomes a label.
  *
- * Predictions take about U3D_PSEUDO_SHARE of the time. Which case is predicted after which iteration follows from the
- * settings alone, and samples learn from new pseudo-labels from a fixed number on, so a run repeats to the last
- * bit with any number of threads, interrupted or not. */
+ * Predictions take about U3D_PSEUDO_SHARE of the time. Which case is predicted after which iteration follows
+ * from the settings alone, and samples learn from new pseudo-labels from a fixed number on, so a run repeats
+ * to the last bit with any number of threads, interrupted or not. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,9 +27,9 @@
 #include "net/volume/components.h"
 #include "net/volume/tiling.h"
 
-/* TILE_STEP: between tiles, as a share of the patch. LAST: share of the iterations after which pseudo-labels no
- * longer change. TILE_SHARE: time of a tile's prediction compared with an iteration on one patch. MARGIN: voxels
- * of the finest axis; along a coarse axis the same length, but at least one voxel. */
+/* TILE_STEP: between tiles, as a share of the patch. LAST: share of the iterations after which pseudo-labels
+ * no longer change. TILE_SHARE: time of a tile's prediction compared with an iteration on one patch. MARGIN:
+ * voxels of the finest axis; along a coarse axis the same length, but at least one voxel. */
 static const double TILE_STEP = 0.75, LAST = 0.95, TILE_SHARE = 1.0 / 3, MARGIN = 3;
 
 bool u3d_training_pseudo_due(const u3d_training *t, int64_t iteration)
@@ -67,8 +67,8 @@ static u3d_status predict_averaged(u3d_training *t, const u3d_volume *image, u3d
     return status;
 }
 
-/* Whether every class that is annotated in case i is a single object there. `kept` counts the components of such
- * classes only. */
+/* Whether every class that is annotated in case i is a single object there. `kept` counts the components of
+ * such classes only. */
 static bool all_single(const u3d_training *t, int i, const u3d_kept *kept)
 {
     bool single = t->model.labels.background;
@@ -112,7 +112,8 @@ static void spread(uint8_t *mark, const int64_t size[3], const double spacing[3]
     }
 }
 
-/* Keeps only background that is not close to a structure, predicted or annotated; the rest becomes unlabelled. */
+/* Keeps only background that is not close to a structure, predicted or annotated; the rest becomes
+ * unlabelled. */
 static void keep_background(u3d_volume *classes, const u3d_volume *label, const double spacing[3])
 {
     uint8_t *class = classes->data;
@@ -131,11 +132,13 @@ static void log_labelled(const u3d_training *t, int i, bool single, const u3d_ke
         voxels += kept[k].voxels;
     }
     if (single)
-        U3D_DEBUG("train",
-                  "pseudo-labels of %s; %lld components that no annotation touches are background (%lld voxels)",
-                  u3d_cases_id(t->cases, i), (long long)removed, (long long)voxels);
+        U3D_DEBUG(
+            "train",
+            "pseudo-labels of %s; %lld components that no annotation touches are background (%lld voxels)",
+            u3d_cases_id(t->cases, i), (long long)removed, (long long)voxels);
     else
-        U3D_DEBUG("train", "no pseudo-labels of %s: the annotation does not show that each class is one object",
+        U3D_DEBUG("train",
+                  "no pseudo-labels of %s: the annotation does not show that each class is one object",
                   u3d_cases_id(t->cases, i));
 }
 
@@ -206,7 +209,8 @@ static u3d_status save_classes(const u3d_volume *classes, const char *prefix, in
 
 u3d_status u3d_training_pseudo_save(u3d_training *t, u3d_checkpoint *c)
 {
-    const int64_t sample = t->state.iteration * t->model.config.batch; /* the first one after the checkpoint */
+    const int64_t sample =
+        t->state.iteration * t->model.config.batch; /* the first one after the checkpoint */
     for (int i = 0; i < u3d_cases_count(t->cases); i++) {
         const u3d_volume *newest = u3d_cases_pseudo(t->cases, i, INT64_MAX);
         const u3d_volume *now = u3d_cases_pseudo(t->cases, i, sample);
@@ -222,8 +226,9 @@ static u3d_status restore_classes(u3d_training *t, const u3d_tensor *saved, int 
     const int64_t *size = u3d_cases_size(t->cases, i);
     const u3d_type type = u3d_type_of(U3D_U8, 3, size);
     if (!u3d_type_equal(&saved->type, &type))
-        return u3d_fail(U3D_E_FORMAT, "resume %s: %s: the pseudo-labels '%s' have another size than their case",
-                        t->o->out, U3D_RUN_CHECKPOINT, saved->name);
+        return u3d_fail(U3D_E_FORMAT,
+                        "resume %s: %s: the pseudo-labels '%s' have another size than their case", t->o->out,
+                        U3D_RUN_CHECKPOINT, saved->name);
     U3D_TRY(u3d_volume_new(size, u3d_cases_spacing(t->cases, i), U3D_U8, 1, &classes));
     memcpy(classes->data, saved->data, (size_t)u3d_volume_voxels(classes));
     u3d_cases_set_pseudo(t->cases, i, classes, from);

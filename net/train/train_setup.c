@@ -101,10 +101,11 @@ static void settle_pseudo_labels(u3d_training *t)
     if (c->pseudo_labels != U3D_SWITCH_AUTO) return;
     c->pseudo_labels = t->model.facts.sparse ? U3D_SWITCH_ON : U3D_SWITCH_OFF;
     if (t->model.facts.sparse)
-        U3D_INFO("train",
-                 "pseudo-labels: on, because labels are sparse; after %.0f %% of the run the network also learns "
-                 "from its own predictions of what nobody labelled",
-                 100 * c->pseudo_start);
+        U3D_INFO(
+            "train",
+            "pseudo-labels: on, because labels are sparse; after %.0f %% of the run the network also learns "
+            "from its own predictions of what nobody labelled",
+            100 * c->pseudo_start);
 }
 
 /* Sets labels and channels to those of the data. The numbers in a preset are only examples, but a number that
@@ -144,15 +145,15 @@ static u3d_status preset_settings(u3d_training *t)
     return U3D_OK;
 }
 
-/* Plans, measures the speed of that network, and plans again with it. Budgets of a few seconds are not spent on
- * measuring. */
+/* Plans, measures the speed of that network, and plans again with it. Budgets of a few seconds are not spent
+ * on measuring. */
 static u3d_status plan_by_speed(u3d_training *t, uint64_t cap, char **why)
 {
     const u3d_train_opts *o = t->o;
     const u3d_config before = t->model.config;
     double flops;
-    U3D_TRY(u3d_autoplan(&t->model.config, &t->model.facts, t->model.labels.n, o->set, o->n_set, cap, o->time_s,
-                         0, t->backend, why));
+    U3D_TRY(u3d_autoplan(&t->model.config, &t->model.facts, t->model.labels.n, o->set, o->n_set, cap,
+                         o->time_s, 0, t->backend, why));
     if (o->time_s < LEAST_TIME_TO_MEASURE_S) return U3D_OK;
     U3D_TRY(u3d_config_check(&t->model.config));
     U3D_TRY(u3d_training_speed(&t->model.config, t->backend, cap, &flops));
@@ -160,8 +161,8 @@ static u3d_status plan_by_speed(u3d_training *t, uint64_t cap, char **why)
              (long long)t->model.config.base);
     t->model.config = before;
     u3d_free(*why);
-    return u3d_autoplan(&t->model.config, &t->model.facts, t->model.labels.n, o->set, o->n_set, cap, o->time_s,
-                        flops, t->backend, why);
+    return u3d_autoplan(&t->model.config, &t->model.facts, t->model.labels.n, o->set, o->n_set, cap,
+                        o->time_s, flops, t->backend, why);
 }
 
 static u3d_status autoplan(u3d_training *t)

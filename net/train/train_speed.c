@@ -1,6 +1,6 @@
-/* How fast this machine trains: a few real iterations with random numbers, before --net auto decides how large a
- * network the time allows. The estimate of a backend cannot know the processor's clock, the memory or what else
- * runs, and has been wrong by a factor of two. */
+/* How fast this machine trains: a few real iterations with random numbers, before --net auto decides how
+ * large a network the time allows. The estimate of a backend cannot know the processor's clock, the memory or
+ * what else runs, and has been wrong by a factor of two. */
 #include "engine/base/clock.h"
 #include "engine/base/rng.h"
 #include "net/model/footprint.h"

@@ -1,6 +1,6 @@
 /* What follows directly from the state and the options of a run: elapsed time, memory limit, number of
- * workers, options of the feeder, volumes that post-processing looks at, optimizer. This file is the lowest of net/train/: it calls none of the
- * others. */
+ * workers, options of the feeder, volumes that post-processing looks at, optimizer. This file is the lowest
+ * of net/train/: it calls none of the others. */
 #include <math.h>
 #include <stdio.h>
 

@@ -254,8 +254,8 @@ u3d_status u3d_components_keep_foreground(u3d_volume *classes, int n_classes, u3
     return U3D_OK;
 }
 
-/* Annotated voxels per component in `annotated`, next to the voxels of which there are in r->voxels; share[k]:
- * those of class k in its largest component. */
+/* Annotated voxels per component in `annotated`, next to the voxels of which there are in r->voxels;
+ * share[k]: those of class k in its largest component. */
 static void find_shares(const runs *r, const int64_t *annotated, double *share)
 {
     int64_t most[256] = {0}, in[256] = {0}, all[256] = {0};
@@ -295,8 +295,8 @@ static u3d_status annotated_shares(const u3d_volume *classes, const u3d_volume *
     return status;
 }
 
-u3d_status u3d_components_largest_share(const u3d_volume *classes, const u3d_volume *annotation, int n_classes,
-                                        double *share)
+u3d_status u3d_components_largest_share(const u3d_volume *classes, const u3d_volume *annotation,
+                                        int n_classes, double *share)
 {
     double joined[2];
     U3D_TRY(annotated_shares(classes, annotation, n_classes, false, share));
@@ -312,7 +312,8 @@ u3d_status u3d_components_keep_annotated(u3d_volume *classes, const u3d_volume *
     bool wanted[256];
     int64_t least[256] = {0};
     all_but_class_0(n_classes, wanted);
-    U3D_ASSERT(annotation->dtype == U3D_U8 && memcmp(annotation->size, classes->size, sizeof classes->size) == 0,
+    U3D_ASSERT(annotation->dtype == U3D_U8 &&
+                   memcmp(annotation->size, classes->size, sizeof classes->size) == 0,
                "type %d, or another size", (int)annotation->dtype);
     const u3d_status status = runs_make(&r, classes, n_classes, wanted, false, kept);
     if (status == U3D_OK) {

@@ -36,19 +36,19 @@ u3d_status u3d_components_keep_largest(u3d_volume *classes, const bool *wanted, 
 /* Does the same to the foreground as a whole: all classes >= 1 count as one. kept: one element, or NULL. */
 u3d_status u3d_components_keep_foreground(u3d_volume *classes, int n_classes, u3d_kept *kept);
 
-/* The share of the voxels annotated as class k that lie in the largest component of class k; share[0]: of those
- * annotated as any class >= 1 that lie in the largest component of the foreground as a whole. NaN: none of them
- * has its class in `classes`. For dense labels, `annotation` is `classes` itself. U3D_E_NOMEM.
+/* The share of the voxels annotated as class k that lie in the largest component of class k; share[0]: of
+ * those annotated as any class >= 1 that lie in the largest component of the foreground as a whole. NaN: none
+ * of them has its class in `classes`. For dense labels, `annotation` is `classes` itself. U3D_E_NOMEM.
  *
  *   share   [n_classes] */
-u3d_status u3d_components_largest_share(const u3d_volume *classes, const u3d_volume *annotation, int n_classes,
-                                        double *share);
+u3d_status u3d_components_largest_share(const u3d_volume *classes, const u3d_volume *annotation,
+                                        int n_classes, double *share);
 
 /* Compares the components of each class k >= 1 with annotation, and clears those that it does not touch, but
  * only of a class that is one object as far as the annotation shows: at least the share `one_object` of the
- * voxels that are annotated as k and have the class k lie in a single component. A class of many objects, such
- * as cells of which only a few are annotated, stays as it is, and so does a class that the annotation does not
- * have.
+ * voxels that are annotated as k and have the class k lie in a single component. A class of many objects,
+ * such as cells of which only a few are annotated, stays as it is, and so does a class that the annotation
+ * does not have.
  *
  *   classes     u8, one channel; cleared voxels become class 0
  *   annotation  u8 on the same grid; values that are no class, such as "unlabelled", touch nothing

@@ -144,8 +144,8 @@ static double voxel_boxes_lines(int64_t z, int64_t y, int64_t x, const void *use
     return z % 4 == 1 && y % 5 == 2 ? voxel_boxes(z, y, x, user) : 255;
 }
 
-/* Whatever is done to a sample, its pseudo-labels go where the image goes, labels take precedence, and samples
- * before the given one have no pseudo-labels yet. */
+/* Whatever is done to a sample, its pseudo-labels go where the image goes, labels take precedence, and
+ * samples before the given one have no pseudo-labels yet. */
 static void test_pseudo_labels(void **state)
 {
     (void)state;
@@ -188,8 +188,8 @@ static void test_pseudo_labels(void **state)
             labelled += label[i] != U3D_UNLABELED;
             if (k < FROM || label[i] != U3D_UNLABELED || pseudo[i] == U3D_UNLABELED) continue;
             added++;
-            /* Interpolation mixes the values of neighbouring boxes, but two equal neighbours along x are inside
-             * of one. */
+            /* Interpolation mixes the values of neighbouring boxes, but two equal neighbours along x are
+             * inside of one. */
             if (i % EDGE && fabsf(image[i] - image[i - 1]) < 1e-3F && pseudo[i] == pseudo[i - 1] &&
                 fmodf(image[i], 100) < 1e-3F && (int)lroundf(image[i] / 100) != pseudo[i])
                 fail_msg("sample %lld: image %g, pseudo-label %d", (long long)k, (double)image[i], pseudo[i]);
@@ -213,8 +213,8 @@ static double voxel_pair(int64_t z, int64_t y, int64_t x, const void *user)
     return llabs(z - 10 - by->z) <= 1 && llabs(y - 10 - by->y) <= 1 && llabs(x - 10 - by->x) <= 1 ? 2 : 0;
 }
 
-/* mirror=auto leaves out the axes along which label 2 is on the same side of label 1 in every volume, if there
- * are enough of them. */
+/* mirror=auto leaves out the axes along which label 2 is on the same side of label 1 in every volume, if
+ * there are enough of them. */
 static void test_labels_on_one_side(void **state)
 {
     (void)state;
@@ -229,7 +229,8 @@ static void test_labels_on_one_side(void **state)
         u3d_config config;
         u3d_test_set_new(&s);
         for (int i = 0; i < rows[row].n; i++) {
-            const apart by = {.z = i % 2 ? 4 : -4, .y = 2 + 2 * (i % 4) - 5, .x = i < rows[row].flips ? -6 : 6 + i % 2};
+            const apart by = {
+                .z = i % 2 ? 4 : -4, .y = 2 + 2 * (i % 4) - 5, .x = i < rows[row].flips ? -6 : 6 + i % 2};
             char id[24];
             (void)snprintf(id, sizeof id, "v%d", i);
             u3d_test_set_add(&s, id, (int64_t[]){21, 21, 21}, 1, voxel_smooth, voxel_pair, &by);
@@ -397,9 +398,9 @@ int main(void)
 {
     u3d_log_set_level(U3D_LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_samples), cmocka_unit_test(test_annotation_stays),
+        cmocka_unit_test(test_samples),       cmocka_unit_test(test_annotation_stays),
         cmocka_unit_test(test_pseudo_labels), cmocka_unit_test(test_labels_on_one_side),
-        cmocka_unit_test(test_workers), cmocka_unit_test(test_no_memory),
-        cmocka_unit_test(test_coarse),  cmocka_unit_test(test_box_place)};
+        cmocka_unit_test(test_workers),       cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_coarse),        cmocka_unit_test(test_box_place)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,8 +57,8 @@ static void test_hippocampus(void **state)
     assert_true(c.base >= 16 && c.base <= 32);
 }
 
-/* If slices are nearly three times as thick as pixels are wide, the network neither pools nor convolves along z
- * until pooling has made the voxels as large along x and y. */
+/* If slices are nearly three times as thick as pixels are wide, the network neither pools nor convolves along
+ * z until pooling has made the voxels as large along x and y. */
 static void test_anisotropic(void **state)
 {
     (void)state;
@@ -70,8 +70,8 @@ static void test_anisotropic(void **state)
     assert_axes(c.pool[1], 2, 2, 2);
 }
 
-/* Thicker slices are segmented one by one: nothing reaches from slice to slice, and a patch is one whole slice,
- * also with sparse labels. An axis is not coarse because another one is fine. */
+/* Thicker slices are segmented one by one: nothing reaches from slice to slice, and a patch is one whole
+ * slice, also with sparse labels. An axis is not coarse because another one is fine. */
 static void test_thick_slices(void **state)
 {
     (void)state;
@@ -145,8 +145,9 @@ static void test_limits(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_hippocampus), cmocka_unit_test(test_anisotropic),
-                                       cmocka_unit_test(test_thick_slices), cmocka_unit_test(test_measured_speed),
-                                       cmocka_unit_test(test_one_slice), cmocka_unit_test(test_limits)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hippocampus),  cmocka_unit_test(test_anisotropic),
+        cmocka_unit_test(test_thick_slices), cmocka_unit_test(test_measured_speed),
+        cmocka_unit_test(test_one_slice),    cmocka_unit_test(test_limits)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

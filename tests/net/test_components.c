@@ -198,7 +198,8 @@ static void annotated_components_of_random_volumes(void **state)
     u3d_rng r = u3d_rng_at(u3d_test_seed(), U3D_RNG_TEST, 3);
     int cleared = 0, left = 0;
     for (int trial = 0; trial < 300; trial++) {
-        const int64_t d = 1 + u3d_rng_below(&r, 6), h = 1 + u3d_rng_below(&r, 12), w = 1 + u3d_rng_below(&r, 30);
+        const int64_t d = 1 + u3d_rng_below(&r, 6), h = 1 + u3d_rng_below(&r, 12),
+                      w = 1 + u3d_rng_below(&r, 30);
         u3d_volume *v = volume_new(d, h, w), *said = volume_new(d, h, w);
         const int64_t filled = 20 + u3d_rng_below(&r, 60), annotated = u3d_rng_below(&r, 30);
         for (int64_t i = 0; i < u3d_volume_voxels(v); i++) {
@@ -262,7 +263,8 @@ static void the_foreground_as_a_whole(void **state)
     assert_true(isnan(share[3]));
     u3d_test_close(share[0], 3.0 / 6, 1e-12);
     assert_ok(u3d_components_keep_foreground(v, 4, &kept));
-    assert_memory_equal(v->data, ((uint8_t[20]){1, 1, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0}), 20);
+    assert_memory_equal(v->data, ((uint8_t[20]){1, 1, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0}),
+                        20);
     assert_true(kept.components == 2 && kept.removed == 1 && kept.voxels == 4);
     assert_ok(u3d_components_largest_share(v, v, 4, share)); /* dense labels */
     assert_true(share[0] == 1 && share[1] == 1 && share[2] == 1 && isnan(share[3]));

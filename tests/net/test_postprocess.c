@@ -63,9 +63,9 @@ static void what_is_decided(void **state)
     } rows[] = {
         {"postprocess=auto", 25, u3d_test_ball, true},
         {"postprocess=auto", 25, u3d_test_ball_satellite, false}, /* the labels have two components */
-        {"postprocess=auto", 3, u3d_test_ball, true},             /* the labels have one, nothing is held out */
-        {"postprocess=auto", 2, u3d_test_ball, false},            /* too few volumes to tell */
-        {"postprocess=auto", 5, u3d_test_ball_sparse, true},      /* so do pseudo-labels and annotation */
+        {"postprocess=auto", 3, u3d_test_ball, true},        /* the labels have one, nothing is held out */
+        {"postprocess=auto", 2, u3d_test_ball, false},       /* too few volumes to tell */
+        {"postprocess=auto", 5, u3d_test_ball_sparse, true}, /* so do pseudo-labels and annotation */
         {"postprocess=auto", 1, u3d_test_ball_sparse, false},
         {"postprocess=largest", 1, u3d_test_ball_satellite, true},
         {"postprocess=none", 1, u3d_test_ball_satellite, false},
@@ -88,7 +88,8 @@ static void what_is_decided(void **state)
     }
 }
 
-/* If predicting three volumes would take more than its share of a short time budget, the labels decide alone. */
+/* If predicting three volumes would take more than its share of a short time budget, the labels decide alone.
+ */
 static void a_short_budget_predicts_nothing(void **state)
 {
     (void)state;
@@ -148,7 +149,8 @@ static void models_remember(void **state)
     m.keep_foreground = true;
     assert_ok(read_back(&m, NULL, &back));
     assert_true(back.keep_foreground);
-    assert_string_equal(u3d_postprocess_text(&back, text, sizeof text), "the foreground as a whole, 10, 30 spleen");
+    assert_string_equal(u3d_postprocess_text(&back, text, sizeof text),
+                        "the foreground as a whole, 10, 30 spleen");
     assert_ok(read_back(&m, "{\"keep_largest\": [10]}", &back)); /* as version 0.1 wrote it */
     assert_true(back.keep_largest[1] && !back.keep_foreground);
 

@@ -1,7 +1,7 @@
 /* Tests of learning from what nobody labelled (net/train/train_pseudo.c). In the phantom, a "heart" (a bright
- * disc in a grey ring) lies somewhere near the middle of each volume, and everything that is painted lies near
- * it: strokes in the disc and in the ring, and a background stroke around both. The corners hold bright discs
- * without a ring, about which no stroke says anything. */
+ * disc in a grey ring) lies somewhere near the middle of each volume, and everything that is painted lies
+ * near it: strokes in the disc and in the ring, and a background stroke around both. The corners hold bright
+ * discs without a ring, about which no stroke says anything. */
 #include "tests/support/support_run.h"
 
 #include <math.h>
@@ -52,8 +52,8 @@ static double strokes_of(int64_t z, int64_t y, int64_t x, const void *user)
     return fabs(r - 11) < 0.7 ? 0 : 255;
 }
 
-/* Of the voxels of the heart, those that get their class; of all others, those that get one. What training says of
- * foreground that no annotation touches. */
+/* Of the voxels of the heart, those that get their class; of all others, those that get one. What training
+ * says of foreground that no annotation touches. */
 typedef struct shares {
     double heart, elsewhere, untouched;
 } shares;
@@ -88,9 +88,9 @@ static shares predicted(const u3d_test_run *f, u3d_backend *b)
 
 static shares trained(const char *pseudo)
 {
-    static const char *const small[] = {"levels=3",     "base=8",       "patch=32x32x6", "kernel=3x3x1",
-                                        "pool=2x2x1",   "batch=2",      "lr=0.01",       "average=0.9",
-                                        "turn=off",     "augment=flips"};
+    static const char *const small[] = {"levels=3",   "base=8",       "patch=32x32x6", "kernel=3x3x1",
+                                        "pool=2x2x1", "batch=2",      "lr=0.01",       "average=0.9",
+                                        "turn=off",   "augment=flips"};
     const int64_t size[3] = {DEPTH, EDGE, EDGE};
     u3d_test_run f;
     u3d_train_result r;
@@ -130,7 +130,7 @@ static void nothing_far_from_the_strokes(void **state)
     print_message("heart %.3f and %.3f, elsewhere %.4f and %.4f, untouched %.3f and %.3f without and with "
                   "pseudo-labels\n",
                   off.heart, on.heart, off.elsewhere, on.elsewhere, off.untouched, on.untouched);
-    if (u3d_test_brief()) return; /* sanitizers see every line; release runs check what was learned */
+    if (u3d_test_brief()) return;     /* sanitizers see every line; release runs check what was learned */
     assert_true(off.elsewhere > 0.1); /* the failure that pseudo-labels are for */
     assert_true(on.elsewhere < 0.02 && on.heart > 0.85);
     assert_true(off.untouched > 0.3 && on.untouched < 0.1); /* scores on strokes are high in both */

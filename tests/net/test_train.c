@@ -247,8 +247,8 @@ static void test_resume(void **state)
     check_resume(u3d_test_ball, 20);
 }
 
-/* With sparse labels, the checkpoint also holds pseudo-labels, some of which are not learned from yet. They are
- * made from 30 % of the run on. */
+/* With sparse labels, the checkpoint also holds pseudo-labels, some of which are not learned from yet. They
+ * are made from 30 % of the run on. */
 static void test_resume_pseudo(void **state)
 {
     (void)state;

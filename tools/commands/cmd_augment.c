@@ -310,8 +310,8 @@ static u3d_status viewer_patch(viewer *v, int64_t k)
     const u3d_case_data *data = NULL;
     U3D_TRY(u3d_sampler_fill(v->plain, v->cases, v->seed, k, v->image[0], v->label[0], NULL, NULL, NULL));
     const double from = u3d_clock();
-    U3D_TRY(u3d_sampler_fill(v->changed, v->cases, v->seed, k, v->image[1], v->label[1], NULL,
-                             &s->case_index, &s->box));
+    U3D_TRY(u3d_sampler_fill(v->changed, v->cases, v->seed, k, v->image[1], v->label[1], NULL, &s->case_index,
+                             &s->box));
     v->seconds += u3d_clock() - from;
     U3D_TRY(u3d_cases_acquire(v->cases, s->case_index, &data));
     u3d_status status = patch_write(v, k, data->image);

@@ -106,7 +106,8 @@ static u3d_status print_result(const args *a, const u3d_train_result *r)
                r->seconds, r->loss);
         if (!a->no_report && !r->held_out && !isfinite(r->report_dice))
             printf(", quality unknown because nothing was held out (u3d crossval measures it)");
-        if (isfinite(r->val_dice)) printf(", held-out Dice %.4f, IoU %.4f%s", r->val_dice, r->val_iou,
+        if (isfinite(r->val_dice))
+            printf(", held-out Dice %.4f, IoU %.4f%s", r->val_dice, r->val_iou,
                    r->sparse ? " on annotated voxels" : "");
         if (isfinite(r->report_dice))
             printf(", validation cases of the fold Dice %.4f, IoU %.4f", r->report_dice, r->report_iou);
