@@ -230,7 +230,10 @@ void u3d_cases_set_pseudo(u3d_cases *c, int i, u3d_volume *classes, int64_t from
     U3D_ASSERT(classes->dtype == U3D_U8 && memcmp(classes->size, e->size, sizeof e->size) == 0,
                "pseudo-labels of case %d: type %d, or another size", i, (int)classes->dtype);
     pthread_mutex_lock(&c->lock);
-    u3d_volume_free(e->pseudo_before);
+    for (int j = 0; j < c->n; j++) {
+        u3d_volume_free(c->entry[j].pseudo_before);
+        c->entry[j].pseudo_before = NULL;
+    }
     e->pseudo_before = e->pseudo;
     e->pseudo = classes;
     e->pseudo_from = from;

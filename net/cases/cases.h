@@ -118,11 +118,10 @@ void u3d_cases_release(u3d_cases *c, int i);
 
 /* Gives case i pseudo-labels: u8 classes on the grid of the borrowed volumes, which the cases own from now
  * on. Samples from number `from` on learn from them; earlier ones, some of which may still be made, from
- * those that the case had before. All samples before the `from` of the previous call for the case must have
- * been made. */
+ * those that the case had before. All samples before the `from` of the previous call must have been made. */
 void u3d_cases_set_pseudo(u3d_cases *c, int i, u3d_volume *classes, int64_t from);
 /* The pseudo-labels of case i for sample k, or NULL. They are valid until the call after the next one of
- * u3d_cases_set_pseudo for the case. */
+ * u3d_cases_set_pseudo. */
 const u3d_volume *u3d_cases_pseudo(u3d_cases *c, int i, int64_t k);
 
 /* Reads the classes (u8) of case i again, on the grid of its image file and with its header. Labels that were

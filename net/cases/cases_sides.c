@@ -24,7 +24,7 @@ static void find_middles(const u3d_volume *label, middles *m)
     memset(m, 0, sizeof *m);
     for (int64_t z = 0; z < label->size[0]; z++)
         for (int64_t y = 0; y < label->size[1]; y++)
-            for (int64_t x = 0; x < label->size[2]; x++, class ++) {
+            for (int64_t x = 0; x < label->size[2]; x++, class++) {
                 if (*class == U3D_UNLABELED) continue;
                 m->sum[*class][0] += (double)z;
                 m->sum[*class][1] += (double)y;

@@ -71,6 +71,12 @@ int u3d_config_across(const u3d_config *c)
     return c->plane == U3D_PLANE_OFF ? -1 : (int)c->plane - (int)U3D_PLANE_XY;
 }
 
+void u3d_config_settle_pseudo(u3d_config *c, bool sparse, bool background)
+{
+    if (c->pseudo_labels == U3D_SWITCH_AUTO)
+        c->pseudo_labels = sparse && background ? U3D_SWITCH_ON : U3D_SWITCH_OFF;
+}
+
 bool u3d_config_slices_only(const u3d_config *c)
 {
     return c->plane != U3D_PLANE_OFF && c->plane_labels == U3D_PLANE_LABELS_SLICES;

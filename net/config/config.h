@@ -147,6 +147,8 @@ bool u3d_config_slices_only(const u3d_config *c);
  * or the value is not legal. */
 u3d_status u3d_config_set(u3d_config *c, const char *key_value);
 u3d_status u3d_config_set_key(u3d_config *c, const char *key, const char *value);
+/* pseudo_labels=auto becomes on or off. */
+void u3d_config_settle_pseudo(u3d_config *c, bool sparse, bool background);
 /* Checks relations between keys, for example whether the patch fits levels, kernels, padding and pools
  * (the message names the next legal size). It is defined in net/model/config_check.c, because it asks the
  * network. */

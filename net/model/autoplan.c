@@ -95,8 +95,9 @@ static bool is_fixed(const fixed_keys *f, const char *key)
 
 /* The axis across the slices of thick-sliced volumes: its voxels are more than PLANAR times as long as those
  * along both other axes. -1: there is none. */
-static int planar_axis(const double spacing[3])
+static int planar_axis(const u3d_config *c, const double spacing[3])
 {
+    if (u3d_config_across(c) >= 0) return -1; /* a 2D network has chosen its slices */
     for (int a = 0; a < 3; a++)
         if (spacing[a] > PLANAR * spacing[(a + 1) % 3] && spacing[a] > PLANAR * spacing[(a + 2) % 3])
             return a;
@@ -125,7 +126,7 @@ static bool next_pool(const int64_t size[3], const double spacing[3], int planar
 /* Chooses kernels and poolings for a patch; an axis of one voxel keeps a kernel of 1. */
 static void choose_levels(u3d_config *c, const int64_t patch[3], const double spacing[3], const fixed_keys *f)
 {
-    const int planar = planar_axis(spacing);
+    const int planar = planar_axis(c, spacing);
     bool keep_kernel = is_fixed(f, "kernel"), keep_pool = is_fixed(f, "pool"), pool[3];
     int64_t size[3], most = is_fixed(f, "levels") ? c->levels : MAX_POOLS + 1;
     double step[3];
@@ -165,7 +166,7 @@ static int64_t voxels(const int64_t size[3])
  * that is the longest in world units. A network of slices gets one slice, whole if possible. */
 static void bounded_patch(const u3d_config *c, const u3d_data_facts *facts, int64_t most, int64_t patch[3])
 {
-    const int planar = planar_axis(facts->spacing);
+    const int planar = planar_axis(c, facts->spacing);
     const double share = facts->sparse && planar < 0 ? SPARSE_SHARE : 1.0;
     for (int a = 0; a < 3; a++) {
         patch[a] = (int64_t)llround(facts->size[a] * share);
@@ -238,7 +239,7 @@ static u3d_status fit_time(u3d_config *c, const u3d_data_facts *facts, int64_t *
                            double time_s, const fixed_keys *f, reasons *why)
 {
     const double seconds = time_s > 0.0 ? time_s : TIME_WITHOUT_LIMIT_S;
-    const double wanted = planar_axis(facts->spacing) >= 0 ? PLANAR_WANTED_ITERATIONS : WANTED_ITERATIONS;
+    const double wanted = planar_axis(c, facts->spacing) >= 0 ? PLANAR_WANTED_ITERATIONS : WANTED_ITERATIONS;
     double iterations;
     choose_patch(c, facts, *most, f);
     if (!is_fixed(f, "batch")) c->batch = 1;
@@ -316,7 +317,7 @@ static void say_levels(const u3d_config *c, bool planar, reasons *why)
         }
     say(why, "levels: %lld, down to %lldx%lldx%lld voxels%s", (long long)c->levels, (long long)edge[2],
         (long long)edge[1], (long long)edge[0],
-        planar  ? "; slices are thick, so each is segmented for itself"
+        planar  ? "; slices are thick, so each is segmented on its own"
         : waits ? "; an axis that has coarse voxels, or few voxels, is not pooled at first"
                 : "");
 }
@@ -343,12 +344,12 @@ u3d_status u3d_autoplan(u3d_config *c, const u3d_data_facts *facts, int n_labels
         say(&r, "patches: %.0f %% of them centred on a foreground label, because labels are sparse",
             100 * SPARSE_FOREGROUND_SHARE);
     }
-    if (planar_axis(facts->spacing) >= 0 && !is_fixed(&f, "max_width")) c->max_width = PLANAR_MAX_WIDTH;
+    if (planar_axis(c, facts->spacing) >= 0 && !is_fixed(&f, "max_width")) c->max_width = c->base > PLANAR_MAX_WIDTH ? c->base : PLANAR_MAX_WIDTH;
     c->labels = n_labels;
     c->channels = facts->channels;
     U3D_GO(fit_time(c, facts, &most, flops > 0 ? flops : caps.train_flops, time_s, &f, &r));
     U3D_GO(fit_memory(c, facts, most, memory_cap, b, &f, &r));
-    say_levels(c, planar_axis(facts->spacing) >= 0, &r);
+    say_levels(c, planar_axis(c, facts->spacing) >= 0, &r);
     status = r.status;
 done:
     if (status == U3D_OK)

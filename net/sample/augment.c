@@ -33,7 +33,7 @@ static u3d_status augment_leave_sides(u3d_cases *cases, bool mirror[3], char *wh
         if (!mirror[a] || side[a].first < 0) continue;
         mirror[a] = false;
         (void)snprintf(why + used, cap - used, "; along %c, label %d is always on the same side of label %d",
-                       "zyx"[a], l -> value[side[a].second], l -> value[side[a].first]);
+                       "zyx"[a], l->value[side[a].second], l->value[side[a].first]);
     }
     return U3D_OK;
 }

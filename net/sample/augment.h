@@ -31,11 +31,13 @@ typedef struct u3d_axes {
  *
  *   mirror=auto    all axes except those whose two ends are told apart by label names
  *                  (net/volume/label_sides.h) or by the labels' positions (u3d_cases_sides); none if there
- * are such names and an image has no place turn=auto      turns are allowed if the files give no anatomical
- * orientation and no label names tell the ends of an axis apart. With both auto and on, only axes of equal
- * spacing (within 1 %), patch size, kernels and poolings are exchanged. in_plane=auto  an axis is coarse if
- * its spacing is more than 3 times the finest; otherwise if it is the only axis along which the patch is more
- * than 3 times shorter than along its longest axis (nnU-Net, ANISO_THRESHOLD) */
+ *                  are such names and an image has no place
+ *   turn=auto      turns are allowed if the files give no anatomical orientation and no label names tell the
+ *                  ends of an axis apart. With both auto and on, only axes of equal spacing (within 1 %),
+ *                  patch size, kernels and poolings are exchanged.
+ *   in_plane=auto  an axis is coarse if its spacing is more than 3 times the finest; otherwise if it is the
+ *                  only axis along which the patch is more than 3 times shorter than along its longest axis
+ *                  (nnU-Net, ANISO_THRESHOLD) */
 u3d_status u3d_augment_plan(const u3d_config *c, u3d_cases *cases, u3d_augment *out);
 
 /* Flips and turns of sample k. Turns only exchange axes that are equally long in both `in` and `out`. */

@@ -88,7 +88,10 @@ typedef struct source {
 static void join_labels(const u3d_patch_opts *p, const source *from)
 {
     const int64_t n = sample_voxels(p->out);
-    if (!from->pseudo) memcpy(from->to_pseudo, from->to_label, (size_t)n);
+    if (!from->pseudo) {
+        memcpy(from->to_pseudo, from->to_label, (size_t)n);
+        return;
+    }
     for (int64_t v = 0; v < n; v++)
         if (from->to_label[v] != U3D_UNLABELED) from->to_pseudo[v] = from->to_label[v];
 }

@@ -154,6 +154,7 @@ static u3d_status keep_pace(u3d_training *t)
     case U3D_PACE_FIX_TOTAL:
         U3D_TRY(u3d_run_checkpoint(t)); /* measures how long a checkpoint takes */
         t->state.total = u3d_pace_fix_total(&t->pace, done, u3d_clock());
+        t->state.n_choose = t->pace.n_choose;
         log_fixed_total(t);
         U3D_TRY(check_total(t));
         break;
@@ -176,6 +177,7 @@ static u3d_status train_loop(u3d_training *t)
 {
     u3d_optim_stats stats;
     bool fed = false;
+    if (t->state.pseudo_pending) U3D_TRY(u3d_training_pseudo_label(t));
     while (!u3d_pace_finished(&t->pace, t->state.iteration)) {
         if (!fed) U3D_TRY(feed_batch(t));
         U3D_TRY(u3d_exec_run(t->exec));

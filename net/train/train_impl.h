@@ -52,6 +52,8 @@ typedef struct u3d_training_state {
     int64_t pseudo_done;      /* predictions made for pseudo-labels so far                          */
     int64_t pseudo_made;      /* those that became pseudo-labels                                    */
     int64_t pseudo_next;      /* iteration before which no further one is made                      */
+    bool pseudo_pending;      /* a prediction was interrupted: a resumed run begins with it        */
+    int64_t n_choose;         /* volumes to be predicted to choose post-processing; -1: not yet fixed */
     int64_t pseudo_from;      /* sample from which on the last one is learned from                  */
 } u3d_training_state;
 
@@ -89,6 +91,7 @@ typedef struct u3d_training {
     u3d_augment augment;
     u3d_feeder *feeder;
     u3d_tensor *class_weight; /* f32 [labels]                                                   */
+    uint64_t trial_bytes; /* of measuring the speed, before the run; 0: not measured             */
     uint64_t peak_planned, device_planned; /* bytes; device_planned: 0 if the device uses host memory */
 
     u3d_progress progress;
@@ -105,6 +108,8 @@ double u3d_training_elapsed(const u3d_training *t);
 const char *u3d_train_time_to_give(double spent_s, char buf[32]);
 uint64_t u3d_training_memory_cap(const u3d_training *t); /* bytes */
 int u3d_training_workers(const u3d_training *t);         /* threads that prepare batches */
+/* Batches that may be ready or under way at most, with any number of workers. */
+extern const int64_t u3d_training_most_ahead;
 u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t);
 /* How many volumes may be predicted to choose the post-processing, and the case number of the j-th of them:
  * volumes set aside, or training volumes. */
@@ -133,9 +138,11 @@ void u3d_training_close(u3d_training *t);
 u3d_status u3d_training_take_plan(u3d_training *t);
 
 /* ---- train_speed.c ---- */
-/* FLOP/s of training with these settings, counted as by u3d_graph_flops. cap: bytes that the trial may take;
- * it frees them again. */
-u3d_status u3d_training_speed(const u3d_config *c, u3d_backend *b, uint64_t cap, double *flops);
+/* FLOP/s of training with these settings, counted as by u3d_graph_flops. cap: bytes that the trial may take,
+ * 0: no limit; *bytes: those that it took, and gave back. most_s: an iteration that takes longer is not
+ * repeated. */
+u3d_status u3d_training_speed(const u3d_config *c, u3d_backend *b, uint64_t cap, double most_s, double *flops,
+                              uint64_t *bytes);
 
 /* ---- train_memory.c ---- */
 /* Bytes of the volumes that are kept in memory and of those that are being read. */

@@ -4,13 +4,14 @@
  *   parameters  values, gradients, moments, average (device)
  *   arena       activations and workspaces: the larger of training and inference (device)
  *   feeder      batches that are prepared ahead
- *   cases       volumes kept in memory, and volumes that are being read and resampled
- *   passing     the larger of a checkpoint (copies of values, moments and average) and a validation (one
+ *   cases       volumes kept in memory, volumes that are being read and resampled, and pseudo-labels
+ *   passing     the larger of a checkpoint (copies of values, moments, average, pseudo-labels) and a validation (one
  *               tile, the planes that are being stitched, the predicted classes)
  *   opening     the first reading of the largest case, plus the volumes kept in memory
+ *   trial       measuring the speed, plus those volumes
  *
- * The host's peak is `program` plus the larger of `opening`, which comes first, and the sum of the other
- * parts. The memory of a GPU is counted and limited separately: it holds parameters, arena and staging
+ * The host's peak is `program` plus the largest of `opening` and `trial`, which come first, and the sum of the
+ * other parts. The memory of a GPU is counted and limited separately: it holds parameters, arena and staging
  * buffers for inputs. */
 #include "net/train/train_impl.h"
 
@@ -26,7 +27,7 @@
 static const uint64_t TRAINING_BYTES = 15000000;
 
 typedef struct footprint { /* bytes */
-    uint64_t program, params, arena, feeder, cases, opening, checkpoint, validation;
+    uint64_t program, params, arena, feeder, cases, opening, trial, checkpoint, validation;
     uint64_t staging; /* on a device with its own memory; otherwise 0 */
 } footprint;
 
@@ -68,6 +69,7 @@ static uint64_t validation_bytes(const u3d_training *t)
         memcpy(so.volume, size, sizeof so.volume);
         memcpy(so.net_out, t->infer.out, sizeof so.net_out);
         uint64_t bytes = u3d_stitch_bytes(&so) + own_grid_bytes(t, i);
+        if (u3d_training_n_choose(t) > 0) bytes += (uint64_t)(size[0] * size[1] * size[2]); /* a copy */
         if (bytes > most) most = bytes;
     }
     return most + u3d_type_bytes(&in) + u3d_type_bytes(&out);
@@ -95,6 +97,7 @@ static footprint footprint_of(const u3d_training *t, uint64_t arena)
                        .feeder = u3d_feeder_bytes(&fo, (int32_t)t->model.config.channels),
                        .cases = u3d_training_volumes_bytes(t),
                        .opening = u3d_cases_resident_bytes(t->cases) + u3d_cases_opening_bytes(t->cases),
+                       .trial = t->trial_bytes + u3d_cases_resident_bytes(t->cases),
                        .checkpoint = u3d_params_planned_bytes(g, blocks & ~(1U << U3D_BLOCK_GRAD)) +
                                      largest_param(g) + u3d_training_pseudo_bytes(t),
                        .validation = validation_bytes(t),
@@ -105,7 +108,9 @@ static uint64_t host_bytes(const footprint *f, bool device_apart)
 {
     uint64_t passing = f->checkpoint > f->validation ? f->checkpoint : f->validation;
     uint64_t training = f->feeder + f->cases + passing + (device_apart ? 0 : f->params + f->arena);
-    return f->program + (training > f->opening ? training : f->opening);
+    uint64_t before = f->opening;
+    if (!device_apart && f->trial > before) before = f->trial;
+    return f->program + (training > before ? training : before);
 }
 
 /* ---- what would fit ---- */

@@ -20,6 +20,7 @@
 static const double VALIDATION_SHARE = 0.05; /* of the budget that validation may take                */
 static const double REPORT_SHARE = 0.10;     /* of the budget that the report may take                */
 static const double CHOICE_SHARE = 0.03;     /* of the budget that choosing post-processing may take  */
+static const double CHOICE_OF_RUN = 0.25; /* of the time of the iterations that it may take without a budget */
 static const double LAST_MOMENT = 0.995;     /* of the budget: training ends if the report would be later */
 static const double VOLUME_MOMENT = 0.998;   /* of the budget: the last volume must be predicted by then */
 static const double CHECKPOINT_EVERY_S = 600;
@@ -69,6 +70,14 @@ static int64_t default_step(const u3d_pace *p)
     return at_least_one((double)p->total / VALIDATIONS);
 }
 
+/* Without a budget: no more volumes than take CHOICE_OF_RUN of the time of the iterations. */
+static void limit_choice(u3d_pace *p)
+{
+    const double most = CHOICE_OF_RUN * (double)p->total * (double)p->task.batch / INFER_SHARE;
+    while (p->n_choose > 0 && (double)p->task.choice_tiles[p->n_choose] > most) p->n_choose--;
+    if (p->n_choose < p->task.least_choose) p->n_choose = 0;
+}
+
 void u3d_pace_begin(u3d_pace *p, const u3d_pace_task *task, int64_t iteration, int64_t total, double clock)
 {
     *p = (u3d_pace){.task = *task,
@@ -79,7 +88,9 @@ void u3d_pace_begin(u3d_pace *p, const u3d_pace_task *task, int64_t iteration, i
                     .measured_first = iteration + WARM_ITERATIONS,
                     .validation_left_s = INFINITY,
                     .checkpoint_at = clock};
-    if (total > 0) p->validation_step = default_step(p);
+    if (total == 0) return;
+    p->validation_step = default_step(p);
+    limit_choice(p);
 }
 
 /* Begins a new measurement of the iterations after `iteration`. */
@@ -144,10 +155,18 @@ int64_t u3d_pace_fix_total(u3d_pace *p, int64_t iteration, double clock)
     double left_s = U3D_PACE_SHARE * p->task.budget_s - elapsed(p, clock) - end_s(p);
     plan_validation(p, left_s, &each_s, &all_s);
     left_s -= all_s;
-    each_s += p->iteration_s * (1.0 + p->task.beside_share);
+    each_s += p->iteration_s * (1.0 + p->task.beside_share * (1.0 - p->task.beside_from));
     p->total = iteration + (left_s > 0 ? (int64_t)(left_s / each_s) : 0);
     begin_measuring(p, iteration, clock);
     return p->total;
+}
+
+/* Time of other work during the iterations that are left, as a share of their time. */
+static double beside_share_left(const u3d_pace *p, int64_t iteration)
+{
+    const double done = (double)iteration / (double)p->total;
+    return done >= p->task.beside_from ? p->task.beside_share
+                                       : p->task.beside_share * (1.0 - p->task.beside_from) / (1.0 - done);
 }
 
 int64_t u3d_pace_correct_total(u3d_pace *p, int64_t iteration, double clock)
@@ -159,7 +178,7 @@ int64_t u3d_pace_correct_total(u3d_pace *p, int64_t iteration, double clock)
     p->iteration_s = 0.5 * (p->iteration_s + (clock - p->measured_from - p->other_s) / timed);
     begin_measuring(p, iteration, clock);
     const double left_s = U3D_PACE_SHARE * p->task.budget_s - elapsed(p, clock) - end_s(p);
-    double each_s = p->iteration_s * (1.0 + p->task.beside_share);
+    double each_s = p->iteration_s * (1.0 + beside_share_left(p, iteration));
     if (p->validation_step > 0) each_s += p->validation_s / (double)p->validation_step;
     int64_t total = iteration + (left_s > 0 ? (int64_t)(left_s / each_s) : 0);
     if (total < iteration + 1) total = iteration + 1;

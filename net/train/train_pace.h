@@ -10,7 +10,7 @@
 
 enum {
     U3D_MAX_HELD = 8,      /* most volumes that are set aside for validation                     */
-    U3D_MIN_TO_CHOOSE = 3, /* with fewer volumes set aside, no post-processing is chosen                */
+    U3D_MIN_TO_CHOOSE = 3, /* fewer volumes do not show what a single object is, or what lowers Dice    */
 };
 
 #define U3D_PACE_SHARE 0.975 /* of the budget that the estimate fills */
@@ -33,6 +33,7 @@ typedef struct u3d_pace_task {
     double volume_s;      /* seconds to read, normalise and resample one volume                 */
     double checkpoint_s;  /* between checkpoints; 0: ten minutes                                */
     double beside_share;  /* time of other work during the iterations, as a share of their time */
+    double beside_from;   /* share of the iterations after which it begins                      */
 } u3d_pace_task;
 
 /* All times are seconds; clock readings are those of u3d_clock. */

@@ -4,12 +4,13 @@
  *
  * 1. What is a single object? Dense labels show it directly: nearly all voxels of a class lie in its largest
  *    component, in every volume. If labels are sparse, predictions take the place of the volume, and nearly
- * all annotated voxels must lie in the largest component, so that nothing that was annotated would be lost.
- * Three volumes must show it.
+ *    all annotated voxels must lie in the largest component, so that nothing that was annotated would be
+ *    lost. Three volumes must show it.
  * 2. If three or more volumes were set aside, a class keeps its largest component only if that does not lower
- * its mean Dice there. Removed voxels become background, so the classes do not influence each other's overlap
- * and each can be decided separately. nnU-Net v2 (determine_postprocessing) requires that the mean rises. By
- * that rule, if no volume set aside has stray pieces, stray pieces in later volumes would be kept.
+ *    its mean Dice there, and the foreground only if it lowers that of no class. Removed voxels become
+ *    background, so the classes do not influence each other's overlap and each can be decided separately.
+ *    nnU-Net v2 (determine_postprocessing) requires that the mean rises. By that rule, if no volume set aside
+ *    has stray pieces, stray pieces in later volumes would be kept.
  *
  * Predictions are made with the averaged weights and the settings of `u3d predict`: of the volumes set aside,
  * or, if those are too few and labels are sparse, of training volumes. */
@@ -51,7 +52,7 @@ typedef struct findings {
     choice choice[2];         /* [1]: only the largest component of the foreground was kept before      */
     double untouched, judged; /* voxels of classes that are single objects: in components that no
                                  annotation touches, and all                                            */
-    int n;                    /* volumes                                                                */
+    int n_judged;             /* volumes with such classes                                              */
 } findings;
 
 /* ---- single objects ---- */
@@ -74,9 +75,12 @@ static bool is_single(const objects *o, int k)
 static u3d_status look_at_labels(u3d_training *t, objects *o)
 {
     const int n_cases = u3d_cases_count(t->cases), step = (n_cases + MOST_CASES - 1) / MOST_CASES;
+    const double begin = u3d_clock(), after_s = 1.5 * t->pace.save_s + t->pace.report_s;
     for (int i = 0; i < n_cases; i += step) {
         double share[U3D_MAX_LABELS];
         const u3d_case_data *data;
+        if (!u3d_pace_allows_volume(&t->pace, begin, i / step, 0, after_s, u3d_clock()))
+            break;
         U3D_TRY(u3d_cases_acquire(t->cases, i, &data));
         const u3d_status status =
             u3d_components_largest_share(data->label, data->label, t->model.labels.n, share);
@@ -126,11 +130,14 @@ static u3d_status judge(const u3d_training *t, u3d_volume *classes, const u3d_vo
     u3d_kept kept[U3D_MAX_LABELS];
     U3D_TRY(u3d_components_keep_annotated(classes, reference, t->model.labels.n, U3D_ONE_OBJECT, kept));
     for (int64_t v = 0; v < voxels; v++) left[class[v]]++;
+    bool any = false;
     for (int k = 1; k < t->model.labels.n; k++) {
         if (kept[k].components == 0) continue;
         f->untouched += (double)kept[k].voxels;
         f->judged += (double)(kept[k].voxels + left[k]);
+        any = true;
     }
+    f->n_judged += any;
     return U3D_OK;
 }
 
@@ -162,7 +169,6 @@ static u3d_status look_at_prediction(u3d_training *t, const u3d_volume *image, c
         if (whole) U3D_GO(u3d_components_keep_foreground(copy, n, NULL));
         U3D_GO(compare(t, copy, reference, &f->choice[whole]));
     }
-    f->n++;
 done:
     u3d_volume_free(classes);
     u3d_volume_free(copy);
@@ -190,7 +196,8 @@ static u3d_status look_at_predictions(u3d_training *t, findings *f)
 {
     u3d_status status = U3D_OK;
     const double begin = u3d_clock(), after_s = 1.5 * t->pace.save_s + t->pace.report_s;
-    U3D_INFO("train", "postprocess: predicting %d volumes %s", t->pace.n_choose,
+    U3D_INFO("train", "postprocess: predicting %d volume%s %s", t->pace.n_choose,
+             t->pace.n_choose == 1 ? "" : "s",
              t->n_held >= U3D_MIN_TO_CHOOSE ? "that were set aside" : "of the training data");
     u3d_params_swap_average(t->params);
     u3d_predictor_set_step(t->predictor, U3D_REPORT_STEP);
@@ -204,7 +211,7 @@ static u3d_status look_at_predictions(u3d_training *t, findings *f)
     return status;
 }
 
-/* If a volume can no longer be read, there is no post-processing, but the trained model is still written. */
+/* If a volume can no longer be read, predictions decide nothing, but the trained model is still written. */
 static u3d_status try_to_look(u3d_training *t, findings *f)
 {
     const u3d_status status = look_at_predictions(t, f);
@@ -239,6 +246,17 @@ static void revoke(u3d_training *t, const choice *c)
     }
 }
 
+/* Whether the Dice of any class falls in the volumes set aside if only the largest component of the foreground
+ * is kept. */
+static bool lowers_any(const u3d_training *t, const choice c[2])
+{
+    for (int k = 1; k < t->model.labels.n; k++)
+        if (c[0].n[k] >= U3D_MIN_TO_CHOOSE && c[1].n[k] > 0 &&
+            c[1].before[k] / c[1].n[k] < c[0].before[k] / c[0].n[k])
+            return true;
+    return false;
+}
+
 /* Says how far predictions can be trusted where nothing is annotated, which no score on annotated voxels
  * shows. */
 static void tell_untouched(u3d_training *t, const findings *f)
@@ -249,7 +267,7 @@ static void tell_untouched(u3d_training *t, const findings *f)
         U3D_INFO("train",
                  "away from the annotation: %.1f %% of the foreground predicted in %d volumes lies in "
                  "components that no annotation touches",
-                 100 * t->untouched, f->n);
+                 100 * t->untouched, f->n_judged);
     else
         U3D_WARN(
             "train",
@@ -257,7 +275,7 @@ static void tell_untouched(u3d_training *t, const findings *f)
             "touches, so "
             "predictions away from the annotation are not to be trusted, whatever scores on annotated voxels "
             "say; train for longer, or paint background where structures are found that do not exist",
-            100 * t->untouched, f->n);
+            100 * t->untouched, f->n_judged);
 }
 
 /* postprocess=auto */
@@ -273,6 +291,7 @@ static u3d_status decide_by_data(u3d_training *t)
     if (!t->model.facts.sparse) U3D_TRY(look_at_labels(t, &f.objects));
     t->model.keep_foreground = is_single(&f.objects, 0) && t->model.labels.n > 2;
     for (int k = 1; k < t->model.labels.n; k++) t->model.keep_largest[k] = is_single(&f.objects, k);
+    if (lowers_any(t, f.choice)) t->model.keep_foreground = false;
     revoke(t, &f.choice[t->model.keep_foreground]);
     tell_untouched(t, &f);
     return U3D_OK;

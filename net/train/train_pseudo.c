@@ -29,16 +29,16 @@
 
 /* TILE_STEP: between tiles, as a share of the patch. LAST: share of the iterations after which pseudo-labels
  * no longer change. TILE_SHARE: time of a tile's prediction compared with an iteration on one patch. MARGIN:
- * voxels of the finest axis; along a coarse axis the same length, but at least one voxel. */
-static const double TILE_STEP = 0.75, LAST = 0.95, TILE_SHARE = 1.0 / 3, MARGIN = 3;
+ * voxels of the finest axis; along a coarse axis the same length, but at least one voxel. SECOND_ROUND: share of the
+ * iterations before a second round, if the first one gave no pseudo-labels. */
+static const double TILE_STEP = 0.75, LAST = 0.95, TILE_SHARE = 1.0 / 3, MARGIN = 3, SECOND_ROUND = 0.6;
 
 bool u3d_training_pseudo_due(const u3d_training *t, int64_t iteration)
 {
     const u3d_config *c = &t->model.config;
     const double total = (double)t->state.total, at = (double)iteration;
     return c->pseudo_labels == U3D_SWITCH_ON && total > 0 && at >= c->pseudo_start * total &&
-           at < LAST * total && iteration >= t->state.pseudo_next &&
-           (t->state.pseudo_made > 0 || t->state.pseudo_done < u3d_cases_count(t->cases));
+           at < LAST * total && iteration >= t->state.pseudo_next;
 }
 
 /* Iterations until the next case: the prediction of this one takes SHARE of their time. Batches that are made
@@ -52,9 +52,8 @@ static u3d_status iterations_until_next(const u3d_training *t, const int64_t siz
     U3D_TRY(u3d_tiling_make(size, t->infer.in, t->infer.out, c->padding == U3D_PAD_VALID, TILE_STEP, &tiles,
                             &n_tiles));
     u3d_free(tiles);
-    const int64_t ahead = u3d_training_feeder_opts(t).depth + 1;
     *n = (int64_t)ceil(n_tiles * TILE_SHARE / (double)c->batch / U3D_PSEUDO_SHARE);
-    if (*n < ahead) *n = ahead;
+    if (*n < u3d_training_most_ahead + 1) *n = u3d_training_most_ahead + 1;
     return U3D_OK;
 }
 
@@ -157,11 +156,31 @@ static u3d_status label_case(u3d_training *t, int i, const u3d_case_data *data)
     }
     log_labelled(t, i, true, kept);
     keep_background(classes, data->label, u3d_cases_spacing(t->cases, i));
-    const u3d_feeder_opts o = u3d_training_feeder_opts(t);
-    t->state.pseudo_from = (t->state.iteration + 1 + o.depth) * o.batch;
+    t->state.pseudo_from = (t->state.iteration + 1 + u3d_training_most_ahead) * t->model.config.batch;
     t->state.pseudo_made++;
     u3d_cases_set_pseudo(t->cases, i, classes, t->state.pseudo_from);
     return U3D_OK;
+}
+
+/* No further predictions; says why if there are no pseudo-labels at all. */
+static void give_up(u3d_training *t, const char *why)
+{
+    t->state.pseudo_next = (int64_t)1 << 52; /* never; a checkpoint's JSON holds 53 bits */
+    t->pace.task.beside_share = 0;
+    if (t->state.pseudo_made == 0) U3D_INFO("train", "pseudo-labels: none; %s", why);
+}
+
+/* When the next case is predicted. Early in a run the network may not have found every class yet; so if the
+ * first round gave nothing, there is a second one later. */
+static void schedule_next(u3d_training *t, int64_t n)
+{
+    const int64_t cases = u3d_cases_count(t->cases), again = (int64_t)(SECOND_ROUND * (double)t->state.total);
+    t->state.pseudo_done++;
+    t->state.pseudo_next = t->state.iteration + n;
+    if (t->state.pseudo_made > 0 || t->state.pseudo_done < cases) return;
+    if (t->state.pseudo_done == cases && t->state.pseudo_next < again) t->state.pseudo_next = again;
+    if (t->state.pseudo_done >= 2 * cases)
+        give_up(t, "the annotation of no volume shows that each class is one object");
 }
 
 u3d_status u3d_training_pseudo_label(u3d_training *t)
@@ -170,14 +189,21 @@ u3d_status u3d_training_pseudo_label(u3d_training *t)
     const int i = (int)(t->state.pseudo_done % u3d_cases_count(t->cases));
     const u3d_case_data *data;
     int64_t n;
+    t->state.pseudo_pending = false;
     U3D_TRY(iterations_until_next(t, u3d_cases_size(t->cases, i), &n));
+    if ((double)(t->state.iteration + n) > LAST * (double)t->state.total) {
+        give_up(t, "predicting a training volume would take too much of this run");
+        return U3D_OK;
+    }
     U3D_TRY(u3d_cases_acquire(t->cases, i, &data));
     u3d_status status = label_case(t, i, data);
     u3d_cases_release(t->cases, i);
-    if (status == U3D_E_CANCELLED) return U3D_OK; /* the loop notices the request to stop */
+    if (status == U3D_E_CANCELLED) { /* the loop notices the request to stop; a resumed run begins with this */
+        t->state.pseudo_pending = true;
+        return U3D_OK;
+    }
     U3D_TRY(status);
-    t->state.pseudo_done++;
-    t->state.pseudo_next = t->state.iteration + n;
+    schedule_next(t, n);
     u3d_pace_worked_beside(&t->pace, u3d_clock() - begin);
     return U3D_OK;
 }
@@ -231,20 +257,27 @@ static u3d_status restore_classes(u3d_training *t, const u3d_tensor *saved, int 
                         U3D_RUN_CHECKPOINT, saved->name);
     U3D_TRY(u3d_volume_new(size, u3d_cases_spacing(t->cases, i), U3D_U8, 1, &classes));
     memcpy(classes->data, saved->data, (size_t)u3d_volume_voxels(classes));
+    for (int64_t v = u3d_volume_voxels(classes); v-- > 0;) {
+        uint8_t *class = (uint8_t *)classes->data + v;
+        if (*class != 0) *class = U3D_UNLABELED; /* a damaged file must not name other classes */
+    }
     u3d_cases_set_pseudo(t->cases, i, classes, from);
+    return U3D_OK;
+}
+
+static u3d_status restore_all(u3d_training *t, const char *prefix, int64_t from)
+{
+    char name[U3D_NAME_CAP];
+    for (int i = 0; i < u3d_cases_count(t->cases); i++) {
+        (void)snprintf(name, sizeof name, "%s/%d", prefix, i);
+        const u3d_tensor *saved = u3d_checkpoint_find(t->resumed, name);
+        if (saved) U3D_TRY(restore_classes(t, saved, i, from));
+    }
     return U3D_OK;
 }
 
 u3d_status u3d_training_pseudo_restore(u3d_training *t)
 {
-    char name[U3D_NAME_CAP];
-    for (int i = 0; i < u3d_cases_count(t->cases); i++) {
-        (void)snprintf(name, sizeof name, "pseudo/%d", i);
-        const u3d_tensor *now = u3d_checkpoint_find(t->resumed, name);
-        (void)snprintf(name, sizeof name, "pseudo_next/%d", i);
-        const u3d_tensor *next = u3d_checkpoint_find(t->resumed, name);
-        if (now) U3D_TRY(restore_classes(t, now, i, 0));
-        if (next) U3D_TRY(restore_classes(t, next, i, t->state.pseudo_from));
-    }
-    return U3D_OK;
+    U3D_TRY(restore_all(t, "pseudo", 0));
+    return restore_all(t, "pseudo_next", t->state.pseudo_from); /* at most one case has it */
 }

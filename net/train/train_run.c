@@ -66,6 +66,8 @@ static u3d_status state_to_json(const u3d_training *t, char **printed)
               cJSON_AddNumberToObject(json, "pseudo_made", (double)s->pseudo_made) &&
               cJSON_AddNumberToObject(json, "pseudo_next", (double)s->pseudo_next) &&
               cJSON_AddNumberToObject(json, "pseudo_from", (double)s->pseudo_from) &&
+              cJSON_AddBoolToObject(json, "pseudo_pending", s->pseudo_pending) &&
+              cJSON_AddNumberToObject(json, "n_choose", (double)s->n_choose) &&
               cJSON_AddItemToObject(json, "loss", u3d_json_number(s->loss)) &&
               cJSON_AddItemToObject(json, "val_dice", u3d_json_number(s->val_dice)) &&
               cJSON_AddItemToObject(json, "val_iou", u3d_json_number(s->val_iou)) && add_cases(json, t) &&
@@ -102,6 +104,8 @@ static u3d_status state_from_json(const cJSON *json, const char *where, u3d_trai
     if (!get_count(json, "pseudo_made", 0, &s->pseudo_made)) s->pseudo_made = 0;
     if (!get_count(json, "pseudo_next", 0, &s->pseudo_next)) s->pseudo_next = 0;
     if (!get_count(json, "pseudo_from", 0, &s->pseudo_from)) s->pseudo_from = 0;
+    if (!get_count(json, "n_choose", -1, &s->n_choose)) s->n_choose = -1;
+    s->pseudo_pending = cJSON_IsTrue(u3d_json_member(json, "pseudo_pending"));
     bool ok = get_count(json, "iteration", 0, &s->iteration) && get_count(json, "total", 0, &s->total) &&
               cJSON_IsString(seed) && get_number(json, "elapsed_s", &s->elapsed_s) && s->elapsed_s >= 0 &&
               get_number(json, "budget_s", &s->budget_s) &&

@@ -20,14 +20,16 @@
 #include "engine/base/rng.h"
 #include "io/path.h"
 #include "net/model/autoplan.h"
+#include "net/model/footprint.h"
 #include "net/sample/sample.h"
 
 /* Least time that is assumed for reading a volume. The measured time can be too short for later readings,
  * because the files may have been in the system's cache. */
 static const double LEAST_VOLUME_S = 0.05;
 
-/* With less time, --net auto relies on the backend's estimate of its speed. */
-static const double LEAST_TIME_TO_MEASURE_S = 30;
+/* With less time, --net auto relies on the backend's estimate of its speed. An iteration that takes more than
+ * MEASURING_SHARE of the time is made only once. */
+static const double LEAST_TIME_TO_MEASURE_S = 30, MEASURING_SHARE = 0.01;
 
 /* class_weights=auto keeps weights within this factor of 1, because a very rare class with a larger weight
  * would drown the others in noise. */
@@ -95,17 +97,22 @@ static bool is_set(const u3d_train_opts *o, const char *key)
     return u3d_config_sets(o->set, o->n_set, key);
 }
 
+/* Pseudo-labels are background, so there must be one. */
 static void settle_pseudo_labels(u3d_training *t)
 {
     u3d_config *c = &t->model.config;
+    if (c->pseudo_labels == U3D_SWITCH_ON && !t->model.labels.background) {
+        U3D_WARN("train",
+                 "pseudo_labels=on has no effect, because no label is the background (see --background)");
+        c->pseudo_labels = U3D_SWITCH_OFF;
+    }
     if (c->pseudo_labels != U3D_SWITCH_AUTO) return;
-    c->pseudo_labels = t->model.facts.sparse ? U3D_SWITCH_ON : U3D_SWITCH_OFF;
-    if (t->model.facts.sparse)
-        U3D_INFO(
-            "train",
-            "pseudo-labels: on, because labels are sparse; after %.0f %% of the run the network also learns "
-            "from its own predictions of what nobody labelled",
-            100 * c->pseudo_start);
+    u3d_config_settle_pseudo(c, t->model.facts.sparse, t->model.labels.background);
+    if (c->pseudo_labels == U3D_SWITCH_ON)
+        U3D_INFO("train",
+                 "pseudo-labels: on, because labels are sparse; after %.0f %% of the run, what prediction and "
+                 "annotation agree to be background becomes a label",
+                 100 * c->pseudo_start);
 }
 
 /* Sets labels and channels to those of the data. The numbers in a preset are only examples, but a number that
@@ -145,8 +152,29 @@ static u3d_status preset_settings(u3d_training *t)
     return U3D_OK;
 }
 
-/* Plans, measures the speed of that network, and plans again with it. Budgets of a few seconds are not spent
- * on measuring. */
+/* Measures the speed of the network that is planned; 0 if that is not possible or decides nothing. */
+static u3d_status measure_speed(u3d_training *t, uint64_t cap, double *flops)
+{
+    const u3d_train_opts *o = t->o;
+    u3d_caps caps;
+    *flops = 0;
+    if (o->time_s < LEAST_TIME_TO_MEASURE_S || (is_set(o, "base") && is_set(o, "patch"))) return U3D_OK;
+    u3d_backend_caps(t->backend, &caps);
+    if (!caps.host_memory) cap = u3d_footprint_cap(t->backend, o->memory_cap);
+    u3d_status status = u3d_config_check(&t->model.config);
+    if (status == U3D_OK)
+        status = u3d_training_speed(&t->model.config, t->backend, cap, MEASURING_SHARE * o->time_s, flops,
+                                    &t->trial_bytes);
+    if (status == U3D_E_CANCELLED || status == U3D_E_DEVICE) return status;
+    if (status == U3D_OK)
+        U3D_INFO("autoplan", "speed: %.0f GFLOP/s, measured with base %lld", *flops / 1e9,
+                 (long long)t->model.config.base);
+    else
+        U3D_INFO("autoplan", "speed: not measured; %s", u3d_error_text());
+    return U3D_OK;
+}
+
+/* Plans, measures the speed of that network, and plans again with it. */
 static u3d_status plan_by_speed(u3d_training *t, uint64_t cap, char **why)
 {
     const u3d_train_opts *o = t->o;
@@ -154,11 +182,8 @@ static u3d_status plan_by_speed(u3d_training *t, uint64_t cap, char **why)
     double flops;
     U3D_TRY(u3d_autoplan(&t->model.config, &t->model.facts, t->model.labels.n, o->set, o->n_set, cap,
                          o->time_s, 0, t->backend, why));
-    if (o->time_s < LEAST_TIME_TO_MEASURE_S) return U3D_OK;
-    U3D_TRY(u3d_config_check(&t->model.config));
-    U3D_TRY(u3d_training_speed(&t->model.config, t->backend, cap, &flops));
-    U3D_INFO("autoplan", "speed: %.0f GFLOP/s, measured with base %lld", flops / 1e9,
-             (long long)t->model.config.base);
+    U3D_TRY(measure_speed(t, cap, &flops));
+    if (flops <= 0) return U3D_OK;
     t->model.config = before;
     u3d_free(*why);
     return u3d_autoplan(&t->model.config, &t->model.facts, t->model.labels.n, o->set, o->n_set, cap,
@@ -317,11 +342,15 @@ static void begin_pace(u3d_training *t)
                           .report_tiles = u3d_training_report_tiles(t),
                           .volume_s = t->volume_s,
                           .checkpoint_s = t->o->checkpoint_s};
-    if (t->model.config.pseudo_labels == U3D_SWITCH_ON)
-        task.beside_share = U3D_PSEUDO_SHARE * (1.0 - t->model.config.pseudo_start);
+    if (t->model.config.pseudo_labels == U3D_SWITCH_ON) {
+        task.beside_share = U3D_PSEUDO_SHARE;
+        task.beside_from = t->model.config.pseudo_start;
+    }
     for (int n = 0; n <= t->n_held; n++) task.validation_tiles[n] = u3d_training_validation_tiles(t, n);
     for (int n = 0; n <= task.n_choose; n++) task.choice_tiles[n] = u3d_training_choice_tiles(t, n);
     u3d_pace_begin(&t->pace, &task, t->state.iteration, t->state.total, u3d_clock());
+    if (t->state.n_choose >= 0 && t->state.n_choose < t->pace.n_choose)
+        t->pace.n_choose = (int)t->state.n_choose; /* as the interrupted run would have had it */
     if (t->state.total == 0) U3D_INFO("train", "measuring the time of an iteration ...");
 }
 
@@ -357,6 +386,7 @@ static u3d_status open_fresh(u3d_training *t)
                                     .val_dice = NAN,
                                     .val_iou = NAN,
                                     .loss = NAN,
+                                    .n_choose = -1,
                                     .validate_every = t->o->validate_every};
     return preset_settings(t);
 }

@@ -6,7 +6,7 @@
 #include "net/model/footprint.h"
 #include "net/train/train_impl.h"
 
-enum { UNTIMED = 1, TIMED = 2 };
+enum { TIMED = 2 };
 
 typedef struct trial {
     u3d_unet3d net;
@@ -16,6 +16,7 @@ typedef struct trial {
     u3d_exec *exec;
     u3d_optim *optim;
     u3d_tensor *image, *label, *weight;
+    u3d_footprint planned;
 } trial;
 
 static u3d_status tensor_for(const trial *t, u3d_val v, u3d_tensor **out)
@@ -27,12 +28,11 @@ static u3d_status tensor_for(const trial *t, u3d_val v, u3d_tensor **out)
 static u3d_status open_trial(trial *t, const u3d_config *c, u3d_backend *b, uint64_t cap)
 {
     u3d_recomputed again;
-    u3d_footprint planned;
     const uint32_t blocks = u3d_train_blocks(c);
     const u3d_optim_opts oo = u3d_train_optim_opts(c, 1000);
     u3d_rng r = u3d_rng_at(1, U3D_RNG_TEST, 0);
     U3D_TRY(u3d_unet3d_build(c, b, U3D_MODE_TRAIN, c->batch, c->patch, true, &t->net));
-    U3D_TRY(u3d_footprint_plan(&t->net, b, blocks, cap, &t->plan, &again, &planned));
+    U3D_TRY(u3d_footprint_plan(&t->net, b, blocks, cap, &t->plan, &again, &t->planned));
     U3D_TRY(u3d_params_new(b, t->net.graph, blocks, 1, &t->params));
     U3D_TRY(u3d_arena_new(b, &t->plan, 1, &t->arena));
     U3D_TRY(u3d_exec_new(t->plan, t->params, t->arena, &t->exec));
@@ -73,17 +73,21 @@ static u3d_status iterate(trial *t)
     return u3d_backend_sync(u3d_params_backend(t->params));
 }
 
-u3d_status u3d_training_speed(const u3d_config *c, u3d_backend *b, uint64_t cap, double *flops)
+u3d_status u3d_training_speed(const u3d_config *c, u3d_backend *b, uint64_t cap, double most_s, double *flops,
+                              uint64_t *bytes)
 {
     u3d_status status = U3D_OK;
     trial t = {.plan = NULL};
-    double from = 0;
     U3D_GO(open_trial(&t, c, b, cap));
-    for (int i = 0; i < UNTIMED + TIMED; i++) {
-        if (i == UNTIMED) from = u3d_clock();
-        U3D_GO(iterate(&t));
+    *bytes = u3d_footprint_sum(&t.planned);
+    double from = u3d_clock();
+    U3D_GO(iterate(&t)); /* touches memory for the first time; counts only if there is no time for more */
+    int timed = 1;
+    if (u3d_clock() - from <= most_s) {
+        from = u3d_clock();
+        for (timed = 0; timed < TIMED; timed++) U3D_GO(iterate(&t));
     }
-    *flops = u3d_graph_flops(t.net.graph, true) * TIMED / (u3d_clock() - from);
+    *flops = u3d_graph_flops(t.net.graph, true) * timed / (u3d_clock() - from);
 done:
     close_trial(&t);
     return status;

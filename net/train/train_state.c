@@ -35,6 +35,9 @@ uint64_t u3d_training_memory_cap(const u3d_training *t)
     return u3d_mem_machine() / 10 * 9;
 }
 
+/* The same for any number of workers, because what batches learn from must not depend on it. */
+const int64_t u3d_training_most_ahead = (MAX_WORKERS > GPU_WORKERS ? MAX_WORKERS : GPU_WORKERS) + BATCHES_AHEAD;
+
 int u3d_training_workers(const u3d_training *t)
 {
     u3d_caps caps;

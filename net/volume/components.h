@@ -1,7 +1,7 @@
 /* Connected components of the classes of a segmentation. Postprocessing keeps the largest component of a
  * class (net/model/postprocess.c), and training measures whether that helps
  * (net/train/train_postprocess.c). When training labels what nobody painted, it clears the components that no
- * annotation touches (net/train/train_expand.c). */
+ * annotation touches (net/train/train_pseudo.c). */
 #ifndef U3D_NET_COMPONENTS_H
 #define U3D_NET_COMPONENTS_H
 

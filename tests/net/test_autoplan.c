@@ -88,6 +88,11 @@ static void test_thick_slices(void **state)
     u3d_config c = plan(&facts, set, 2, PLENTY, 600);
     assert_memory_equal(c.patch, ((int64_t[]){8, 64, 64}), sizeof c.patch);
     assert_axes(c.kernel[0], 3, 3, 3);
+    static const char *const sagittal[] = {"plane=yz"}, *const wide[] = {"base=160"};
+    c = plan(&facts, sagittal, 1, PLENTY, 600); /* a 2D network keeps its own plane */
+    assert_true(c.patch[0] > 1 && c.patch[1] > 1 && c.patch[2] == 1);
+    c = plan(&facts, wide, 1, PLENTY, 600);
+    assert_int_equal(c.max_width, 160);
     facts = facts_of(100, 100, 100, 0.2, 1, 1);
     c = plan(&facts, NULL, 0, PLENTY, 600);
     assert_axes(c.kernel[c.levels - 1], 3, 3, 3);

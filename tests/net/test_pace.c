@@ -222,6 +222,26 @@ static void the_choice_takes_as_many_volumes_as_fit(void **state)
     assert_true(none.pace.choice_s == 0);
 }
 
+/* Without a budget, predictions may take a quarter of the time of the iterations. */
+static void the_choice_is_limited_without_a_budget(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t total, least;
+        int n;
+    } rows[] = {{1000, 1, 4}, {100, 1, 2}, {100, 3, 0}, {10, 1, 0}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        u3d_pace p;
+        u3d_pace_task task = task_of(0);
+        task.batch = 2;
+        task.n_choose = 4;
+        task.least_choose = (int)rows[i].least;
+        for (int n = 0; n <= 4; n++) task.choice_tiles[n] = 45 * n; /* 20 iterations on a patch each */
+        u3d_pace_begin(&p, &task, 0, rows[i].total, 0);
+        assert_int_equal(p.n_choose, rows[i].n);
+    }
+}
+
 static void volumes_are_predicted_while_time_is_left(void **state)
 {
     (void)state;
@@ -245,6 +265,7 @@ int main(void)
                                        cmocka_unit_test(a_resumed_run_keeps_its_total),
                                        cmocka_unit_test(without_a_budget_ten_validations),
                                        cmocka_unit_test(the_choice_takes_as_many_volumes_as_fit),
+                                       cmocka_unit_test(the_choice_is_limited_without_a_budget),
                                        cmocka_unit_test(volumes_are_predicted_while_time_is_left)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -247,6 +247,28 @@ static void test_resume(void **state)
     check_resume(u3d_test_ball, 20);
 }
 
+/* With eight threads, more batches are prepared ahead. Pseudo-labels are learned from at the same iteration
+ * nevertheless. */
+static void test_pseudo_threads(void **state)
+{
+    (void)state;
+    fixture f;
+    u3d_train_result one, eight;
+    u3d_test_run_new(&f, 2, u3d_test_ball_sparse);
+    f.o.iterations = 40;
+    train_to(&f, "one", 1, &one);
+    train_to(&f, "eight", 8, &eight);
+    assert_string_equal(one.fingerprint, eight.fingerprint);
+    assert_same_checkpoint(&f, "one", "eight");
+    char *path = in_run(&f, "one", "checkpoint.safetensors");
+    u3d_checkpoint *c;
+    assert_ok(u3d_checkpoint_load(path, &c));
+    assert_non_null(u3d_checkpoint_find(c, "pseudo/0"));
+    u3d_checkpoint_free(c);
+    u3d_free(path);
+    u3d_test_run_done(&f);
+}
+
 /* With sparse labels, the checkpoint also holds pseudo-labels, some of which are not learned from yet. They
  * are made from 30 % of the run on. */
 static void test_resume_pseudo(void **state)
@@ -462,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_threads_give_the_same_bits),
         cmocka_unit_test(test_resume),
         cmocka_unit_test(test_resume_pseudo),
+        cmocka_unit_test(test_pseudo_threads),
         cmocka_unit_test(test_deep_supervision),
         cmocka_unit_test(test_folder),
         cmocka_unit_test(test_refused_requests),

@@ -44,7 +44,8 @@ u3d_status net_args_cases_opts(const args *a, const u3d_config *c, u3d_cases_opt
     return U3D_OK;
 }
 
-/* Gives the same as training on these data would, except that training also sets cases aside. */
+/* Gives the same as training on these data would, except that training also sets cases aside, and measures the
+ * speed of this machine where this uses an estimate. */
 u3d_status net_args_from_cases(const args *a, const u3d_cases *cases, const char *net, u3d_backend *b,
                                u3d_config *c)
 {
@@ -52,8 +53,7 @@ u3d_status net_args_from_cases(const args *a, const u3d_cases *cases, const char
     if (r->on) u3d_spacing_text(r->spacing, c->spacing, sizeof c->spacing);
     if (!c->labels) c->labels = u3d_cases_labels(cases)->n;
     if (!c->channels) c->channels = u3d_cases_facts(cases)->channels;
-    if (c->pseudo_labels == U3D_SWITCH_AUTO)
-        c->pseudo_labels = u3d_cases_facts(cases)->sparse ? U3D_SWITCH_ON : U3D_SWITCH_OFF;
+    u3d_config_settle_pseudo(c, u3d_cases_facts(cases)->sparse, u3d_cases_labels(cases)->background);
     return strcmp(net, "auto") == 0 ? autoplan(a, cases, b, c) : U3D_OK;
 }
 
