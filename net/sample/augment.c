@@ -187,6 +187,8 @@ u3d_status u3d_augment_plan(const u3d_config *c, u3d_cases *cases, u3d_augment *
     if (strcmp(c->mirror, "auto") == 0) {
         augment_auto_mirror(cases, out->mirror, why, sizeof why);
         U3D_TRY(augment_leave_sides(cases, out->mirror, why, sizeof why));
+        for (int a = 0; a < 3; a++) /* flipping a single slice changes nothing */
+            if (c->patch[a] == 1) out->mirror[a] = false;
     } else if (strcmp(c->mirror, "none") != 0)
         for (int a = 0; a < 3; a++) out->mirror[a] = strchr(c->mirror, "zyx"[a]) != NULL;
     out->set = c->augment;
@@ -203,7 +205,7 @@ u3d_status u3d_augment_plan(const u3d_config *c, u3d_cases *cases, u3d_augment *
     U3D_INFO("augment", "flips along %s (%s); 90 degree turns in%s%s%s%s", n ? axes : "no axis", why,
              out->turn[0] ? plane[0] : "", out->turn[1] ? plane[1] : "", out->turn[2] ? plane[2] : "",
              turns ? "" : " no plane");
-    if (n > 0 && strcmp(c->mirror, "auto") == 0) augment_warn_nameless(cases, axes);
+    if (out->mirror[2] && strcmp(c->mirror, "auto") == 0) augment_warn_nameless(cases, axes);
     augment_log_settings(out);
     return U3D_OK;
 }
