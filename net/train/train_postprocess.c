@@ -287,6 +287,10 @@ static u3d_status decide_by_data(u3d_training *t)
         U3D_INFO("train", "postprocess=auto: none; no label is the background (see --background)");
         return U3D_OK;
     }
+    if (t->model.facts.sparse && t->pace.n_choose == 0)
+        U3D_INFO("train", "postprocess=auto: none; predicting volumes %s",
+                 t->held_slices ? "of which slices are held out does not show what is a single object"
+                                : "to see what is a single object would take too much of the time");
     if (t->pace.n_choose > 0) U3D_TRY(try_to_look(t, &f));
     if (!t->model.facts.sparse) U3D_TRY(look_at_labels(t, &f.objects));
     t->model.keep_foreground = is_single(&f.objects, 0) && t->model.labels.n > 2;

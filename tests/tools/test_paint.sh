@@ -63,7 +63,7 @@ check "report says that scores are of training labels" grep -q 'was trained on l
 
 expect 2 'no label has this value; the labels are 1, 2, 3' "$u3d" train --data painted --unlabeled 0 --background 7 --out no --iterations 2 $small
 expect 2 '0 means unlabelled' "$u3d" train --data painted --unlabeled 0 --background 0 --out no --iterations 2 $small
-expect 0 'largest component is kept: 2, 3' "$u3d" train $one --background 1 --out large --iterations 2 $small --set postprocess=largest
+expect 0 'largest component is kept of: 2, 3' "$u3d" train $one --background 1 --out large --iterations 2 $small --set postprocess=largest
 expect 2 'say which one with --background' "$u3d" train $one --out no --iterations 2 $small --set postprocess=largest
 
 # A resumed run keeps its background.
@@ -92,7 +92,7 @@ expect 0 '1 of 9 training volumes are set aside' "$u3d" train --data ten --out h
 expect 2 'slices is for a single volume' "$u3d" train --data ten --out no $two --validate slices
 expect 2 'expected a number from 0 to 0.9' "$u3d" train --data ten --out no $two --validate most
 expect 2 'has no effect' "$u3d" train --data ten --out no $two --validate 0.2 --validate-every 0
-expect 0 'fewer than three volumes are set aside' "$u3d" train --data ten --out h8 $two --set postprocess=auto
+expect 0 'postprocess=auto: none; predicting volumes .* too much of the time' "$u3d" train --data ten --out h8 $two --set postprocess=auto
 
 # ---- volumes without labels ----
 "$u3d" --quiet sparsify --label data/labelsDense/phantom_001.nii.gz --merge 0,1,2 --slices 24,0,0 --unlabeled 0 --output all.nii.gz --rest blank.nii.gz >/dev/null
