@@ -247,6 +247,43 @@ static void test_resume(void **state)
     check_resume(u3d_test_ball, 20);
 }
 
+/* Begins a run with a time budget and stops it at once; user: a fixture. */
+static void begin_run(void *user)
+{
+    fixture *f = user;
+    u3d_train_result r;
+    volatile int stop = 1;
+    f->o.stop = &stop;
+    f->o.iterations = 0;
+    f->o.time_s = 60;
+    f->o.started = u3d_clock();
+    u3d_log_set_level(U3D_LOG_INFO);
+    assert_status(u3d_test_run_train(f, 2, &r), U3D_E_CANCELLED);
+    u3d_log_set_level(U3D_LOG_ERROR);
+    f->o.stop = NULL;
+}
+
+/* --net auto measures the speed of this machine, unless the user has settled what depends on it or there is hardly
+ * any time. What the trial takes is given back. */
+static void test_speed(void **state)
+{
+    (void)state;
+    fixture f;
+    u3d_test_run_new(&f, 2, u3d_test_ball_sparse);
+    char *text = u3d_test_stderr_of(begin_run, &f);
+    assert_int_equal(u3d_test_count_text(text, "GFLOP/s, measured with base"), 0); /* base and patch are set */
+    u3d_free(text);
+    for (int i = 0; i < f.o.n_set; i++)
+        if (strcmp(f.options[i], "base=4") == 0) f.options[i] = "convs=1";
+    const int64_t live = u3d_mem_live();
+    f.o.force = true;
+    text = u3d_test_stderr_of(begin_run, &f);
+    assert_int_equal(u3d_test_count_text(text, "GFLOP/s, measured with base"), 1);
+    u3d_free(text);
+    assert_int_equal(u3d_mem_live(), live);
+    u3d_test_run_done(&f);
+}
+
 /* With eight threads, more batches are prepared ahead. Pseudo-labels are learned from at the same iteration
  * nevertheless. */
 static void test_pseudo_threads(void **state)
@@ -485,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_resume),
         cmocka_unit_test(test_resume_pseudo),
         cmocka_unit_test(test_pseudo_threads),
+        cmocka_unit_test(test_speed),
         cmocka_unit_test(test_deep_supervision),
         cmocka_unit_test(test_folder),
         cmocka_unit_test(test_refused_requests),
