@@ -111,6 +111,8 @@ int u3d_training_workers(const u3d_training *t);         /* threads that prepare
 /* Batches that may be ready or under way at most, with any number of workers. */
 extern const int64_t u3d_training_most_ahead;
 u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t);
+/* How many tiles predict a volume of this size; 0: it cannot be tiled. */
+int64_t u3d_training_tiles(const u3d_training *t, const int64_t size[3], double step);
 /* How many volumes may be predicted to choose the post-processing, and the case number of the j-th of them:
  * volumes set aside, or training volumes. */
 int u3d_training_n_choose(const u3d_training *t);

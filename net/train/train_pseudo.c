@@ -8,29 +8,26 @@
  * lost 0.02 IoU (net/RESULTS.md). But the annotation often knows better: if nearly all annotated voxels of
  * each class lie in one component of the prediction, every class is a single object, and components that no
  * annotation touches are background (net/volume/components.h). Only volumes that show this get pseudo-labels;
- * those with many objects, such as cells of which a few are annotated, do not. If the first round through the
- * cases finds no such volume, there is no further one. Where exactly a structure ends, the predictions do not
- * decide: within MARGIN of a structure nothing becomes a label.
+ * those with many objects, such as cells of which a few are annotated, do not. If two rounds through the cases
+ * find no such volume, there is no further one. Where exactly a structure ends, the predictions do not decide:
+ * within MARGIN of a structure nothing becomes a label.
  *
  * Predictions take about U3D_PSEUDO_SHARE of the time. Which case is predicted after which iteration follows
  * from the settings alone, and samples learn from new pseudo-labels from a fixed number on, so a run repeats
  * to the last bit with any number of threads, interrupted or not. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
-#include "engine/base/mem.h"
 #include "net/train/train_impl.h"
 #include "net/volume/components.h"
-#include "net/volume/tiling.h"
 
 /* TILE_STEP: between tiles, as a share of the patch. LAST: share of the iterations after which pseudo-labels
  * no longer change. TILE_SHARE: time of a tile's prediction compared with an iteration on one patch. MARGIN:
- * voxels of the finest axis; along a coarse axis the same length, but at least one voxel. SECOND_ROUND: share of the
- * iterations before a second round, if the first one gave no pseudo-labels. */
+ * voxels of the finest axis; along a coarse axis the same length, but at least one voxel. SECOND_ROUND: share
+ * of the iterations before a second round, if the first one gave no pseudo-labels. */
 static const double TILE_STEP = 0.75, LAST = 0.95, TILE_SHARE = 1.0 / 3, MARGIN = 3, SECOND_ROUND = 0.6;
 
 bool u3d_training_pseudo_due(const u3d_training *t, int64_t iteration)
@@ -41,20 +38,15 @@ bool u3d_training_pseudo_due(const u3d_training *t, int64_t iteration)
            at < LAST * total && iteration >= t->state.pseudo_next;
 }
 
-/* Iterations until the next case: the prediction of this one takes SHARE of their time. Batches that are made
- * already, or are being made, must be used up before, because they refer to the pseudo-labels of earlier
- * times. */
-static u3d_status iterations_until_next(const u3d_training *t, const int64_t size[3], int64_t *n)
+/* Iterations until the next case: the prediction of this one takes U3D_PSEUDO_SHARE of their time. Batches that
+ * are made already, or are being made, must be used up before, because they refer to the pseudo-labels of
+ * earlier times. */
+static int64_t iterations_until_next(const u3d_training *t, const int64_t size[3])
 {
-    const u3d_config *c = &t->model.config;
-    u3d_tile *tiles;
-    int n_tiles;
-    U3D_TRY(u3d_tiling_make(size, t->infer.in, t->infer.out, c->padding == U3D_PAD_VALID, TILE_STEP, &tiles,
-                            &n_tiles));
-    u3d_free(tiles);
-    *n = (int64_t)ceil(n_tiles * TILE_SHARE / (double)c->batch / U3D_PSEUDO_SHARE);
-    if (*n < u3d_training_most_ahead + 1) *n = u3d_training_most_ahead + 1;
-    return U3D_OK;
+    const double tiles = (double)u3d_training_tiles(t, size, TILE_STEP);
+    const int64_t n =
+        (int64_t)ceil(tiles * TILE_SHARE / (double)t->model.config.batch / U3D_PSEUDO_SHARE);
+    return n > u3d_training_most_ahead ? n : u3d_training_most_ahead + 1;
 }
 
 static u3d_status predict_averaged(u3d_training *t, const u3d_volume *image, u3d_volume **classes)
@@ -187,10 +179,9 @@ u3d_status u3d_training_pseudo_label(u3d_training *t)
 {
     const double begin = u3d_clock();
     const int i = (int)(t->state.pseudo_done % u3d_cases_count(t->cases));
+    const int64_t n = iterations_until_next(t, u3d_cases_size(t->cases, i));
     const u3d_case_data *data;
-    int64_t n;
     t->state.pseudo_pending = false;
-    U3D_TRY(iterations_until_next(t, u3d_cases_size(t->cases, i), &n));
     if ((double)(t->state.iteration + n) > LAST * (double)t->state.total) {
         give_up(t, "predicting a training volume would take too much of this run");
         return U3D_OK;

@@ -8,6 +8,7 @@
 #include "engine/base/mem.h"
 #include "net/sample/sample.h"
 #include "net/train/train_impl.h"
+#include "net/volume/tiling.h"
 
 /* Number of threads that prepare batches: GPU_WORKERS with a GPU, and 1 plus one per UNITS_PER_WORKER
  * compute units on a CPU, at most MAX_WORKERS. Preparing a patch with every augmentation takes a tenth of the
@@ -57,6 +58,16 @@ u3d_feeder_opts u3d_training_feeder_opts(const u3d_training *t)
                              .first = t->state.iteration,
                              .workers = workers,
                              .depth = workers + BATCHES_AHEAD};
+}
+
+int64_t u3d_training_tiles(const u3d_training *t, const int64_t size[3], double step)
+{
+    u3d_tile *tiles;
+    int n;
+    bool valid = t->model.config.padding == U3D_PAD_VALID;
+    if (u3d_tiling_make(size, t->infer.in, t->infer.out, valid, step, &tiles, &n) != U3D_OK) return 0;
+    u3d_free(tiles);
+    return n;
 }
 
 int u3d_training_n_choose(const u3d_training *t)

@@ -14,7 +14,6 @@
 #include "engine/base/mem.h"
 #include "net/volume/metrics.h"
 #include "net/model/postprocess.h"
-#include "net/volume/tiling.h"
 
 /* In a validation during training, tiles do not overlap. That takes an eighth of the work and gives a
  * slightly pessimistic score. */
@@ -222,28 +221,18 @@ done:
 
 /* ---- numbers of tiles ---- */
 
-static int64_t tiles_of(const u3d_training *t, const int64_t size[3], double step)
-{
-    u3d_tile *tiles;
-    int n;
-    bool valid = t->model.config.padding == U3D_PAD_VALID;
-    if (u3d_tiling_make(size, t->infer.in, t->infer.out, valid, step, &tiles, &n) != U3D_OK) return 0;
-    u3d_free(tiles);
-    return n;
-}
-
 int64_t u3d_training_report_tiles(const u3d_training *t)
 {
     int64_t median[3];
     for (int axis = 0; axis < 3; axis++) median[axis] = (int64_t)lround(t->model.facts.size[axis]);
-    return t->o->n_report * tiles_of(t, median, U3D_REPORT_STEP);
+    return t->o->n_report * u3d_training_tiles(t, median, U3D_REPORT_STEP);
 }
 
 static int64_t held_tiles(const u3d_training *t, int n, double step)
 {
     int64_t tiles = 0;
     int first = u3d_cases_count(t->cases);
-    for (int i = 0; i < n; i++) tiles += tiles_of(t, u3d_cases_size(t->cases, first + i), step);
+    for (int i = 0; i < n; i++) tiles += u3d_training_tiles(t, u3d_cases_size(t->cases, first + i), step);
     return tiles;
 }
 
@@ -251,12 +240,12 @@ int64_t u3d_training_choice_tiles(const u3d_training *t, int n)
 {
     int64_t tiles = 0;
     for (int j = 0; j < n; j++)
-        tiles += tiles_of(t, u3d_cases_size(t->cases, u3d_training_chosen(t, j)), U3D_REPORT_STEP);
+        tiles += u3d_training_tiles(t, u3d_cases_size(t->cases, u3d_training_chosen(t, j)), U3D_REPORT_STEP);
     return tiles;
 }
 
 int64_t u3d_training_validation_tiles(const u3d_training *t, int n)
 {
-    if (t->held_slices) return tiles_of(t, u3d_cases_size(t->cases, 0), VALIDATION_STEP);
+    if (t->held_slices) return u3d_training_tiles(t, u3d_cases_size(t->cases, 0), VALIDATION_STEP);
     return held_tiles(t, n, VALIDATION_STEP);
 }

@@ -142,14 +142,16 @@ static void count_voxels(const runs *r)
     for (int64_t i = 0; i < r->n; i++) r->voxels[find_root(r, i)] += r->run[i].end - r->run[i].begin;
 }
 
-/* Finds the size of the largest component of each class. */
-static void find_largest(const runs *r, int64_t *largest, u3d_kept *kept)
+/* Of the voxels that count: those in the component of each class that has the most, and, unless it is NULL,
+ * those in all. */
+static void find_most(const runs *r, int64_t *most, int64_t *all, u3d_kept *kept)
 {
     for (int64_t row = 0; row < n_rows(r); row++)
         for (int64_t i = r->first[row]; i < r->first[row + 1]; i++) {
             uint8_t class = class_of(r, row, i);
             if (r->run[i].up != i) continue;
-            if (r->voxels[i] > largest[class]) largest[class] = r->voxels[i];
+            if (r->voxels[i] > most[class]) most[class] = r->voxels[i];
+            if (all) all[class] += r->voxels[i];
             if (kept) kept[class].components++;
         }
 }
@@ -185,14 +187,7 @@ static void count_annotated(const runs *r, const uint8_t *annotation)
 static void find_single(const runs *r, double one_object, int64_t *least, u3d_kept *kept)
 {
     int64_t all[256] = {0}, most[256] = {0};
-    for (int64_t row = 0; row < n_rows(r); row++)
-        for (int64_t i = r->first[row]; i < r->first[row + 1]; i++) {
-            const uint8_t class = class_of(r, row, i);
-            if (r->run[i].up != i) continue;
-            all[class] += r->voxels[i];
-            if (r->voxels[i] > most[class]) most[class] = r->voxels[i];
-            if (kept) kept[class].components++;
-        }
+    find_most(r, most, all, kept);
     for (int k = 1; k < r->n_classes; k++) {
         least[k] = all[k] > 0 && (double)most[k] >= one_object * (double)all[k];
         if (kept && !least[k]) kept[k] = (u3d_kept){0};
@@ -227,7 +222,7 @@ static u3d_status keep_largest(u3d_volume *classes, const bool *wanted, int n_cl
     const u3d_status status = runs_make(&r, classes, n_classes, wanted, joined, kept);
     if (status == U3D_OK) {
         count_voxels(&r);
-        find_largest(&r, largest, kept);
+        find_most(&r, largest, NULL, kept);
         clear_small(&r, largest, kept);
     }
     runs_done(&r);
